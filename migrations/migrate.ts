@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
 import { Migrator } from 'kysely/migration'
 import { migrations } from './list.ts'
 import type { LockstepTables } from './schema.ts'
@@ -14,21 +16,23 @@ const table = 'migrations'
  * processes one migrates, and the others find nothing left to do. Programs call it through runtime/migrated.ts, which
  * knows the error codes.
  *
+ * @param signal its abort ends the call before the next migration, and nothing is changed
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
  */
-export async function migrate(kysely: Kysely<LockstepTables>): Promise<string[]> {
+export async function migrate(kysely: Kysely<LockstepTables>, signal?: AbortSignal): Promise<string[]> {
   return await kysely.connection().execute(async (db) => {
     await sql`select pg_advisory_lock(${sql.lit(advisoryLock)})`.execute(db)
     try {
       const migrator = new Migrator({
         db,
-        provider: { getMigrations: () => Promise.resolve({ ...migrations }) },
+        provider: { getMigrations: () => Promise.resolve(signal === undefined ? { ...migrations } : stoppable(signal)) },
         migrationTableSchema: schema,
         migrationTableName: table,
         migrationLockTableName: `${table}_lock`,
       })
       const { error, results } = await migrator.migrateToLatest()
       if (error !== undefined) {
+        signal?.throwIfAborted()
         const failed = results?.find(({ status }) => status === 'Error')?.migrationName
         const what = failed === undefined ? 'The migration of the database' : `The migration "${failed}"`
         throw new Error(`${what} failed, and nothing was changed: ${reasonOf(error)}.`, { cause: error })
@@ -38,6 +42,18 @@ export async function migrate(kysely: Kysely<LockstepTables>): Promise<string[]>
       await sql`select pg_advisory_unlock(${sql.lit(advisoryLock)})`.execute(db)
     }
   })
+}
+
+/** The embedded database blocks the process, so each migration first lets it take the signal. */
+function stoppable(signal: AbortSignal): Record<string, Migration> {
+  const guarded = (migration: Migration): Migration => ({
+    async up(db) {
+      await nextTurn()
+      signal.throwIfAborted()
+      await migration.up(db)
+    },
+  })
+  return Object.fromEntries(Object.entries(migrations).map(([name, migration]) => [name, guarded(migration)]))
 }
 
 function reasonOf(error: unknown): string {

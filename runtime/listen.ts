@@ -2,13 +2,16 @@ import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import { LockstepError } from '../kernel/errors.ts'
 
+/** Commands that serve have the option too. */
+const mainSetting = '--port or LOCKSTEP_PORT'
+
 /**
  * Has a server listen, and waits until it does.
  *
  * @param setting the one that holds the port, for errors
  * @throws LockstepError `PORT_IN_USE`, or `CONFIG_INVALID` where the address is not of this machine or not allowed
  */
-export function listening(server: Server, host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<void> {
+export function listening(server: Server, host: string, port: number, setting = mainSetting): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port, setting))
     server.once('error', refuse)
@@ -25,7 +28,7 @@ export function listening(server: Server, host: string, port: number, setting = 
  * @returns the port; where that was 0, one that is free
  * @throws LockstepError as `listening`
  */
-export async function tryPort(host: string, port: number, setting = 'LOCKSTEP_PORT'): Promise<number> {
+export async function tryPort(host: string, port: number, setting = mainSetting): Promise<number> {
   const server = createServer()
   await listening(server, host, port, setting)
   const { port: found } = server.address() as AddressInfo

@@ -7,16 +7,21 @@ import { isUnavailable } from './postgres-unavailable.ts'
 /**
  * Creates Lockstep's own tables, or brings them up to date. Safe at any time and from several processes at once.
  *
- * @param what which database it is, for the message
+ * @param options.what which database it is, for the message
+ * @param options.signal its abort ends the call before the next migration, and nothing is changed
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
  * @throws LockstepError `SCHEMA_NEWER` where a newer Lockstep has migrated the database, `INTERNAL` where a migration
  *   fails
  */
-export async function migrateDatabase(kysely: Kysely<LockstepTables>, what = 'The database'): Promise<string[]> {
+export async function migrateDatabase(
+  kysely: Kysely<LockstepTables>,
+  { what = 'The database', signal }: { readonly what?: string; readonly signal?: AbortSignal } = {},
+): Promise<string[]> {
   await refuseNewer(kysely, what)
   try {
-    return await migrate(kysely)
+    return await migrate(kysely, signal)
   } catch (error) {
+    signal?.throwIfAborted()
     if (error instanceof LockstepError || isUnavailable(error)) throw error
     throw new LockstepError('INTERNAL', messageOf(error), { cause: error })
   }

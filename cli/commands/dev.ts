@@ -28,8 +28,10 @@ export const devCommand: Command = {
     if (config.postgresUrl !== null || config.redisUrl !== null)
       say('The PostgreSQL and Redis of the settings are not used: rows come from data/, and nothing there changes.')
     const project = { folder: given === undefined ? process.cwd() : dirname(file), file }
-    const { url, link, example } = await startDev(context, project, { port: input.count('port', 0, 65_535), say })
+    // 0: the time counts from the start of the process
+    const { url, link, example } = await startDev(context, project, { port: input.count('port', 0, 65_535), startedMs: 0, say })
     const ui = await link?.()
+    signal.throwIfAborted()
     return {
       json: {
         url,

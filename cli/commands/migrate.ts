@@ -11,7 +11,7 @@ export const migrateCommand: Command = {
   async run(context) {
     const db = await context.unmigratedDatabase()
     const name = databaseName(context.config)
-    const migrations = await migrateDatabase(db.kysely, name)
+    const migrations = await migrateDatabase(db.kysely, { what: name, signal: context.signal })
     return {
       json: { migrations },
       text:

@@ -47,6 +47,7 @@ export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeo
 
   async function load(): Promise<LoadedDefinitions> {
     const thread = next
+    if (closed) throw new LockstepError('STOPPED', `The load of "${file}" was stopped.`)
     try {
       return await answerOf(thread, { file: resolve(file), timeoutMs }, startMs)
     } finally {

@@ -24,6 +24,8 @@ export interface Project {
 export interface DevelopDeps {
   readonly session: DevSession
   readonly loader: DefinitionsLoader
+  /** When the user started it, by `performance.now()`. */
+  readonly startedMs: number
   /** Prints some lines. */
   readonly say: (text: string) => void
   /** Aborted when the process is asked to end. */
@@ -35,7 +37,7 @@ export interface Developing {
   readonly first: Promise<void>
   /** The registry as it is served; null until a definitions file was accepted. */
   readonly catalog: Catalog | null
-  /** Ends after the update that is under way. */
+  /** Ends the load of the definitions that is under way, or waits for the update. */
   close(): Promise<void>
 }
 
@@ -43,7 +45,7 @@ export interface Developing {
 const pollMs = 1_000
 
 /** Brings what is served up to date whenever a file of the project changes, and says what has changed. */
-export function develop({ folder, file }: Project, { session, loader, say, signal }: DevelopDeps): Developing {
+export function develop({ folder, file }: Project, { session, loader, say, startedMs, signal }: DevelopDeps): Developing {
   const rowsFolder = resolve(folder, 'data')
   const modelsFolder = resolve(folder, 'models')
   let loaded: LoadedDefinitions | null = null
@@ -81,13 +83,14 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
 
   /** The definitions as they are now. */
   async function presentDefinitions(): Promise<Present> {
-    const started = performance.now()
+    const started = loaded === null ? startedMs : performance.now()
     const isSame =
       [...stamps].every(([path, stamp]) => stampOf(path) === stamp) && (beside === '' || besideOf([...stamps.keys()]) === beside)
     if (loaded !== null && isSame) return { loaded, isNew: false, started }
     // taken before the load, so that an edit meanwhile is seen the next time
     const before = new Map([...stamps.keys(), file].map((path) => [path, stampOf(path)]))
     loaded = await loader.load()
+    signal.throwIfAborted()
     // the file too, which may be a link to the first of them
     stamps = new Map([...loaded.files, file].map((path) => [path, before.get(path) ?? stampOf(path)]))
     beside = loaded.error === null ? '' : besideOf(loaded.files)
@@ -150,9 +153,8 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     },
     async close() {
       watcher.close()
-      await loop.stop()
+      await Promise.all([loop.stop(), loader.close()])
       await types.close()
-      await loader.close()
     },
   }
 }

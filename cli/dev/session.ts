@@ -17,6 +17,7 @@ import { bindModel } from '../../registry/model-binding.ts'
 import { pushModel } from '../../registry/models.ts'
 import { readersOf } from '../../registry/plan-sources.ts'
 import { bumpRevision } from '../../registry/revision.ts'
+import { startTurns } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import { developmentSet } from './development-set.ts'
 import type { ProjectFile } from './project-files.ts'
@@ -86,6 +87,8 @@ interface NextRows extends NextTable {
 
 export function createDevSession(deps: SessionDeps): DevSession {
   const { db, store, signal } = deps
+  // statements block the process: between them the signal can arrive
+  const turns = startTurns(signal)
   /** What is there: the tables by source, the pushed files by model, the states by view. */
   let tables: ReadonlyMap<string, string> = new Map()
   const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
@@ -189,6 +192,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
       const next = all.filter(({ source, key }) => tables.get(source) !== key)
       const models = byName(files.models)
       const loads = await fill(next)
+      await turns.next()
       return await deps.alone(async () => {
         const { plan } = await applyChanges(db, set, {
           prune: true,
@@ -198,8 +202,10 @@ export function createDevSession(deps: SessionDeps): DevSession {
           by: { actor: deps.actor },
           beforePlan: (transaction) => takeNextTables(transaction, next),
         })
+        await turns.next()
         tables = new Map(all.map(({ source, key }) => [source, key]))
         const served = await pushModels(await loadCatalog(db), models)
+        await turns.next()
         // from here on requests find a changed view incomplete, and not its old states under its new definition
         await deps.refresh()
         const catalog = await loadCatalog(db)

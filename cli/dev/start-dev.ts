@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { markDevelopment } from '../../registry/development.ts'
+import { unlessAborted } from '../../runtime/async.ts'
 import type { Config } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
 import { migrateDatabase } from '../../runtime/migrated.ts'
@@ -35,16 +36,19 @@ export interface DevServer {
 export interface DevOptions {
   /** Absent: the configured one, or the next free one. */
   readonly port?: number | undefined
+  /** When the user started it, by `performance.now()`. Default: now. */
+  readonly startedMs?: number
   readonly say: (text: string) => void
 }
 
 /**
  * Makes a development store and serves a project from it, as the project's files are at each time. The context closes
- * all of it, and then nothing is left of the store.
+ * all of it, and then nothing is left of the store. The signal of the context ends the start between its steps.
  *
  * @throws LockstepError `EMBEDDED_IN_USE`, `PORT_IN_USE`
  */
 export async function startDev(outer: Context, project: Project, options: DevOptions): Promise<DevServer> {
+  outer.signal.throwIfAborted()
   const folder = await takeDevFolder(outer.config.directory)
   outer.add('development store', () => folder.remove())
   const context = createContext(devConfig(outer.config, folder.path), outer.terminal, outer.signal)
@@ -56,14 +60,22 @@ export async function startDev(outer: Context, project: Project, options: DevOpt
  * Serves a project from the store of a context, which is empty and from then on a development store. The context closes
  * all of it.
  */
-export async function serveProject(context: Context, project: Project, { port, say }: DevOptions): Promise<DevServer> {
+export async function serveProject(
+  context: Context,
+  project: Project,
+  { port, say, startedMs = performance.now() }: DevOptions,
+): Promise<DevServer> {
+  const { signal } = context
+  signal.throwIfAborted()
   const { kysely } = await context.unmigratedDatabase()
-  await migrateDatabase(kysely)
+  await migrateDatabase(kysely, { signal })
   await markDevelopment(kysely)
   const db = await context.database()
+  signal.throwIfAborted()
   const { server, metrics } = await startServer(context, {})
   const { url, uiUrl } = await server.listen(context.config.host, port ?? (await freePort(context.config)))
   const keeping = keepUnless(context, createEmbeddedKeeper(context, metrics))
+  signal.throwIfAborted()
   context.add('views', () => keeping.end())
   const session = createDevSession({
     db,
@@ -71,15 +83,15 @@ export async function serveProject(context: Context, project: Project, { port, s
     refresh: server.refresh,
     alone: keeping.without,
     actor: userAtHost(),
-    signal: context.signal,
+    signal,
   })
   const loader = createDefinitionsLoader(project.file)
-  const developing: Developing = develop(project, { session, loader, say, signal: context.signal })
+  const developing: Developing = develop(project, { session, loader, say, startedMs, signal })
   context.add('project', () => developing.close())
-  await developing.first
+  await unlessAborted(signal, () => developing.first)
   const { catalog } = developing
   const link = uiUrl === null ? null : () => uiLink(context, uiUrl)
-  return { url, link, example: catalog === null ? null : await exampleOf(context, catalog) }
+  return { url, link, example: catalog === null ? null : await unlessAborted(signal, () => exampleOf(context, catalog)) }
 }
 
 /** A request for a prediction if a model is served, else for features. */

@@ -182,7 +182,7 @@ describe('the command line', () => {
     const { port } = taken.address() as AddressInfo
     expect(failureOf(await start(env, 'serve', '--port', String(port), '--json').ended)).toMatchObject({
       code: 'PORT_IN_USE',
-      message: expect.stringContaining(`"${port}"`),
+      message: `The port "${port}" on "127.0.0.1" is in use by another process. Stop that process, or set --port or LOCKSTEP_PORT to a free port.`,
     })
     await new Promise((resolve) => taken.close(resolve))
   }, 120_000)

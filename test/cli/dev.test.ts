@@ -71,7 +71,8 @@ async function develop(folder: string): Promise<Running> {
   const config = { ...loadConfig({ LOCKSTEP_DIR: join(directory, '.lockstep'), LOCKSTEP_LOG_LEVEL: 'silent' }) }
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   contexts.push(context)
-  const { url, example } = await startDev(context, { folder, file: join(folder, 'features.ts') }, { port: 0, say })
+  const startedMs = performance.now() - 10 * 3_600_000
+  const { url, example } = await startDev(context, { folder, file: join(folder, 'features.ts') }, { port: 0, startedMs, say })
   return {
     url,
     example,
@@ -148,6 +149,7 @@ afterAll(async () => {
 describe('a project that is served while it is edited', { timeout: 240_000 }, () => {
   it('is ready with its rows and model, and with a request that is answered', async () => {
     const text = await dev.said('Ready in')
+    expect(text).toContain('Ready in 10 h')
     expect(text).toContain('+ feature view delays@1')
     expect(text).toContain('landings: 3 rows from data/landings.csv')
     expect(text).toContain('delay: models/delay.onnx')
@@ -161,7 +163,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
   })
 
   it('a changed window, feature or derived column is served as in a new store', async () => {
-    expect(await edit(definitions({ window: '3h' }))).toContain('landed.window 1h → 3h')
+    expect(await edit(definitions({ window: '3h' }))).toMatch(/Updated in (?!10 h)[^]*landed\.window 1h → 3h/)
     expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('+ sum6h')
     const more = "sum6h: sum('delay', '6h'), late6h: mean('late', '6h')"
     const derive = (limit: number): string =>
@@ -351,6 +353,20 @@ describe('the command', { timeout: 240_000 }, () => {
     const [, serverUrl = ''] = await server.until(/Listening on (http:\S+)\./)
     await whenReady(serverUrl)
     expect(answer).toEqual(await served(serverUrl))
+  })
+
+  it.each([
+    ['while it makes its store', '', /development store in/],
+    ['while it loads the definitions', `import { writeSync } from 'node:fs'\nwriteSync(1, 'loading')\nfor (;;) {}\n`, /loading/],
+  ])('ends %s, with the exit code of the signal and nothing left', async (_, text, printed) => {
+    const place = definitionFiles({ 'features.ts': text, 'data/landings.csv': rows })
+    const running = start({ LOCKSTEP_DIR: join(place, '.lockstep') }, 'dev', join(place, 'features.ts'), '--port', '0')
+    await running.until(printed)
+    running.child.kill('SIGTERM')
+    const { code, out, err } = await running.ended
+    expect([code, err]).toEqual([143, 'error STOPPED: Stopped by SIGTERM before it was done.\n'])
+    expect(out).not.toMatch(/Watching|has not finished/)
+    expect(existsSync(join(place, '.lockstep'))).toBe(false)
   })
 
   it('keeps files of others in the folder that its store would have', async () => {

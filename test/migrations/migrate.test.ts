@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { sql } from 'kysely'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
 import { runningBackfill } from '../../materializer/backfill.ts'
 import { readBackfills } from '../../materializer/read-backfills.ts'
 import { claimStep } from '../../runtime/jobs/steps.ts'
@@ -35,6 +36,14 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
       message: expect.stringContaining('run "lockstep migrate"') as string,
       details: { pending: all },
     })
+  })
+
+  it('are not run if the signal is aborted meanwhile', async () => {
+    const stopping = new AbortController()
+    const migrating = migrateDatabase(db.kysely, { signal: stopping.signal })
+    setImmediate(() => stopping.abort(new LockstepError('STOPPED', 'Stopped.')))
+    await expect(migrating).rejects.toMatchObject({ code: 'STOPPED' })
+    expect(await pendingMigrations(db.kysely)).toEqual(all)
   })
 
   it('run once, and a second time do nothing', async () => {
