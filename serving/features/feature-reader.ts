@@ -83,7 +83,9 @@ export function createFeatureReader({
     owner,
     read(keys, how) {
       const open = needOnline()
-      return traffic.store.run(() => timers[storeName(open)](() => open.read(keys, how)))
+      const read = () => timers[storeName(open)](() => open.read(keys, how))
+      // one server of a cluster that is down must not stop the reads of the others
+      return open.sameConnection === undefined ? traffic.store.run(read) : read()
     },
   }
   return {

@@ -63,6 +63,8 @@ it('answers from other slots while the server of a checkpoint is down, and check
   for (const { primary } of shards) await asking(primary.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', 'no'))
   process.kill(dead.pid, 'SIGKILL')
   expect(await read(lost[0])).toBe('REDIS_UNAVAILABLE')
+  // failures in a row, as many as open a circuit breaker
+  expect(await Promise.all(Array.from({ length: 10 }, () => read(lost[0])))).toEqual(Array.from({ length: 10 }, () => 'REDIS_UNAVAILABLE'))
   expect(await Promise.all(others.map(read))).toEqual(others.map(() => 'PRESENT'))
   // only the checkpoint says whether an absent state means that the entity was never seen
   expect(await read('NOBODY')).toBe('REDIS_UNAVAILABLE')
