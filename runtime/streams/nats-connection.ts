@@ -1,5 +1,8 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { subscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { orTimeout } from '../async.ts'
 
 const connectTimeoutMs = 2_000
@@ -12,9 +15,23 @@ export interface NatsLink {
   close(timeoutMs: number): Promise<void>
 }
 
+/** The last socket that a call of `connectToNats` has opened. */
+const attempts = new AsyncLocalStorage<{ socket: Socket | null }>()
+subscribe('net.client.socket', (message) => {
+  const attempt = attempts.getStore()
+  if (attempt !== undefined) attempt.socket = (message as { socket: Socket }).socket
+})
+
 /** @param url `nats://user:password@host:4222` */
 export async function connectToNats(url: string): Promise<NatsConnection> {
-  return await connect(connectionOptions(url))
+  const attempt: { socket: Socket | null } = { socket: null }
+  try {
+    return await attempts.run(attempt, () => connect(connectionOptions(url)))
+  } catch (error) {
+    // after its timeout the client leaves the socket open, which would keep the process from ending
+    attempt.socket?.destroy()
+    throw error
+  }
 }
 
 /** @param url as for `connectToNats` */
