@@ -7,10 +7,11 @@ import { createServer } from '../../../serving/server.ts'
 import { createPipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
 import { runPipelines } from '../../../serving/streaming/run-pipelines.ts'
 
-// A separate process that runs all pipelines until SIGTERM, with a short time until redelivery:
+// A separate process that runs all pipelines until SIGTERM, with a short time until redelivery. It sends its parent the
+// lines that it logs, and 'ready':
 // `DATABASE_URL REDIS_URL PREFIX STREAM_REDIS_URL NATS_URL KAFKA_URL REDELIVER_MS`.
 const [database = '', redis = '', prefix = '', streamRedisUrl = '', natsUrl = '', kafkaUrl = '', redeliverMs = ''] = process.argv.slice(2)
-const log = createLogger('silent')
+const log = createLogger('info', { write: (line) => void (process.connected && process.send?.(line)) })
 const metrics = new Registry()
 const server = createServer({
   config: { bodyLimitBytes: 100_000 },

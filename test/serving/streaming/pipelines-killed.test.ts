@@ -8,6 +8,7 @@ import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { DefinitionSet } from '../../../registry/definition-set.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
+import { withTimeout } from '../../../runtime/async.ts'
 import { unknownActor } from '../../../runtime/audit.ts'
 import { pausePipeline, replayPipeline, resumePipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { pipelineLag } from '../../../serving/streaming/pipeline-status.ts'
@@ -25,6 +26,8 @@ import { landing, landingsPipeline } from './pipeline-world.ts'
 
 const messages = Number(process.env['LOCKSTEP_TEST_PIPELINE_MESSAGES'] ?? 500)
 const kills = Number(process.env['LOCKSTEP_TEST_PIPELINE_KILLS'] ?? 2)
+/** How long one step may take. */
+const stepMs = 120_000 + messages * 50
 const random = seeded(Number(process.env['LOCKSTEP_TEST_CHAOS_SEED'] ?? 7))
 
 const kinds = ['redis', 'nats', 'kafka'] as const
@@ -34,6 +37,8 @@ const pairs = kinds.flatMap((from) => kinds.map((to) => [from, to] as const))
 let world: World
 let producers: Record<Kind, Producer> & { readonly kafka: Awaited<ReturnType<typeof kafkaProducer>> }
 const living = new Set<ChildProcess>()
+/** What the processes have logged. */
+const logged: string[] = []
 
 /** A source for each kind of stream, and from each a pipeline to each kind of sink. */
 function matrix(): DefinitionSet {
@@ -93,14 +98,26 @@ async function startProcess(): Promise<ChildProcess> {
   const child = fork(programFile('test/serving/streaming/pipeline-process'), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   living.add(child)
   child.once('exit', () => living.delete(child))
-  await once(child, 'message')
+  await new Promise<void>((resolve, reject) => {
+    child.on('message', (message) => {
+      if (message === 'ready') resolve()
+      else if (typeof message === 'string') logged.push(message)
+    })
+    child.once('exit', (code, signal) => reject(new Error(`A process ended with ${code ?? signal} before it was ready.`)))
+  })
   return child
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (!living.has(child)) throw new Error(`A process ended too early, with ${child.exitCode ?? child.signalCode}.`)
   const ended = once(child, 'exit')
   child.kill(signal)
-  await ended
+  await within(ended, () => `A process has not ended on ${signal}`)
+}
+
+/** Fails with what the processes logged last, where the test's own timeout would not say what stands still. */
+function within<T>(work: Promise<T>, what: () => string): Promise<T> {
+  return withTimeout(work, stepMs, () => new Error(`${what()} after ${stepMs / 1000} s. Logged last:\n${logged.slice(-30).join('')}`))
 }
 
 const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({ id }) => id))
@@ -110,10 +127,11 @@ const rows = (from: number, count: number): string[] => Array.from({ length: cou
 function answered(from: Kind, to: Kind, count: number): Promise<Written[]> {
   const seen = new Set<string>()
   let at = 0
-  return producers[to].read(`out_${from}_${to}`, (all) => {
+  const reading = producers[to].read(`out_${from}_${to}`, (all) => {
     for (; at < all.length; at++) seen.add((all[at] as Written).id)
     return seen.size >= count
   })
+  return within(reading, () => `The pipeline from ${from} to ${to} has answered ${seen.size} of ${count} messages`)
 }
 
 /** Holds commits of transactions, and cuts off who sent them. */
@@ -177,7 +195,7 @@ it(
     // killed after it has written to Kafka, before the transaction is committed
     const committing = cutCommits()
     await send(10)
-    await committing.reached
+    await within(committing.reached, () => 'No process has committed a transaction')
     await Promise.all(processes.splice(0).map((each) => end(each, 'SIGKILL')))
     committing.letGo()
     processes.push(await startProcess())
@@ -215,7 +233,8 @@ it(
       const { spec } = catalog.pipeline(`${kind}_redis`)
       const before = await answered(kind, 'redis', sent)
       expect(await replayPipeline(world.db, config, catalog, spec, { atMicros: 0 }, unknownActor)).toBe(1)
-      const after = await producers.redis.read(`out_${kind}_redis`, (all) => all.length >= 2 * sent)
+      const replayed = producers.redis.read(`out_${kind}_redis`, (all) => all.length >= 2 * sent)
+      const after = await within(replayed, () => `The replayed pipeline from ${kind} to redis lacks answers`)
       expect(after, kind).toHaveLength(2 * sent)
       expect(ids(after)).toEqual(ids(before))
       await vi.waitFor(async () => {
