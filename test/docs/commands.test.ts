@@ -102,9 +102,15 @@ function fraudModel(weight: number): Buffer {
         { name: 'label', type: 'int64', shape: ['N'] },
         { name: 'probabilities', type: 'float', shape: ['N', 2] },
       ],
-      initializers: [{ name: 'weights', type: 'float', dims: [5, 2], raw: floats(0, weight, 0, 0, 0, 0.5, 0, 1, 0, 0) }],
+      initializers: [
+        { name: 'weights', type: 'float', dims: [5, 2], raw: floats(0, weight, 0, 0, 0, 0.5, 0, 1, 0, 0) },
+        { name: 'zero', type: 'float', dims: [], raw: floats(0) },
+      ],
       nodes: [
-        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scores'] },
+        // a missing feature counts as zero
+        { type: 'IsNaN', inputs: ['features'], outputs: ['missing'] },
+        { type: 'Where', inputs: ['missing', 'zero', 'features'], outputs: ['filled'] },
+        { type: 'MatMul', inputs: ['filled', 'weights'], outputs: ['scores'] },
         { type: 'Softmax', inputs: ['scores'], outputs: ['probabilities'], attributes: { axis: 1n } },
         { type: 'ArgMax', inputs: ['probabilities'], outputs: ['label'], attributes: { axis: 1n, keepdims: 0n } },
       ],
