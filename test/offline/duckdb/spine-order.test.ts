@@ -17,7 +17,7 @@ let db: DuckDb
 beforeAll(async () => {
   db = await openDuckDb({ threads: 4 })
 })
-afterAll(() => db.close())
+afterAll(() => db?.close())
 
 async function load(order: string): Promise<void> {
   await db.rows(
