@@ -71,7 +71,7 @@ export interface FigurePoint {
   readonly n: number
 }
 
-/** So many points of a line are told apart on a screen. */
+/** The maximum number of points of a line that a screen shows apart. */
 const maxPoints = 120
 
 /**
