@@ -11,8 +11,8 @@ import { mismatch } from './begin-view.ts'
 /**
  * Watches for states that know more than the database: one that was restored from a backup gives the numbers of
  * transactions out again, and a state from before would take the rows of the new ones for those that it holds. What
- * another process writes during a snapshot is beyond that snapshot, too, but not beyond the next one. The first to
- * notice it disowns the view in the store, as soon nobody else could.
+ * another process writes during a snapshot is beyond that snapshot, too, but not beyond the next one. The first process
+ * that notices it disowns the view in the store: soon the database has given out as many numbers, and nothing shows it.
  */
 export interface RegressionGuard {
   readonly note: (frontier: Frontier) => void
