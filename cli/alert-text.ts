@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
-import type { AlertAnswer } from '../serving/protocols/http/alert-schemas.ts'
+import type { AlertAnswer } from '../serving/protocols/http/monitoring/alert-schemas.ts'
 import type { Input } from './input.ts'
 import { count } from './human.ts'
 import { table } from './table.ts'

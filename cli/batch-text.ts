@@ -1,5 +1,5 @@
 import { absoluteName } from '../runtime/storage/object-store.ts'
-import type { BatchAnswer } from '../serving/protocols/http/batches-route.ts'
+import type { BatchAnswer } from '../serving/protocols/http/jobs/batches-route.ts'
 import { ago, bytes, count, counted, duration } from './human.ts'
 import { table } from './table.ts'
 

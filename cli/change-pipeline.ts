@@ -1,4 +1,4 @@
-import { pipelineChangeAnswer } from '../serving/protocols/http/pipeline-schemas.ts'
+import { pipelineChangeAnswer } from '../serving/protocols/http/streaming/pipeline-schemas.ts'
 import { pausePipeline, resumePipeline } from '../serving/streaming/pipeline-state.ts'
 import { actorOf } from './actor.ts'
 import type { Context } from './context.ts'

@@ -1,7 +1,7 @@
 import type { RolloutChange } from '../registry/rollouts/rollout-transaction.ts'
 import type { Actor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-import { rolloutChangeAnswer } from '../serving/protocols/http/rollout-answers.ts'
+import { rolloutChangeAnswer } from '../serving/protocols/http/rollouts/rollout-answers.ts'
 import { actorOf } from './actor.ts'
 import type { Outcome } from './command.ts'
 import type { Context } from './context.ts'

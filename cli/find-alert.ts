@@ -1,5 +1,5 @@
 import { alertJson, deliveryJson, readAlert, readDeliveries } from '../monitoring/alerts/read-alerts.ts'
-import type { AlertAnswer } from '../serving/protocols/http/alert-schemas.ts'
+import type { AlertAnswer } from '../serving/protocols/http/monitoring/alert-schemas.ts'
 import type { Context } from './context.ts'
 
 /** An alert and its notifications, from the database, as a server answers it. */

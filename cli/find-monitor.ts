@@ -2,7 +2,7 @@ import type { ActiveMonitor } from '../monitoring/alerts/default-monitors.ts'
 import { activeMonitors } from '../monitoring/alerts/default-monitors.ts'
 import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
 import { listMonitors, monitorNamed } from '../monitoring/alerts/monitor-list.ts'
-import { monitorsAnswer } from '../serving/protocols/http/monitor-schemas.ts'
+import { monitorsAnswer } from '../serving/protocols/http/monitoring/monitor-schemas.ts'
 import type { Context } from './context.ts'
 import type { Server } from './remote/server.ts'
 

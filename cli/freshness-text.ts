@@ -2,7 +2,7 @@ import { formatDuration } from '../kernel/duration.ts'
 import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
-import type { StatusAnswer } from '../serving/protocols/http/status-route.ts'
+import type { StatusAnswer } from '../serving/protocols/http/health/status-route.ts'
 import { ago, count, counted, duration, moment } from './human.ts'
 
 type ViewStatus = StatusAnswer['views'][number]

@@ -1,7 +1,7 @@
 import { cutText } from '../kernel/cut-text.ts'
 import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
 import { streamName } from '../kernel/stream-spec.ts'
-import type { StatusAnswer } from '../serving/protocols/http/status-route.ts'
+import type { StatusAnswer } from '../serving/protocols/http/health/status-route.ts'
 import { ago, count } from './human.ts'
 
 type StreamStatus = StatusAnswer['streams'][number]

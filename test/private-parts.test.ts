@@ -48,7 +48,7 @@ describe('undocumented parts of libraries', () => {
     expect(connection.stream.listenerCount('data')).toBeLessThanOrEqual(1)
   })
 
-  it('are in node:http what protocols/http/incoming-request.ts overrides', () => {
+  it('are in node:http what protocols/http/request/incoming-request.ts overrides', () => {
     const message = new IncomingMessage(new Socket())
     for (const name of ['push', 'destroy', '_read', '_dump'] as const)
       expect(typeof (message as unknown as Record<string, unknown>)[name]).toBe('function')

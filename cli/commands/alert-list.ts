@@ -1,5 +1,5 @@
 import { alertJson, maxListedAlerts, readAlerts } from '../../monitoring/alerts/read-alerts.ts'
-import { alertsAnswer } from '../../serving/protocols/http/alert-schemas.ts'
+import { alertsAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
 import { alertTable } from '../alert-text.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

@@ -1,4 +1,4 @@
-import { alertAnswer } from '../../serving/protocols/http/alert-schemas.ts'
+import { alertAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
 import { alertIdOf, alertText } from '../alert-text.ts'
 import type { Command } from '../command.ts'
 import { findAlert } from '../find-alert.ts'

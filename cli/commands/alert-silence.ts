@@ -1,5 +1,5 @@
 import { maxSilence, silenceAlert, silenceMicros } from '../../monitoring/alerts/silences.ts'
-import { alertAnswer } from '../../serving/protocols/http/alert-schemas.ts'
+import { alertAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { alertIdOf } from '../alert-text.ts'
 import type { Command } from '../command.ts'

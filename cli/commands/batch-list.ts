@@ -1,6 +1,6 @@
 import { maxListedJobs } from '../../runtime/jobs/read-jobs.ts'
 import { listBatches } from '../../serving/batch/batch-json.ts'
-import { batchesAnswer } from '../../serving/protocols/http/batches-route.ts'
+import { batchesAnswer } from '../../serving/protocols/http/jobs/batches-route.ts'
 import { batchTable } from '../batch-text.ts'
 import type { Command } from '../command.ts'
 import { queryOf } from '../remote/server.ts'

@@ -1,4 +1,4 @@
-import { datasetsAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
+import { datasetsAnswer } from '../../serving/protocols/http/data/dataset-schemas.ts'
 import type { Command } from '../command.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import { count, moment } from '../human.ts'

@@ -1,6 +1,6 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
-import { datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
+import { datasetAnswer } from '../../serving/protocols/http/data/dataset-schemas.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { bytes, count, counted } from '../human.ts'

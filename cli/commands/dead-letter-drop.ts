@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { chosenLetterIds, dropDeadLetters } from '../../materializer/streams/dead-letters.ts'
-import { droppedLettersAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
+import { droppedLettersAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenBody, chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'

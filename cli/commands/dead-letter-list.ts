@@ -1,6 +1,6 @@
 import { cutText } from '../../kernel/cut-text.ts'
 import { letterJson, listDeadLetters, requireLetterSource } from '../../materializer/streams/dead-letters.ts'
-import { deadLettersAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
+import { deadLettersAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import type { Command } from '../command.ts'
 import { moment } from '../human.ts'
 import type { Server } from '../remote/server.ts'

@@ -1,5 +1,5 @@
 import { letterWithBody, readDeadLetter } from '../../materializer/streams/dead-letters.ts'
-import { deadLetterAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
+import { deadLetterAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import type { Command } from '../command.ts'
 import { letterId } from '../dead-letters.ts'
 import { bytes, moment } from '../human.ts'

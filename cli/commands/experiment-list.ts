@@ -1,5 +1,5 @@
 import { listExperiments } from '../../registry/experiments/list-experiments.ts'
-import { experimentsAnswer } from '../../serving/protocols/http/experiment-schemas.ts'
+import { experimentsAnswer } from '../../serving/protocols/http/experiments/experiment-schemas.ts'
 import type { Command } from '../command.ts'
 import { experimentsText } from '../experiment-change-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { planExperiment } from '../../monitoring/experiments/plan-experiment.ts'
 import { declaredExperiment } from '../../registry/experiments/declared-experiment.ts'
-import { experimentPlanAnswer } from '../../serving/protocols/http/experiment-plan-schema.ts'
+import { experimentPlanAnswer } from '../../serving/protocols/http/experiments/experiment-plan-schema.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { experimentPlanText } from '../experiment-plan-text.ts'

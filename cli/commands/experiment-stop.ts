@@ -1,5 +1,5 @@
 import { stopExperiment } from '../../registry/experiments/change-experiment.ts'
-import { experimentChangeAnswer } from '../../serving/protocols/http/experiment-schemas.ts'
+import { experimentChangeAnswer } from '../../serving/protocols/http/experiments/experiment-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { experimentChangeText } from '../experiment-change-text.ts'

@@ -1,6 +1,6 @@
 import { readVersion } from '../../runtime/version.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
-import { openApi } from '../../serving/protocols/http/openapi.ts'
+import { openApi } from '../../serving/protocols/http/openapi/openapi.ts'
 import type { Command } from '../command.ts'
 
 export const openapiCommand: Command = {

@@ -1,4 +1,4 @@
-import { pipelinesAnswer } from '../../serving/protocols/http/pipeline-schemas.ts'
+import { pipelinesAnswer } from '../../serving/protocols/http/streaming/pipeline-schemas.ts'
 import { pipelineStatuses } from '../../serving/streaming/pipeline-status.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

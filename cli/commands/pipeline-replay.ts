@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
-import { pipelineReplayAnswer } from '../../serving/protocols/http/pipeline-schemas.ts'
+import { pipelineReplayAnswer } from '../../serving/protocols/http/streaming/pipeline-schemas.ts'
 import { replayPipeline } from '../../serving/streaming/pipeline-state.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

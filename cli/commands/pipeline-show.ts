@@ -1,4 +1,4 @@
-import { pipelineAnswer } from '../../serving/protocols/http/pipeline-schemas.ts'
+import { pipelineAnswer } from '../../serving/protocols/http/streaming/pipeline-schemas.ts'
 import type { PipelineStatus } from '../../serving/streaming/pipeline-status.ts'
 import { pipelineLag, pipelineStatus } from '../../serving/streaming/pipeline-status.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'

@@ -1,6 +1,6 @@
 import { cutText } from '../../kernel/cut-text.ts'
 import type { ListedPrediction } from '../../monitoring/prediction-log/read-predictions.ts'
-import { predictionsAnswer } from '../../serving/protocols/http/predictions-route.ts'
+import { predictionsAnswer } from '../../serving/protocols/http/monitoring/predictions-route.ts'
 import { listPredictions, maxListedPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'

@@ -4,7 +4,7 @@ import { prunedJson, pruneWithStates } from '../../materializer/change-registry.
 import type { DefinitionKind } from '../../migrations/schema.ts'
 import type { KeptDefinition } from '../../registry/change-plan.ts'
 import { kindNames } from '../../registry/definition.ts'
-import { pruneAnswer } from '../../serving/protocols/http/registry-schemas.ts'
+import { pruneAnswer } from '../../serving/protocols/http/registry/registry-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'

@@ -1,7 +1,7 @@
 import type { QualityReport } from '../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../monitoring/quality/quality-report.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
-import { qualityAnswer } from '../../serving/protocols/http/quality-schemas.ts'
+import { qualityAnswer } from '../../serving/protocols/http/monitoring/quality-schemas.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { qualityText } from '../quality-text.ts'

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
+import { rolloutChangeAnswer } from '../../serving/protocols/http/rollouts/rollout-answers.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { datasetMismatchOption } from '../promote-with-progress.ts'

@@ -1,5 +1,5 @@
 import { shadowReport } from '../../monitoring/shadow/shadow-report.ts'
-import { shadowReportAnswer } from '../../serving/protocols/http/shadow-schemas.ts'
+import { shadowReportAnswer } from '../../serving/protocols/http/rollouts/shadow-schemas.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { shadowReportText } from '../shadow-text.ts'

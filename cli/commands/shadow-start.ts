@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { startShadow } from '../../registry/rollouts/change-shadow.ts'
-import { shadowChangeAnswer } from '../../serving/protocols/http/shadow-schemas.ts'
+import { shadowChangeAnswer } from '../../serving/protocols/http/rollouts/shadow-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

@@ -1,5 +1,5 @@
 import { readStoredFiles, storedFileJson } from '../../offline/source-files/stored-files.ts'
-import { sourceFilesAnswer } from '../../serving/protocols/http/source-files-route.ts'
+import { sourceFilesAnswer } from '../../serving/protocols/http/data/source-files-route.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { bytes as sizeOf, count, moment } from '../human.ts'

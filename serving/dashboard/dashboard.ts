@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
-import { pathOf } from '../protocols/http/request-path.ts'
+import { pathOf } from '../protocols/http/request/request-path.ts'
 import type { Route } from '../protocols/http/route.ts'
 import { isLoopback } from '../traffic/loopback.ts'
 import type { KeyRing } from '../traffic/key-ring.ts'

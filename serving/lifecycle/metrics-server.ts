@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net'
 import type { Config } from '../../runtime/config.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
 import { isFromHere } from '../traffic/loopback.ts'
-import { maxHeadBytes } from '../protocols/http/client-error.ts'
-import { serializePipelined } from '../protocols/http/serialize-pipelined.ts'
-import { IncomingRequest } from '../protocols/http/incoming-request.ts'
+import { maxHeadBytes } from '../protocols/http/response/client-error.ts'
+import { serializePipelined } from '../protocols/http/request/serialize-pipelined.ts'
+import { IncomingRequest } from '../protocols/http/request/incoming-request.ts'
 import { listening } from '../../runtime/listen.ts'
 
 export interface MetricsServer {

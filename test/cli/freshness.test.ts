@@ -12,7 +12,7 @@ import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { workerUrl } from '../../runtime/worker-sessions.ts'
-import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
+import { statusAnswer } from '../../serving/protocols/http/health/status-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
 

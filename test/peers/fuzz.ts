@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
+import type { OpenApi } from '../../serving/protocols/http/openapi/openapi.ts'
 import { pythonWith } from '../python-with.ts'
 import { run, startPeerServer } from './peer-server.ts'
 

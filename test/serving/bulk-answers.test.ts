@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseJson } from '../../client/json.ts'
-import { tableTypeFor } from '../../serving/protocols/http/media-type.ts'
+import { tableTypeFor } from '../../serving/protocols/http/request/media-type.ts'
 import { readArrow } from './read-arrow.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'

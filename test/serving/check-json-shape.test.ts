@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkJsonShape } from '../../serving/protocols/http/check-json-shape.ts'
+import { checkJsonShape } from '../../serving/protocols/http/request/check-json-shape.ts'
 
 const pad = JSON.stringify('x'.repeat(20_000))
 const refused = (text: string) => {

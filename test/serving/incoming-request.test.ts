@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test } from 'vitest'
-import { serializePipelined } from '../../serving/protocols/http/serialize-pipelined.ts'
-import { IncomingRequest } from '../../serving/protocols/http/incoming-request.ts'
+import { serializePipelined } from '../../serving/protocols/http/request/serialize-pipelined.ts'
+import { IncomingRequest } from '../../serving/protocols/http/request/incoming-request.ts'
 
 const megabyte = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => i % 251))
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { statisticsAnswer } from '../../serving/protocols/http/statistics-schemas.ts'
+import { statisticsAnswer } from '../../serving/protocols/http/monitoring/statistics-schemas.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 

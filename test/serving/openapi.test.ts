@@ -2,9 +2,9 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
 import { timeoutOf } from '../../serving/traffic/request-deadline.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
-import { docsPage } from '../../serving/protocols/http/docs/docs-page.ts'
-import { openApi } from '../../serving/protocols/http/openapi.ts'
-import type { Operation } from '../../serving/protocols/http/openapi.ts'
+import { docsPage } from '../../serving/protocols/http/openapi/docs-page.ts'
+import { openApi } from '../../serving/protocols/http/openapi/openapi.ts'
+import type { Operation } from '../../serving/protocols/http/openapi/openapi.ts'
 
 const document = openApi(routes, '1.2.3')
 const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods))

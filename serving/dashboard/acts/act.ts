@@ -7,7 +7,7 @@ import type { Database } from '../../../runtime/database.ts'
 import { stableInt32 } from '../../../runtime/stable-id.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call } from '../../protocols/http/call.ts'
-import { reasonSchema } from '../../protocols/http/change-schemas.ts'
+import { reasonSchema } from '../../protocols/http/request/change-schemas.ts'
 
 /** The body of most acts. Nothing is done without a reason. */
 export const reasonBody = z.strictObject({

@@ -10,11 +10,11 @@ import { readEntities } from '../../features/read-request.ts'
 import { maxEntities } from '../../features/request-schema.ts'
 import { entityRows } from './entity-rows.ts'
 import { requestedFeatures } from './requested-features.ts'
-import { readBody } from '../http/body.ts'
+import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
-import { joinedBody } from '../http/joined-body.ts'
-import { columnWriter, eventTimesByUse, featureColumns } from '../http/value-columns.ts'
+import { joinedBody } from '../http/response/joined-body.ts'
+import { columnWriter, eventTimesByUse, featureColumns } from '../http/features/value-columns.ts'
 
 /** Fields that Feast has and that make no difference here are accepted too. */
 export const onlineFeaturesSchema = z

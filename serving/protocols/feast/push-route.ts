@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { SourceSpec } from '../../../kernel/view-spec.ts'
-import { readBody } from '../http/body.ts'
+import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
 import { jsonAnswer } from '../http/call.ts'
-import { maxEvents } from '../http/events-route.ts'
-import { withEventIds } from '../http/idempotent.ts'
+import { maxEvents } from '../http/data/events-route.ts'
+import { withEventIds } from '../http/request/idempotent.ts'
 
 export const pushSchema = z.object({
   push_source_name: z.string().describe('The source'),

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js'
 import type { LockstepError } from '../../../kernel/errors.ts'
-import type { HttpErrorStatus } from '../http/status.ts'
-import { oipStatusOf } from '../http/status.ts'
+import type { HttpErrorStatus } from '../http/response/status.ts'
+import { oipStatusOf } from '../http/response/status.ts'
 
 /** The gRPC status of an error, by the HTTP status that it has over REST. */
 export function grpcStatusOf(error: LockstepError): { readonly grpc: status; readonly http: HttpErrorStatus } {

@@ -15,15 +15,15 @@ import { deadlineFrom, settleInTime, timeoutHeader, timeoutOf } from '../../traf
 import { requestIdOf } from '../../traffic/request-id.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import { beginRequest, traceOf } from '../../traffic/trace.ts'
-import { checkParams, checkQuery } from './check-query.ts'
-import { compressed, isCompressible } from './compress.ts'
+import { checkParams, checkQuery } from './request/check-query.ts'
+import { compressed, isCompressible } from './response/compress.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { requireKnownOrigin } from './cors.ts'
-import { errorAnswer } from './error-answer.ts'
-import { answerOnce, idempotencyHeader, isIdempotent } from './idempotent.ts'
-import type { IncomingRequest } from './incoming-request.ts'
+import { requireKnownOrigin } from './response/cors.ts'
+import { errorAnswer } from './response/error-answer.ts'
+import { answerOnce, idempotencyHeader, isIdempotent } from './request/idempotent.ts'
+import type { IncomingRequest } from './request/incoming-request.ts'
 import type { Route } from './route.ts'
-import { statusOf } from './status.ts'
+import { statusOf } from './response/status.ts'
 
 /** Takes the answer of a request. It is called once for each, unless the client has disconnected. */
 export type Respond = (call: Call, answer: RouteAnswer) => void

@@ -5,7 +5,7 @@ import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { Trace } from '../../traffic/trace.ts'
-import type { IncomingRequest } from './incoming-request.ts'
+import type { IncomingRequest } from './request/incoming-request.ts'
 import type { Route } from './route.ts'
 
 /** A request over HTTP on its way through the stages. */

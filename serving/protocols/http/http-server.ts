@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import { createServer as createTlsServer } from 'node:https'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
-import { answerClientError, maxHeadBytes } from './client-error.ts'
-import { IncomingRequest } from './incoming-request.ts'
+import { answerClientError, maxHeadBytes } from './response/client-error.ts'
+import { IncomingRequest } from './request/incoming-request.ts'
 
 /**
  * How long a connection may be idle. Load balancers usually close theirs after a minute: so none sends a request into a

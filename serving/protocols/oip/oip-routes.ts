@@ -4,15 +4,15 @@ import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadat
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from './infer-body.ts'
 import { infer } from './infer.ts'
 import { rowsOf } from './infer-request.ts'
-import { checkType, readBody } from '../http/body.ts'
+import { checkType, readBody } from '../http/request/body.ts'
 import type { PredictContext } from '../../predict/predict.ts'
-import { callerOf } from '../http/caller.ts'
+import { callerOf } from '../http/predict/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
 import { jsonAnswer } from '../http/call.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
 import { takeRows } from '../../traffic/authorize.ts'
-import { joined, readChunks } from '../http/read-bytes.ts'
+import { joined, readChunks } from '../http/request/read-bytes.ts'
 import type { Route } from '../http/route.ts'
 
 /** The header that says how many bytes of a body are JSON, where tensors follow in binary. */

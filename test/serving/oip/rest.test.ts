@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { OpenApi } from '../../../serving/protocols/http/openapi.ts'
+import type { OpenApi } from '../../../serving/protocols/http/openapi/openapi.ts'
 import type { OipWorld } from './world.ts'
 import { createOipWorld } from './world.ts'
 

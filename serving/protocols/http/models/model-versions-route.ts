@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { defined } from '../../../../kernel/defined.ts'
+import { LockstepError } from '../../../../kernel/errors.ts'
+import { catalogRevision } from '../../../../registry/revision.ts'
+import { deleteModelVersion } from '../../../../registry/delete-model-version.ts'
+import { versionReference } from '../../../../registry/pick-version.ts'
+import { pushVersion } from '../../../models/push-version.ts'
+import { readBody } from '../request/body.ts'
+import { actorOf, jsonAnswer, nameOf } from '../call.ts'
+import { checkQuery } from '../request/check-query.ts'
+import { dryRunQuery, reasonSchema } from '../request/change-schemas.ts'
+import { asRefusal } from '../response/refusal.ts'
+import { deletedVersionAnswer, pushAnswer } from '../response/response-schemas.ts'
+import type { Route } from '../route.ts'
+
+/** What PostgreSQL stores in one value. */
+const maxModelBytes = 1_000_000_000
+
+const facts = z.record(z.string(), z.unknown()).optional()
+const pushBody = z.strictObject({
+  upload: z.string().describe('The id of the upload of the ONNX file'),
+  metrics: z.record(z.string(), z.number()).optional().describe('Evaluation results by name'),
+  params: facts.describe('Training parameters by name'),
+  metadata: facts.describe('Anything to store with the version'),
+  dataset: z.string().min(1).optional().describe('The training set that it was trained on: its id, or the first characters'),
+  datasetMismatch: z.boolean().optional().describe('Allows a version that was trained on other features than it is served with'),
+  untried: z.boolean().optional().describe('Allows a version whose trial run on made-up rows does not end'),
+  gitCommit: z.string().max(200).optional().describe('The commit of the training code'),
+  alias: z.string().optional().describe('Points this alias to the version. champion: serves it'),
+  reason: reasonSchema,
+})
+
+/** The routes that store and delete versions of models. */
+export const modelVersionRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/models/:name/versions',
+    scope: 'admin',
+    summary: 'Store an uploaded ONNX file as the next version of a model',
+    tag: 'Models',
+    body: pushBody,
+    example: { upload: '6f1c…', metrics: { auc: 0.71 }, alias: 'champion' },
+    status: [200, 201],
+    answer: pushAnswer,
+    async handle(call, deps) {
+      const body = await readBody(call, deps.bodyLimitBytes, pushBody)
+      const { upload: id, datasetMismatch = false, untried = false, reason, ...rest } = body
+      const model = nameOf(call)
+      const db = deps.upkeep.database()
+      const pushed = await deps.uploads.use(id, async ({ path, name, length }) => {
+        if (length > maxModelBytes) throw tooBig(name, length)
+        const bytes = await readFile(path)
+        const push = { ...defined(rest), model, bytes, file: name, datasetMismatch, untried, ...actorOf(call, reason) }
+        return await asRefusal(() => pushVersion(db, push))
+      })
+      const inForce = await deps.reachRevision(await catalogRevision(db))
+      const notes = inForce
+        ? pushed.notes
+        : [...pushed.notes, 'This server still loads the version, and answers with the one before until it has.']
+      return jsonAnswer({ ...pushed, notes, requestId: call.requestId }, pushed.created ? 201 : 200)
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/models/:name/versions/:version',
+    scope: 'admin',
+    summary: 'Delete a version of a model that nothing serves',
+    tag: 'Models',
+    query: dryRunQuery,
+    answer: deletedVersionAnswer,
+    async handle(call, deps) {
+      const { dryRun = false, reason } = checkQuery(call, dryRunQuery)
+      const { name = '', version = '' } = call.params
+      const by = actorOf(call, reason)
+      const { deleted, freed, revision } = await deleteModelVersion(deps.upkeep.database(), name, versionReference(version), by, { dryRun })
+      if (!dryRun) await deps.reachRevision(revision)
+      return jsonAnswer({
+        model: name,
+        version: deleted.version,
+        sizeBytes: deleted.sizeBytes,
+        freed: freed.map(({ kind, name: of, version: at }) => ({ kind, name: of, version: at })),
+        revision,
+        dryRun,
+        requestId: call.requestId,
+      })
+    },
+  },
+]
+
+function tooBig(name: string, length: number): LockstepError {
+  return new LockstepError(
+    'BODY_TOO_LARGE',
+    `The model file "${name}" has ${length} bytes, and a model may have at most ${maxModelBytes}; export a smaller one.`,
+    { details: { limitBytes: maxModelBytes } },
+  )
+}

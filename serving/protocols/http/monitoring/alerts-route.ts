@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import {
+  alertJson,
+  deliveryJson,
+  maxListedAlerts,
+  noAlert,
+  readAlert,
+  readAlerts,
+  readDeliveries,
+} from '../../../../monitoring/alerts/read-alerts.ts'
+import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../../monitoring/alerts/silences.ts'
+import type { ServingContext } from '../../../context.ts'
+import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
+import { readBody } from '../request/body.ts'
+import type { Call, RouteAnswer } from '../call.ts'
+import { actorOf, idOf, jsonAnswer } from '../call.ts'
+import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
+import { checkQuery } from '../request/check-query.ts'
+import type { Route } from '../route.ts'
+
+const query = z.object({
+  state: z.enum(['firing', 'resolved']).optional().describe('Only alerts in this state'),
+  monitor: z.string().optional().describe('Only alerts of this monitor'),
+  severity: z.enum(['page', 'ticket']).optional().describe('Only alerts of this severity'),
+  limit: z.coerce.number().int().min(1).max(maxListedAlerts).optional().describe('The maximum number. Default: 100'),
+})
+const silenceBody = z.strictObject({
+  for: z.string().describe('How long, such as 2h; at most 30d'),
+  reason: reasonSchema,
+})
+
+export const alertRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/alerts',
+    scope: 'read',
+    summary: 'The alerts of monitors, firing ones first',
+    tag: 'Alerts',
+    query,
+    answer: alertsAnswer,
+    async handle(call, deps) {
+      const alerts = await readAlerts(deps.upkeep.database(), checkQuery(call, query))
+      return jsonAnswer({ alerts: alerts.map(alertJson), requestId: call.requestId })
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/alerts/:id',
+    scope: 'read',
+    summary: 'One alert, its evidence and its notifications',
+    tag: 'Alerts',
+    answer: alertAnswer,
+    handle: (call, deps) => answerAlert(call, deps, idOf(call, noAlert)),
+  },
+  {
+    method: 'POST',
+    path: '/v1/alerts/:id/silence',
+    scope: 'admin',
+    summary: 'Send no notifications of an alert for a while',
+    tag: 'Alerts',
+    body: silenceBody,
+    example: { for: '2h', reason: 'known, being fixed' },
+    answer: alertAnswer,
+    async handle(call, deps) {
+      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, silenceBody)]
+      const micros = silenceMicros(body.for)
+      await silenceAlert(deps.upkeep.database(), id, micros, actorOf(call, body.reason))
+      return await answerAlert(call, deps, id)
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/alerts/:id/unsilence',
+    scope: 'admin',
+    summary: 'End the silence of an alert',
+    tag: 'Alerts',
+    body: reasonBody,
+    bodyOptional: true,
+    example: { reason: 'it is fixed' },
+    answer: alertAnswer,
+    async handle(call, deps) {
+      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
+      await unsilenceAlert(deps.upkeep.database(), id, actorOf(call, body.reason))
+      return await answerAlert(call, deps, id)
+    },
+  },
+]
+
+async function answerAlert(call: Call, deps: ServingContext, id: number): Promise<RouteAnswer> {
+  const db = deps.upkeep.database()
+  const [alert, deliveries] = [await readAlert(db, id), await readDeliveries(db, id)]
+  return jsonAnswer({ ...alertJson(alert), deliveries: deliveries.map(deliveryJson), requestId: call.requestId })
+}

@@ -1,0 +1,45 @@
+import { parseDuration } from '../../../../kernel/duration.ts'
+import { parseTimestamp } from '../../../../kernel/time.ts'
+import { qualityReport } from '../../../../monitoring/quality/quality-report.ts'
+import { liftDeadline } from '../../../traffic/request-deadline.ts'
+import { jsonAnswer, nameOf } from '../call.ts'
+import { checkQuery } from '../request/check-query.ts'
+import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
+import { requestId } from '../response/response-schemas.ts'
+import type { Route } from '../route.ts'
+import { cancelOnDisconnect } from '../request/client-connection.ts'
+
+/** A server also answers predictions, so it computes with fewer rows than the command. */
+export const serverLimits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
+
+export const qualityRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/models/:name/quality',
+    scope: 'read',
+    summary: 'Quality of a model: logged predictions compared with what came of them',
+    description:
+      'Only mature predictions count: those whose outcome can no longer come. Sums are of all rows, AUC and calibration of at most 100,000 (20,000 in a group).',
+    tag: 'Models',
+    query: qualityQuery,
+    answer: qualityAnswer.extend({ requestId }),
+    async handle(call, deps) {
+      const { outcome, since = '7d', by = '', asOf: asOfText } = checkQuery(call, qualityQuery)
+      const asOf = asOfText === undefined ? deps.clock() : parseTimestamp(asOfText)
+      const from = asOf - parseDuration(since, 'The parameter "since"')
+      liftDeadline(call.deadline)
+      const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
+      const report = await qualityReport(db, deps.catalog(), {
+        model: nameOf(call),
+        outcome,
+        from,
+        to: asOf,
+        asOf,
+        by: by.split(',').filter((each) => each !== ''),
+        limits: serverLimits,
+        signal,
+      })
+      return jsonAnswer({ ...report, requestId: call.requestId })
+    },
+  },
+]

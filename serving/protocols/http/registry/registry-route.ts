@@ -1,0 +1,77 @@
+import { applyWithStates, prunedJson, pruneWithStates } from '../../../../materializer/change-registry.ts'
+import { planJson } from '../../../../registry/change-plan.ts'
+import { planChanges } from '../../../../registry/plan.ts'
+import { readPortableDefinitions } from '../../../../registry/portable-definitions.ts'
+import { readVersion } from '../../../../runtime/version.ts'
+import { readBody } from '../request/body.ts'
+import { actorOf, jsonAnswer } from '../call.ts'
+import { applyAnswer, applyBody, planAnswer, planBody, pruneAnswer, pruneBody } from './registry-schemas.ts'
+import { asRefusal } from '../response/refusal.ts'
+import type { Route } from '../route.ts'
+
+/** Compiled definitions have the code of all transforms. */
+const definitionsLimitBytes = 64 * 2 ** 20
+
+/** The routes that change the registry. Stored code is run by every server, so they need the scope of admins. */
+export const registryRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/registry/plan',
+    scope: 'admin',
+    summary: 'Show what applying definitions would change',
+    tag: 'Registry',
+    body: planBody,
+    bodyLimitBytes: definitionsLimitBytes,
+    answer: planAnswer,
+    async handle(call, deps) {
+      const { definitions, prune = false, breakModels = false } = await readBody(call, definitionsLimitBytes, planBody)
+      const plan = await asRefusal(() => {
+        const set = readPortableDefinitions(definitions, readVersion())
+        const { privateAddresses, logShares } = deps
+        return planChanges(deps.upkeep.database(), set, { prune, breakModels, privateAddresses, logShares })
+      })
+      return jsonAnswer({ plan: planJson(plan), requestId: call.requestId })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/registry/apply',
+    scope: 'admin',
+    summary: 'Store definitions in the registry, all or none',
+    tag: 'Registry',
+    body: applyBody,
+    bodyLimitBytes: definitionsLimitBytes,
+    answer: applyAnswer,
+    async handle(call, deps) {
+      const { definitions, prune = false, breakModels = false, reason } = await readBody(call, definitionsLimitBytes, applyBody)
+      const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
+      const { plan, changed, revision, removals } = await asRefusal(() => {
+        const set = readPortableDefinitions(definitions, readVersion())
+        const { privateAddresses, logShares } = deps
+        return applyWithStates(tools, set, { prune, breakModels, privateAddresses, logShares, by: actorOf(call, reason) })
+      })
+      const inForce = await deps.reachRevision(revision)
+      return jsonAnswer({ changed, revision, inForce, plan: planJson(plan), ...removals, requestId: call.requestId })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/registry/prune',
+    scope: 'admin',
+    summary: 'Retire definitions that nothing needs any more',
+    tag: 'Registry',
+    body: pruneBody,
+    example: { names: ['airport_delays@1'], dryRun: true },
+    answer: pruneAnswer,
+    async handle(call, deps) {
+      const { names, dryRun = false, reason } = await readBody(call, deps.bodyLimitBytes, pruneBody)
+      const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
+      const pruned = await pruneWithStates(tools, names, actorOf(call, reason), { dryRun })
+      if (!dryRun) await deps.reachRevision(pruned.revision)
+      return jsonAnswer({ ...prunedJson(pruned), requestId: call.requestId })
+    },
+  },
+]
+
+/** How long states of retired views are deleted at most; the rest is left to the next who does it. */
+const removalMs = 60_000
