@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
-import { pauseRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import { pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { startBrowser } from '../services/browser.ts'
 import type { World } from '../serving/world.ts'
 import { createWorld } from '../serving/world.ts'
@@ -34,6 +34,8 @@ afterAll(async () => {
 
 it('an open dialog acts on what it opened with, even after the page is read again', async () => {
   const { page } = visits
+  let refusals = 0
+  page.on('response', (response) => void (refusals += Number([409, 412].includes(response.status()))))
   await visits.go('rollouts/delay')
   await page.getByRole('button', { name: /^Promote/ }).click()
   const dialog = page.getByRole('dialog')
@@ -45,7 +47,13 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
   const aliases = await world.db.query(`select version from lockstep.model_aliases where model = 'delay' and alias = 'champion'`, [])
   expect(aliases).toEqual([{ version: 1 }])
+  // a second change behind the dialog is refused as well
+  await resumeRollout(world.db, 'delay', { actor: 'bob' })
+  await page.locator('.page-title .badge', { hasText: 'running' }).waitFor()
+  await dialog.getByRole('button', { name: 'Promote' }).click()
+  await expect.poll(() => refusals).toBe(2)
   // after that the act is possible, and a rollout that has ended is not paused
+  await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
   await dialog.getByRole('button', { name: 'Promote' }).click()
   await page.getByText('Version 2 is the champion.').waitFor()
   await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()

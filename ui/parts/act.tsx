@@ -2,7 +2,7 @@ import { Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useQueryClient } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, type ReactNode, useState } from 'react'
+import { type FormEvent, type ReactElement, type ReactNode, useEffect, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { RequestError, change } from '../api/request.ts'
 import { useMay } from '../api/session.ts'
@@ -62,6 +62,8 @@ function ActForm({ name, children, path, body, field, ifMatch, confirm, danger =
   const [problem, setProblem] = useState<string | null>(null)
   // the page behind the dialog is read again, but the reason was given for what the dialog opened with
   const [opening, setOpening] = useState<{ readonly ifMatch: ActProps['ifMatch'] } | null>({ ifMatch })
+  // after a refusal the dialog acts on what the page then showed, and on nothing newer
+  useEffect(() => setOpening((before) => before ?? { ifMatch }), [opening, ifMatch])
   const seen = opening ?? { ifMatch }
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault()
