@@ -1,6 +1,7 @@
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
+import type { FeatureMoment } from '../features/online-reading.ts'
+import type { FeatureRead } from '../features/read-features.ts'
 import type { FeatureContext } from '../features/read-request.ts'
 import { parseEntities, readFeaturesAt } from '../features/read-request.ts'
 import type { ServedModel } from '../models/loaded-versions.ts'
