@@ -127,10 +127,12 @@ it('continues after outages of both stores during backfills, and loses no row', 
   }
   const backfill = async (): Promise<void> => {
     const store = await open()
-    await beginBackfill({ db, store, worker: 'test' }, plan, { chunks: 20, now: () => Date.now() * 1000 }).catch((error: unknown) => {
-      // the view is being filled already
-      if (!(error instanceof LockstepError)) throw error
-    })
+    await beginBackfill({ db, store, worker: 'test' }, plan, { chunks: 20, now: () => Date.now() * 1000, leaseSeconds: 3 }).catch(
+      (error: unknown) => {
+        // the view is being filled already
+        if (!(error instanceof LockstepError)) throw error
+      },
+    )
     await store.close()
   }
   const away = (): Promise<void> => setTimeout(random() * 600)
