@@ -3,7 +3,7 @@ import { createLifecycle } from '../../runtime/lifecycle.ts'
 import { createLogger } from '../../runtime/log.ts'
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
-const lifecycle = createLifecycle(createLogger('error'), { timeoutMs: 300 })
+const lifecycle = createLifecycle(createLogger('error'), { timeoutMs: process.argv[2] === 'hangs' ? 300 : 60_000 })
 const keepAlive = setInterval(() => undefined, 1_000)
 lifecycle.add('first', () => {
   clearInterval(keepAlive)
@@ -11,7 +11,7 @@ lifecycle.add('first', () => {
 })
 lifecycle.add('second', async () => {
   if (process.argv[2] === 'fails') throw new Error('no more')
-  if (process.argv[2] === 'hangs') await new Promise(() => undefined)
+  if (process.argv[2] === 'hangs' || process.argv[2] === 'waits') await new Promise(() => undefined)
   say('second closed')
 })
 lifecycle.closeOnSignals()

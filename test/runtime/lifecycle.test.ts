@@ -85,7 +85,7 @@ describe('the lifecycle', () => {
     const [failed, hung, cut] = await Promise.all([
       run('fails', ['SIGTERM']),
       run('hangs', ['SIGTERM']),
-      run('hangs', ['SIGTERM', 'SIGTERM']),
+      run('waits', ['SIGTERM', 'SIGTERM']),
     ])
     expect(failed).toMatchObject({
       code: 1,
