@@ -1,5 +1,6 @@
 import type { Frontier } from '../../kernel/frontier.ts'
 import { allBelow, without } from '../../kernel/frontier.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { findMissingRows } from '../../materializer/missing-rows.ts'
 import { readArrived } from '../../offline/read-arrived.ts'
@@ -53,20 +54,26 @@ export async function sourceLag(
   frontier: Frontier | null,
   now: number,
 ): Promise<SourceLag | null> {
+  const relation = await searchableTable(db, plan)
+  if (relation === null) return null
   const { source } = plan.spec
-  const table = await readSourceTable(db, source)
-  if (!table.hasXid || !table.hasRow || !(await canFindArrivals(db, table.relation))) return null
   const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
-  const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
-  const newestEvent = await readNewest(db, table.relation, event, now)
-  if (store === null || frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
+  if (store === null || frontier === null) {
+    const [last] = await db.query<LastRows>(lastRowsSql(relation, event), [now])
+    return { rows: 0, transactions: 0, visibleSince: null, newestEvent: await newestOf(db, relation, event, now, last) }
+  }
   const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
-  const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
-    SELECT count(*)::text AS rows, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
-    FROM (SELECT _xid AS x, ${visible} AS v FROM ${table.relation}
-          WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${maxCountedRows}) waiting`)
-  const beyond = Number(waiting?.rows)
+  const [found] = await db.query<LastRows & WaitingRows>(
+    `
+    SELECT * FROM (${lastRowsSql(relation, event)}) last, (
+      SELECT count(*)::text AS waiting, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
+      FROM (SELECT _xid AS x, ${visible} AS v FROM ${relation}
+            WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${maxCountedRows}) beyond) waiting`,
+    [now],
+  )
+  const newestEvent = await newestOf(db, relation, event, now, found)
+  const beyond = Number(found?.waiting)
   if (beyond > 0 && beyond < maxCountedRows) {
     const arrived = without(allBelow(await currentXmax(db)), frontier)
     const rows = await readArrived(db, [plan], arrived, maxCountedRows).catch(noneWhereUnreadable)
@@ -74,8 +81,8 @@ export async function sourceLag(
   }
   return {
     rows: beyond,
-    transactions: Number(waiting?.transactions),
-    visibleSince: waiting?.since === undefined || waiting.since === null ? null : Number(waiting.since),
+    transactions: Number(found?.transactions),
+    visibleSince: numberOf(found?.since),
     newestEvent,
   }
 }
@@ -92,15 +99,33 @@ function noneWhereUnreadable(error: unknown): null {
 /** For each large transaction, the greatest event time of its rows, which does not change unless some are dated later. */
 const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
 
+/** The newest rows of a table. */
+interface LastRows {
+  readonly event: string | null
+  readonly xid: string | null
+  readonly least: string | null
+  readonly rows: string
+}
+
+interface WaitingRows {
+  readonly waiting: string
+  readonly transactions: string
+  readonly since: string | null
+}
+
+function micros(time: string): string {
+  return `(extract(epoch FROM ${time}) * 1000000)::int8::text`
+}
+
+const happened = `isfinite(e) AND e <= to_timestamp($1::float8 / 1000000)`
+
+function lastRowsSql(relation: string, event: string): string {
+  return `SELECT ${micros(`max(e) FILTER (WHERE ${happened})`)} AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
+    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) newest`
+}
+
 /** The rows of one transaction have no order of arrival. So all rows of a large last transaction are read. */
-async function readNewest(db: Database, relation: string, event: string, now: number): Promise<number | null> {
-  const happened = `isfinite(e) AND e <= to_timestamp($1::float8 / 1000000)`
-  const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(
-    `
-    SELECT (extract(epoch FROM max(e) FILTER (WHERE ${happened})) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
-    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`,
-    [now],
-  )
+async function newestOf(db: Database, relation: string, event: string, now: number, last: LastRows | undefined): Promise<number | null> {
   if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least) return numberOf(last?.event)
   const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
   loads.set(db, known)
@@ -109,7 +134,7 @@ async function readNewest(db: Database, relation: string, event: string, now: nu
   if (before?.xid === last.xid) return before.newest
   const [all] = await db.query<{ event: string | null; later: boolean | null }>(
     `
-    SELECT (extract(epoch FROM max(e) FILTER (WHERE ${happened})) * 1000000)::int8::text AS event,
+    SELECT ${micros(`max(e) FILTER (WHERE ${happened})`)} AS event,
            bool_or(isfinite(e) AND NOT (${happened})) AS later
     FROM (SELECT ${event} AS e FROM ${relation}
           WHERE _xid = '${last.xid}'::xid8 AND (SELECT pg_relation_size(to_regclass(${sqlText(relation)}))) <= ${maxBytes}) load`,
@@ -134,6 +159,20 @@ function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
     transactions: new Set(rows.map(({ xid }) => xid)).size,
     visibleSince: visible.length === 0 ? null : visible.reduce((least, time) => Math.min(least, time)),
   }
+}
+
+/** Tables in which arrivals can be found, and until when they count as such: a table seldom loses a column or an index. */
+const searchable = memoizeWeak((_db: Database) => new WeakMap<ViewPlan, { readonly relation: string; readonly untilMs: number }>())
+const searchableMs = 60_000
+
+/** The table of a view's source; null: arrivals cannot be found in it. */
+async function searchableTable(db: Database, plan: ViewPlan): Promise<string | null> {
+  const known = searchable(db).get(plan)
+  if (known !== undefined && performance.now() < known.untilMs) return known.relation
+  const { relation, hasXid, hasRow } = await readSourceTable(db, plan.spec.source)
+  if (!hasXid || !hasRow || !(await canFindArrivals(db, relation))) return null
+  searchable(db).set(plan, { relation, untilMs: performance.now() + searchableMs })
+  return relation
 }
 
 async function canFindArrivals(db: Database, relation: string): Promise<boolean> {

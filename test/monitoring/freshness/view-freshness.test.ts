@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { allBelow } from '../../../kernel/frontier.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { foldTransaction } from '../../../materializer/fold-transaction.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
 import { materializationStatus } from '../../../materializer/status.ts'
+import { sourceLag } from '../../../monitoring/freshness/source-lag.ts'
 import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
 import { viewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
 import type { OnlineStore } from '../../../online/store.ts'
@@ -129,6 +131,25 @@ describe('the freshness of a view', () => {
     const lateAt = async (now: number) => await freshnessOf(db, store, plan, now)
     expect(await lateAt(instant + hour + hour / 6 - 1)).toMatchObject({ scheduled: true, late: null })
     expect((await lateAt(instant + hour + hour / 6)).late).toContain('its scheduled run should count from')
+  })
+
+  it('asks one statement about a source whose table was looked at within a minute', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    const now = Date.now() * 1000
+    await table.insert([paidAt(now - hour)])
+    const statements: string[] = []
+    const query: Database['query'] = async (text, ...rest) => {
+      statements.push(text)
+      return await db.query(text, ...rest)
+    }
+    const noted: Database = { ...db, query }
+    const lag = async () => await sourceLag(noted, store, plan, allBelow(1), now)
+    const first = await lag()
+    expect(first).toMatchObject({ rows: 1, newestEvent: now - hour })
+    const before = statements.length
+    expect(await lag()).toEqual(first)
+    expect(statements.slice(before).filter((text) => !text.includes('pg_current_snapshot'))).toHaveLength(1)
   })
 
   it('reads no large table without an index on its arrivals', async () => {
