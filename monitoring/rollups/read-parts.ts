@@ -49,7 +49,9 @@ export async function readParts(
   const all = [...models, noModel.model]
   const [first, end] = [floorTo(from, stepMicros.minute), -floorTo(-to, stepMicros.minute)]
   const [dayFrom, dayTo] = [floorTo(first, stepMicros.day), -floorTo(-end, stepMicros.day)]
-  const hours = byTime(await readPeriods(db, 'hour', dayFrom, dayTo, all))
+  // counting the minutes of a day takes PostgreSQL milliseconds for each server: only a complete day needs all its hours
+  const hour = coarsest === 'day' ? stepMicros.day : stepMicros.hour
+  const hours = byTime(await readPeriods(db, 'hour', floorTo(first, hour), -floorTo(-end, hour), all))
   const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, all))
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
@@ -83,7 +85,7 @@ function planPeriods(
     }
     const ofHours = Array.from({ length: 24 }, (_, h) => hours.get(day + h * stepMicros.hour) ?? [])
     const isWhole = from <= day && dayEnd <= to
-    const noHours = ofHours.every((rows) => rows.length === 0)
+    const noHours = ofHours.every((rows) => rows.length === 0) && ofDay.every(({ finer }) => finer === 0)
     if (ofDay.length > 0 && isMerged(ofDay) && (noHours || (isWhole && coarsest === 'day' && ofHours.every(isMerged)))) {
       add('day', day, dayEnd)
       continue

@@ -168,10 +168,12 @@ test('the traffic of several models is one read of their minutes, without column
     await server.recorder.close(5000)
   }
   const queries: string[] = []
+  const countedHours: unknown[] = []
   const rows: Record<string, unknown>[] = []
   const query: Database['query'] = async (...asked) => {
     const answer = await db.query<never>(...asked)
     queries.push(asked[0])
+    if (asked[0].includes("date_trunc('hour', at)")) countedHours.push(asked[1]?.slice(0, 2))
     rows.push(...answer)
     return answer
   }
@@ -180,6 +182,8 @@ test('the traffic of several models is one read of their minutes, without column
   expect(models.map((model) => read.filter((row) => row['model'] === model).length)).toEqual([5, 4, 3])
   expect(read).toHaveLength(12)
   expect(read.every(({ columns }) => columns === null)).toBe(true)
+  // no other hour of the day is counted
+  expect(countedHours).toEqual([[window.from, window.from + hour]])
   const asked = queries.splice(0)
   await trafficStatistics({ query }, { ...window, models: ['red'], byVersion: true })
   expect(asked).toEqual(queries)
