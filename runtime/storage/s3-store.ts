@@ -34,6 +34,11 @@ const writerKey = 'lockstep-writer'
  */
 export function createS3Store(): ObjectStore {
   const endpoint = s3Endpoint()
+  if (endpoint !== null && !/^https?:\/\/[^/]/.test(endpoint))
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The endpoint of S3 is "${endpoint}", which is not a URL. Write AWS_ENDPOINT_URL_S3 with its scheme, such as https://minio.example:9000.`,
+    )
   const client = new S3Client({
     maxAttempts,
     followRegionRedirects: true,

@@ -113,6 +113,10 @@ describe('S3', () => {
     process.env['AWS_REGION'] = region
     delete process.env['AWS_CONFIG_FILE']
     process.env['AWS_ACCESS_KEY_ID'] = id
+    for (const address of ['127.0.0.1:9000', 'localhost:9000']) {
+      process.env['AWS_ENDPOINT_URL_S3'] = address
+      expect(() => createS3Store()).toThrow(`The endpoint of S3 is "${address}", which is not a URL.`)
+    }
     process.env['AWS_ENDPOINT_URL_S3'] = 'http://127.0.0.1:1'
     process.env['AWS_MAX_ATTEMPTS'] = '1'
     await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject({
