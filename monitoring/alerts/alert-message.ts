@@ -34,9 +34,10 @@ export function summaryOf({
   subject,
   cause,
   event,
-}: Pick<AlertMessage, 'monitor' | 'check' | 'subject' | 'cause' | 'event'>): string {
+  resolution,
+}: Pick<AlertMessage, 'monitor' | 'check' | 'subject' | 'cause' | 'event'> & { readonly resolution?: string | null }): string {
   const what = `${monitor}: ${check} of ${subject}`
-  if (event === 'resolved') return `Resolved: ${what}`
+  if (event === 'resolved') return resolution === 'removed' ? `No longer watched: ${what}` : `Resolved: ${what}`
   return cause === null ? what : `${what}: ${cause}`
 }
 

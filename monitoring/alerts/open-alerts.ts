@@ -165,6 +165,7 @@ interface AlertRow {
   readonly severity: Severity
   readonly started: string
   readonly resolved: string | null
+  readonly resolution: string | null
   readonly result: unknown
   readonly started_with: unknown
 }
@@ -190,7 +191,7 @@ function messageOf(
     alertKey: `${installation}:alert:${alert.id}`,
     alert: Number(alert.id),
     severity: alert.severity,
-    summary: summaryOf(named),
+    summary: summaryOf({ ...named, resolution: alert.resolution }),
     value,
     threshold,
     n,

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
 import { readAlerts, readDeliveries } from '../../../monitoring/alerts/read-alerts.ts'
@@ -65,6 +66,10 @@ describe('an evaluation', () => {
       { subject: 'b', state: 'firing' },
       { subject: 'a', state: 'resolved', resolution: 'removed', sent: ['firing', 'resolved'] },
     ])
+    const { rows } = await sql<{ summary: string }>`
+      select message->>'summary' as summary from lockstep.alert_deliveries
+      where message->>'event' = 'resolved' and message->>'monitor' = 'gone'`.execute(opened().db.kysely)
+    expect(rows).toEqual([{ summary: 'No longer watched: gone: clock of a' }])
     const others = [...(await readMonitorStates(opened().db)).keys()].filter((name) => name !== 'gone').map((name) => clockMonitor(name))
     await endRemovedMonitors(opened().db, others, channels, 3 * minute)
     expect(await alertsOf('gone')).toMatchObject([{ resolution: 'removed' }, { subject: 'a' }])
