@@ -13,8 +13,11 @@ import { connectServer } from '../../cli/remote/server.ts'
 /** A server that lives answers in this time, also on a busy machine. */
 const silenceMs = 1_000
 const opened: HttpServer[] = []
-afterAll(() => {
-  for (const http of opened) http.close().closeAllConnections()
+afterAll(async () => {
+  for (const http of opened) {
+    http.closeAllConnections()
+    await new Promise((resolve) => http.close(resolve))
+  }
 })
 
 /** Connects to a new server. @returns also the paths that it is asked for */
