@@ -37,6 +37,8 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/after-file.ts', 'test/quiet.ts'],
       pool: 'forks',
+      // files share a process, in which each would import much of the product again
+      isolate: false,
       // Node imports the files itself, as it does those of the product, and keeps what it compiles
       // (test/shared-folder.ts)
       experimental: { viteModuleRunner: false, nodeLoader: false },
@@ -54,10 +56,8 @@ export default defineConfig({
   test: {
     projects: [
       project('slow'),
-      // files share a process, in which each would import much of the product again
-      project('integration', { isolate: false }),
+      project('integration'),
       project('unit', {
-        isolate: false,
         typecheck: {
           enabled: true,
           include: ['test/**/*.test-d.ts'],
@@ -67,7 +67,7 @@ export default defineConfig({
         },
       }),
       // after the others, one by one, as they measure
-      project('alone', { maxWorkers: 1, sequence: { groupOrder: 1 } }),
+      project('alone', { isolate: true, maxWorkers: 1, sequence: { groupOrder: 1 } }),
     ],
     sequence: { sequencer: SlowFirst },
     teardownTimeout: 30_000,
