@@ -8,7 +8,7 @@ import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import { guaranteeOf } from './guarantee.ts'
 import { readPipelineStates, readPipelineStatesAt, streamOf } from './pipeline-state.ts'
-import { letterSource } from './run-pipeline.ts'
+import { letterSource } from './batch-runner.ts'
 
 /** A pipeline as it is declared and as it runs. */
 export interface PipelineStatus {

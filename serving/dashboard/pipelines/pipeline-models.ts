@@ -10,7 +10,7 @@ import { keptDays, readPipelineActivity, readPipelineMinutes } from '../../strea
 import type { DeclaredPipelines, PipelineStatus } from '../../streaming/pipeline-status.ts'
 import { pipelineStatuses } from '../../streaming/pipeline-status.ts'
 import { readPipelineState } from '../../streaming/pipeline-state.ts'
-import { letterSource } from '../../streaming/run-pipeline.ts'
+import { letterSource } from '../../streaming/batch-runner.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { PipelineData, PipelineLine } from '../contract/pipelines.ts'
 import { deadLetters as deadLettersContract, pipeline as pipelineContract, pipelines as pipelinesContract } from '../contract/pipelines.ts'
