@@ -1,4 +1,4 @@
-import { parseTarget } from '../runtime/open-postgres.ts'
+import { parseTarget } from '../runtime/postgres-target.ts'
 import type { Settings } from '../runtime/config.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { settingsAbove } from '../runtime/settings-files.ts'

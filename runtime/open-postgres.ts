@@ -1,40 +1,30 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { PostgresPoolClient } from 'kysely'
 import { Kysely, PostgresDialect } from 'kysely'
-import pg from 'pg'
-import { from as copyFrom } from 'pg-copy-streams'
+import type { QueryConfig, QueryResult } from 'pg'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { typeParsers } from './type-parsers.ts'
+import { createSemaphore, orTimeout, timedOut, withPatience } from './async.ts'
+import { copyIn } from './copy-in.ts'
 import { copyTuples } from './copy-out.ts'
 import type { Database, QueryOptions } from './database.ts'
 import { oneStatement, preparedStatement } from './one-statement.ts'
-import { listenerLocks, listenOnPostgres } from './postgres-listener.ts'
-import type { PostgresSessions } from './postgres-sessions.ts'
+import { countPostgresListeners, listenOnPostgres } from './postgres-listener.ts'
+import { takePostgresLock } from './postgres-lock.ts'
+import type { PostgresPool } from './postgres-pool.ts'
+import { createPostgresPool } from './postgres-pool.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
-import { isTooManyConnections, isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
-import { stableInt32 } from './stable-id.ts'
+import { parseTarget } from './postgres-target.ts'
+import { postgresUnavailable, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
-import { createSemaphore, orTimeout, randomBackoffMs, sleep, startPatientTimer, timedOut, withPatience } from './async.ts'
 
-/** Including the start and end of a command, a failure is reported within 5 s. */
-const connectTimeoutMs = 3_000
 const pingTimeoutMs = 3_500
 /** How long a close waits for what is under way. */
 const closeMs = 2_000
 const cutMs = 500
-/** How long it waits before it connects again to a server that has too many connections. */
-const fullBackoff = { firstMs: 50, maxMs: 500 }
-/** The error message of pg for a connection timeout. */
-const silentText = 'timeout expired'
 export const poolSize = 10
 const maxSnapshots = 8
-
-/** Session settings, independent of the defaults of role and database. */
-const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
 export interface PostgresOptions {
   readonly signal?: AbortSignal | undefined
@@ -55,81 +45,41 @@ export interface PostgresOptions {
  * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,
  *   get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
  */
-export function openPostgres(url: string, options: PostgresOptions = {}): Database {
-  const { timers } = options
+export function openPostgres(url: string, { signal, timers }: PostgresOptions = {}): Database {
   const target = parseTarget(url)
   const sessions = createPostgresSessions(target.url)
-  const statements = createPool(target.url, poolSize, sessions)
-  const streams = createPool(target.url, Number.POSITIVE_INFINITY, sessions)
   let stopped = false
   let stopping: Promise<void> | null = null
   const stop = () => void (stopping = stopSessions(sessions, () => (stopped = true)))
-  options.signal?.addEventListener('abort', stop, { once: true })
-  const explain = (error: unknown) => (isUnavailable(error) ? postgresUnavailable(target.server, error) : error)
-  const connect = async (pool: pg.Pool) => {
-    const until = performance.now() + connectTimeoutMs
-    for (let failures = 1; ; failures++) {
-      if (stopped) options.signal?.throwIfAborted()
-      try {
-        return await pool.connect()
-      } catch (error) {
-        // one of the others may soon be free
-        if (!isTooManyConnections(error) || performance.now() > until) throw postgresUnavailable(target.server, error)
-      }
-      await sleep(randomBackoffMs(failures, fullBackoff))
-    }
+  signal?.addEventListener('abort', stop, { once: true })
+  const requireOpen = (): void => {
+    if (stopped) signal?.throwIfAborted()
   }
+  const statements = createPostgresPool(target, poolSize, sessions, requireOpen)
+  const streams = createPostgresPool(target, Number.POSITIVE_INFINITY, sessions, requireOpen)
+  const [timeQuery, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
-  const [ask, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
   const slots = createSemaphore({ permits: maxSnapshots })
   const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
 
   /** Kysely also sends only single statements. */
   async function connectKysely(): Promise<PostgresPoolClient> {
-    const client = await connect(statements)
-    const query = (text: string, values: readonly unknown[]) => ask(() => client.query(oneStatement(text, values)))
+    const client = await statements.connect()
+    const query = (text: string, values: readonly unknown[]) => timeQuery(() => client.query(oneStatement(text, values)))
     const own: PostgresPoolClient = Object.create(client, { query: { value: query } })
     return own
   }
 
-  /** Runs `fn` on a connection, which is returned to the pool only after success. */
-  async function withClient<T>(pool: pg.Pool, fn: (client: pg.PoolClient) => Promise<T>, reuse: boolean): Promise<T> {
-    const client = await connect(pool)
-    let result: T
-    try {
-      result = await fn(client)
-    } catch (error) {
-      client.release(true)
-      throw explain(error)
-    }
-    client.release(!reuse)
-    return result
-  }
-
-  /** Takes the lock on its own connection; null if `tryLock` did not get it. */
-  async function lock(how: 'pg_advisory_lock' | 'pg_try_advisory_lock', group: number, id: number): Promise<(() => Promise<void>) | null> {
-    const client = await connect(streams)
-    try {
-      const { rows } = await client.query<{ taken: unknown }>(`SELECT ${how}($1, $2) AS taken`, [group, id])
-      if (rows[0]?.taken === false) {
-        client.release()
-        return null
-      }
-    } catch (error) {
-      client.release(true)
-      throw explain(error)
-    }
-    return async () => {
-      const unlocked = await client.query('SELECT pg_advisory_unlock($1, $2)', [group, id]).catch(() => null)
-      client.release(unlocked === null)
-    }
+  async function query<Row>(sql: string, parameters: readonly unknown[] = [], options: QueryOptions = {}): Promise<Row[]> {
+    const statement = options.prepared === true ? preparedStatement(sql, parameters) : oneStatement(sql, parameters)
+    return (await runStatement({ statements, streams, timed: timeQuery }, statement, options.signal)).rows as Row[]
   }
 
   async function closeAll(): Promise<void> {
-    await Promise.all([...listeners].map((stop) => stop()))
+    await Promise.all([...listeners].map((end) => end()))
     // a cut statement runs on until the server receives a cancel request
     if (stopped) await stopping
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
@@ -140,75 +90,30 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
     await orTimeout(ended, cutMs)
   }
 
-  const database: Database = {
+  return {
     kind: 'postgres',
     kysely,
-    async query<Row>(sql: string, parameters: readonly unknown[] = [], options: QueryOptions = {}) {
-      const { signal, prepared } = options
-      signal?.throwIfAborted()
-      const client = await connect(statements)
-      const cancelling: Promise<unknown>[] = []
-      const cancel = () => {
-        const cancelled = withClient(streams, (other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]), true)
-        cancelling.push(cancelled.catch(() => undefined))
-      }
-      signal?.addEventListener('abort', cancel)
-      try {
-        const statement = prepared === true ? preparedStatement(sql, parameters) : oneStatement(sql, parameters)
-        return (await ask(() => client.query(statement))).rows as Row[]
-      } catch (error) {
-        signal?.throwIfAborted()
-        throw explain(error)
-      } finally {
-        signal?.removeEventListener('abort', cancel)
-        await Promise.all(cancelling)
-        // a late cancellation would hit the next statement
-        client.release(cancelling.length > 0)
-      }
-    },
+    query,
     // the connection is closed, because a script may leave settings behind
-    script: (sql) => withClient(streams, async (client) => void (await client.query(sql)), false),
-    copyIn: (copy, chunks, around) =>
-      withClient(
-        streams,
-        async (client) => {
-          if (around !== undefined) await client.query('BEGIN')
-          for (const statement of around?.before ?? []) await client.query(oneStatement(statement))
-          const sink = client.query(copyFrom(copy))
-          await timeCopy(() => pipeline(Readable.from(chunks, { objectMode: true }), sink))
-          if (around !== undefined) {
-            around.onRows((await client.query(oneStatement(around.after(sink.rowCount)))).rows)
-            await client.query('COMMIT')
-          }
-          return sink.rowCount
-        },
-        true,
-      ),
-    tuples: (select, onBatch) => withClient(streams, (client) => timeRead(() => copyTuples(client, select, onBatch)), true),
-    snapshot: (fn) => slots(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
-    lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
-    tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),
+    script: (sql) => streams.run(async (client) => void (await client.query(sql)), false),
+    copyIn: (copy, chunks, around) => streams.run((client) => copyIn(client, copy, chunks, around, timeCopy)),
+    tuples: (select, onBatch) => streams.run((client) => timeRead(() => copyTuples(client, select, onBatch))),
+    snapshot: (fn) => slots(() => withPostgresSnapshot(streams, fn)),
+    lock: async (group, id) => (await takePostgresLock(streams, 'pg_advisory_lock', group, id)) as () => Promise<void>,
+    tryLock: (group, id) => takePostgresLock(streams, 'pg_try_advisory_lock', group, id),
     async listen(channel, onNotice) {
-      const end = listenOnPostgres(() => connect(streams), channel, onNotice)
-      const stop = async () => {
-        listeners.delete(stop)
+      const end = listenOnPostgres(streams.connect, channel, onNotice)
+      const endOnce = async () => {
+        listeners.delete(endOnce)
         await end()
       }
-      listeners.add(stop)
-      return stop
+      listeners.add(endOnce)
+      return endOnce
     },
-    async listeners(channel) {
-      // oid has no sign
-      const rows = await database.query<{ holders: number }>(
-        `SELECT count(DISTINCT pid)::int4 AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::oid AND objid = $2::oid AND objsubid = 2
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-        [listenerLocks, stableInt32(channel) >>> 0],
-      )
-      return rows[0]?.holders ?? 0
-    },
+    listeners: (channel) => countPostgresListeners(query, channel),
     async ping() {
       const silent = new Error(silentText)
-      const answer = withClient(streams, (client) => client.query('SELECT 1'), true)
+      const answer = streams.run((client) => client.query('SELECT 1'))
       try {
         await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
       } catch (error) {
@@ -222,57 +127,38 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
       await closing
     },
   }
-  return database
 }
 
-function createPool(connectionString: string, max: number, sessions: PostgresSessions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString,
-    max,
-    keepAlive: true,
-    types: { getTypeParser },
-    // The pool's own limit would include the wait for a free connection, and that of a client passes during a stall.
-    Client: class extends pg.Client {
-      constructor(config: pg.ClientConfig = {}) {
-        super(config)
-        const session = { pid: () => backendOf(this), cut: () => void this.connection.stream.destroy() }
-        sessions.open.add(session)
-        const stop = startPatientTimer(connectTimeoutMs, () => this.connection.stream.destroy(new Error(silentText)))
-        this.once('connect', stop)
-        this.once('end', () => {
-          stop()
-          sessions.open.delete(session)
-        })
-      }
-    },
-  })
-  // the pool replaces a connection that dies while idle; without a listener the error would end the process
-  pool.on('error', () => undefined)
-  pool.on('connect', (client) => client.on('error', () => undefined))
-  return pool
+interface StatementPlace {
+  readonly statements: PostgresPool
+  /** Where statements are cancelled from. */
+  readonly streams: PostgresPool
+  readonly timed: Timed
 }
 
-function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
-  return (format !== 'binary' && typeParsers.get(oid)) || pg.types.getTypeParser(oid, format)
-}
-
-/**
- * The URL with what every session sets; the server as `host:port` and the database's name, empty where the URL has
- * none: these may be printed.
- */
-export function parseTarget(url: string): { url: string; server: string; database: string } {
-  let parsed: URL
-  try {
-    parsed = new URL(url)
-  } catch {
-    throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
+/** Runs a statement, which the server cancels when the signal comes. @throws the signal's reason */
+async function runStatement(
+  { statements, streams, timed }: StatementPlace,
+  statement: QueryConfig,
+  signal: AbortSignal | undefined,
+): Promise<QueryResult> {
+  signal?.throwIfAborted()
+  const client = await statements.connect()
+  const cancelling: Promise<unknown>[] = []
+  const cancel = () => {
+    const cancelled = streams.run((other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]))
+    cancelling.push(cancelled.catch(() => undefined))
   }
-  const options = parsed.searchParams.get('options') ?? ''
-  parsed.searchParams.set('options', [options, ...session.map((setting) => `-c ${setting}`)].join(' ').trim())
-  // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
-  const name = parsed.searchParams.get('application_name') ?? ''
-  parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
-  const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
-  const server = `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}`
-  return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }
+  signal?.addEventListener('abort', cancel)
+  try {
+    return await timed(() => client.query(statement))
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw statements.explain(error)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+    await Promise.all(cancelling)
+    // a late cancellation would hit the next statement
+    client.release(cancelling.length > 0)
+  }
 }

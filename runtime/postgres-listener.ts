@@ -1,12 +1,13 @@
 import type pg from 'pg'
 import { backoffMs } from './async.ts'
+import type { Database } from './database.ts'
 import { stableInt32 } from './stable-id.ts'
 
 /** The wait before the next attempt after a lost connection or a failed attempt. */
 const reconnectBackoff = { firstMs: 100, maxMs: 5_000 }
 
 /** The group of the advisory locks that listeners hold, by channel. */
-export const listenerLocks = 0x6c73_4c4e
+const listenerLocks = 0x6c73_4c4e
 
 /**
  * Listens to a channel on its own connection until it is stopped. A lost connection is reopened.
@@ -70,4 +71,15 @@ export function listenOnPostgres(
     clearTimeout(timer)
     if (held !== null) letGo(held)
   }
+}
+
+/** How many listeners a channel has in all processes. */
+export async function countPostgresListeners(query: Database['query'], channel: string): Promise<number> {
+  // oid has no sign
+  const rows = await query<{ holders: number }>(
+    `SELECT count(DISTINCT pid)::int4 AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::oid AND objid = $2::oid AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    [listenerLocks, stableInt32(channel) >>> 0],
+  )
+  return rows[0]?.holders ?? 0
 }

@@ -1,6 +1,8 @@
 import { LockstepError } from '../kernel/errors.ts'
 
 const tooManyConnections = '53300'
+/** The error message of pg for a connection timeout. */
+export const silentText = 'timeout expired'
 
 const unavailableCodes = new Set([
   'ECONNREFUSED',
@@ -56,6 +58,6 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
 function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message === '') return reasonOf(cause.errors[0])
   if (!(cause instanceof Error)) return String(cause)
-  if (cause.message.startsWith('timeout expired') || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
+  if (cause.message.startsWith(silentText) || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
   return cause.message.replace(/\.$/, '')
 }

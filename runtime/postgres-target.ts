@@ -1,0 +1,31 @@
+import { LockstepError } from '../kernel/errors.ts'
+
+/** Session settings, independent of the defaults of role and database. */
+const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
+
+export interface PostgresTarget {
+  /** With what every session sets. */
+  readonly url: string
+  /** `host:port`, which may be printed. */
+  readonly server: string
+  /** Its name, which may be printed; empty: the URL has none. */
+  readonly database: string
+}
+
+/** @throws LockstepError `CONFIG_INVALID` */
+export function parseTarget(url: string): PostgresTarget {
+  let parsed: URL
+  try {
+    parsed = new URL(url)
+  } catch {
+    throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
+  }
+  const options = parsed.searchParams.get('options') ?? ''
+  parsed.searchParams.set('options', [options, ...session.map((setting) => `-c ${setting}`)].join(' ').trim())
+  // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
+  const name = parsed.searchParams.get('application_name') ?? ''
+  parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
+  const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
+  const server = `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}`
+  return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }
+}
