@@ -12,9 +12,9 @@ process.env['TMPDIR'] ??= memoryFolder() ?? tmpdir()
 /** A server that is given is one for all, so its tests run one after the other. */
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
 /**
- * Each has a PostgreSQL of its own. Two more than processors, as tests often wait for a process or for time to pass.
+ * Each has a PostgreSQL of its own. Four more than processors, as tests often wait for a process or for time to pass.
  */
-const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 2)
+const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 4)
 
 const tests = testsByProject()
 
