@@ -5,6 +5,7 @@ import { faultPoint } from '../runtime/fault-point.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
+import { maxAheadMicros } from './event-table.ts'
 import { notPushable } from '../registry/push-table.ts'
 
 /**
@@ -33,18 +34,20 @@ const deadlockBackoff = { firstMs: 10, maxMs: 80 }
  * An event whose id is there is not written again, whatever it says.
  *
  * @throws LockstepError `INVALID_ROW` where the table refuses a row; `NOT_PUSHABLE` where it is no longer as it was
- *   read; `POSTGRES_UNAVAILABLE`, after which the events may be there or not
+ *   read; `NOT_READY` where the clock of this process is far ahead; `POSTGRES_UNAVAILABLE`, after which the events may be there or not
  */
 export async function appendEvents(
   db: Database,
   table: EventTable,
   events: readonly SourceEvent[],
-  options: { readonly to: PushTarget },
+  options: { readonly to: PushTarget; readonly now?: () => number },
 ): Promise<AppendedEvents> {
   if (events.length === 0) return { xid: null, duplicates: [] }
   const columns = table.columns.map((_, at) => events.map(({ texts }) => texts[at] ?? null))
-  const parameters = [...columns, events.map(({ id }) => id), options.to === 'online']
+  const now = options.now ?? (() => Date.now() * 1000)
+  const parameters = [...columns, events.map(({ id }) => id), options.to === 'online', now()]
   const added = await insert(db, table, parameters)
+  if (added.ahead > maxAheadMicros) throw clockAhead(added.ahead)
   faultPoint('push: committed')
   const xid = added.xid === null ? null : Number(added.xid)
   if (added.rows === events.length) return { xid, duplicates: events.map(() => null) }
@@ -63,6 +66,8 @@ interface Added {
   readonly rows: number
   readonly xid: string | null
   readonly ids: readonly string[] | null
+  /** How far the clock of this process is ahead of the database's, microseconds. */
+  readonly ahead: number
 }
 
 /**
@@ -84,6 +89,19 @@ async function insert(db: Database, table: EventTable, parameters: readonly unkn
       throw refusedByTable(error, state, table)
     }
   }
+}
+
+/**
+ * Events get their known times by the clock of the process that receives them. A wrong one cannot be taken back: until
+ * then, all servers would answer for the entity as of that time.
+ */
+function clockAhead(micros: number): LockstepError {
+  const seconds = Math.round(micros / 1e6)
+  return new LockstepError(
+    'NOT_READY',
+    `The clock of this process is ${seconds} s ahead of the database's, so the events would count too late. Nothing was written. Synchronize both clocks by NTP.`,
+    { details: { secondsAhead: seconds } },
+  )
 }
 
 /** The transactions of events that were there. */

@@ -7,13 +7,17 @@ import { notPushable } from '../registry/push-table.ts'
 import type { Database } from '../runtime/database.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 
+/** How far ahead of the database's clock a process may be that writes events. */
+export const maxAheadMicros = 600_000_000
+
 /** The table of a source that accepts pushed events. */
 export interface EventTable {
   readonly source: SourceSpec
   readonly columns: readonly EventColumn[]
   /**
-   * Adds rows. $1…: for each column an array of its values as texts, then one of event ids, then whether the rows are
-   * of the online store alone.
+   * Adds rows, unless the writer's clock is ahead by more than `maxAheadMicros`. $1…: for each column an array of its
+   * values as texts, then one of event ids, then whether the rows are of the online store alone, then the time by the
+   * writer's clock (epoch microseconds).
    */
   readonly insert: string
   /** The rows of known event ids. $1: an array of ids. */
@@ -86,14 +90,18 @@ function statements(relation: string, columns: readonly EventColumn[]): { insert
   const values = columns.map(({ sqlType }, i) => `e.c${i}::${sqlType}`)
   const given = columns.map((_, i) => `$${i + 1}::text[]`)
   const insert = `
-    WITH added AS (
+    WITH clock AS (SELECT $${columns.length + 3}::float8 - extract(epoch FROM statement_timestamp())::float8 * 1e6 AS ahead),
+    added AS (
       INSERT INTO ${relation} (${[...names, '_event_id', '_online_only'].join(', ')})
       SELECT ${[...values, 'e.id', `$${columns.length + 2}::bool`].join(', ')}
       FROM unnest(${[...given, `$${columns.length + 1}::text[]`].join(', ')}) WITH ORDINALITY e(${[...columns.map((_, i) => `c${i}`), 'id', 'n'].join(', ')})
+      WHERE (SELECT ahead FROM clock) <= ${maxAheadMicros}
       ORDER BY e.n
       ON CONFLICT (_event_id) WHERE _event_id IS NOT NULL DO NOTHING
       RETURNING _xid, _event_id
     )
-    SELECT count(*)::int4 AS rows, max(_xid)::text AS xid, array_agg(_event_id) FILTER (WHERE _event_id IS NOT NULL) AS ids FROM added`
+    SELECT count(*)::int4 AS rows, max(_xid)::text AS xid, array_agg(_event_id) FILTER (WHERE _event_id IS NOT NULL) AS ids,
+           (SELECT ahead FROM clock) AS ahead
+    FROM added`
   return { insert, known: `SELECT _event_id AS id, _xid::text AS xid FROM ${relation} WHERE _event_id = ANY($1::text[])` }
 }

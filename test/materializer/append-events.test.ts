@@ -41,6 +41,16 @@ for (const { kind, open } of databases) {
     }
     const event = (fields: object = {}) => ({ id: 1, place: 'here', at: '2026-03-01T11:00:00Z', ...nothing, ...fields })
 
+    it('writes nothing if the clock of the process is far ahead of the database', async () => {
+      const table = await readEventTable(db, measures)
+      const events = [createEventReader(table, { futureMicros: 600_000_000 })(event(), 0, now)]
+      const ahead = (seconds: number) => appendEvents(db, table, events, { to: 'both', now: () => (Date.now() + seconds * 1000) * 1000 })
+      await expect(ahead(86_400)).rejects.toMatchObject({ code: 'NOT_READY', message: expect.stringMatching(/8640\d s ahead of the database's/) })
+      expect(await db.query(`SELECT id FROM lockstep_source.measures`)).toEqual([])
+      expect(await ahead(60)).toMatchObject({ duplicates: [null] })
+      expect(await ahead(-86_400)).toMatchObject({ duplicates: [null] })
+    })
+
     it('stores every value exactly, in the order in which they were sent', async () => {
       const { xid, duplicates } = await append([
         event({
