@@ -1,12 +1,11 @@
-import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isTemporary } from '../runtime/is-temporary.ts'
+import { asLockstepError } from '../runtime/postgres-unavailable.ts'
 import { plainJson } from './plain-text.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Prints the error on standard error, and returns the exit code: 2 for a wrong call, else 1. */
 export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
-  const { code, message, details } =
-    error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
+  const { code, message, details } = asLockstepError(error)
   const retriable = isTemporary(error)
   terminal.complain(terminal.json ? jsonText({ error: { code, message, retriable, details } }) : `error ${code}: ${message}`)
   if (showStack) terminal.complain(stackOf(error))

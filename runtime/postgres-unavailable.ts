@@ -1,4 +1,5 @@
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { sqlState } from './relation.ts'
 
 const tooManyConnections = '53300'
 /** The error message of pg for a connection timeout. */
@@ -60,4 +61,25 @@ function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   if (cause.message.startsWith(silentText) || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
   return cause.message.replace(/\.$/, '')
+}
+
+/** Why a PostgreSQL that answers cannot do its work, and what to do; null: for another reason. */
+export function obstacleOf(error: unknown): { readonly problem: string; readonly remedy: string } | null {
+  switch (sqlState(error)) {
+    case '25006':
+      return { problem: 'accepts no writes', remedy: 'Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.' }
+    case '53100':
+      return { problem: 'has no free disk space', remedy: 'Free some on its disk.' }
+    default:
+      return null
+  }
+}
+
+/** The error as commands report it. */
+export function asLockstepError(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error
+  const message = messageOf(error)
+  const obstacle = obstacleOf(error)
+  if (obstacle === null) return new LockstepError('INTERNAL', message, { cause: error })
+  return new LockstepError('POSTGRES_UNAVAILABLE', `The database ${obstacle.problem}: ${message}. ${obstacle.remedy}`, { cause: error })
 }

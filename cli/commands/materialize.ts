@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { runHousekeeping } from '../../materializer/housekeeping.ts'
@@ -6,6 +6,7 @@ import { recordRun, runSpan } from '../../materializer/record-run.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
 import type { Command } from '../command.ts'
 import { counted, duration } from '../human.ts'
 
@@ -48,8 +49,9 @@ export const materializeCommand: Command = {
         done.push({ view: plan.id, ...result, seconds: (performance.now() - started) / 1000 })
       } catch (error) {
         // an error that blocks one view blocks all
-        if (context.signal.aborted || plans.length === 1 || isAway(error)) throw error
-        failed.push({ view: plan.id, error: asLockstepError(error) })
+        const known = asLockstepError(error)
+        if (context.signal.aborted || plans.length === 1 || isAway(known)) throw error
+        failed.push({ view: plan.id, error: known })
       } finally {
         progress.end()
       }
@@ -94,12 +96,8 @@ function notKeptJson({ entities, errors }: NotKept): object {
   return { entities, errors: errors.map(({ code, message, details }) => ({ code, message, details })) }
 }
 
-function isAway(error: unknown): boolean {
-  return error instanceof LockstepError && (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE')
-}
-
-function asLockstepError(error: unknown): LockstepError {
-  return error instanceof LockstepError ? error : new LockstepError('INTERNAL', messageOf(error), { cause: error })
+function isAway({ code }: LockstepError): boolean {
+  return code === 'POSTGRES_UNAVAILABLE' || code === 'REDIS_UNAVAILABLE'
 }
 
 function viewsToMaterialize(catalog: Catalog, references: readonly string[]): ViewPlan[] {

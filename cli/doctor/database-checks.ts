@@ -13,15 +13,16 @@ interface ServerRow {
   readonly version: string
   readonly number: number
   readonly encoding: string
+  readonly readOnly: boolean
 }
 
 /** @param name which database it is, without user and password */
 export async function checkDatabase(db: Database, name: string): Promise<Answer[]> {
   const [server] = await db.query<ServerRow>(`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
-           current_setting('server_encoding') AS encoding`)
+           current_setting('server_encoding') AS encoding, current_setting('transaction_read_only')::bool AS "readOnly"`)
   if (server === undefined) return [wrong(`${name} does not say what it is.`)]
-  const { version, number, encoding } = server
+  const { version, number, encoding, readOnly } = server
   const answers = [
     number < oldestVersion * 10_000
       ? wrong(`${name} answers as PostgreSQL ${version}. Lockstep needs PostgreSQL ${oldestVersion} or newer.`)
@@ -29,6 +30,7 @@ export async function checkDatabase(db: Database, name: string): Promise<Answer[
   ]
   if (encoding !== 'UTF8')
     answers.push(wrong(`Its encoding is ${encoding}, which cannot hold all texts. Create the database with ENCODING 'UTF8'.`))
+  if (readOnly) answers.push(wrong('It accepts no writes. Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.'))
   const foreign = await foreignRowsAdvice(db)
   if (foreign !== null) answers.push(wrong(foreign))
   return answers

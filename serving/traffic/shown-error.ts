@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { isTooManyConnections } from '../../runtime/postgres-unavailable.ts'
+import { isTooManyConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
 import { shortError, shortMessage } from './short-error.ts'
 import type { Trace } from './trace.ts'
 import { traceOf } from './trace.ts'
@@ -11,16 +11,21 @@ import { traceOf } from './trace.ts'
  */
 export function shownError(requestId: string, error: unknown): LockstepError {
   if (!(error instanceof LockstepError)) {
+    const obstacle = obstacleOf(error)
+    if (obstacle !== null) return unavailable('POSTGRES_UNAVAILABLE', obstacle.problem, error)
     return new LockstepError('INTERNAL', `The server failed; its log has the reason, under the request id "${requestId}".`, {
       cause: error,
     })
   }
   if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
-    const what = error.code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
-    const problem = isTooManyConnections(error.cause) ? 'has no free connection' : 'does not answer'
-    return new LockstepError(error.code, `${what}, which this request needs, ${problem}; try again soon.`, { cause: error })
+    return unavailable(error.code, isTooManyConnections(error.cause) ? 'has no free connection' : 'does not answer', error)
   }
   return shortError(error)
+}
+
+function unavailable(code: 'POSTGRES_UNAVAILABLE' | 'REDIS_UNAVAILABLE', problem: string, cause: unknown): LockstepError {
+  const what = code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
+  return new LockstepError(code, `${what}, which this request needs, ${problem}; try again soon.`, { cause })
 }
 
 export interface FailedRequest {

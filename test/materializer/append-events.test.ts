@@ -45,7 +45,10 @@ for (const { kind, open } of databases) {
       const table = await readEventTable(db, measures)
       const events = [createEventReader(table, { futureMicros: 600_000_000 })(event(), 0, now)]
       const ahead = (seconds: number) => appendEvents(db, table, events, { to: 'both', now: () => (Date.now() + seconds * 1000) * 1000 })
-      await expect(ahead(86_400)).rejects.toMatchObject({ code: 'NOT_READY', message: expect.stringMatching(/8640\d s ahead of the database's/) })
+      await expect(ahead(86_400)).rejects.toMatchObject({
+        code: 'NOT_READY',
+        message: expect.stringMatching(/8640\d s ahead of the database's/),
+      })
       expect(await db.query(`SELECT id FROM lockstep_source.measures`)).toEqual([])
       expect(await ahead(60)).toMatchObject({ duplicates: [null] })
       expect(await ahead(-86_400)).toMatchObject({ duplicates: [null] })

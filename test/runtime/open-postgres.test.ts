@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
 import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { checkDatabase } from '../../cli/doctor/database-checks.ts'
+import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
 import { shownError } from '../../serving/traffic/shown-error.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
@@ -216,6 +218,29 @@ describe('PostgreSQL', () => {
   it('waits for a free connection without a limit, and runs any number of statements', async () => {
     const results = await Promise.all(Array.from({ length: 40 }, (_, i) => db.query('select $1::int as i, pg_sleep(0.01)', [i])))
     expect(results.map(([row]) => row?.['i'])).toEqual(Array.from({ length: 40 }, (_, i) => i))
+  })
+
+  it('reports a database that accepts no writes as unavailable, with the remedy', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c default_transaction_read_only=on')
+    const standby = openPostgres(url.href)
+    try {
+      const error = await failureOf(standby.query('create table refused (x int)'))
+      expect(shownError('r', error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message: 'The database, which this request needs, accepts no writes; try again soon.',
+      })
+      expect(asLockstepError(error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message:
+          'The database accepts no writes: cannot execute CREATE TABLE in a read-only transaction. Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.',
+      })
+      expect(await checkDatabase(standby, 'The database')).toContainEqual(
+        expect.objectContaining({ verdict: 'wrong', text: expect.stringContaining('It accepts no writes.') as string }),
+      )
+    } finally {
+      await standby.close()
+    }
   })
 
   it('waits for one of its connections if the server gives it no more', async () => {
