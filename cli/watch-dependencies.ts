@@ -33,7 +33,14 @@ export async function watchDependencies(
       : [
           {
             name: 'store',
-            dependency: createDependency({ name: 'The online store', open: async () => ({ close }), ping: () => store.ping(), log }),
+            dependency: createDependency({
+              name: 'The online store',
+              open: async () => ({ close }),
+              async ping() {
+                await store.ping()
+              },
+              log,
+            }),
           },
         ]),
   ]

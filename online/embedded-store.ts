@@ -192,6 +192,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
 
     async ping() {
       await whenFree(directory, storedIdentity)
+      return []
     },
 
     async close() {

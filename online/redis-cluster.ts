@@ -8,11 +8,14 @@ import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
 import { redisError } from './redis-error.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
+import type { ServerGuard, ServerState } from './store.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
 /** How long a command waits for the connection to the cluster. */
 const readyMs = 3_000
+/** How long a node may take to answer a ping. */
+const pingMs = 2_000
 const closedMessage = 'Connection is closed.'
 /** How long a replica may take before the primary is asked. */
 const replicaMs = 250
@@ -43,11 +46,31 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     return name === undefined ? null : (nodes.get(name) ?? null)
   }
 
-  /** null: no node is known, and the client finds one itself. */
-  function nodeOf(slot: number, replicas: boolean): Redis | null {
+  /** The name of the node to read from; undefined where the slot has none. */
+  function readFor(slot: number, replicas: boolean): string | undefined {
     const names = cluster.slots[slot]
-    if (names === undefined) return null
-    return nodeAt(replicas && names.length > 1 ? names[1 + Math.floor(Math.random() * (names.length - 1))] : names[0])
+    if (names === undefined || !replicas || names.length === 1) return names?.[0]
+    return names[1 + Math.floor(Math.random() * (names.length - 1))]
+  }
+
+  /** null: no node is known, and the client finds one itself. */
+  function primaryOf(slot: number): Redis | null {
+    return nodeAt(readFor(slot, false))
+  }
+
+  /** What is asked of a node before its first connection is answered over that one. */
+  function connectsOf(name: string): number {
+    return connects.get(name) ?? 1
+  }
+
+  /** A part of a read, which one node answers. */
+  function guarded<T>(through: ServerGuard | undefined, name: string | undefined, read: () => Promise<T>): Promise<T> {
+    if (through === undefined || name === undefined) return read()
+    const translated = () =>
+      read().catch((cause: unknown) => {
+        throw redisError(cause, connection)
+      })
+    return through(name, connectsOf(name), translated)
   }
 
   function readerOf(node: Redis): (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]> {
@@ -115,17 +138,19 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     keys: (wanted) => clusterKeys(presentPrimaries, wanted, connection.server),
     primaries: presentPrimaries,
 
-    async read(keys, replicas) {
+    async read(keys, replicas, through) {
       try {
         if (cluster.status !== 'ready') await connected()
         const groups = groupBy(keys, (key, at) => {
           const slot = keySlot(key)
-          const node = nodeOf(slot, replicas)
-          return [node, { key, slot, at }]
+          return [readFor(slot, replicas), { key, slot, at }]
         })
         const values = new Array<Buffer | null>(keys.length)
-        const reads = [...groups].map(async ([node, group]) => {
-          const found = node === null ? await allSettled(group.map(({ key }) => cluster.getBuffer(key))) : await readerOf(node)(group)
+        const reads = [...groups].map(async ([name, group]) => {
+          const found = await guarded(through, name, () => {
+            const node = nodeAt(name)
+            return node === null ? allSettled(group.map(({ key }) => cluster.getBuffer(key))) : readerOf(node)(group)
+          })
           for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
         })
         await allSettled(reads)
@@ -135,16 +160,18 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       }
     },
 
-    async readSurely(keys) {
+    async readSurely(keys, through) {
       if (cluster.status !== 'ready') await connected()
-      const groups = groupBy(keys, (key, at) => [nodeOf(keySlot(key), false), { key, at }])
+      const groups = groupBy(keys, (key, at) => [readFor(keySlot(key), false), { key, at }])
       const values = new Array<Buffer | null>(keys.length)
-      const reads = [...groups].map(async ([node, group]) => {
-        const pipeline = node?.pipeline()
-        for (const { key } of group) pipeline?.getBuffer(key)
-        const answers = (await pipeline?.exec()) ?? null
-        const asked = group.map(({ key }) => key)
-        const found = await gotAll(answers, asked, (key, error) => again(error, () => cluster.getBuffer(key)))
+      const reads = [...groups].map(async ([name, group]) => {
+        const found = await guarded(through, name, async () => {
+          const pipeline = nodeAt(name)?.pipeline()
+          for (const { key } of group) pipeline?.getBuffer(key)
+          const answers = (await pipeline?.exec()) ?? null
+          const asked = group.map(({ key }) => key)
+          return gotAll(answers, asked, (key, error) => again(error, () => cluster.getBuffer(key)))
+        })
         for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
       })
       await allSettled(reads)
@@ -163,18 +190,16 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
     sameConnection(key) {
       const slot = keySlot(key)
-      const nameNow = (): string => cluster.slots[slot]?.[0] ?? ''
-      // what is asked of a node before its first connection is answered over that one
-      const countOf = (node: string): number => connects.get(node) ?? 1
+      const nameNow = (): string => readFor(slot, false) ?? ''
       const name = nameNow()
-      const count = countOf(name)
-      return () => nameNow() === name && countOf(name) === count
+      const count = connectsOf(name)
+      return () => nameNow() === name && connectsOf(name) === count
     },
 
     async compareAndSet(entries) {
       if (cluster.status !== 'ready') await connected()
       const bySlot = groupBy(entries, (entry, at) => [keySlot(entry.key), { ...entry, at }])
-      const byNode = groupBy([...bySlot], ([slot, group]) => [nodeOf(slot, false), group])
+      const byNode = groupBy([...bySlot], ([slot, group]) => [primaryOf(slot), group])
       const stored = new Array<boolean>(entries.length)
       await allSettled(
         [...byNode].map(async ([node, groups]) => {
@@ -206,10 +231,18 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       return (await allSettled(counts)).reduce((sum, count) => sum + count, 0)
     },
 
-    /** A cluster without one of its nodes is still available; commands to that node fail. */
-    async ping() {
+    /** Reads a key of each primary: a cluster that is down still answers PING. */
+    async ping(keyOf) {
       await connected()
-      await Promise.any((await primaries()).map((node) => node.ping()))
+      const slotOf = new Map<string, number>()
+      for (const [slot, names] of cluster.slots.entries()) if (names?.[0] !== undefined) slotOf.set(names[0], slot)
+      const failures = await Promise.all([...slotOf].map(([name, slot]) => failureOf(nodeAt(name), keyOf(slot))))
+      // the slot map may be old
+      if (failures.some((failure) => failure !== null)) cluster.refreshSlotsCache()
+      if (failures.every((failure) => failure !== null)) throw failures[0] ?? new Error('No slot has a server.')
+      const primaryStates = [...slotOf.keys()].map((server, i): ServerState => ({ server, answers: failures[i] === null }))
+      const others = [...new Set(cluster.slots.flat())].filter((name) => !slotOf.has(name))
+      return [...primaryStates, ...others.map((server): ServerState => ({ server, answers: null }))]
     },
 
     async close() {
@@ -223,6 +256,18 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 /** As the client's slot map names it. */
 function nameOf({ options: { host, port } }: Redis): string {
   return `${host}:${port}`
+}
+
+/** Why a node cannot be read; null: it can. */
+async function failureOf(node: Redis | null, key: string): Promise<Error | null> {
+  try {
+    if (node === null) return new Error(closedMessage)
+    await withPatience(node.getBuffer(key), pingMs, () => new Error(`it did not answer within ${pingMs / 1000} s`))
+    return null
+  } catch (error) {
+    // it answers for other slots, and the client learns of it
+    return /^(MOVED|ASK) /.test((error as Error).message) ? null : (error as Error)
+  }
 }
 
 function asBytes(value: unknown): Buffer | null {

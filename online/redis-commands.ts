@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { orTimeout } from '../runtime/async.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
 import type { StateKeys } from './redis-key.ts'
+import type { ServerGuard, ServerState } from './store.ts'
 
 /**
  * The commands that the online store needs from one Redis (redis-single.ts) or a Redis Cluster (redis-cluster.ts). They
@@ -14,11 +15,12 @@ export interface RedisCommands {
    * together, up to `keysPerTurn`.
    *
    * @param replicas whether replicas, which lag behind, may answer
+   * @param through as in `ReadOptions`
    * @throws LockstepError as `redisError`, once for all keys that are sent together
    */
-  read(keys: readonly string[], replicas: boolean): Promise<(Buffer | null)[]>
+  read(keys: readonly string[], replicas: boolean, through?: ServerGuard): Promise<(Buffer | null)[]>
   /** As `read`, from primaries, key by key. A key that is not a string fails with WRONGTYPE. */
-  readSurely(keys: readonly string[]): Promise<(Buffer | null)[]>
+  readSurely(keys: readonly string[], through?: ServerGuard): Promise<(Buffer | null)[]>
   /** Only for a cluster: some slots of each server, namely the ends of each range and one between. */
   someSlots?(): Promise<readonly number[]>
   /** Only for a cluster: as `sameConnection` of the online store. */
@@ -33,7 +35,8 @@ export interface RedisCommands {
   primaries(): Promise<readonly Redis[]>
   /** Deletes keys that this node listed; returns how many existed. */
   unlink(node: Redis, keys: readonly string[]): Promise<number>
-  ping(): Promise<void>
+  /** As `ping` of the online store. @param keyOf a key of the store in a slot of a cluster */
+  ping(keyOf: (slot: number) => string): Promise<readonly ServerState[]>
   close(): Promise<void>
 }
 

@@ -5,10 +5,14 @@ import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
+import type { ServerState } from './store.ts'
 import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scanKeys, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
+
+/** It is one. */
+const noServers: readonly ServerState[] = []
 
 /**
  * One Redis or Valkey. The reads of one turn of the event loop are one MGET; many keys are read in groups over several
@@ -58,11 +62,12 @@ export function singleRedis(redis: Redis): RedisCommands {
 
     async ping() {
       await redis.ping()
-      if (known) return
+      if (known) return noServers
       // without permission for INFO, the first key on another node shows it
       const info = await redis.info('cluster').catch(() => '')
       known = true
       if (/^cluster_enabled:1/m.test(info)) throw nodeOfCluster(connection.server)
+      return noServers
     },
 
     async close() {

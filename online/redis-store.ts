@@ -13,7 +13,7 @@ import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
-import type { OnlineKey, OnlineStore, StoreParts } from './store.ts'
+import type { OnlineKey, OnlineStore, ServerGuard, StoreParts } from './store.ts'
 
 /** The nodes of a cluster learn of a failover within moments. */
 const triesForPrimaries = 20
@@ -61,10 +61,12 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
       })
     },
 
-    read(keys, { behind = false, sure = false } = {}) {
+    read(keys, { behind = false, sure = false, through } = {}) {
       if (keys.length === 0) return Promise.resolve([])
       const names = keys.map((key) => redisKey(prefix, key))
-      return sure ? guarded(() => readSurely(commands, prefix, names)) : commands.read(names, behind && reads === 'replica')
+      return sure
+        ? guarded(() => readSurely(commands, prefix, names, through))
+        : commands.read(names, behind && reads === 'replica', through)
     },
 
     async write(entries) {
@@ -112,17 +114,22 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     ...(sameConnection === undefined ? {} : { sameConnection: (key: OnlineKey) => sameConnection(redisKey(prefix, key)) }),
 
     async ping() {
-      await guarded(() => commands.ping())
+      return guarded(() => commands.ping((slot) => slotMark(prefix, slot)))
     },
 
     close: () => commands.close(),
   }
 }
 
-async function readSurely(commands: RedisCommands, prefix: string, keys: readonly string[]): Promise<(Buffer | null)[]> {
+async function readSurely(
+  commands: RedisCommands,
+  prefix: string,
+  keys: readonly string[],
+  through: ServerGuard | undefined,
+): Promise<(Buffer | null)[]> {
   // each state is written before the mark of its slot: a mark that is created in between does not count as an older one
   const owners = commands.someSlots === undefined ? [] : [...new Set(keys.map(keySlot))]
-  const found = await commands.readSurely([...keys, ...owners.map((slot) => slotMark(prefix, slot))])
+  const found = await commands.readSurely([...keys, ...owners.map((slot) => slotMark(prefix, slot))], through)
   const unmarked = new Set(owners.filter((_, i) => found[keys.length + i] === null))
   const values = found.slice(0, keys.length)
   if (unmarked.size > 0 && keys.some((key, i) => values[i] === null && unmarked.has(keySlot(key)))) {

@@ -16,6 +16,7 @@ export interface OnlineStore {
    *
    * @param options.behind whether a replica may answer that lags behind, if the store is configured to read from
    *   replicas: only for reads that no write depends on
+   * @param options.through only for a store on several servers: runs the part of the read that one server answers
    * @param options.sure whether to find out why a key is absent, which takes longer: for the few keys that an ordinary
    *   read has not found
    * @throws LockstepError with `sure`: `STATE_CORRUPT` naming a key that holds something other than bytes, `NOT_READY`
@@ -56,14 +57,36 @@ export interface OnlineStore {
    * now. That is so while the server is unreachable, until it is connected again or another server takes its place.
    */
   sameConnection?(key: OnlineKey): () => boolean
-  /** @throws LockstepError `REDIS_UNAVAILABLE` */
-  ping(): Promise<void>
+  /**
+   * Checks that the store answers.
+   *
+   * @returns the servers of a store on several; none of any other
+   * @throws LockstepError `REDIS_UNAVAILABLE`; of a store on several servers, only if none of them answers
+   */
+  ping(): Promise<readonly ServerState[]>
   close(): Promise<void>
 }
 
 export interface ReadOptions {
   readonly behind?: boolean
   readonly sure?: boolean
+  readonly through?: ServerGuard | undefined
+}
+
+/**
+ * Runs `read`, or fails in its place.
+ *
+ * @param server `HOST:PORT`
+ * @param connection how often the server was connected
+ * @throws what `read` throws, or the guard's own error
+ */
+export type ServerGuard = <T>(server: string, connection: number, read: () => Promise<T>) => Promise<T>
+
+export interface ServerState {
+  /** `HOST:PORT` */
+  readonly server: string
+  /** Whether it can be read. null: unknown, because it is a replica, which is not asked. */
+  readonly answers: boolean | null
 }
 
 /**

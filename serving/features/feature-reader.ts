@@ -17,6 +17,7 @@ import { untimed } from '../../runtime/round-trips.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { Breaker } from '../traffic/circuit-breaker.ts'
+import type { ServerBreakers } from '../traffic/server-breakers.ts'
 import type { ReadExplanation, ReadWindow } from './explain.ts'
 import type { FeatureReaderDeps } from './read-features.ts'
 
@@ -31,7 +32,12 @@ export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCach
   readonly owner: CheckpointOwner
   readonly needDatabase: () => Database
   readonly needOnline: () => OnlineStore
-  readonly traffic: { readonly store: Pick<Breaker, 'run'>; readonly history: Pick<Breaker, 'run'> }
+  readonly traffic: {
+    readonly store: Pick<Breaker, 'run'>
+    /** Absent: the servers of a cluster have no breakers. */
+    readonly storeServers?: Pick<ServerBreakers, 'run'>
+    readonly history: Pick<Breaker, 'run'>
+  }
   readonly metrics: Pick<ServingMetrics, 'read' | 'onlineError'>
   /** Measures reads of the store. Absent: they are not measured. */
   readonly roundTrips?: RoundTrips
@@ -83,9 +89,10 @@ export function createFeatureReader({
     owner,
     read(keys, how) {
       const open = needOnline()
-      const read = () => timers[storeName(open)](() => open.read(keys, how))
-      // one server of a cluster that is down must not stop the reads of the others
-      return open.sameConnection === undefined ? traffic.store.run(read) : read()
+      const time = timers[storeName(open)]
+      // a store on several servers has a breaker for each
+      if (open.sameConnection !== undefined) return time(() => open.read(keys, { ...how, through: traffic.storeServers?.run }))
+      return traffic.store.run(() => time(() => open.read(keys, how)))
     },
   }
   return {

@@ -93,7 +93,10 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
 
   async function watchOnline(): Promise<void> {
     await online.check()
-    if (online.failure === null && traffic.store.isOpen) traffic.store.reset()
+    if (online.failure === null) {
+      if (traffic.store.isOpen) traffic.store.reset()
+      traffic.storeServers.note(stores.onlineServers)
+    }
     await checkViews()
     readiness.note()
   }

@@ -8,8 +8,10 @@ const refusals: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LI
 export interface TrafficMetrics {
   /** A request that was refused before its handler began, or whose deadline passed. */
   refused(code: ErrorCode): void
-  /** A breaker that opened or closed. */
-  breaker(dependency: string, open: boolean): void
+  /** A breaker that opened or closed. @param server one of the servers of the dependency */
+  breaker(dependency: string, open: boolean, server?: string): void
+  /** A server that has left the dependency. */
+  forgetServer(dependency: string, server: string): void
 }
 
 export function createTrafficMetrics(
@@ -47,13 +49,14 @@ export function createTrafficMetrics(
   )
   const breakers = new Gauge({
     name: 'lockstep_breaker_open',
-    help: '1 while the circuit breaker of a dependency is open, else 0.',
-    labelNames: ['dependency'],
+    help: '1 while the circuit breaker of a dependency, or of a server of a Redis Cluster, is open, else 0.',
+    labelNames: ['dependency', 'server'],
     aggregator: 'max',
     registers,
   })
   return {
     refused: (code) => refused.inc({ code }),
-    breaker: (dependency, open) => breakers.set({ dependency }, open ? 1 : 0),
+    breaker: (dependency, open, server) => breakers.set({ dependency, ...(server === undefined ? {} : { server }) }, open ? 1 : 0),
+    forgetServer: (dependency, server) => breakers.remove({ dependency, server }),
   }
 }

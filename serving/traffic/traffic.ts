@@ -6,6 +6,8 @@ import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
 import type { Breaker } from './circuit-breaker.ts'
 import { createBreaker } from './circuit-breaker.ts'
+import type { ServerBreakers } from './server-breakers.ts'
+import { createServerBreakers } from './server-breakers.ts'
 import type { TrafficMetrics } from './traffic-metrics.ts'
 import { createTrafficMetrics } from './traffic-metrics.ts'
 import type { LimitFallback, RateLimiter } from './rate-limiter.ts'
@@ -28,8 +30,9 @@ export interface Traffic {
   /** How many requests of each key are in flight. */
   readonly places: KeyPlaces
   readonly limits: RateLimiter
-  /** Circuit breakers of the online store and of the offline history. */
+  /** Circuit breakers of the online store, of each server of a store on several, and of the offline history. */
   readonly store: Breaker
+  readonly storeServers: ServerBreakers
   readonly history: Breaker
   readonly metrics: TrafficMetrics
   /** How long a request may take, milliseconds; null: as long as it says. */
@@ -72,14 +75,14 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     log,
     now: () => performance.now(),
   })
-  function breaker(label: string, name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE'): Breaker {
-    metrics.breaker(label, false)
+  function breaker(label: string, name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE', server?: string): Breaker {
+    metrics.breaker(label, false, server)
     return createBreaker({
       isUnavailable: (error) => error instanceof LockstepError && error.code === code,
       refuse: () => new LockstepError(code, `${name} has failed several times in a row and is not called for a short time.`),
       now: () => performance.now(),
       onChange(open) {
-        metrics.breaker(label, open)
+        metrics.breaker(label, open, server)
         if (open) log.warn({ dependency: name }, 'a dependency fails: its circuit breaker opened')
         else log.info({ dependency: name }, 'a dependency works again: its circuit breaker closed')
       },
@@ -94,6 +97,10 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     places: createKeyPlaces(options.maxInFlightPerKey ?? Math.ceil(maxInFlight * 0.75)),
     limits,
     store: breaker('store', 'The online store', 'REDIS_UNAVAILABLE'),
+    storeServers: createServerBreakers({
+      create: (server) => breaker('store', `The server "${server}" of the Redis Cluster`, 'REDIS_UNAVAILABLE', server),
+      onForget: (server) => metrics.forgetServer('store', server),
+    }),
     history: breaker('database', 'The database', 'POSTGRES_UNAVAILABLE'),
     metrics,
     requestTimeoutMs: options.requestTimeoutMs ?? null,

@@ -239,6 +239,7 @@ describe('pushing events while a store is down', () => {
         ...store,
         ping: async () => {
           if (away) throw new Error('away')
+          return []
         },
       }),
     })

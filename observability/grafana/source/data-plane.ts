@@ -41,10 +41,13 @@ export const dataPlane: Dashboard = {
         },
         {
           title: 'Open circuit breakers',
-          description: '1: a server does not ask this store for a moment, because it kept failing.',
+          description: '1: a server does not ask this store, or this server of a Redis Cluster, for a moment, because it kept failing.',
           unit: 'bool_yes_no',
           queries: [
-            { promql: `max by (dependency, instance) (${selected('lockstep_breaker_open')})`, legend: '{{dependency}} {{instance}}' },
+            {
+              promql: `max by (dependency, server, instance) (${selected('lockstep_breaker_open')})`,
+              legend: '{{dependency}} {{server}} {{instance}}',
+            },
           ],
         },
         {
