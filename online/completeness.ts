@@ -39,9 +39,14 @@ export interface IncompleteView {
   readonly partial?: true
 }
 
-/** The views that the store does not hold completely. */
+/**
+ * The views that the store does not hold completely, and with `REDIS_UNAVAILABLE` those of which one server of the store
+ * knows that does not answer.
+ *
+ * @throws LockstepError `REDIS_UNAVAILABLE` where nothing is known of any view
+ */
 export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
-  return await incompleteBy(store, views, await readCheckpoints(store, views), {
+  return await incompleteBy(store, views, await readEachCheckpoint(store, views), {
     emptied: (await store.parts?.lost()) === true,
     again: true,
   })
@@ -54,6 +59,20 @@ async function readCheckpoints(store: Pick<OnlineStore, 'read'>, views: readonly
     store,
     views.map(({ id }) => id),
   )
+}
+
+async function readEachCheckpoint(store: Pick<OnlineStore, 'read'>, views: readonly ViewPlan[]): Promise<FoundCheckpoint[]> {
+  // sent together
+  const reads = await Promise.allSettled(views.map(async (view) => (await readCheckpoints(store, [view]))[0] ?? null))
+  return reads.map((read) => {
+    if (read.status === 'fulfilled') return read.value
+    if (isUnavailable(read.reason) && reads.some(({ status }) => status === 'fulfilled')) return read.reason
+    throw read.reason
+  })
+}
+
+function isUnavailable(error: unknown): error is LockstepError {
+  return error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE'
 }
 
 async function incompleteBy(

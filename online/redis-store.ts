@@ -145,8 +145,11 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
   return {
     async lost() {
       return await guarded(async () => {
-        const marks = (await someSlots()).map((slot) => slotMark(prefix, slot))
-        return (await commands.read(marks, false)).includes(null)
+        // sent together. What a server that is down has lost shows when it is back
+        const marks = (await someSlots()).map((slot) => commands.read([slotMark(prefix, slot)], false))
+        const found = await Promise.allSettled(marks)
+        if (found.every(({ status }) => status === 'rejected')) await Promise.all(marks)
+        return found.some((read) => read.status === 'fulfilled' && read.value[0] === null)
       })
     },
     async mark() {

@@ -19,8 +19,8 @@ export interface OnlineViews {
   /** What the store lacks, and which scheduled views are late, one sentence each, as of the last check. */
   readonly warnings: readonly string[]
   /**
-   * Those that the store holds completely, as of the last check; null before the first. Another set where that has
-   * changed.
+   * Those that the store holds completely, as of the last check; null before the first. A view whose server does not
+   * answer is among them. Another set where that has changed.
    */
   readonly complete: ReadonlySet<DefinitionId> | null
   /**
@@ -81,7 +81,7 @@ export function createOnlineViews(
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const served = servedOnline(catalog)
       const watched = plans.filter(({ id }) => served.has(id))
-      const connections = plans.map(({ id }) => store.sameConnection?.(checkpointKey(id)))
+      const connections = new Map(plans.map(({ id }) => [id, store.sameConnection?.(checkpointKey(id))]))
       let lacks: readonly IncompleteView[]
       let late: readonly string[]
       try {
@@ -98,10 +98,17 @@ export function createOnlineViews(
         }
         return
       }
+      // their server does not answer, so what was known of them counts
+      const unknown = new Set(lacks.flatMap(({ view, code }) => (code === 'REDIS_UNAVAILABLE' ? [view] : [])))
+      lacks = lacks.filter(({ view }) => !unknown.has(view))
       const absent = new Set(lacks.flatMap(({ view, partial }) => (partial === true ? [] : [view])))
       const found = plans.filter(({ id }) => !absent.has(id))
+      const before = held
       held = new Map(
-        plans.flatMap(({ id, fingerprint }, i) => (absent.has(id) ? [] : [[id, { fingerprint, sameConnection: connections[i] }]])),
+        found.flatMap(({ id, fingerprint }) => {
+          const now = unknown.has(id) ? before.get(id) : { fingerprint, sameConnection: connections.get(id) }
+          return now === undefined ? [] : [[id, now]]
+        }),
       )
       if (complete === null || complete.size !== found.length || !found.every(({ id }) => complete?.has(id)))
         complete = new Set(found.map(({ id }) => id))

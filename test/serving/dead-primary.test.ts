@@ -97,6 +97,12 @@ it('reads from the replica that takes over, and forgets the primary that was kil
   await until(async () => (await ready())[1].some((text) => text.includes(server)))
   const [other = ''] = rest[0]?.airports ?? []
   expect(await readDelay(url, other)).toBe('PRESENT')
+  const started = await made.world.serve({ store: made.open, pollMs: 200 })
+  await until(async () => (await ask(started.url, '/readyz')).status === 200)
+  expect(await Promise.all([other, airports[0] ?? ''].map((airport) => readDelay(started.url, airport)))).toEqual([
+    'PRESENT',
+    'REDIS_UNAVAILABLE',
+  ])
 
   send(replica.pid, 'SIGCONT')
   await until(async () => (await Promise.all(airports.map((airport) => readDelay(url, airport)))).every((status) => status === 'PRESENT'))
