@@ -1,6 +1,6 @@
 import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import { exportUnits, unitColumns } from '../../monitoring/experiments/export-units.ts'
-import { planUnits } from '../../monitoring/experiments/read-units.ts'
+import { planUnits } from '../../monitoring/experiments/plan-units.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import type { Command } from '../command.ts'
 import { bytes, counted } from '../human.ts'

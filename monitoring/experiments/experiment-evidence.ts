@@ -4,14 +4,19 @@ import type { Database } from '../../runtime/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 import { exposureCounts, noCounts } from './exposure-counts.ts'
 import type { ExposureCounts } from './exposure-counts.ts'
-import type { AskedMetric, PlannedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
-import { featureNames, metricMatureAfter, planUnits, readUnits } from './read-units.ts'
+import type { AskedMetric, PlannedMetric, UnitsCatalog } from './plan-units.ts'
+import type { ReadUnitsOptions } from './read-units.ts'
+import { featureNames, metricMatureAfter, planUnits } from './plan-units.ts'
+import { readUnits } from './read-units.ts'
 import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
 import type { PeriodSums } from './shared-periods.ts'
 import { createPeriodSummer, periodOf } from './shared-periods.ts'
+import type { SliceEvidence } from './slice-sums.ts'
+import { createSliceSummer } from './slice-sums.ts'
 import type { UnitBins } from './unit-bins.ts'
 import { createUnitBinner } from './unit-bins.ts'
-import type { UnitSums } from './unit-sums.ts'
+import type { ExposedUnit, UnitFigure } from './unit-figures.ts'
+import type { UnitSums, UnitSummer } from './unit-sums.ts'
 import { createUnitSummer } from './unit-sums.ts'
 
 /** What an analysis needs to know of an experiment, as plain JSON: the same evidence gives the same results. */
@@ -44,24 +49,12 @@ export interface MetricEvidence {
   readonly byPeriod?: readonly (readonly PeriodSums[])[]
 }
 
-export interface SliceEvidence {
-  readonly feature: string
-  /** null: the units without a value; absent of `others`. */
-  readonly value: string | null
-  /** The values beyond the first ones, together. */
-  readonly others: boolean
-  readonly arms: readonly UnitSums[]
-}
-
 export interface PeriodEvidence {
   /** Since the exposure. */
   readonly fromMicros: number
   readonly toMicros: number
   readonly arms: readonly UnitSums[]
 }
-
-/** More values of a slice than this are one group. */
-const maxSliceValues = 30
 
 /**
  * Reads all units of an experiment and sums them up, in one pass and bounded memory.
@@ -82,52 +75,46 @@ export async function gatherExperimentEvidence(
   const variants = spec.variants.map(({ name }) => name)
   const place = (name: string): number => plan.features.indexOf(name)
   const covariates = featureNames(spec.covariates)
-  const slices = featureNames(spec.slices).map((name) => ({ name, at: place(name), groups: new Map<string | null, Summers>() }))
   const covariateAt = covariates.map(place)
   const width = 2 + 2 * covariates.length
   const summers = (): Summers => variants.map(() => createUnitSummer(width))
-  const isQuantile = asked.map(({ spec: { kind } }) => kind === 'quantile')
+  const slices = featureNames(spec.slices).map((name) => ({ at: place(name), summer: createSliceSummer(name, summers) }))
   const sums = [...asked, ...periods].map(summers)
-  const bins = isQuantile.map((is) => (is ? variants.map(() => createUnitBinner()) : null))
+  const bins = asked.map(({ spec: { kind } }) => (kind === 'quantile' ? variants.map(() => createUnitBinner()) : null))
   const immature = asked.map(() => variants.map(() => 0))
   const ofAll = variants.map(() => createUnitSummer(Math.max(2, 2 * covariates.length)))
-  const { periods: shared } = exposed
-  const came = shared?.map(() => variants.map(() => 0))
-  const byPeriod = shared && asked.map(() => createPeriodSummer(shared.length, variants.length))
+  const allocation = exposed.periods === undefined ? null : allocationSums(exposed.periods, asked.length, variants.length)
   const row = new Float64Array(width)
-  await readUnits(
-    db,
-    plan,
-    exposed,
-    ({ variant, features, figures, mature, exposedAt, propensity }) => {
-      const arm = variants.indexOf(variant)
-      if (arm < 0) return
-      const period = shared === undefined ? 0 : periodOf(shared, exposedAt, arm, propensity)
-      const units = came?.[period]
-      if (units !== undefined) units[arm] = (units[arm] as number) + 1
-      for (const [k, at] of covariateAt.entries()) {
-        const value = numberOf(features[at] ?? null)
-        row[2 + 2 * k] = value ?? 0
-        row[3 + 2 * k] = value === null ? 1 : 0
-      }
-      ofAll[arm]?.add(covariates.length === 0 ? nothing : row.subarray(2))
-      for (const [i, figure] of figures.entries()) {
-        if (figure === null) {
-          const waiting = immature[i]
-          if (waiting !== undefined && mature[i] !== true) waiting[arm] = (waiting[arm] as number) + 1
-          continue
-        }
-        row[0] = figure.numerator
-        row[1] = figure.denominator
-        sums[i]?.[arm]?.add(row)
-        byPeriod?.[i]?.add(period, arm, figure.numerator)
-        bins[i]?.[arm]?.add(figure.numerator)
-        if (i > 0) continue
-        for (const { at, groups } of slices) groupOf(groups, features[at] ?? null, summers)[arm]?.add(row)
-      }
-    },
-    options,
-  )
+
+  /** Adds a value of a metric, or of the primary one in a period; `row` holds the covariates of its unit. */
+  function addFigure(i: number, arm: number, { numerator, denominator }: UnitFigure, unit: ExposedUnit, period: number): void {
+    row[0] = numerator
+    row[1] = denominator
+    sums[i]?.[arm]?.add(row)
+    bins[i]?.[arm]?.add(numerator)
+    allocation?.metrics[i]?.add(period, arm, numerator)
+    if (i === 0) for (const { at, summer } of slices) summer.add(arm, unit.features[at] ?? null, row)
+  }
+
+  function addUnit(unit: ExposedUnit): void {
+    const { variant, features, figures, mature } = unit
+    const arm = variants.indexOf(variant)
+    if (arm < 0) return
+    const period = allocation === null ? 0 : allocation.count(unit, arm)
+    for (const [k, at] of covariateAt.entries()) {
+      const value = numberOf(features[at] ?? null)
+      row[2 + 2 * k] = value ?? 0
+      row[3 + 2 * k] = value === null ? 1 : 0
+    }
+    ofAll[arm]?.add(covariates.length === 0 ? nothing : row.subarray(2))
+    for (const [i, figure] of figures.entries()) {
+      const waiting = immature[i]
+      if (figure !== null) addFigure(i, arm, figure, unit, period)
+      else if (waiting !== undefined && mature[i] !== true) waiting[arm] = (waiting[arm] as number) + 1
+    }
+  }
+
+  await readUnits(db, plan, exposed, addUnit, options)
   return {
     asOf: exposed.asOf,
     exposures: exposed.instead === undefined ? await exposureCounts(db, exposed, variants) : noCounts(variants),
@@ -135,19 +122,12 @@ export async function gatherExperimentEvidence(
       sums: summed(sums[i] as Summers),
       bins: bins[i]?.map((each) => each.bins()) ?? null,
       immature: immature[i] as number[],
-      ...(byPeriod === undefined ? {} : { byPeriod: byPeriod[i]?.sums() ?? [] }),
+      ...(allocation === null ? {} : { byPeriod: allocation.metrics[i]?.sums() ?? [] }),
       matureAfterMicros: metricMatureAfter(plan, plan.metrics[i] as PlannedMetric),
     })),
     covariates: { names: covariates, arms: summed(ofAll) },
-    ...(shared === undefined || came === undefined ? {} : { allocation: { periods: shared, units: came } }),
-    slices: slices.flatMap(({ name, groups }) =>
-      [...groups].map(([value, arms]) => ({
-        feature: name,
-        value: value === otherValues ? null : value,
-        others: value === otherValues,
-        arms: summed(arms),
-      })),
-    ),
+    ...(allocation === null ? {} : { allocation: { periods: allocation.periods, units: allocation.units } }),
+    slices: slices.flatMap(({ summer }) => summer.slices()),
     periods: periods.map(({ spec: { withinMicros }, afterMicros }, k) => ({
       fromMicros: afterMicros - withinMicros,
       toMicros: afterMicros,
@@ -156,28 +136,29 @@ export async function gatherExperimentEvidence(
   }
 }
 
-type Summers = readonly ReturnType<typeof createUnitSummer>[]
+/** Sums by period of the allocation. */
+function allocationSums(periods: readonly AllocationPeriod[], metrics: number, arms: number) {
+  const units = periods.map(() => new Array<number>(arms).fill(0))
+  return {
+    periods,
+    /** How many units came, by period and variant. */
+    units,
+    metrics: Array.from({ length: metrics }, () => createPeriodSummer(periods.length, arms)),
+    /** @returns the period of the unit */
+    count({ exposedAt, propensity }: ExposedUnit, arm: number): number {
+      const period = periodOf(periods, exposedAt, arm, propensity)
+      const came = units[period]
+      if (came !== undefined) came[arm] = (came[arm] as number) + 1
+      return period
+    },
+  }
+}
+
+type Summers = readonly UnitSummer[]
 const nothing = [0, 0]
 
 function summed(arms: Summers): UnitSums[] {
   return arms.map((arm) => arm.sums())
-}
-
-/** Not a value of any feature: texts of PostgreSQL have no NUL. */
-const otherValues = '\0'
-
-function groupOf(groups: Map<string | null, Summers>, value: Value | null, create: () => Summers): Summers {
-  const wanted = value === null ? null : textOf(value)
-  const key = groups.has(wanted) || groups.size < maxSliceValues ? wanted : otherValues
-  const found = groups.get(key)
-  if (found !== undefined) return found
-  const made = create()
-  groups.set(key, made)
-  return made
-}
-
-function textOf(value: Value): string {
-  return typeof value === 'object' ? JSON.stringify(value instanceof Map ? [...value] : value) : String(value)
 }
 
 function numberOf(value: Value | null): number | null {

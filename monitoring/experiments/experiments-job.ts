@@ -3,7 +3,7 @@ import { readExperimentRuns } from '../../registry/experiments/experiment.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import { analyzeRun } from './analyze-run.ts'
-import type { UnitsCatalog } from './read-units.ts'
+import type { UnitsCatalog } from './plan-units.ts'
 
 /** The kind of jobs that analyze experiments. */
 export const experimentsKind = 'experiments'

@@ -1,8 +1,10 @@
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
-import type { ReadUnitsOptions, UnitsPlan } from './read-units.ts'
-import { hasDenominator, readUnits } from './read-units.ts'
+import type { UnitsPlan } from './plan-units.ts'
+import type { ReadUnitsOptions } from './read-units.ts'
+import { hasDenominator } from './plan-units.ts'
+import { readUnits } from './read-units.ts'
 
 /** The columns of an export: the unit itself, its features as of the exposure, and its figures. */
 export function unitColumns({ service, features, metrics }: UnitsPlan): Column<ValueType>[] {

@@ -25,11 +25,21 @@ export interface UnitsOfLog {
   readonly from: number
 }
 
-/** The kind of the row that asks for what was known at the exposure. Kind `i + 1` asks at the end of window `i`. */
-export const exposureKind = 0
+/**
+ * What a row of the spine asks for, by index of the windows and of their `afterPrediction`:
+ *
+ *     window   time
+ *     none     none   what was known at the exposure
+ *     i        none   the figures at the end of the window
+ *     i        k      what came of one prediction in the window, at this time after it
+ */
+export interface RowPlace {
+  readonly window: number
+  readonly time: number
+}
 
-/** Added `k + 1` times to the kind of a window: the row asks for one prediction of the unit, after its time `k`. */
-export const predictionKinds = 1000
+/** Before all indexes, as the rows are ordered. */
+export const none = -1
 
 /** A time at which the figures of a unit are asked for. */
 export interface AskedWindow {
@@ -62,23 +72,24 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     return `(${name === unit ? `coalesce(${field}, e.unit)` : field})::${sqlTypeName(type)} AS ${sqlIdentifier(name)}`
   })
   const hasPredictions = keys.length !== fields.length
-  const row = (kind: number, time: string, when: string, predicted: Predicted | null = null): string =>
+  const row = ({ window, time }: RowPlace, at: string, when: string, predicted: Predicted | null = null): string =>
     `SELECT ${[
       'e.unit AS _unit',
       'e.variant AS _variant',
       'e.exposed_at AS _exposed_at',
       'e.propensity AS _propensity',
-      `${kind} AS _kind`,
-      `${time} AS _at`,
+      `${window} AS _window`,
+      `${time} AS _time`,
+      `${at} AS _at`,
       ...values,
       ...(hasPredictions ? [`${predicted?.id ?? 'NULL::text'} AS ${sqlIdentifier(predictionColumn)}`] : []),
       `${predicted?.at ?? 'NULL::timestamptz'} AS _answered`,
     ].join(', ')} FROM e${predicted?.joined ?? ''} WHERE ${when}`
-  const rows = [row(exposureKind, 'e.exposed_at', 'true')]
+  const rows = [row({ window: none, time: none }, 'e.exposed_at', 'true')]
   for (const [i, window] of windows.entries()) {
     const end = `e.exposed_at + ${sqlInterval(window.afterMicros)}`
     const isOver = `e.exposed_at + ${sqlInterval(matureAfter(window))} <= ${now}`
-    rows.push(row(i + 1, end, isOver))
+    rows.push(row({ window: i, time: none }, end, isOver))
     if (window.afterPrediction.length === 0) continue
     const counts =
       exposed.instead === undefined
@@ -88,8 +99,8 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     // the first answer of a unit may be logged a moment before its exposure
     const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
     const predicted = { id: 'p.prediction_id', at: 'p.at', joined: logged }
-    for (const [k, micros] of window.afterPrediction.entries())
-      rows.push(row((k + 1) * predictionKinds + i + 1, `p.at + ${sqlInterval(micros)}`, `${inWindow} AND ${isOver}`, predicted))
+    for (const [time, micros] of window.afterPrediction.entries())
+      rows.push(row({ window: i, time }, `p.at + ${sqlInterval(micros)}`, `${inWindow} AND ${isOver}`, predicted))
   }
   const units =
     exposed.instead === undefined
@@ -97,8 +108,8 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
         SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant AND o.exposed_at <= ${now})`
       : unitsOfLog(exposed.instead, unit, now)
   return `WITH e AS (${units})
-    SELECT ${['_unit', '_variant', '_exposed_at', '_propensity', '_kind', '_at', ...keys.map(({ name }) => sqlIdentifier(name))].join(', ')}
-    FROM (${rows.join(' UNION ALL ')}) u ORDER BY _unit COLLATE "C", _kind, _answered`
+    SELECT ${['_unit', '_variant', '_exposed_at', '_propensity', '_window', '_time', '_at', ...keys.map(({ name }) => sqlIdentifier(name))].join(', ')}
+    FROM (${rows.join(' UNION ALL ')}) u ORDER BY _unit COLLATE "C", _time, _window, _answered`
 }
 
 /** SQL of a prediction's row. */

@@ -1,6 +1,6 @@
 import type { MetricSpec } from '../../kernel/experiment-spec.ts'
 import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
-import { hasDenominator } from './read-units.ts'
+import { hasDenominator } from './plan-units.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
 

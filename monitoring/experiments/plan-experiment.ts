@@ -7,7 +7,8 @@ import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
 import { adjustedArms, valueOf } from './analyze-experiment.ts'
 import { gatherExperimentEvidence } from './experiment-evidence.ts'
 import { loggedUnit } from './exposed-units.ts'
-import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
+import type { UnitsCatalog } from './plan-units.ts'
+import type { ReadUnitsOptions } from './read-units.ts'
 import type { UnitSums } from './unit-sums.ts'
 
 export interface PlanQuery {

@@ -1,8 +1,8 @@
 import type { Value } from '../../kernel/value-type.ts'
 import type { BitBucketsState } from './bit-buckets.ts'
 import { BitBuckets } from './bit-buckets.ts'
-import type { ExactMomentsState } from './exact-moments.ts'
-import { ExactMoments } from './exact-moments.ts'
+import type { BitMomentsState } from './bit-moments.ts'
+import { BitMoments } from './bit-moments.ts'
 import { createFloatBits } from './float-bits.ts'
 import type { Histogram } from './histogram.ts'
 import { histogramOf } from './histogram.ts'
@@ -26,7 +26,7 @@ export interface NumberStatistics {
 
 export interface NumberCountsState {
   readonly buckets: BitBucketsState
-  readonly moments: ExactMomentsState
+  readonly moments: BitMomentsState
   /** The counts of NaN, Infinity and -Infinity. */
   readonly special: readonly [number, number, number]
   /**
@@ -40,7 +40,7 @@ export class NumberCounts {
   readonly #whole: boolean
   readonly #bits = createFloatBits()
   readonly #buckets = new BitBuckets()
-  readonly #moments = new ExactMoments()
+  readonly #moments = new BitMoments()
   #nan = 0
   #plus = 0
   #minus = 0

@@ -11,7 +11,7 @@ import type { VariantComparison, ExperimentResult } from '../../../monitoring/ex
 import { experimentsJobs } from '../../../monitoring/experiments/experiments-job.ts'
 import { exportUnits, unitColumns } from '../../../monitoring/experiments/export-units.ts'
 import { planExperiment } from '../../../monitoring/experiments/plan-experiment.ts'
-import { planUnits } from '../../../monitoring/experiments/read-units.ts'
+import { planUnits } from '../../../monitoring/experiments/plan-units.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { decideExperiment } from '../../../registry/experiments/decide-experiment.ts'

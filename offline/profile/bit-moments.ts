@@ -5,7 +5,7 @@ const addsBetweenCarries = 1 << 15
 /** The unit of a sum is 2^-1074, the smallest double; that of a sum of squares is its square. */
 const unitBits = 1074n
 
-export interface ExactMomentsState {
+export interface BitMomentsState {
   readonly count: number
   readonly whole: string
   readonly wholeSquares: string
@@ -17,7 +17,7 @@ export interface ExactMomentsState {
  * the end. A fraction of 53 bits is split into parts of 17, 18 and 18 bits. For each exponent and sign, doubles that
  * hold whole numbers keep the sums of the parts and of their products. They are carried into bigints from time to time.
  */
-export class ExactMoments {
+export class BitMoments {
   /** By the first 12 bits of a double: 3 sums of parts, then 5 of products, each by its power of 2^18, descending. */
   readonly #parts = new Array<Float64Array | null>(4096).fill(null)
   readonly #sums = new Map<number, { sum: bigint; squares: bigint }>()
@@ -75,7 +75,7 @@ export class ExactMoments {
   }
 
   /** As plain data; bigints as hexadecimal text. */
-  state(): ExactMomentsState {
+  state(): BitMomentsState {
     this.#carry()
     return {
       count: this.#count,
@@ -86,7 +86,7 @@ export class ExactMoments {
   }
 
   /** Adds the sums of another collector. */
-  merge({ count, whole, wholeSquares, sums }: ExactMomentsState): void {
+  merge({ count, whole, wholeSquares, sums }: BitMomentsState): void {
     this.#count += count
     this.#whole += fromHex(whole)
     this.#wholeSquares += fromHex(wholeSquares)
