@@ -9,7 +9,7 @@ import type { JoinedBatch } from './join.ts'
 import type { ColumnProfile, KnownNumbers } from './profile/column-profile.ts'
 import { entityRows, profileColumn } from './profile/column-profile.ts'
 import type { ColumnStatistics } from './profile/column-statistics.ts'
-import type { SampledRow } from './profile/row-sampler.ts'
+import type { RowSample } from './profile/row-sampler.ts'
 import { RowSampler } from './profile/row-sampler.ts'
 
 /** The distribution of the features in a training set: its baseline. Of a split set, of `train`. */
@@ -50,16 +50,20 @@ export function createTrainingProfiler(service: ServicePlan, spine: readonly Col
       sampler.update(chosen(values), chosen(statuses), chosen(key), rows.length)
     },
     result(statistics) {
-      const { rows, sampled } = sampler.result()
-      const entities = entityRows(sampled.map(({ entity }) => entity))
+      const sample = sampler.result()
+      const entities = entityRows(sample.entities)
       const known = new Map(statistics.map((column) => [column.column, column]))
       const columns = service.features.map((feature, f): TrainingColumn => {
-        const values = sampled.map((row) => row.values[f] ?? null)
-        const profile = profileColumn(feature, values, entities, knownNumbers(known.get(feature.name)))
+        const profile = profileColumn(feature, sample.columns[f] ?? [], entities, knownNumbers(known.get(feature.name)))
         return { ...profile, statuses: named(sampler.statuses[f] ?? []) }
       })
-      const sample = compressRows(service.features, sampled.slice(0, keptRows))
-      return { rows, sampledRows: sampled.length, entities: entities.length, columns, sample }
+      return {
+        rows: sample.rows,
+        sampledRows: sample.entities.length,
+        entities: entities.length,
+        columns,
+        sample: compressRows(service.features, sample),
+      }
     },
   }
 }
@@ -79,14 +83,22 @@ function named(counts: ArrayLike<number>): Record<string, number> {
 }
 
 /** Each row's entity as a number, then its values: no key is kept. */
-export function compressRows(columns: readonly Column<ValueType>[], rows: readonly SampledRow[]): Buffer {
+function compressRows(columns: readonly Column<ValueType>[], { entities, columns: values }: RowSample): Buffer {
   const numbers = new Map<string, number>()
-  const json = rows.map(({ entity, values }) => {
+  const json = entities.slice(0, keptRows).map((entity, row) => {
     const number = numbers.get(entity) ?? numbers.size
     numbers.set(entity, number)
-    return [number, ...columns.map(({ type }, c) => valueToJson(type, values[c] ?? null))]
+    return [number, ...columns.map(({ type }, c) => valueToJson(type, values[c]?.[row] ?? null))]
   })
   return gzipSync(JSON.stringify(json))
+}
+
+/** A row of a baseline. */
+export interface SampledRow {
+  /** Rows with the same text are of one entity. */
+  readonly entity: string
+  /** By index of the columns. */
+  readonly values: readonly (Value | null)[]
 }
 
 /** @param columns those that the rows were compressed with */

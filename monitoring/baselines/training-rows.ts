@@ -1,5 +1,5 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { SampledRow } from '../../offline/profile/row-sampler.ts'
+import type { SampledRow } from '../../offline/training-profile.ts'
 import { readCompressedRows } from '../../offline/training-profile.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'

@@ -73,7 +73,13 @@ export function entitySums(bins: ColumnBins, values: readonly (Value | null)[], 
 
 /** Ascending. */
 export function finiteValues(values: readonly (Value | null)[]): Float64Array {
-  return Float64Array.from(values.flatMap((value) => (value !== null && Number.isFinite(Number(value)) ? [Number(value)] : []))).sort()
+  const finite = new Float64Array(values.length)
+  let count = 0
+  for (const value of values) {
+    const number = value === null ? Number.NaN : Number(value)
+    if (Number.isFinite(number)) finite[count++] = number
+  }
+  return finite.subarray(0, count).sort()
 }
 
 /** @param ascending at least one value */

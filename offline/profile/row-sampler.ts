@@ -1,18 +1,17 @@
 import type { Status } from '../../kernel/state.ts'
 import type { Value } from '../../kernel/value-type.ts'
 
-/** A uniform sample of rows, in the order of the hashes that chose them: its first rows are a smaller uniform sample. */
+/**
+ * A uniform sample of rows, by column, in the order of the hashes that chose them: its first rows are a smaller uniform
+ * sample.
+ */
 export interface RowSample {
   /** How many rows it was drawn from. */
   readonly rows: number
-  readonly sampled: readonly SampledRow[]
-}
-
-export interface SampledRow {
-  /** Rows with the same text are of one entity. */
-  readonly entity: string
-  /** By index of the columns. */
-  readonly values: readonly (Value | null)[]
+  /** By sampled row. Rows with the same text are of one entity. */
+  readonly entities: readonly string[]
+  /** By index of the columns, then by sampled row. */
+  readonly columns: readonly Values[]
 }
 
 type Values = readonly (Value | null)[]
@@ -20,6 +19,8 @@ type Values = readonly (Value | null)[]
 const maxSampledRows = 50_000
 const minSampledRows = 2_000
 const maxSampledValues = 4_000_000
+/** More than the rows that are kept at once. A hash and the place of a row then fit into one number. */
+const places = 2 ** 21
 
 /**
  * Draws a uniform sample of rows in one pass: those whose numbers have the smallest hashes, so the same rows give the
@@ -28,7 +29,10 @@ const maxSampledValues = 4_000_000
 export class RowSampler {
   readonly #max: number
   readonly #statuses: readonly Float64Array[]
-  #kept: { readonly hash: number; readonly row: SampledRow }[] = []
+  /** The kept rows, by column: the garbage collector need not look into arrays of numbers, but into an array for each row. */
+  #hashes: number[] = []
+  #entities: string[] = []
+  #columns: (Value | null)[][]
   #rows = 0
   /** The greatest hash that can still be among the smallest. */
   #limit = 2 ** 32
@@ -36,6 +40,7 @@ export class RowSampler {
   /** @param statuses how many statuses there are, of which every row's are counted */
   constructor(columns: number, statuses: number, maxRows = maxRowsOf(columns)) {
     this.#max = maxRows
+    this.#columns = Array.from({ length: columns }, () => [])
     this.#statuses = Array.from({ length: columns }, () => new Float64Array(statuses))
   }
 
@@ -49,15 +54,21 @@ export class RowSampler {
       const column = statuses[c] as readonly Status[]
       for (let i = 0; i < length; i++) counts[column[i] as Status] = (counts[column[i] as Status] as number) + 1
     }
+    const chosen: number[] = []
     for (let i = 0; i < length; i++) {
       const number = this.#rows++
       const hash = mix(number)
       if (hash > this.#limit) continue
       const key = keys.map((column) => column[i] ?? null)
-      const entity = key.length === 0 || key.includes(null) ? `row ${number}` : key.map(String).join('\0')
-      this.#kept.push({ hash, row: { entity, values: values.map((column) => column[i] ?? null) } })
-      if (this.#kept.length >= 2 * this.#max) this.#shrink()
+      chosen.push(i)
+      this.#hashes.push(hash)
+      this.#entities.push(key.length === 0 || key.includes(null) ? `row ${number}` : key.map(String).join('\0'))
     }
+    for (const [c, kept] of this.#columns.entries()) {
+      const column = values[c] as Values
+      for (const i of chosen) kept.push(column[i] ?? null)
+    }
+    if (this.#hashes.length >= 2 * this.#max) this.#shrink()
   }
 
   /** Of every row, by column and status. */
@@ -67,14 +78,18 @@ export class RowSampler {
 
   result(): RowSample {
     this.#shrink()
-    return { rows: this.#rows, sampled: this.#kept.map(({ row }) => row) }
+    return { rows: this.#rows, entities: this.#entities, columns: this.#columns }
   }
 
   #shrink(): void {
-    this.#kept.sort((a, b) => a.hash - b.hash)
-    if (this.#kept.length <= this.#max) return
-    this.#kept.length = this.#max
-    this.#limit = this.#kept.at(-1)?.hash ?? this.#limit
+    const ordered = Float64Array.from(this.#hashes, (hash, place) => hash * places + place)
+      .sort()
+      .subarray(0, this.#max)
+    if (this.#hashes.length > this.#max) this.#limit = Math.floor((ordered.at(-1) as number) / places)
+    const chosen = Array.from(ordered, (each) => each % places)
+    this.#hashes = Array.from(ordered, (each) => Math.floor(each / places))
+    this.#entities = chosen.map((place) => this.#entities[place] as string)
+    this.#columns = this.#columns.map((column) => chosen.map((place) => column[place] as Value | null))
   }
 }
 

@@ -24,21 +24,21 @@ it('keeps every row of a small set, and the same rows however it is cut', () => 
       const cut = sample(sizes)
       expect(cut).toEqual(sample([rows]))
       expect(cut.rows).toBe(rows)
-      expect(cut.sampled.map(({ values }) => Number(values[0])).toSorted((a, b) => a - b)).toEqual(
-        Array.from({ length: rows }, (_, i) => i),
-      )
+      expect(cut.columns[0]?.map(Number).toSorted((a, b) => a - b)).toEqual(Array.from({ length: rows }, (_, i) => i))
     }),
     { numRuns: budget(100) },
   )
 })
 
-it('keeps a uniform sample of a large set', () => {
-  const { rows, sampled } = sample(
+it('keeps a uniform sample of a large set, and the same one however it is cut', () => {
+  const cut = sample(
     Array.from({ length: 20 }, () => 1_000),
     2_000,
   )
-  expect([rows, sampled.length]).toEqual([20_000, 2_000])
-  const numbers = sampled.map(({ values }) => Number(values[0]))
+  expect(cut).toEqual(sample([20_000], 2_000))
+  const { rows, columns } = cut
+  const numbers = (columns[0] ?? []).map(Number)
+  expect([rows, numbers.length]).toEqual([20_000, 2_000])
   expect(new Set(numbers).size).toBe(2_000)
   for (let tenth = 0; tenth < 10; tenth++) {
     const here = numbers.filter((number) => Math.floor(number / 2_000) === tenth).length
@@ -50,6 +50,5 @@ it('keeps a uniform sample of a large set', () => {
 it('takes rows with a null in their key for entities of their own', () => {
   const sampler = new RowSampler(1, 1)
   sampler.update([[1, 2, 3, 4]], [[Status.present, Status.present, Status.present, Status.present]], [['a', null, 'a', null]], 4)
-  const { sampled } = sampler.result()
-  expect(new Set(sampled.map(({ entity }) => entity)).size).toBe(3)
+  expect(new Set(sampler.result().entities).size).toBe(3)
 })
