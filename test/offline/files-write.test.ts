@@ -144,6 +144,28 @@ describe('a dataset writer', () => {
     expect(objects[44_999]?.['at']).toEqual(new Date('1970-01-01T12:29:59Z'))
   })
 
+  it('splits long text of a row group of Parquet into pages of 1 MiB', async () => {
+    const pages = async (name: string, length: number): Promise<(number | undefined)[]> => {
+      const path = join(folder, name)
+      const typed: Column[] = [
+        { name: 'number', type: { kind: 'float64' } },
+        { name: 'text', type: { kind: 'string' } },
+      ]
+      const writer = await createDatasetWriter(path, typed, { format: 'parquet' })
+      const numbers = Array.from({ length: 20_000 }, (_, i) => (i === 19_999 ? null : i / 7))
+      const texts = numbers.map((_, i) => String(i).padStart(length, 'x'))
+      await writer.write([numbers, texts])
+      await writer.close()
+      const { buffer } = new Uint8Array(await readFile(path))
+      expect(JSON.stringify(await readRows(path, typed))).toBe(JSON.stringify(numbers.map((number, i) => [number, texts[i]])))
+      return parquetMetadata(buffer).row_groups.flatMap((group) =>
+        group.columns.map((column) => column.meta_data?.encoding_stats?.find(({ page_type }) => page_type === 'DATA_PAGE_V2')?.count),
+      )
+    }
+    expect(await pages('short.parquet', 40)).toEqual([1, 1])
+    expect(await pages('long.parquet', 110)).toEqual([1, 3])
+  })
+
   it('writes lists and counts, empty and null ones and null elements among them', async () => {
     const nested: Column<ValueType>[] = [
       { name: 'texts', type: { kind: 'list', of: { kind: 'string' }, nulls: true } },
