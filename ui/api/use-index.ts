@@ -1,4 +1,5 @@
 import type { CatalogIndex } from '../../serving/dashboard/contract/catalog.ts'
+import { readEveryMs } from './read-every.ts'
 import { useRead } from './use-read.ts'
 
 /** A thing that has a name. */
@@ -19,7 +20,7 @@ const known = new WeakMap<CatalogIndex, readonly Entry[]>()
 
 /** All definitions and features, by one read for the whole dashboard. */
 export function useIndex(enabled = true): { entries: readonly Entry[] | undefined; read: ReturnType<typeof useRead<CatalogIndex>> } {
-  const read = useRead<CatalogIndex>('catalog/index', { everyMs: 60_000, enabled })
+  const read = useRead<CatalogIndex>('catalog/index', { everyMs: readEveryMs.hour, enabled })
   const index = read.data?.data
   return { read, entries: index === undefined ? undefined : entriesOf(index) }
 }

@@ -1,9 +1,10 @@
 import { type UseQueryResult, keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
+import { readEveryMs } from './read-every.ts'
 import { type Answer, RequestError, read } from './request.ts'
 
 interface ReadOptions {
-  /** How often to read again while the page is visible. Default: 10 s. Pages as of a moment read once. */
+  /** How often to read again while the page is visible. Default: `usual`. Pages as of a moment read once. */
   readonly everyMs?: number | false
   readonly enabled?: boolean
   /** False for what is the same at every moment. */
@@ -13,7 +14,10 @@ interface ReadOptions {
 export type Read<Data> = UseQueryResult<Answer<Data>, Error>
 
 /** Reads `/ui/api/PATH`, as of the page's moment, and again from time to time. */
-export function useRead<Data>(path: string, { everyMs = 10_000, enabled = true, asOf: takesMoment = true }: ReadOptions = {}): Read<Data> {
+export function useRead<Data>(
+  path: string,
+  { everyMs = readEveryMs.usual, enabled = true, asOf: takesMoment = true }: ReadOptions = {},
+): Read<Data> {
   const { asOf } = useSearch({ strict: false })
   const moment = takesMoment && typeof asOf === 'string' ? asOf : undefined
   const full = moment === undefined ? path : `${path}${path.includes('?') ? '&' : '?'}asOf=${encodeURIComponent(moment)}`

@@ -1,6 +1,7 @@
 import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { FeatureData } from '../../serving/dashboard/contract/feature.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
@@ -17,7 +18,7 @@ import { DefinitionParts, LineageLink } from './definition.tsx'
 /** A feature: its values as served beside those of training, and why values are missing. */
 export default function FeaturePage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const feature = useRead<FeatureData>(`features/${encodeURIComponent(id)}/stats`, { everyMs: 60_000 })
+  const feature = useRead<FeatureData>(`features/${encodeURIComponent(id)}/stats`, { everyMs: readEveryMs.hour })
   const data = feature.data?.data
   const name = id.slice(id.lastIndexOf('.') + 1)
   return (

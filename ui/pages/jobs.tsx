@@ -2,6 +2,7 @@ import { Progress } from '@mantine/core'
 import { Link, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { JobsData } from '../../serving/dashboard/contract/jobs.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -23,7 +24,7 @@ export default function Jobs(): ReactElement {
   const { job: asked } = useSearch({ strict: false })
   const [cursor, setCursor] = useState<string | null>(null)
   const query = asked === undefined ? (cursor === null ? '' : `?cursor=${cursor}`) : `?id=${encodeURIComponent(asked)}`
-  const jobs = useRead<JobsData>(`jobs${query}`, { everyMs: 3000 })
+  const jobs = useRead<JobsData>(`jobs${query}`, { everyMs: readEveryMs.jobs })
   return (
     <Page
       title={asked === undefined ? 'Jobs' : `Job ${asked}`}

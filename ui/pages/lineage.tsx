@@ -2,6 +2,7 @@ import { Select } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useMemo } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { kindName, useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
@@ -22,7 +23,7 @@ export default function Lineage(): ReactElement {
   const navigate = useNavigate()
   const { entries = [] } = useIndex()
   const query = new URLSearchParams({ ...(focus === undefined ? {} : { focus }), up, down })
-  const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: 60_000 })
+  const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: readEveryMs.hour })
   const names = useMemo(
     () =>
       entries

@@ -1,6 +1,7 @@
 import { useParams } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { CalibrationData, ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -252,8 +253,8 @@ function FiguresOverTime({ name, of }: { readonly name: string; readonly of: Qua
 }
 
 function Quality({ name }: { readonly name: string }): ReactElement {
-  const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: 60_000 })
-  const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: 60_000 })
+  const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: readEveryMs.hour })
+  const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: readEveryMs.hour })
   const ways = waysOf.quality(name, quality.data?.data.outcome ?? null)
   return (
     <>

@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { NowData, Problem } from '../../serving/dashboard/contract/now.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
@@ -21,7 +22,7 @@ import { keepMoment } from '../shell/navigation.tsx'
 
 /** What is wrong, since when, by what cause, and what to do. */
 export default function Now(): ReactElement {
-  const now = useRead<NowData>('now', { everyMs: 5000 })
+  const now = useRead<NowData>('now', { everyMs: readEveryMs.now })
   return (
     <Page title="Now">
       <Loaded of={now}>{(data) => <NowParts data={data} />}</Loaded>

@@ -1,6 +1,7 @@
 import { useNavigate } from '@tanstack/react-router'
 import { type KeyboardEvent, type ReactElement, useLayoutEffect, useRef, useState } from 'react'
 import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { formatMoment, formatNumber } from '../parts/format.ts'
 import { keepMoment } from '../shell/navigation.tsx'
@@ -15,7 +16,7 @@ type Cell = ParityData['rows'][number]['cells'][number]
 
 /** Whether served values are those that history gives, by feature and time. */
 export default function Parity(): ReactElement {
-  const parity = useRead<ParityData>('parity', { everyMs: 30_000 })
+  const parity = useRead<ParityData>('parity', { everyMs: readEveryMs.day })
   return (
     <Page title="Parity" says="Served values are computed again from history. A cell is the share that differs.">
       <Loaded of={parity}>

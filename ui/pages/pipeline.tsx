@@ -1,6 +1,7 @@
 import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -19,7 +20,7 @@ import { LineageLink } from './definition.tsx'
 /** One pipeline: what it promises, how far it is behind, and what it could not answer. */
 export default function PipelinePage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const pipeline = useRead<PipelineData>(`pipelines/${encodeURIComponent(id)}`, { everyMs: 5000 })
+  const pipeline = useRead<PipelineData>(`pipelines/${encodeURIComponent(id)}`, { everyMs: readEveryMs.now })
   const data = pipeline.data?.data
   return (
     <Page

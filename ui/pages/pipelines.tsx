@@ -1,5 +1,6 @@
 import type { ReactElement } from 'react'
 import type { PipelinesData } from '../../serving/dashboard/contract/pipelines.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -13,7 +14,7 @@ import { waysOf } from '../parts/ways.ts'
 
 /** All pipelines: what each reads and writes, and how far it is behind. */
 export default function Pipelines(): ReactElement {
-  const pipelines = useRead<PipelinesData>('pipelines', { everyMs: 5000 })
+  const pipelines = useRead<PipelinesData>('pipelines', { everyMs: readEveryMs.now })
   return (
     <Page title="Pipelines" says="Each predicts the messages of a stream, and writes the answers to another stream.">
       <Loaded of={pipelines}>

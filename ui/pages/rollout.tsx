@@ -1,6 +1,7 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { RolloutData } from '../../serving/dashboard/contract/rollout.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -26,7 +27,7 @@ export default function RolloutPage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
   const { rollout: asked } = useSearch({ strict: false })
   const query = asked === undefined ? '' : `?rollout=${encodeURIComponent(asked)}`
-  const rollout = useRead<RolloutData>(`rollouts/${encodeURIComponent(id)}${query}`, { everyMs: 5000 })
+  const rollout = useRead<RolloutData>(`rollouts/${encodeURIComponent(id)}${query}`, { everyMs: readEveryMs.now })
   const data = rollout.data?.data
   const current = data?.rollout ?? null
   return (

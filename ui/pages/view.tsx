@@ -1,6 +1,7 @@
 import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { FreshnessData, ViewData } from '../../serving/dashboard/contract/view.ts'
+import { readEveryMs } from '../api/read-every.ts'
 import { type Read, useRead } from '../api/use-read.ts'
 import { kindName } from '../api/use-index.ts'
 import { Badge } from '../parts/badge.tsx'
@@ -36,7 +37,7 @@ export default function ViewPage(): ReactElement {
 function ViewParts({ data }: { readonly data: ViewData }): ReactElement {
   const { id, online, state, says, lastRun, nextRun } = data
   const isPast = usePastMoment() !== undefined
-  const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`, { enabled: online })
+  const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`, { enabled: online, everyMs: readEveryMs.day })
   // what stands below would jump when it comes
   if (online && freshness.data === undefined && freshness.error === null) return <SkeletonPage />
   return (
