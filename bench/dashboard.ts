@@ -1,9 +1,11 @@
 /**
- * What open pages of the dashboard cost predictions, and how fast pages are in Chromium.
+ * What open tabs of the dashboard cost predictions, and how fast pages are in Chromium.
  *
- * One server in this process answers 500 predictions a second for 2,000 customers with 50 features, in slices of 5 s
- * with and without five open pages. Each page reads what goes on now, the model, its quality and the jobs, twice as
- * often as a browser does.
+ * One server in this process answers 500 predictions a second for 2,000 customers with 50 features, in slices of 15 s
+ * with and without five open tabs. It has a day of rollups and a month of hourly figures. Each tab shows another page:
+ * Now, a model, a view, a feature and Jobs. A tab reads all that its page reads while it is visible, as often as the
+ * browser does (`ui/api/read-every.ts`), and from a moment of its own. It sends the ETags that it has: an answer that is
+ * unchanged is 304, which the server makes all the same. No other tab shares an answer, as tabs on one page would.
  *
  *     throughput_cost       processor time of the server's thread that the pages add, as a share of a second: what a
  *                           server under full load loses of its throughput; at most 0.02
@@ -11,14 +13,14 @@
  *     noise_cost            the throughput cost of two slices without pages
  *     p99_ratio             p99 of predictions with pages over that without; at most 1.05
  *     noise_p99             the same of two slices without pages
- *     asked                 answers that the pages got
+ *     answers, unchanged    answers that the tabs got, and how many of them were 304
  *     lcp_ms                largest contentful paint of the first page, without a cache; at most 1000
  *     first_rows_ms         from the link to the first rows of a catalog of 10,000 features; at most 300
  *     slowest_keystroke_ms  from a key in its filter to the painted rows, the slowest of ten; at most 50. 0: within a frame
  *
  * The first five have the median over blocks of slices, and an interval of 95 %.
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- dashboard [--blocks 15] [--only cost|pages] [--json]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- dashboard [--blocks 6] [--only cost|pages] [--json]
  *
  * It works in its own database and under its own key prefix, and removes both. Pages need Chromium, at
  * `LOCKSTEP_TEST_CHROMIUM` or `/usr/bin/chromium`.
@@ -31,8 +33,9 @@ import { loadConfig } from '../runtime/config.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 import { createServer } from '../serving/server.ts'
+import { fillHistory } from './dashboard/fill-history.ts'
 import { pageTimes } from './dashboard/page-times.ts'
-import { pagesCost } from './dashboard/pages-cost.ts'
+import { answerFor, pagesCost } from './dashboard/pages-cost.ts'
 import { forgetKeys } from './forget-keys.ts'
 import { inOwnPlace } from './in-process.ts'
 import { setUp } from './serving/set-up.ts'
@@ -40,7 +43,7 @@ import { setUp } from './serving/set-up.ts'
 const { values: args } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    blocks: { type: 'string', default: '15' },
+    blocks: { type: 'string', default: '6' },
     only: { type: 'string', multiple: true, default: [] },
   },
 })
@@ -49,6 +52,7 @@ const unknown = args.only.find((part) => !parts.includes(part))
 if (unknown !== undefined) throw new Error(`--only ${unknown}: it is one of ${parts.join(', ')}.`)
 const runs = (part: string): boolean => args.only.length === 0 || args.only.includes(part)
 const customers = 2_000
+const historyMs = 5000
 
 const { postgresUrl, redisUrl } = loadConfig()
 if (postgresUrl === null || redisUrl === null) {
@@ -56,15 +60,25 @@ if (postgresUrl === null || redisUrl === null) {
   process.exit(2)
 }
 await inOwnPlace(postgresUrl, async ({ env }) => {
-  const config = { ...loadConfig(env), logShares: { share: 0.01, models: new Map() } }
+  const config = loadConfig(env)
   const open = () => openPostgres(config.postgresUrl as string)
   const db = open()
   const key = await setUp(db, config, customers)
   const stores = { database: async () => open(), store: () => openOnlineStore(config) }
-  const clock = () => Date.now() * 1000
-  const server = createServer({ config, ...stores, log: createLogger('silent'), metrics: new Registry(), clock })
-  const { url } = await server.listen('127.0.0.1', 0)
-  await server.whenReady()
+  const serve = async (share: number) => {
+    const logged = { ...config, logShares: { share, models: new Map() } }
+    const clock = () => Date.now() * 1000
+    const server = createServer({ config: logged, ...stores, log: createLogger('silent'), metrics: new Registry(), clock })
+    const { url } = await server.listen('127.0.0.1', 0)
+    await server.whenReady()
+    return { server, url }
+  }
+  await fillHistory(db, async () => {
+    const { server, url } = await serve(1)
+    await answerFor(historyMs, url, key, customers)
+    await server.close()
+  })
+  const { server, url } = await serve(0.01)
   const cookie = await login(url, await issueCode(db, 'bench'))
   const cost = runs('cost') ? await pagesCost(url, cookie, key, customers, Number(args.blocks)) : {}
   const times = runs('pages') ? await pageTimes(url, cookie) : {}

@@ -1,19 +1,33 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { readEveryMs } from '../../ui/api/read-every.ts'
 import { median } from '../in-process.ts'
 import { medianInterval } from '../median-interval.ts'
 import { quantile } from '../overload/quantile.ts'
 import type { Paced, Slice } from '../rollout/ask-at-pace.ts'
 import { targetsAt } from '../serving/targets.ts'
-import type { OpenPages } from './open-pages.ts'
+import type { Asked, OpenTabs, Tab } from './open-tabs.ts'
 
 const [connections, perSecond] = [16, 500]
-const pages = 5
-/** Twice as often as a browser reads. A slice has each page's reads once. */
-const everyMs = 5000
-const slice: Slice = { kind: 'score', ms: everyMs, warmMs: 200 }
-const paths = ['now', 'models/score', 'models/score/quality', 'jobs']
+const read = (path: string, everyMs: number = readEveryMs.usual) => ({ path, everyMs })
+const view = 'views/spending@1'
+/**
+ * Five tabs, each on another page, with all that it reads while it is visible. The reads of two tabs seldom coincide,
+ * and each half of a minute has the hourly figures of one.
+ */
+const tabs: readonly Tab[] = [
+  { fromMs: 0, reads: [read('now', readEveryMs.now)] },
+  {
+    fromMs: 6200,
+    reads: [read('models/score'), read('models/score/quality', readEveryMs.hour), read('models/score/calibration', readEveryMs.hour)],
+  },
+  { fromMs: 12_400, reads: [read(view), read(`${view}/freshness`, readEveryMs.day)] },
+  { fromMs: 18_600, reads: [read('jobs', readEveryMs.jobs)] },
+  { fromMs: 37_200, reads: [read('features/spending@1.spent24h/stats', readEveryMs.hour)] },
+]
+/** Two slices with tabs are half a minute of theirs. */
+const slice: Slice = { kind: 'score', ms: 15_000, warmMs: 200 }
 
 interface Measured {
   /** Processor time of the server's thread, as a share of the slice. */
@@ -29,33 +43,27 @@ interface Block {
 }
 
 /**
- * What open pages cost the server of this process, which answers predictions at a fixed rate. A block is four slices
+ * What open tabs cost the server of this process, which answers predictions at a fixed rate. A block is four slices
  * (off, on, on, off, or the reverse), so that what changes with time is on both sides. What is reported is the median
  * over blocks, with an interval of 95 % by order statistics.
  *
- * The processor time that pages add to each second is the share of its throughput that a server under full load loses.
+ * The processor time that tabs add to each second is the share of its throughput that a server under full load loses.
  * It is measured beside predictions, and alone: a server without predictions has almost no other processor time, so that
  * a busy machine moves the figure little.
  */
 export async function pagesCost(url: string, cookie: string, key: string, customers: number, blocks: number) {
-  const { bodies, path, headers } = targetsAt('', '', key, customers).predict
-  const head = Object.entries({ host: 'bench', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
-  const requests = bodies.map(
-    (body) => `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${Buffer.byteLength(String(body))}\r\n\r\n${String(body)}`,
-  )
-  const paced: Paced = { port: Number(new URL(url).port), connections, requests: { score: requests }, perSecond }
-  const opened: OpenPages = { url, cookie, pages, paths, everyMs }
-  const predicting = await workerOf('../rollout/ask-at-pace.ts', paced)
-  const browsing = await workerOf('./open-pages.ts', opened)
-  let asked = 0
+  const opened: OpenTabs = { url, cookie, tabs }
+  const predicting = await predictionsAt(url, key, customers)
+  const browsing = await workerOf('./open-tabs.ts', opened)
+  let asked: Asked = { answers: 0, unchanged: 0 }
 
   async function measure(open: boolean, predicts: boolean): Promise<Measured> {
     if (open) await told(browsing, true)
     const [beganMs, before] = [performance.now(), process.threadCpuUsage()]
-    const times = predicts ? ((await told(predicting, slice)) as readonly number[]) : await sleep(everyMs, [])
+    const times = predicts ? ((await told(predicting, slice)) as readonly number[]) : await sleep(slice.ms, [])
     const { user, system } = process.threadCpuUsage(before)
     const cpuShare = (user + system) / 1000 / (performance.now() - beganMs)
-    if (open) asked = (await told(browsing, false)) as number
+    if (open) asked = (await told(browsing, false)) as Asked
     return { cpuShare, times }
   }
 
@@ -82,8 +90,11 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
   const measured: Block[] = []
   const alone: Block[] = []
   for (let i = 0; i < blocks; i++) {
-    measured.push(await block(i % 2 !== 0))
-    alone.push(await block(i % 2 !== 0, false))
+    const isReversed = i % 2 !== 0
+    // so that both have both halves of a minute
+    if (isReversed) alone.push(await block(isReversed, false))
+    measured.push(await block(isReversed))
+    if (!isReversed) alone.push(await block(isReversed, false))
   }
   await Promise.all([predicting.terminate(), browsing.terminate()])
   const figure = (of: (each: Block) => number, all: readonly Block[] = measured) => ({
@@ -96,8 +107,25 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
     noise_cost: figure(({ noiseAdded }) => noiseAdded),
     p99_ratio: figure(({ p99 }) => p99),
     noise_p99: figure(({ noiseP99 }) => noiseP99),
-    asked,
+    ...asked,
   }
+}
+
+/** Answers predictions for so long, as much as the slices have. */
+export async function answerFor(ms: number, url: string, key: string, customers: number): Promise<void> {
+  const predicting = await predictionsAt(url, key, customers)
+  await told(predicting, { ...slice, ms })
+  await predicting.terminate()
+}
+
+async function predictionsAt(url: string, key: string, customers: number): Promise<Worker> {
+  const { bodies, path, headers } = targetsAt('', '', key, customers).predict
+  const head = Object.entries({ host: 'bench', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const requests = bodies.map(
+    (body) => `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${Buffer.byteLength(String(body))}\r\n\r\n${String(body)}`,
+  )
+  const paced: Paced = { port: Number(new URL(url).port), connections, requests: { score: requests }, perSecond }
+  return await workerOf('../rollout/ask-at-pace.ts', paced)
 }
 
 async function workerOf(file: string, workerData: unknown): Promise<Worker> {
