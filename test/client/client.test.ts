@@ -158,8 +158,10 @@ describe('a client', () => {
   it('reports an unavailable or wrong server, and stops on a timeout or abort', async () => {
     const away = createClient<typeof definitions>({ url: 'http://127.0.0.1:1', retries: 1 })
     expect(await failure(away.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'NETWORK', status: null, attempts: 2 })
-    const other = client({ fetch: async () => new Response('<html>', { status: 200 }) })
-    expect(await failure(other.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'BAD_ANSWER', status: 200 })
+    for (const body of ['<html>', '{"ok":true}']) {
+      const other = client({ fetch: async () => new Response(body, { status: 200 }) })
+      expect(await failure(other.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'BAD_ANSWER', status: 200 })
+    }
 
     const silent: typeof fetch = (_, init) =>
       new Promise((_, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error)))

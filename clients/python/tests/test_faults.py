@@ -93,10 +93,13 @@ def test_the_timeout_ends_a_call_however_slow_the_answer_is(url: str, key: str, 
 
 def test_an_answer_of_another_program_is_reported(url: str, key: str) -> None:
     html = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>"
-    with FaultServer(url, html, b"nonsense\r\n\r\n") as server, Client(server.url, key, retries=0) as client:
-        with pytest.raises(BadAnswerError, match="check the URL") as caught:
-            read(client)
-        assert (caught.value.code, caught.value.status) == ("BAD_ANSWER", 200)
+    json = b'HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{"ok":true}'
+    faults = (html, json, b"nonsense\r\n\r\n")
+    with FaultServer(url, *faults) as server, Client(server.url, key, retries=0) as client:
+        for _ in (html, json):
+            with pytest.raises(BadAnswerError, match="check the URL") as caught:
+                read(client)
+            assert (caught.value.code, caught.value.status) == ("BAD_ANSWER", 200)
         with pytest.raises(NetworkError):
             read(client)
 

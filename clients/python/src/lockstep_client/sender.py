@@ -93,7 +93,7 @@ class Sender:
         sent = {"Content-Type": "application/json", **(headers or {})} if body is not None else headers
         reply, attempts = self.send(method or ("GET" if body is None else "POST"), path, deadline, body, sent)
         answer = _parsed(reply.body)
-        if answer is None:
+        if answer is None or "requestId" not in answer:  # every answer of Lockstep has one
             raise _bad_answer(self.url + path, reply, attempts)
         return answer
 
