@@ -2,7 +2,7 @@ import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
-import type { ParityReport } from '../../parity/check-parity.ts'
+import type { FeatureParity, ParityReport } from '../../parity/check-parity.ts'
 import { checkParity } from '../../parity/check-parity.ts'
 import { countValues, differences, verdicts } from '../../parity/classify.ts'
 import type { CheckKind } from '../check-kind.ts'
@@ -23,8 +23,8 @@ const settleMicros = 300_000_000
 
 /**
  * Recomputes logged features from the history. Its budget is the share of values that may differ, by default none.
- * Stale values of views that the check of freshness watches are not counted: that they are late is its alert. Values
- * whose rows may have been erased since cannot be compared.
+ * Stale values of views that the check of freshness watches are not counted: that they are late is its alert. Nor are
+ * values that an on-demand view has computed from them. Values whose rows may have been erased since cannot be compared.
  */
 export const parity: CheckKind<Spec> = {
   name: 'parity',
@@ -43,7 +43,7 @@ export const parity: CheckKind<Spec> = {
     )
     const values = report.features.map(countValues)
     const total = values.reduce((sum, { compared }) => sum + compared, 0)
-    const late = report.features.reduce((sum, { view, stale }) => sum + (isWatched(catalog, view) ? stale : 0), 0)
+    const late = report.features.reduce((sum, feature) => sum + (isWatched(catalog, feature, report.features) ? feature.stale : 0), 0)
     const differing = values.reduce((sum, value) => sum + value.differing, 0) - late
     const base = { subject, threshold: budget, n: total }
     const features = report.features.flatMap(({ service, feature }, f) => {
@@ -80,7 +80,23 @@ function whyNoneCompared({ features, skipped }: ParityReport, subject: string): 
   return `No prediction of "${subject}" was logged in the window, which ends some minutes ago. If none are logged at all, set LOCKSTEP_LOG_PREDICTIONS.`
 }
 
-function isWatched({ views }: Catalog, view: DefinitionId): boolean {
-  const plan = views.get(view)
-  return plan !== undefined && (plan.upkeep.freshnessMicros !== null || plan.spec.availability.kind === 'schedule')
+/**
+ * Whether stale values of the feature are left to the check of freshness. Those of an on-demand view are, if its service
+ * has a watched view and each other view of the service has features here, none of which is stale.
+ */
+function isWatched({ views, services }: Catalog, { service, view }: FeatureParity, features: readonly FeatureParity[]): boolean {
+  const hasMaxLag = (id: DefinitionId): boolean => {
+    const plan = views.get(id)
+    return plan !== undefined && (plan.upkeep.freshnessMicros !== null || plan.spec.availability.kind === 'schedule')
+  }
+  if (views.has(view)) return hasMaxLag(view)
+  const read = (services.get(service)?.uses ?? []).map(({ plan }) => plan.id)
+  const unwatched = read.filter((id) => !hasMaxLag(id))
+  return (
+    unwatched.length < read.length &&
+    unwatched.every((id) => {
+      const own = features.filter((each) => each.service === service && each.view === id)
+      return own.length > 0 && own.every(({ stale }) => stale === 0)
+    })
+  )
 }

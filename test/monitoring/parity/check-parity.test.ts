@@ -6,6 +6,7 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import type { ParityOptions, ParityReport } from '../../../monitoring/parity/check-parity.ts'
+import { parity } from '../../../monitoring/alerts/checks/parity.ts'
 import { checkParity } from '../../../monitoring/parity/check-parity.ts'
 import { verdicts } from '../../../monitoring/parity/classify.ts'
 import { createParityWatch } from '../../../monitoring/parity/parity-watch.ts'
@@ -13,6 +14,7 @@ import { hour } from '../../serving/definitions.ts'
 import { until } from '../../serving/gate.ts'
 import type { World } from '../../serving/world.ts'
 import { ask, createWorld, noon } from '../../serving/world.ts'
+import { clockMonitor } from '../alerts/monitors.ts'
 
 const second = 1_000_000
 const logging = { config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() } } }
@@ -43,6 +45,20 @@ async function logged(): Promise<number> {
 async function check(options: Partial<ParityOptions> = {}): Promise<ParityReport> {
   const catalog = await loadCatalog(world.db)
   return await checkParity(world.db, catalog, { since: noon - hour, until: noon + hour, limit: 5000, order: 'newest', ...options })
+}
+
+/** How many values of the model "echo" its monitor counts, if views have this freshness. */
+async function differing(freshnessMicros: (view: string) => number | null): Promise<number> {
+  const stored = await loadCatalog(world.db)
+  const views = new Map(
+    [...stored.views].map(([id, plan]) => [id, { ...plan, upkeep: { ...plan.upkeep, freshnessMicros: freshnessMicros(id) } }]),
+  )
+  const monitor = { ...clockMonitor('inputs'), target: { kind: 'model', model: 'echo' } as const }
+  const window = { from: noon - hour, to: noon + hour }
+  const rest = { store: null, window, clock: () => noon, memoryOf: () => undefined, signal: new AbortController().signal }
+  const context = { db: world.db, catalog: { ...stored, views }, monitor, ...rest }
+  const [result] = await parity.evaluate(context, { kind: 'parity', budget: 0, vectors: 5000 })
+  return Math.round((result?.value ?? 0) * (result?.n ?? 0))
 }
 
 const predict = (model: string, airport: string, more: object = {}) =>
@@ -108,6 +124,9 @@ describe('a parity check', () => {
     // with no time to be under way in, the row that came in the last seconds is late
     const strict = await check({ graceMicros: 1 })
     expect(strict.features[0]).toMatchObject({ equal: 2, late: 2 })
+    // 12 values differ. If the check of freshness watches the view, its stale values and that of the on-demand view are its alert
+    expect(await differing(() => null)).toBe(12)
+    expect(await differing((view) => (view === 'airport_delays@1' ? hour : null))).toBe(9)
     await served.server.close()
   })
 
