@@ -13,7 +13,7 @@ import { predictionIdPrefix } from './prediction-id.ts'
 import type { ReadOrigin } from './provenance.ts'
 import type { TakenSnapshot } from './snapshot-tracker.ts'
 import { stageMicros } from './logged-times.ts'
-import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
+import type { LoggedRead, NotedPredictions } from './noted-predictions.ts'
 
 /**
  * A buffered request with its time, latency and snapshot. It does not keep the bytes alive that the connection

@@ -1,7 +1,7 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import type { NotedPredictions } from './prediction-log.ts'
+import type { NotedPredictions } from './noted-predictions.ts'
 
 const lettersPerValue = 16
 /** The other values that are kept for each entity. */

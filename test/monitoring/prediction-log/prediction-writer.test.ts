@@ -1,11 +1,11 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createLogger } from '../../../runtime/log.ts'
-import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
 import { createPredictionWriter } from '../../../monitoring/prediction-log/prediction-writer.ts'
 import { until } from '../../serving/gate.ts'
 import type { World } from '../../serving/world.ts'
 import { createWorld, noon } from '../../serving/world.ts'
+import { loggedRow } from './logged-row.ts'
 
 let world: World
 
@@ -15,34 +15,7 @@ beforeAll(async () => {
 afterAll(() => world?.close())
 
 const dayMicros = 86_400_000_000
-const row = {
-  at: noon,
-  requestId: 'r',
-  predictionId: 'r/0',
-  entity: 0,
-  model: 'm',
-  version: 1,
-  service: 's',
-  serviceFingerprint: '',
-  asOf: noon,
-  entities: [],
-  keys: '{}',
-  request: '{}',
-  features: '{}',
-  statuses: '{}',
-  reads: '[]',
-  outputs: '{}',
-  latencyMicros: 1,
-  apiKey: null,
-  degraded: false,
-  skewed: false,
-  snapshot: parseSnapshot('3:7:4,5'),
-  role: 'champion',
-  experiment: null,
-  variant: null,
-  bypassed: null,
-  stages: null,
-}
+const row = loggedRow(noon, { predictionId: 'r/0' })
 
 it('writes to a table under read, and keeps rows of a day until it has a partition', async () => {
   const dropped: unknown[] = []

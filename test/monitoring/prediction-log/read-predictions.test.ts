@@ -3,8 +3,8 @@ import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
 import { listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
 import type { Database } from '../../../runtime/database.ts'
-import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
 import { during, openServer } from '../../opened-database.ts'
+import { loggedRow } from './logged-row.ts'
 
 const opened = during(() => openServer())
 const minute = 60_000_000
@@ -15,34 +15,7 @@ test('predictions of a busy entity are read from its last hour, others from the 
   const copy = createPredictionCopy()
   for (let i = 0; i < 30; i++) {
     const at = noon - 5 * i * minute
-    copy.add({
-      at,
-      requestId: `r${i}`,
-      predictionId: null,
-      entity: 0,
-      model: 'm',
-      version: 1,
-      service: 's@1',
-      serviceFingerprint: 'f',
-      asOf: at,
-      entities: [Buffer.from('airport\0ATL')],
-      keys: '{"airport":"ATL"}',
-      request: '{}',
-      features: '{}',
-      statuses: '{}',
-      reads: '[]',
-      outputs: '{}',
-      latencyMicros: 1,
-      apiKey: null,
-      degraded: false,
-      skewed: false,
-      snapshot: parseSnapshot('3:7:4,5'),
-      role: 'champion',
-      experiment: null,
-      variant: null,
-      stages: [],
-      bypassed: null,
-    })
+    copy.add(loggedRow(at, { requestId: `r${i}`, entities: [Buffer.from('airport\0ATL')], keys: '{"airport":"ATL"}' }))
   }
   await predictionPartitions.create(db, [dayOf(noon)])
   await db.copyIn(
