@@ -1,36 +1,24 @@
-import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
-import { startBrowser } from '../services/browser.ts'
 import type { World } from '../serving/world.ts'
-import { createWorld } from '../serving/world.ts'
+import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
-import { visit } from './visits.ts'
 
 let world: World
-let browser: Browser
 let visits: Visits
+let close: () => Promise<void>
 
 beforeAll(async () => {
-  browser = await startBrowser()
-  world = await createWorld('embedded')
-  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
-  await world.push('delay', 'logistic')
-  await world.push('delay', 'logistic', 'second')
-  await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
-  await startRollout(world.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
-  const { server, url } = await world.serve()
-  await server.whenReady()
-  visits = await visit(browser, url)
-  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+  const opened = await openDashboard(async ({ db, push }) => {
+    await push('delay', 'logistic', 'second')
+    await promoteModel(db, 'delay', 1, { actor: 'ann' })
+    await startRollout(db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
+    return undefined
+  })
+  ;({ world, visits, close } = opened)
 })
-afterAll(async () => {
-  await visits?.close()
-  await browser?.close()
-  await world?.close()
-})
+afterAll(() => close?.())
 
 it('an open dialog acts on what it opened with, even after the page is read again', async () => {
   const { page } = visits

@@ -1,18 +1,16 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
-import { startBrowser } from '../services/browser.ts'
 import type { World } from '../serving/world.ts'
-import { createWorld, noon } from '../serving/world.ts'
+import { noon } from '../serving/world.ts'
+import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
-import { linkedReads, visit } from './visits.ts'
+import { linkedReads } from './visits.ts'
 
 let world: World
-let browser: Browser
 let visits: Visits
+let close: () => Promise<void>
 /** Of the alert that fires, and of one that has ended. */
 let firing = ''
 let ended = ''
@@ -21,42 +19,34 @@ const hour = 3_600_000_000
 const past = '2001-07-01T11:30:00Z'
 
 beforeAll(async () => {
-  browser = await startBrowser()
-  world = await createWorld('embedded')
-  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
-  await world.push('delay', 'logistic')
-  const insert = async (check: string, state: string, started: number, resolved: number | null): Promise<string> => {
-    const evidence = { columns: [{ column: 'lastDelay', state: 'breach' }] }
-    const figures = (value: number) => JSON.stringify({ value, threshold: 0.1, n: 500, cause: 'The source is late.', evidence })
-    const [row] = await world.db.query<{ id: string }>(
-      `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
-       values ('model:delay', $1, 'landings (version 1)', 'page', $2, $3, $4, case when $2 = 'resolved' then 'cleared' end, true, $5, $6, $7) returning id::text`,
-      [check, state, started, resolved, JSON.stringify({ description: 'Ask the team.', runbook: null }), figures(0.3), figures(0.7)],
+  const opened = await openDashboard(async (prepared) => {
+    const insert = async (check: string, state: string, started: number, resolved: number | null): Promise<string> => {
+      const evidence = { columns: [{ column: 'lastDelay', state: 'breach' }] }
+      const figures = (value: number) => JSON.stringify({ value, threshold: 0.1, n: 500, cause: 'The source is late.', evidence })
+      const [row] = await prepared.db.query<{ id: string }>(
+        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
+         values ('model:delay', $1, 'landings (version 1)', 'page', $2, $3, $4, case when $2 = 'resolved' then 'cleared' end, true, $5, $6, $7) returning id::text`,
+        [check, state, started, resolved, JSON.stringify({ description: 'Ask the team.', runbook: null }), figures(0.3), figures(0.7)],
+      )
+      return row?.id ?? ''
+    }
+    firing = await insert('drift', 'firing', noon - hour, null)
+    ended = await insert('nulls', 'resolved', noon - 3 * hour, noon - 2 * hour)
+    await prepared.db.query(
+      `insert into lockstep.alert_deliveries (alert, channel, key, message, state, attempts, error, created_at, ended_at)
+       values ($1, 'hook', 'a', '{"event": "firing"}', 'dropped', 7, 'The channel is down.', '2001-07-01T11:00:00Z', '2001-07-01T11:45:00Z')`,
+      [firing],
     )
-    return row?.id ?? ''
-  }
-  firing = await insert('drift', 'firing', noon - hour, null)
-  ended = await insert('nulls', 'resolved', noon - 3 * hour, noon - 2 * hour)
-  await world.db.query(
-    `insert into lockstep.alert_deliveries (alert, channel, key, message, state, attempts, error, created_at, ended_at)
-     values ($1, 'hook', 'a', '{"event": "firing"}', 'dropped', 7, 'The channel is down.', '2001-07-01T11:00:00Z', '2001-07-01T11:45:00Z')`,
-    [firing],
-  )
-  await world.db.query(
-    `insert into lockstep.alert_silences (monitor, check_kind, subject, ends_at, reason, created_by, created_at)
-     values ('model:delay', 'drift', null, '2001-07-01T11:20:00Z', 'known', 'ann', '2001-07-01T11:10:00Z')`,
-    [],
-  )
-  const { server, url } = await world.serve({ embeddedDirectory: await mkdtemp(join(tmpdir(), 'embedded-')) })
-  await server.whenReady()
-  visits = await visit(browser, url)
-  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+    await prepared.db.query(
+      `insert into lockstep.alert_silences (monitor, check_kind, subject, ends_at, reason, created_by, created_at)
+       values ('model:delay', 'drift', null, '2001-07-01T11:20:00Z', 'known', 'ann', '2001-07-01T11:10:00Z')`,
+      [],
+    )
+    return { embeddedDirectory: await mkdtemp(join(tmpdir(), 'embedded-')) }
+  })
+  ;({ world, visits, close } = opened)
 })
-afterAll(async () => {
-  await visits?.close()
-  await browser?.close()
-  await world?.close()
-})
+afterAll(() => close?.())
 
 const card = () => visits.page.locator('.problem')
 

@@ -1,32 +1,17 @@
-import type { Browser, Route } from 'playwright-core'
+import type { Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
 import type { QualityData } from '../../serving/dashboard/contract/model.ts'
-import { startBrowser } from '../services/browser.ts'
-import type { World } from '../serving/world.ts'
-import { createWorld } from '../serving/world.ts'
+import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
-import { shown, visit } from './visits.ts'
+import { shown } from './visits.ts'
 
-let world: World
-let browser: Browser
 let visits: Visits
+let close: () => Promise<void>
 
 beforeAll(async () => {
-  browser = await startBrowser()
-  world = await createWorld('embedded')
-  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
-  await world.push('delay', 'logistic')
-  const { server, url } = await world.serve()
-  await server.whenReady()
-  visits = await visit(browser, url)
-  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+  ;({ visits, close } = await openDashboard())
 })
-afterAll(async () => {
-  await visits?.close()
-  await browser?.close()
-  await world?.close()
-})
+afterAll(() => close?.())
 
 const noon = Date.UTC(2001, 6, 1, 12)
 const column = (feature: string, distance: number | null): QualityData['drift'][number] => ({
