@@ -89,13 +89,9 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
   await block(false)
   const measured: Block[] = []
   const alone: Block[] = []
-  for (let i = 0; i < blocks; i++) {
-    const isReversed = i % 2 !== 0
-    // so that both have both halves of a minute
-    if (isReversed) alone.push(await block(isReversed, false))
-    measured.push(await block(isReversed))
-    if (!isReversed) alone.push(await block(isReversed, false))
-  }
+  for (let i = 0; i < blocks; i++) measured.push(await block(i % 2 !== 0))
+  // last, as the server closes connections that ask nothing for so long
+  for (let i = 0; i < blocks; i++) alone.push(await block(i % 2 !== 0, false))
   await Promise.all([predicting.terminate(), browsing.terminate()])
   const figure = (of: (each: Block) => number, all: readonly Block[] = measured) => ({
     median: rounded(median(all.map(of))),
