@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** The job kind that begins batches by schedules. */
+export const scheduledBatchKind = 'scheduled-batch'
+
 const text = z.string().min(1).max(10_000)
 
 /** Batch inference at the instants of a schedule. Texts may contain the interval that an instant ends (`fillInterval`). */

@@ -95,7 +95,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     forMicros: 2 * minute,
     severity: 'ticket' as const,
     checks: [checkOf({ kind: 'jobs' }, 'A default monitor'), checkOf({ kind: 'clock' }, 'A default monitor')],
-    description: 'Jobs make progress, and clocks agree.',
+    description: 'Jobs make progress, schedules succeed, and clocks agree.',
   }
   const sources = {
     ...common,

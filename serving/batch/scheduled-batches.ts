@@ -5,15 +5,13 @@ import type { Interval } from '../../kernel/interval-text.ts'
 import { fillInterval } from '../../kernel/interval-text.ts'
 import { outputFields } from '../../registry/define/batch-output-fields.ts'
 import type { ScheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
+import { scheduledBatchKind } from '../../registry/scheduled-batch-spec.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { BatchTools } from './batch-models.ts'
 import type { BatchJobs } from './batch-job.ts'
 import type { BatchRequest } from './batch-spec.ts'
 import { beginBatch } from './begin-batch.ts'
-
-/** The job kind that begins batches by schedules. */
-export const scheduledBatchKind = 'scheduled-batch'
 
 const specSchema = z.object({ batch: z.string() })
 

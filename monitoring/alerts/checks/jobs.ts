@@ -3,6 +3,7 @@ import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import type { CheckKind } from '../check-kind.ts'
+import { failedSchedules } from './failed-schedules.ts'
 
 type Spec = CheckOf<'jobs'>
 
@@ -24,12 +25,12 @@ const maxSteps = 1000
 const maxShown = 20
 
 /**
- * Finds steps that wait without a worker, and steps whose worker renews its lease while they make no progress. For the
- * latter it remembers when each step was seen first as far as it is now.
+ * Finds steps that wait without a worker, steps whose worker renews its lease while they make no progress, and schedules
+ * whose newest job failed. Of steps it remembers when each was seen first as far as it is now.
  */
 export const jobs: CheckKind<Spec> = {
   name: 'jobs',
-  async evaluate({ db, memoryOf, window }, { maxWait, maxStall }) {
+  async evaluate({ db, catalog, memoryOf, window }, { maxWait, maxStall }) {
     const { rows } = await sql<OpenStep>`
       select c.job::text as job, j.kind, j.subject, c.step, c.number, c.worker, c.claim is not null and c.claimable_at > clock_timestamp() as held,
         concat_ws(' ', c.attempts, c.progress, c.claim, j.chunks) as mark,
@@ -61,12 +62,13 @@ export const jobs: CheckKind<Spec> = {
     const list = stuck
       .slice(0, maxShown)
       .map(({ text, step: { job, kind, subject: about, worker } }) => ({ job: Number(job), kind, subject: about, worker, text }))
+    const schedules = await failedSchedules(db, catalog)
     const base = { subject, value: stuck.length, threshold: 0, n: rows.length, evidence: { stuck: list }, memory: { seen } }
-    if (first === undefined) return [{ ...base, state: 'ok', cause: null }]
+    if (first === undefined) return [{ ...base, state: 'ok', cause: null }, ...schedules]
     const { job, kind, subject: about } = first.step
     const fix = first.step.held ? `Check that worker; "lockstep job cancel ${job}" ends the job` : 'Check that a "lockstep worker" runs'
     const more = stuck.length === 1 ? '' : ` ${stuck.length - 1} more steps are stuck.`
-    return [{ ...base, state: 'breach', cause: `The ${kind} ${job} of "${about}" ${first.text}. ${fix}.${more}` }]
+    return [{ ...base, state: 'breach', cause: `The ${kind} ${job} of "${about}" ${first.text}. ${fix}.${more}` }, ...schedules]
   },
 }
 

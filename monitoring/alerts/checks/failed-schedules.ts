@@ -1,0 +1,56 @@
+import { sql } from 'kysely'
+import { sourceSyncKind } from '../../../materializer/sync-source.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { scheduledBatchKind } from '../../../registry/scheduled-batch-spec.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { CheckResult } from '../check-kind.ts'
+
+interface Outcome {
+  /** The kind and key of the schedule. */
+  readonly kind: string
+  readonly key: string
+  readonly job: string
+  readonly job_kind: string
+  readonly subject: string
+  readonly state: 'done' | 'failed'
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+/** Declared schedules whose newest ended instant failed, each a subject of its own. Views have the check `freshness`. */
+export async function failedSchedules(db: Database, { batches, files }: Catalog): Promise<CheckResult[]> {
+  const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
+  return [...(await outcomes(db, scheduledBatchKind, [...batches.keys()])), ...(await outcomes(db, sourceSyncKind, syncs))].map(resultOf)
+}
+
+/**
+ * What became of the newest instant that has ended of each schedule. If its job began a batch, that batch counts, or
+ * the newest run under the same id. What runs or was cancelled does not count.
+ */
+async function outcomes({ kysely }: Database, kind: string, keys: readonly string[]): Promise<readonly Outcome[]> {
+  if (keys.length === 0) return []
+  const { rows } = await sql<Outcome>`
+    select ${kind}::text as kind, w.key, o.* from unnest(${keys}::text[]) as w (key)
+    cross join lateral (
+      select coalesce(b.id, s.id)::text as job, coalesce(b.kind, s.kind) as job_kind, coalesce(b.subject, s.subject) as subject,
+        coalesce(b.state, s.state) as state, case when b.id is null then s.error else b.error end as error
+      from lockstep.jobs s
+      left join lockstep.job_chunks c on c.job = s.id and c.step = 'chunk' and c.number = 0 and s.kind = ${scheduledBatchKind}
+      left join lockstep.jobs begun on begun.id = (c.result ->> 'job')::bigint
+      left join lateral (
+        select * from lockstep.jobs n where n.kind = begun.kind and n.scope = begun.scope and n.key = begun.key order by n.id desc limit 1
+      ) b on true
+      where s.kind = ${kind} and s.key = w.key and s.moment is not null and coalesce(b.state, s.state) in ('done', 'failed')
+      order by s.moment desc limit 1
+    ) o`.execute(kysely)
+  return rows
+}
+
+function resultOf({ kind, key, job, job_kind: jobKind, subject: about, state, error }: Outcome): CheckResult {
+  const base = { subject: `${kind} ${key}`, threshold: 0, n: 1 }
+  if (state === 'done') return { ...base, state: 'ok', value: 0, evidence: { failed: [] }, cause: null }
+  const failed = { job: Number(job), kind: jobKind, subject: about, code: error?.code ?? null }
+  const why = error?.message ?? 'no reason is known.'
+  const todo = `"lockstep job show ${job}" shows it. Remove the cause, then run "lockstep job retry ${job}".`
+  const cause = `The ${jobKind} ${job} of "${about}" failed: ${why}${why.endsWith('.') ? '' : '.'} ${todo}`
+  return { ...base, state: 'breach', value: 1, evidence: { failed: [failed] }, cause }
+}

@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { activeMonitors } from '../../monitoring/alerts/default-monitors.ts'
+import { evaluateMonitor } from '../../monitoring/alerts/evaluate-monitor.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { scheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
+import { retryJob } from '../../runtime/jobs/end-job.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { createLogger } from '../../runtime/log.ts'
+import type { BatchJobs } from '../../serving/batch/batch-job.ts'
+import { createBatchJobs } from '../../serving/batch/batch-job.ts'
+import { batchKind } from '../../serving/batch/batch-spec.ts'
+import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
+import { hash, servingSet } from './definitions.ts'
+import type { World } from './world.ts'
+import { createWorld } from './world.ts'
+
+// Batches of a schedule that fail.
+
+let world: World
+let jobs: BatchJobs
+const wait = { timeout: 60_000 }
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.push('delay', 'logistic')
+  jobs = createBatchJobs({ db: world.db, catalog: () => loadCatalog(world.db), log: createLogger('silent') })
+  const nightly = scheduledBatchSpec.parse({
+    name: 'nightly',
+    schedule: '0 2 * * *',
+    model: 'delay',
+    version: null,
+    spine: { sql: 'select airport, at, distance from spine' },
+    time: 'at',
+    asOf: 'at',
+    columns: null,
+    id: 'nightly/{date}',
+    out: 'postgres:scores',
+    format: 'table',
+    mode: 'append',
+    rowsPerPart: 20,
+    maxRefused: null,
+    overwrite: false,
+  })
+  // its version does not exist, so that no batch begins
+  const weekly = { ...nightly, name: 'weekly', schedule: '0 2 * * 0', id: 'weekly/{date}', version: 99 }
+  const batches = [nightly, weekly].map((spec) => ({ spec, operational: {}, fingerprint: hash(spec.name) }))
+  await applyChanges(world.db, { ...servingSet, batches })
+})
+
+afterAll(async () => {
+  await jobs?.close()
+  await world?.close()
+})
+
+const newest = async () => (await readJobs(world.db, { kind: batchKind })).toSorted((a, b) => b.id - a.id)[0]
+
+/** Lets a worker do what a day of July asks for, until the newest batch has that state. */
+async function work(day: number, state: string, retried?: number): Promise<number> {
+  const catalog = await loadCatalog(world.db)
+  const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog) }, jobs.kind)
+  const stop = new AbortController()
+  const clock = () => Date.UTC(2001, 6, day, 3) * 1000
+  const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
+  const id = `nightly/2001-07-${String(day - 1).padStart(2, '0')}`
+  const reached = async () => {
+    const job = await newest()
+    return job?.subject === id && (retried ?? job.id) === job.id ? job.state : null
+  }
+  await expect.poll(reached, wait).toBe(state)
+  stop.abort()
+  await working
+  return (await newest())?.id ?? 0
+}
+
+async function outcomes(name: string, change: Partial<Catalog> = {}) {
+  const catalog = { ...(await loadCatalog(world.db)), ...change }
+  const monitor = activeMonitors(catalog, true).monitors.find(({ name }) => name === 'system:jobs')
+  if (monitor === undefined) throw new Error('There is no such monitor.')
+  const now = Date.now() * 1000
+  const deps = { db: world.db, store: null, catalog, clock: () => now, signal: new AbortController().signal }
+  const checked = await evaluateMonitor(deps, monitor, now, new Map())
+  return checked
+    .flatMap(({ kind, results }) => (kind === 'jobs' ? (results ?? []) : []))
+    .filter(({ subject }) => subject === `scheduled-batch ${name}`)
+}
+
+describe('a schedule whose batch failed', () => {
+  it('breaches until a later batch is done, the failed one is retried, or the schedule is removed', async () => {
+    expect(await outcomes('nightly')).toEqual([])
+    const failed = await work(2, 'failed')
+    expect(await outcomes('nightly')).toMatchObject([
+      {
+        subject: 'scheduled-batch nightly',
+        state: 'breach',
+        evidence: { failed: [{ job: failed, kind: 'batch', subject: 'nightly/2001-07-01' }] },
+        cause: expect.stringMatching(
+          `^The batch ${failed} of "nightly/2001-07-01" failed: .*spine.* "lockstep job show ${failed}" shows it\\. .*"lockstep job retry ${failed}"\\.$`,
+        ) as string,
+      },
+    ])
+    expect(await outcomes('nightly', { batches: new Map() })).toEqual([])
+    await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
+    await retryJob(world.db, failed, { actor: 'test' })
+    await work(2, 'done', failed)
+    expect(await outcomes('nightly')).toMatchObject([{ subject: 'scheduled-batch nightly', state: 'ok' }])
+    await world.db.script('drop table spine')
+    await work(3, 'failed')
+    expect(await outcomes('nightly')).toMatchObject([{ state: 'breach' }])
+    await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
+    await work(4, 'done')
+    expect(await outcomes('nightly')).toMatchObject([{ state: 'ok' }])
+  })
+
+  it('breaches if no batch could begin', async () => {
+    const [start] = await readJobs(world.db, { kind: 'scheduled-batch', subject: 'weekly' })
+    expect(await outcomes('weekly')).toMatchObject([
+      { state: 'breach', cause: expect.stringMatching(`^The scheduled-batch ${start?.id} of "weekly" failed: .*99`) as string },
+    ])
+  })
+})
