@@ -27,7 +27,7 @@ export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
  * which must not become commands that users are asked to run.
  */
 function commandIn(cause: string | null): string | null {
-  return cause?.match(/"(lockstep (?:drift|parity|quality)(?: [\w,-]+)*)"/)?.[1] ?? null
+  return cause?.match(/"(lockstep (?:drift|parity|quality|job show)(?: [\w,-]+)*)"/)?.[1] ?? null
 }
 
 /** The thing that an alert is about, or else the thing that its monitor watches; null: it has no page. */
@@ -52,6 +52,11 @@ export function modelOf({ monitors, models }: Catalog, monitor: string): string 
 /** `payments (version 2)`: the source, view or model whose columns an alert is about. */
 function groupOf(subject: string): string {
   return subject.replace(/ \(version \d+\)$/, '')
+}
+
+/** The name of the problem of failed jobs of one schedule. @param schedule as the check `jobs` names it: `scheduled-batch nightly` */
+export function failuresOf(schedule: string): string {
+  return `failed jobs of ${schedule}`
 }
 
 type Origin = Pick<FoundProblem, 'id' | 'causes' | 'follows'>
@@ -87,8 +92,10 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
     case 'errors':
     case 'latency':
       return { ...plain, follows: ['store'] }
-    case 'jobs':
-      return { ...plain, follows: listOf(result.evidence, 'stuck').some(({ worker }) => worker === null) ? ['worker'] : [] }
+    case 'jobs': {
+      const waits = listOf(result.evidence, 'stuck').some(({ worker }) => worker === null)
+      return { ...plain, follows: [...(waits ? ['worker'] : []), failuresOf(subject)] }
+    }
     default:
       return plain
   }

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { asRecord } from '../../kernel/is-record.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { failingText } from '../../materializer/failing-views.ts'
@@ -7,6 +8,7 @@ import type { IncompleteView } from '../../online/completeness.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { scheduledBatchKind } from '../../registry/scheduled-batch-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
@@ -15,13 +17,13 @@ import type { Alert } from '../alerts/read-alerts.ts'
 import { maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
 import { readViews } from '../freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
-import { alertProblem } from './alert-problem.ts'
+import { alertProblem, failuresOf } from './alert-problem.ts'
 import type { FoundProblem, GroupedProblem, Problem } from './problem.ts'
 import { groupProblems } from './problem.ts'
 
 const dayMicros = 86_400_000_000
-/** So many failed jobs, the newest, are problems; all are counted. */
-export const maxFailed = 20
+/** So many failures, the newest, are problems; all are counted. */
+const maxFailures = 20
 
 /** Codes by which a store says that it does not answer. */
 const storeFailures: ReadonlySet<string> = new Set(['REDIS_UNAVAILABLE', 'EMBEDDED_DAMAGED', 'NOT_READY'])
@@ -128,9 +130,37 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const isAfter = (name: string): boolean => alert.check === 'freshness' || (began.get(name) ?? '') <= (found.since ?? '')
     problems.push({ ...found, follows: found.follows.filter(isAfter) })
   }
-  for (const job of failed.slice(0, maxFailed).toReversed())
-    add(`job ${job.kind} of ${job.subject}`, [`view ${job.subject}`], jobProblem(job))
+  for (const { schedule, jobs } of failuresIn(failed).toReversed()) {
+    const [{ kind, subject }] = jobs
+    add(schedule === null ? `job ${kind} of ${subject}` : failuresOf(schedule), [`view ${subject}`], jobProblem(jobs))
+  }
   return problems
+}
+
+interface Failure {
+  /** Its kind and key, as the check `jobs` names it; null: no schedule began the job. */
+  readonly schedule: string | null
+  /** The newest first. */
+  readonly jobs: readonly [Job, ...Job[]]
+}
+
+/** The newest failures: failed jobs of one schedule are one. @param failed the newest first */
+export function failuresIn(failed: readonly Job[]): Failure[] {
+  const groups = new Map<string, { schedule: string | null; jobs: [Job, ...Job[]] }>()
+  for (const job of failed) {
+    const schedule = scheduleOf(job)
+    const name = schedule ?? String(job.id)
+    const group = groups.get(name)
+    if (group === undefined) groups.set(name, { schedule, jobs: [job] })
+    else group.jobs.push(job)
+  }
+  return [...groups.values()].slice(0, maxFailures)
+}
+
+function scheduleOf({ kind, key, moment, spec }: Job): string | null {
+  const { schedule } = asRecord(spec)
+  if (kind === 'batch' && typeof schedule === 'string') return `${scheduledBatchKind} ${schedule}`
+  return moment === null ? null : `${kind} ${key}`
 }
 
 function viewProblem(
@@ -168,12 +198,16 @@ function setAsideProblem({ view, setAside: { entities, messages } }: ViewFreshne
   }
 }
 
-function jobProblem({ id, kind, subject, error, finishedAt }: Job): Problem {
+function jobProblem(jobs: Failure['jobs']): Problem {
+  const [{ id, kind, subject, error }] = jobs
+  const first = jobs.at(-1)?.finishedAt ?? null
+  const since = first === null ? null : formatTimestamp(first.getTime() * 1000)
+  const more = jobs.length === 1 ? '' : `, and ${jobs.length - 1} more of its schedule since ${since}`
   return {
     ...noDetails,
     severity: 'warn',
-    what: `The job ${id} (${kind} of ${subject}) failed.`,
-    since: finishedAt?.toISOString() ?? null,
+    what: `The job ${id} (${kind} of ${subject}) failed${more}.`,
+    since,
     cause: error?.message ?? null,
     todo: 'Remove the cause, and retry the job.',
     link: { kind: 'job', id: String(id) },

@@ -70,6 +70,8 @@ export const batchSpec = z.object({
   key: z.array(z.string()).default([]),
   /** The identity of the online store that gets the predictions; null: none. */
   store: z.string().nullable().default(null),
+  /** The declared batch whose schedule began it; null: a person or a program did. */
+  schedule: z.string().nullable().default(null),
 })
 export type BatchSpec = z.infer<typeof batchSpec>
 

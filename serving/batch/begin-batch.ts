@@ -35,6 +35,8 @@ export interface BatchBeginner {
   readonly by: Actor
   /** The online store, for predictions that are served. */
   readonly store?: (() => Promise<OnlineStore>) | undefined
+  /** The declared batch whose schedule begins it. */
+  readonly schedule?: string
   readonly signal?: AbortSignal
 }
 
@@ -131,7 +133,7 @@ export async function newestJob(db: Database, id: string): Promise<Job | null> {
   return found === undefined ? null : await readJob(db, Number(found.id))
 }
 
-async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string, request: BatchRequest): Promise<BatchSpec> {
+async function pinned({ db, catalog, store, schedule, signal }: BatchBeginner, id: string, request: BatchRequest): Promise<BatchSpec> {
   const model = catalog.model(request.model)
   const version = pickVersion(model, request.version ?? undefined)
   const { service, binding } = bindVersion(catalog, model.spec, version)
@@ -151,6 +153,7 @@ async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string,
     arrivedBefore: await settledNow(db, signal),
     etag,
     store: served ? ((await (await store?.())?.identity()) ?? null) : null,
+    schedule: schedule ?? null,
     key: request.key ?? [...new Set(service.uses.flatMap(({ key }) => key))],
   }
 }

@@ -40,7 +40,8 @@ export function scheduledBatches(
       // pruned meanwhile
       if (declared === undefined || moment === null) return null
       const { id, request } = requestOf(declared.spec, intervalBefore(declared.spec.schedule, moment))
-      const { job } = await beginBatch({ db, catalog: known, kind, worker, by: { actor: worker }, store, signal }, id, request)
+      const beginner = { db, catalog: known, kind, worker, by: { actor: worker }, store, schedule: batch, signal }
+      const { job } = await beginBatch(beginner, id, request)
       return { job: job.id }
     },
     describe: ({ subject }) => `the start of the batch "${subject}"`,

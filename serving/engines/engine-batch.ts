@@ -59,6 +59,7 @@ export async function runEngineBatch(
     etag: null,
     key: [],
     store: null,
+    schedule: null,
   }
   const output = createFolderOutput(db, noJob, spec)
   const pool = createProcessPool()

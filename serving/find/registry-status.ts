@@ -8,7 +8,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
-import { askStore, maxFailed, problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { askStore, failuresIn, problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -45,7 +45,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const now = nowMs * 1000
   const known = await readProblemSources({ db, store: opened?.store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
   const { views: freshness, lacks } = known
-  const failed = new Set(known.failed.slice(0, maxFailed).map(({ subject }) => subject))
+  const failed = new Set(failuresIn(known.failed).flatMap(({ jobs }) => jobs.map(({ subject }) => subject)))
   const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
   const runs = (await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity)
   const givenUp = identity === null ? [] : await givenUpRuns(db, identity)

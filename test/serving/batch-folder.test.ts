@@ -83,6 +83,7 @@ function folderOf(name: string): { readonly path: string; readonly output: Batch
     etag: null,
     key: [],
     store: null,
+    schedule: null,
   }
   return { path, spec, output: createFolderOutput(opened().db, job, spec) }
 }

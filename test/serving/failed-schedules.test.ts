@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { activeMonitors } from '../../monitoring/alerts/default-monitors.ts'
 import { evaluateMonitor } from '../../monitoring/alerts/evaluate-monitor.ts'
+import { failuresIn, readFailedJobs } from '../../monitoring/problems/find-problems.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -107,7 +108,9 @@ describe('a schedule whose batch failed', () => {
     await work(2, 'done', failed)
     expect(await outcomes('nightly')).toMatchObject([{ subject: 'scheduled-batch nightly', state: 'ok' }])
     await world.db.script('drop table spine')
-    await work(3, 'failed')
+    const other = await work(3, 'failed')
+    const failures = failuresIn(await readFailedJobs(world.db, Date.now() * 1000))
+    expect(failures.find(({ schedule }) => schedule === 'scheduled-batch nightly')?.jobs.map(({ id }) => id)).toEqual([other])
     expect(await outcomes('nightly')).toMatchObject([{ state: 'breach' }])
     await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
     await work(4, 'done')

@@ -85,13 +85,15 @@ describe('problems that are found', () => {
       result,
     } as unknown as Alert
   }
+  const failure = (job: number, more: Partial<Job> = {}): Job =>
+    ({ id: job, kind: 'backfill', key: null, moment: null, subject: view, spec: {}, error: null, finishedAt: null, ...more }) as Job
   const column = (own: object) => ({ columns: [{ column: 'c', state: 'breach', evidence: own }] })
   const nothing = { alerts: [], failed: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
   const found = (sources: object) => texts(findProblems(catalog, { ...nothing, ...sources }, now))
   const ofSource = `${source} (version 1)`
 
   it('are one where no worker runs: a late view, its alert, its failed run, stale values, drift, and worse answers', () => {
-    const failed = [{ id: 7, kind: 'scheduled-run', subject: view, error: { message: 'no' }, finishedAt: new Date() } as unknown as Job]
+    const failed = [failure(7, { kind: 'scheduled-run', error: { code: 'INTERNAL', message: 'no' } })]
     const alerts = [
       alert(`view:${view}`, 'freshness', view),
       alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'OUTSIDE_MAX_AGE' }] })),
@@ -133,6 +135,7 @@ describe('problems that are found', () => {
     const show = `lockstep alert show ${plain.id}`
     expect(commandOf('why')).toBe(show)
     expect(commandOf('"x" differs. "lockstep drift delay" shows all columns.')).toBe('lockstep drift delay')
+    expect(commandOf('It failed. "lockstep job show 9" shows it. Run "lockstep job retry 9".')).toBe('lockstep job show 9')
     // the values of requests stand in causes, and a command that changes something needs its sentence
     expect(commandOf('new: "lockstep erase card 7". "lockstep drift delay" shows all columns.')).toBe('lockstep drift delay')
     expect(commandOf('new: "lockstep drift delay; rm -r .", "lockstep parity $(id)"')).toBe(show)
@@ -162,10 +165,26 @@ describe('problems that are found', () => {
   })
 
   it('of jobs follow from the first that failed', () => {
-    const failed = [9, 8, 7].map((job) => ({ id: job, kind: 'backfill', subject: view, error: null, finishedAt: null }))
+    const failed = [9, 8, 7].map((job) => failure(job))
     expect(found({ failed })).toEqual([
       `The job 7 (backfill of ${view}) failed.: The job 8 (backfill of ${view}) failed., The job 9 (backfill of ${view}) failed.`,
     ])
+  })
+
+  it('of the jobs of one schedule are one, with the newest, and its alert follows', () => {
+    const at = (minute: number) => ({ finishedAt: new Date(Date.UTC(2026, 2, 1, 12, minute)) })
+    const nightly = (job: number, minute: number) =>
+      failure(job, { kind: 'batch', subject: `nightly/${minute}`, spec: { schedule: 'nightly' }, ...at(minute) })
+    const start = failure(8, { kind: 'scheduled-batch', subject: 'nightly', key: 'nightly', moment: 1, ...at(2) })
+    const other = failure(7, { kind: 'batch', subject: 'once', spec: { schedule: null }, ...at(0) })
+    const alerts = [alert('system:jobs', 'jobs', 'scheduled-batch nightly', { failed: [{ job: 6 }] })]
+    const failed = [nightly(9, 3), start, other, nightly(6, 1)]
+    expect(found({ alerts, failed })).toEqual([
+      'The job 9 (batch of nightly/3) failed, and 2 more of its schedule since 2026-03-01T12:01:00Z.: system:jobs: jobs of scheduled-batch nightly',
+      'The job 7 (batch of once) failed.: ',
+    ])
+    const many = Array.from({ length: 100 }, (_, n) => nightly(300 - n, 60 - n))
+    expect(found({ failed: [...many, other] })).toHaveLength(2)
   })
 
   it('of models that the registry no longer has are apart', () => {
