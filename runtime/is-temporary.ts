@@ -3,19 +3,20 @@ import { LockstepError } from '../kernel/errors.ts'
 import { isUnavailable } from './postgres-unavailable.ts'
 import { sqlState } from './relation.ts'
 
-/** Something is down, starting, stopping or overloaded. */
-const temporaryCodes: ReadonlySet<ErrorCode> = new Set([
+/** What the work needs is down, or starts. */
+const outageCodes: ReadonlySet<ErrorCode> = new Set([
   'POSTGRES_UNAVAILABLE',
   'REDIS_UNAVAILABLE',
   'STREAM_UNAVAILABLE',
   'STORAGE_UNAVAILABLE',
-  'NOT_READY',
-  'BUSY',
-  'OVERLOADED',
-  'STOPPED',
 ])
-const temporaryStates: ReadonlySet<string> = new Set([
+const outageStates: ReadonlySet<string> = new Set([
   '25006', // a standby, which takes no writes: the primary fails over
+  '53100', // the disk is full
+])
+/** Something is stopping or overloaded. */
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set(['NOT_READY', 'BUSY', 'OVERLOADED', 'STOPPED'])
+const temporaryStates: ReadonlySet<string> = new Set([
   '40001', // serialization failure
   '40P01', // deadlock
   '55P03', // lock not available
@@ -29,9 +30,15 @@ const temporaryClasses: ReadonlySet<string> = new Set(['08', '53', '58'])
  * goes by codes and SQLSTATE, of the error or of what caused it.
  */
 export function isTemporary(error: unknown): boolean {
-  if (error instanceof LockstepError && temporaryCodes.has(error.code)) return true
+  if (isOutage(error) || (error instanceof LockstepError && temporaryCodes.has(error.code))) return true
   const state = sqlState(error)
-  return isUnavailable(error) || temporaryStates.has(state) || temporaryClasses.has(state.slice(0, 2))
+  return temporaryStates.has(state) || temporaryClasses.has(state.slice(0, 2))
+}
+
+/** Whether a database, store, stream or storage is down, accepts no writes or is full: the work itself is not the cause. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof LockstepError && outageCodes.has(error.code)) return true
+  return isUnavailable(error) || outageStates.has(sqlState(error))
 }
 
 /** Whether a disk of this process is full: the same work may succeed in another one. */

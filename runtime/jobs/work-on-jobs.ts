@@ -1,9 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { sleep } from '../async.ts'
 import type { Database } from '../database.ts'
 import type { FaultPoint } from '../fault-point.ts'
 import { faultPoint } from '../fault-point.ts'
-import { isDiskFull, isTemporary } from '../is-temporary.ts'
+import { isDiskFull, isOutage, isTemporary } from '../is-temporary.ts'
+import { asLockstepError } from '../postgres-unavailable.ts'
 import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
@@ -41,6 +43,8 @@ const defaultIdleMs = 1_000
 const unavailableMs = 2_000
 /** How long it claims no step after one failed for a full disk, so that workers with room claim it. */
 const fullDiskMs = 60_000
+/** How long a step waits for the end of an outage before its attempts count. */
+const maxOutageSeconds = 86_400
 const maxHeartbeatMs = 2_000
 /** A step that is handed back as its worker was asked to end is for others at once. */
 const atOnce = { delaySeconds: 0, refund: true }
@@ -192,7 +196,7 @@ async function work(
     return null
   } catch (error) {
     if (!signal.aborted) span?.fail(error)
-    const type = await giveUp(db, kind, claimed, { stopped: signal.aborted, isLost: lost.signal.aborted, isHeld, error })
+    const type = await giveUp(db, kind, claimed, { signal, lost: lost.signal, isHeld, error })
     onEvent?.({ type, ...about, error: messageOf(error) })
     return error
   } finally {
@@ -239,36 +243,54 @@ async function resultsOf(db: Database, job: number): Promise<(object | null)[]> 
 }
 
 interface Failure {
-  readonly stopped: boolean
-  readonly isLost: boolean
+  readonly signal: AbortSignal
+  readonly lost: AbortSignal
   readonly isHeld: () => Promise<boolean>
   readonly error: unknown
 }
 
-async function giveUp(
+/** Waits while the database is down: a lease that runs out would use up an attempt. */
+async function giveUp(db: Database, kind: JobKind, claimed: ClaimedStep, failure: Failure): Promise<'handed back' | 'failed' | 'lost'> {
+  for (;;) {
+    try {
+      return await giveUpOnce(db, kind, claimed, failure)
+    } catch (error) {
+      if (failure.signal.aborted || !isTemporary(error)) return 'handed back' // the lease runs out, and another takes it
+      await sleep(unavailableMs, { signal: failure.signal })
+    }
+  }
+}
+
+async function giveUpOnce(
   db: Database,
   kind: JobKind,
   claimed: ClaimedStep,
-  { stopped, isLost, isHeld, error }: Failure,
+  { signal, lost, isHeld, error }: Failure,
 ): Promise<'handed back' | 'failed' | 'lost'> {
-  const why = errorOf(error)
-  try {
-    if (stopped) {
-      await handBack(db, claimed, { ...atOnce, error: { code: 'STOPPED', message: 'its worker was stopped' } })
-      return 'handed back'
-    }
-    if (isLost || !(await isHeld())) return 'lost'
-    const isFinal = error instanceof UsedUp || (kind.isFinal ?? endsJob)(error)
-    if (claimed.step !== 'clean' && (isFinal || claimed.attempt >= kind.retries)) {
-      await endJob(db, claimed.job.id, 'failed', { error: isFinal ? why : givenUp(claimed, why) })
-      return 'failed'
-    }
-    const { from, to } = kind.backoffSeconds
-    await handBack(db, claimed, { delaySeconds: Math.min(to, from * 2 ** Math.min(claimed.attempt, 30)), refund: false, error: why })
-  } catch {
-    // the database disconnected meanwhile: the lease runs out, and another takes it
+  if (signal.aborted) {
+    await handBack(db, claimed, { ...atOnce, error: { code: 'STOPPED', message: 'its worker was stopped' } })
+    return 'handed back'
   }
+  if (lost.aborted || !(await isHeld())) return 'lost'
+  const since = isOutage(error) ? outageStart(claimed) : null
+  const waitedSeconds = since === null ? 0 : (Date.now() - since) / 1000
+  const refund = since !== null && waitedSeconds < maxOutageSeconds
+  const why = errorOf(error, since)
+  const isFinal = error instanceof UsedUp || (kind.isFinal ?? endsJob)(error)
+  if (claimed.step !== 'clean' && (isFinal || (!refund && claimed.attempt >= kind.retries))) {
+    await endJob(db, claimed.job.id, 'failed', { error: isFinal ? why : givenUp(claimed, why) })
+    return 'failed'
+  }
+  const { from, to } = kind.backoffSeconds
+  const delaySeconds = refund ? Math.max(from, waitedSeconds) : from * 2 ** Math.min(claimed.attempt, 30)
+  await handBack(db, claimed, { delaySeconds: Math.min(to, delaySeconds), refund, error: why })
   return 'handed back'
+}
+
+/** When the outage began for which the attempt before failed, too; else now. */
+function outageStart({ lastError }: ClaimedStep): number {
+  const since = lastError?.details?.['waitingSince']
+  return typeof since === 'string' ? Date.parse(since) : Date.now()
 }
 
 /** Whether another process would fail of it, too. */
@@ -294,9 +316,9 @@ function givenUp(claimed: ClaimedStep, why: JobError | null, more = 0): JobError
   }
 }
 
-function errorOf(error: unknown): JobError {
-  if (!(error instanceof LockstepError)) return { code: 'INTERNAL', message: messageOf(error) }
-  return { code: error.code, message: error.message, details: error.details }
+function errorOf(error: unknown, since: number | null): JobError {
+  const { code, message, details } = asLockstepError(error)
+  return { code, message, details: since === null ? details : { ...details, waitingSince: new Date(since).toISOString() } }
 }
 
 function stepName({ step, number, job }: ClaimedStep): string {

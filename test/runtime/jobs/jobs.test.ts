@@ -1,24 +1,21 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { Registry } from 'prom-client'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import { awaitJob, jobFailure } from '../../../runtime/jobs/await-job.ts'
 import { cancelJob, endJob, retryJob } from '../../../runtime/jobs/end-job.ts'
 import { createScheduleFirer } from '../../../runtime/jobs/fire-schedules.ts'
 import { endAbandonedJobs, forgetJobs } from '../../../runtime/jobs/forget-jobs.ts'
 import { registerJobGauges } from '../../../runtime/jobs/job-gauges.ts'
-import type { JobEvent, JobKind } from '../../../runtime/jobs/job-kind.ts'
-import type { Job } from '../../../runtime/jobs/read-jobs.ts'
+import type { JobKind } from '../../../runtime/jobs/job-kind.ts'
 import { readJob, readJobs, readSteps } from '../../../runtime/jobs/read-jobs.ts'
 import { claimStep, finishChunk, renewLease, unknownKinds } from '../../../runtime/jobs/steps.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
-import type { WorkOptions } from '../../../runtime/jobs/work-on-jobs.ts'
-import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
+import { hiredWorkers } from './hired-workers.ts'
 import { numbers } from './number-kind.ts'
 
 const minute = 60_000_000
@@ -30,48 +27,11 @@ describe.each([
   ['PGlite', openEmbedded],
 ])('jobs in %s', (_, open) => {
   const opened = during(open)
-  const stops: AbortController[] = []
-  const working: Promise<void>[] = []
   const db = () => opened().db
-  let count = 0
-  /** A kind of its own, so that tests do not touch the jobs of other tests. */
-  const newKind = (change: Partial<typeof numbers> = {}): typeof numbers => ({ ...numbers, ...change, name: `kind ${count++}` })
-
-  /** Workers beside each other, until the end of the test. */
-  const hire = (kinds: readonly JobKind[], options: Partial<WorkOptions> = {}): { readonly events: JobEvent[]; stop(): Promise<void> } => {
-    const stop = new AbortController()
-    const events: JobEvent[] = []
-    const ended = workOnJobs(db(), {
-      kinds,
-      worker: `w${count++}`,
-      signal: stop.signal,
-      onEvent: (event) => events.push(event),
-      ...options,
-    })
-    stops.push(stop)
-    working.push(ended)
-    return {
-      events,
-      async stop() {
-        stop.abort()
-        await ended
-      },
-    }
-  }
-  const submit = async (kind: typeof numbers, upTo = 3, options: Partial<Parameters<typeof submitJob>[2]> = {}): Promise<number> => {
-    const submitted = await submitJob(db(), kind, { subject: 'some numbers', worker: 'test', ...options, spec: { upTo } } as never)
-    if (submitted === null) throw new Error('not submitted')
-    return submitted.id
-  }
-  const ended = (id: number): Promise<Job> => awaitJob(db(), id, { signal: AbortSignal.timeout(60_000) })
+  const { newKind, hire, submit, ended } = hiredWorkers(db)
   const claimable = (id: number) => db().query('UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1', [id])
   const claim = (kind: Pick<JobKind, 'name'>, worker: string) =>
     claimStep(db(), { kinds: [{ kind: kind.name, scope: '' }], worker, after: 0 })
-
-  afterEach(async () => {
-    for (const stop of stops.splice(0)) stop.abort()
-    await Promise.all(working.splice(0))
-  })
 
   it('are planned, done chunk by chunk by several workers, and finished once', async () => {
     const runs: [string, number][] = []
@@ -109,7 +69,7 @@ describe.each([
 
   it('without a plan have one chunk, and without chunks are finished at once', async () => {
     const { plan: _, finish: __, ...rest } = numbers
-    const single = { ...rest, name: `kind ${count++}`, run: async () => ({ n: 7 }) }
+    const single = { ...rest, name: 'without a plan', run: async () => ({ n: 7 }) }
     const none = newKind()
     hire([single, none])
     expect(await ended(await submit(single))).toMatchObject({ state: 'done', chunks: 1, totals: { n: 7 }, result: null })
@@ -251,31 +211,6 @@ describe.each([
     ])
   })
 
-  it('are done by other workers if the disk of one is full', async () => {
-    const done: string[] = []
-    const kind = newKind({
-      backoffSeconds: { from: 0.01, to: 0.01 },
-      retries: 1,
-      async run(_job, n, { worker }) {
-        if (worker === 'full') await fillDisk()
-        done.push(worker)
-        return { n }
-      },
-    })
-    const full = hire([kind], { worker: 'full' })
-    const id = await submit(kind, 6)
-    await expect
-      .poll(() => full.events.find(({ type }) => type === 'handed back'), wait)
-      .toMatchObject({
-        error: expect.stringContaining('ENOSPC') as string,
-      })
-    hire([kind], { worker: 'fine' })
-    expect(await ended(id)).toMatchObject({ state: 'done', chunks: 6 })
-    expect(done).toEqual(['fine', 'fine', 'fine', 'fine', 'fine', 'fine'])
-    // one chunk is not tried on the full disk again and again
-    expect(full.events.filter(({ type }) => type === 'handed back')).toHaveLength(1)
-  })
-
   it('are cancelled while their chunks are added, and their leftovers removed', async () => {
     const cleaned: unknown[] = []
     let add: () => void = () => undefined
@@ -376,25 +311,6 @@ describe.each([
     expect(await ended(id)).toMatchObject({ state: 'done' })
   })
 
-  it('wait while the store they need is unavailable, and others continue', async () => {
-    let isUp = false
-    const down = newKind({
-      retries: 0,
-      scope: async () => {
-        if (!isUp) throw new LockstepError('REDIS_UNAVAILABLE', 'The online store is down.')
-        return ''
-      },
-    })
-    const beside = newKind()
-    const { events } = hire([down, beside], { idleMs: 20 })
-    const waits = await submit(down, 1)
-    expect(await ended(await submit(beside))).toMatchObject({ state: 'done' })
-    await expect.poll(() => events, wait).toContainEqual({ type: 'unavailable', error: 'The online store is down.' })
-    expect(await readSteps(db(), waits)).toMatchObject([{ attempts: 0 }])
-    isUp = true
-    expect(await ended(waits)).toMatchObject({ state: 'done' })
-  })
-
   it('of a schedule exist once per instant, for any number of workers', async () => {
     const runs: (number | null)[] = []
     const kind = newKind({
@@ -476,10 +392,3 @@ describe.each([
     expect(await db().query(`SELECT FROM lockstep.job_chunks WHERE job = ${ids[0]}`)).toEqual([])
   })
 })
-
-/** Fails as a spool does on a full disk. */
-async function fillDisk(): Promise<void> {
-  await writeFile('/dev/full', 'x').catch((cause: unknown) => {
-    throw new LockstepError('WRITE_FAILED', `A temporary file cannot be written: ${messageOf(cause)}. Free space there.`, { cause })
-  })
-}
