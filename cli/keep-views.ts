@@ -112,8 +112,8 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const tracing = await context.tracing(registry)
     const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const exports = exportsInParts({ db: tools.db, find: tools.service })
-    const batchTools = { ...tools, store: () => Promise.resolve(tools.store) }
-    const batches = createBatchJobs({ ...batchTools, log })
+    const batchTools = { ...tools, log, store: () => Promise.resolve(tools.store) }
+    const batches = createBatchJobs(batchTools)
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
     const working = Promise.all([
       keep(signal),

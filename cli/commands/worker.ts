@@ -91,7 +91,7 @@ export const workerCommand: Command = {
     const does = (work: (typeof works)[number]): boolean => only === undefined || only === work
     const exported = does('exports') ? [exportsInParts({ db: shared.db, find: shared.service })] : []
     const batch = does('batches') ? batchJobs(context, shared).kind : null
-    const batches = batch === null ? [] : [batch, scheduledBatches({ ...shared, store: () => context.store() }, batch)]
+    const batches = batch === null ? [] : [batch, scheduledBatches({ ...shared, log, store: () => context.store() }, batch)]
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     const pipelines = does('pipelines') ? keepPipelines(context, shared.catalog) : null
     registerJobGauges(registry, async () => shared.db)

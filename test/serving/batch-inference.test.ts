@@ -424,7 +424,7 @@ describe('a batch with a schedule', () => {
     })
     await applyChanges(world.db, { ...servingSet, batches: [{ spec: declared, operational: {}, fingerprint: hash('daily') }] })
     const catalog = await loadCatalog(world.db)
-    const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog) }, jobs.kind)
+    const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog), log: createLogger('silent') }, jobs.kind)
     const stop = new AbortController()
     const clock = () => Date.UTC(2001, 6, 2, 3) * 1000
     const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })

@@ -22,6 +22,8 @@ import { createWorld } from './world.ts'
 
 let world: World
 let jobs: BatchJobs
+/** Lines of the workers' log. */
+const logged: object[] = []
 const wait = { timeout: 60_000 }
 
 beforeAll(async () => {
@@ -61,7 +63,8 @@ const newest = async () => (await readJobs(world.db, { kind: batchKind })).toSor
 /** Lets a worker do what a day of July asks for, until the newest batch has that state. */
 async function work(day: number, state: string, retried?: number): Promise<number> {
   const catalog = await loadCatalog(world.db)
-  const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog) }, jobs.kind)
+  const log = createLogger('info', { write: (line) => void logged.push(JSON.parse(line) as object) })
+  const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog), log }, jobs.kind)
   const stop = new AbortController()
   const clock = () => Date.UTC(2001, 6, day, 3) * 1000
   const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
@@ -88,8 +91,8 @@ async function outcomes(name: string, change: Partial<Catalog> = {}) {
     .filter(({ subject }) => subject === `scheduled-batch ${name}`)
 }
 
-describe('a schedule whose batch failed', () => {
-  it('breaches until a later batch is done, the failed one is retried, or the schedule is removed', async () => {
+describe('the schedule of a batch', () => {
+  it('breaches until a later batch is done, or the failed one is retried', async () => {
     expect(await outcomes('nightly')).toEqual([])
     const failed = await work(2, 'failed')
     expect(await outcomes('nightly')).toMatchObject([
@@ -115,6 +118,13 @@ describe('a schedule whose batch failed', () => {
     await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
     await work(4, 'done')
     expect(await outcomes('nightly')).toMatchObject([{ state: 'ok' }])
+  })
+
+  it('logs the instants that no worker was there for, once', async () => {
+    expect(logged).toEqual([])
+    await work(8, 'done')
+    const skipped = { batch: 'nightly', count: 3, first: '2001-07-05T02:00:00Z', last: '2001-07-07T02:00:00Z' }
+    expect(logged).toMatchObject([{ level: 'warn', msg: 'instants of a schedule were skipped', ...skipped }])
   })
 
   it('breaches if no batch could begin', async () => {
