@@ -70,6 +70,11 @@ export function obstacleOf(error: unknown): { readonly problem: string; readonly
       return { problem: 'accepts no writes', remedy: 'Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.' }
     case '53100':
       return { problem: 'has no free disk space', remedy: 'Free some on its disk.' }
+    case '57014':
+      return {
+        problem: 'cancelled a statement',
+        remedy: "If it took too long, raise the role's statement_timeout: ALTER ROLE … SET statement_timeout = 0.",
+      }
     default:
       return null
   }

@@ -1,6 +1,6 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { isTooManyConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
+import { asLockstepError, isTooManyConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
 import { shortError, shortMessage } from './short-error.ts'
 import type { Trace } from './trace.ts'
 import { traceOf } from './trace.ts'
@@ -43,7 +43,7 @@ export function logError(log: Logger, { requestId, trace, error, shown, status }
   const failed = isFailure(shown, status)
   if (!failed && !log.isLevelEnabled('debug')) return
   const { traceId, spanId, parentId } = trace ?? traceOf(undefined)
-  const line = { requestId, traceId, spanId, parentId, code: shown.code, error: shortMessage(messageOf(error)) }
+  const line = { requestId, traceId, spanId, parentId, code: shown.code, error: shortMessage(asLockstepError(error).message) }
   if (failed) log.error({ ...line, stack: error instanceof Error ? error.stack : undefined }, 'a request failed')
   else log.debug(line, 'a request was refused')
 }

@@ -7,6 +7,7 @@ import type { Database } from '../../runtime/database.ts'
 import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { checkDatabase } from '../../cli/doctor/database-checks.ts'
+import { isOutage, isTemporary } from '../../runtime/is-temporary.ts'
 import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
 import { shownError } from '../../serving/traffic/shown-error.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
@@ -241,6 +242,42 @@ describe('PostgreSQL', () => {
     } finally {
       await standby.close()
     }
+  })
+
+  it('reports a statement that exceeded statement_timeout as unavailable, with the remedy', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c statement_timeout=20')
+    const limited = openPostgres(url.href)
+    try {
+      const error = await failureOf(limited.query('select pg_sleep(10)'))
+      expect(shownError('r', error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message: 'The database, which this request needs, cancelled a statement; try again soon.',
+      })
+      expect(asLockstepError(error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message: expect.stringMatching(/^The database cancelled a statement: .*timeout\. .*raise the role's statement_timeout/) as string,
+      })
+    } finally {
+      await limited.close()
+    }
+  })
+
+  it('reports a full disk as unavailable, with the remedy, and a lack of memory as it is', async () => {
+    const raised = (state: string) => failureOf(db.script(`DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '${state}'; END $$`))
+    const full = await raised('53100')
+    expect(asLockstepError(full)).toMatchObject({
+      code: 'POSTGRES_UNAVAILABLE',
+      message: 'The database has no free disk space: no room. Free some on its disk.',
+    })
+    expect(shownError('r', full)).toMatchObject({
+      code: 'POSTGRES_UNAVAILABLE',
+      message: 'The database, which this request needs, has no free disk space; try again soon.',
+    })
+    const memory = await raised('53200')
+    expect(asLockstepError(memory)).toMatchObject({ code: 'INTERNAL', message: 'no room' })
+    expect([full, memory].map(isTemporary)).toEqual([true, true])
+    expect([full, memory].map(isOutage)).toEqual([true, false])
   })
 
   it('waits for one of its connections if the server gives it no more', async () => {
