@@ -9,8 +9,12 @@ export interface ServerBreakers {
 }
 
 export interface ServerBreakersOptions {
-  /** Called with the first read from a server. */
-  readonly create: (server: string) => Breaker
+  /**
+   * Called with the first read from a server.
+   *
+   * @param isPresent false: the server was forgotten while it was read
+   */
+  readonly create: (server: string, isPresent: () => boolean) => Breaker
   readonly onForget: (server: string) => void
 }
 
@@ -22,10 +26,15 @@ interface Entry {
 export function createServerBreakers({ create, onForget }: ServerBreakersOptions): ServerBreakers {
   const entries = new Map<string, Entry>()
 
+  function add(server: string, connection: number): Entry {
+    const entry: Entry = { breaker: create(server, () => entries.get(server) === entry), connection }
+    entries.set(server, entry)
+    return entry
+  }
+
   return {
     run(server, connection, read) {
-      let entry = entries.get(server)
-      if (entry === undefined) entries.set(server, (entry = { breaker: create(server), connection }))
+      const entry = entries.get(server) ?? add(server, connection)
       if (entry.connection !== connection) {
         entry.connection = connection
         entry.breaker.reset()

@@ -75,13 +75,21 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     log,
     now: () => performance.now(),
   })
-  function breaker(label: string, name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE', server?: string): Breaker {
+  function breaker(
+    label: string,
+    name: string,
+    code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE',
+    server?: string,
+    isPresent = () => true,
+  ): Breaker {
     metrics.breaker(label, false, server)
     return createBreaker({
       isUnavailable: (error) => error instanceof LockstepError && error.code === code,
       refuse: () => new LockstepError(code, `${name} has failed several times in a row and is not called for a short time.`),
       now: () => performance.now(),
       onChange(open) {
+        // the metric of a server that has left would never be set again
+        if (!isPresent()) return
         metrics.breaker(label, open, server)
         if (open) log.warn({ dependency: name }, 'a dependency fails: its circuit breaker opened')
         else log.info({ dependency: name }, 'a dependency works again: its circuit breaker closed')
@@ -98,7 +106,8 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     limits,
     store: breaker('store', 'The online store', 'REDIS_UNAVAILABLE'),
     storeServers: createServerBreakers({
-      create: (server) => breaker('store', `The server "${server}" of the Redis Cluster`, 'REDIS_UNAVAILABLE', server),
+      create: (server, isPresent) =>
+        breaker('store', `The server "${server}" of the Redis Cluster`, 'REDIS_UNAVAILABLE', server, isPresent),
       onForget: (server) => metrics.forgetServer('store', server),
     }),
     history: breaker('database', 'The database', 'POSTGRES_UNAVAILABLE'),

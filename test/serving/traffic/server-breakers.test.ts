@@ -8,12 +8,12 @@ function breakers() {
   const open = new Set<string>()
   const forgotten: string[] = []
   const made = createServerBreakers({
-    create: (server) =>
+    create: (server, isPresent) =>
       createBreaker({
         isUnavailable: (error) => error === down,
         refuse: () => new Error(`refused for ${server}`),
         now: () => 0,
-        onChange: (isOpen) => void (isOpen ? open.add(server) : open.delete(server)),
+        onChange: (isOpen) => void (isOpen && isPresent() ? open.add(server) : open.delete(server)),
       }),
     onForget: (server) => void forgotten.push(server),
   })
@@ -65,4 +65,15 @@ it('forgets servers that have left the cluster', async () => {
   note([{ server: 'b:1', answers: true }])
   expect(forgotten).toEqual(['a:1'])
   expect(await succeed('a:1')).toBe('done')
+})
+
+it('does not report a server that has left when its last reads fail', async () => {
+  const { run, note, open } = breakers()
+  let fail: (error: Error) => void = () => undefined
+  const failing = new Promise<never>((_, reject) => (fail = reject))
+  const reads = Array.from({ length: 5 }, () => run('a:1', 1, () => failing))
+  note([{ server: 'b:1', answers: true }])
+  fail(down)
+  await Promise.allSettled(reads)
+  expect([...open]).toEqual([])
 })
