@@ -4,8 +4,8 @@
  * One server in this process answers 500 predictions a second for 2,000 customers with 50 features, in slices of 15 s
  * with and without five open tabs. It has a day of rollups and a month of hourly figures. Each tab shows another page:
  * Now, a model, a view, a feature and Jobs. A tab reads all that its page reads while it is visible, as often as the
- * browser does (`ui/api/read-every.ts`), and from a moment of its own. It sends the ETags that it has: an answer that is
- * unchanged is 304, which the server makes all the same. No other tab shares an answer, as tabs on one page would.
+ * browser does (`ui/api/read-every.ts`), and from a moment of its own. It sends the ETags that it has. The server
+ * computes an unchanged answer as well, before it answers 304. No two tabs share an answer, as tabs on one page would.
  *
  *     throughput_cost       processor time of the server's thread that the pages add, as a share of a second: what a
  *                           server under full load loses of its throughput; at most 0.02

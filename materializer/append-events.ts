@@ -34,7 +34,8 @@ const deadlockBackoff = { firstMs: 10, maxMs: 80 }
  * An event whose id is there is not written again, whatever it says.
  *
  * @throws LockstepError `INVALID_ROW` where the table refuses a row; `NOT_PUSHABLE` where it is no longer as it was
- *   read; `NOT_READY` where the clock of this process is far ahead; `POSTGRES_UNAVAILABLE`, after which the events may be there or not
+ *   read; `NOT_READY` where the clock of this process is far ahead; `POSTGRES_UNAVAILABLE`, after which the events may
+ *   be there or not
  */
 export async function appendEvents(
   db: Database,
@@ -92,8 +93,8 @@ async function insert(db: Database, table: EventTable, parameters: readonly unkn
 }
 
 /**
- * Events get their known times by the clock of the process that receives them. A wrong one cannot be taken back: until
- * then, all servers would answer for the entity as of that time.
+ * The process that receives an event sets its known time by its own clock, and it stays. Until a known time in the
+ * future has passed, every server would answer for the entity as of that time.
  */
 function clockAhead(micros: number): LockstepError {
   const seconds = Math.round(micros / 1e6)

@@ -40,10 +40,10 @@ export interface IncompleteView {
 }
 
 /**
- * The views that the store does not hold completely, and with `REDIS_UNAVAILABLE` those of which one server of the store
- * knows that does not answer.
+ * The views that the store does not hold completely. A view whose checkpoint is on a server that does not answer, while
+ * another server does, is among them with the code `REDIS_UNAVAILABLE`.
  *
- * @throws LockstepError `REDIS_UNAVAILABLE` where nothing is known of any view
+ * @throws LockstepError `REDIS_UNAVAILABLE` if no checkpoint can be read
  */
 export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
   return await incompleteBy(store, views, await readEachCheckpoint(store, views), {

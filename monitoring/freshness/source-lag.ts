@@ -161,7 +161,7 @@ function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
   }
 }
 
-/** Tables in which arrivals can be found, and until when they count as such: a table seldom loses a column or an index. */
+/** Tables in which arrivals can be found. They are checked once a minute: a table seldom loses a column or an index. */
 const searchable = memoizeWeak((_db: Database) => new WeakMap<ViewPlan, { readonly relation: string; readonly untilMs: number }>())
 const searchableMs = 60_000
 

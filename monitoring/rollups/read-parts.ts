@@ -49,7 +49,7 @@ export async function readParts(
   const all = [...models, noModel.model]
   const [first, end] = [floorTo(from, stepMicros.minute), -floorTo(-to, stepMicros.minute)]
   const [dayFrom, dayTo] = [floorTo(first, stepMicros.day), -floorTo(-end, stepMicros.day)]
-  // counting the minutes of a day takes PostgreSQL milliseconds for each server: only a complete day needs all its hours
+  // only a complete day needs all its hours: PostgreSQL counts the minutes of a day in milliseconds for each server
   const hour = coarsest === 'day' ? stepMicros.day : stepMicros.hour
   const hours = byTime(await readPeriods(db, 'hour', floorTo(first, hour), -floorTo(-end, hour), all))
   const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, all))

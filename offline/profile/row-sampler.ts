@@ -29,7 +29,7 @@ const places = 2 ** 21
 export class RowSampler {
   readonly #max: number
   readonly #statuses: readonly Float64Array[]
-  /** The kept rows, by column: the garbage collector need not look into arrays of numbers, but into an array for each row. */
+  /** The kept rows, by column. The garbage collector does not look into arrays of numbers, as it would into rows. */
   #hashes: number[] = []
   #entities: string[] = []
   #columns: (Value | null)[][]

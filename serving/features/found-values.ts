@@ -14,7 +14,7 @@ import { traced } from '../../runtime/tracing/span.ts'
 import { entityError } from './entity-error.ts'
 import type { OnlineRead, OnlineReading } from './online-reading.ts'
 
-/** Reads the offline history, by index of the requests, from one snapshot of the data. `onSeen` gets its transactions. */
+/** Reads the offline history from one snapshot, by index of the requests. `onSeen` gets the transactions in it. */
 export type AskHistory = (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
 
 /** The values for a request, by entity and in the order of the service's `uses`. */

@@ -87,7 +87,7 @@ it('every state and answer under fire equals the offline history', { timeout: se
     const unnoticed = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }
     let noticing: Promise<void> | null = null
     const lacksKills = () => writers.killed() < 4
-    // a busy machine takes longer to answer enough: no more writers are killed then, as each that starts slows it further
+    // a busy machine takes longer to answer enough: then no more writers are killed, as each start slows it further
     while (performance.now() < end || ((answers.length < 2_000 || lacksKills()) && performance.now() < end + seconds * 1_000)) {
       await setTimeout(1_500)
       if (performance.now() < end || lacksKills()) writers.killOne()
