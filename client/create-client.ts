@@ -287,7 +287,15 @@ function otherService(wanted: string, { model, version, service, requestId }: Na
 /** @throws ClientError `CONFIG_INVALID` */
 function baseUrl(text: string): string {
   const url = URL.parse(text)
-  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) {
+    const base = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+    if (!base.endsWith('/v1')) return base
+    throw new ClientError(
+      'CONFIG_INVALID',
+      `The url "${text}" ends in "/v1", which the client adds. Leave it out: "${base.slice(0, -'/v1'.length)}".`,
+      { attempts: 0 },
+    )
+  }
   const meant = text.includes('://') || !URL.canParse(`http://${text}`) ? '' : ` Did you mean "http://${text}"?`
   throw new ClientError(
     'CONFIG_INVALID',

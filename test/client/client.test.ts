@@ -182,6 +182,8 @@ describe('a client', () => {
     const [first, ...longer] = patient.sent.map((each) => each.timeoutMs)
     expect(Number.isInteger(first)).toBe(true)
     expect(longer).toEqual([3_600_000, 3_600_000, 3_600_000])
+    for (const url of ['http://127.0.0.1:1/v1', 'https://x/lockstep/v1/'])
+      expect(() => client({ url })).toThrow('ends in "/v1", which the client adds. Leave it out: "http')
     expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not a server URL')
     expect(() => client({ url: '127.0.0.1:8091' })).toThrow(
       expect.objectContaining({

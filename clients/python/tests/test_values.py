@@ -76,6 +76,8 @@ def test_rows_that_cannot_be_sent_are_refused_by_name(rows: Any, said: str) -> N
     [
         ("localhost:8080", 'Did you mean "http://localhost:8080"'),
         ("ftp://x", "is not a server URL"),
+        ("http://x/v1", 'Leave it out: "http://x"'),
+        ("https://x/lockstep/v1/", 'Leave it out: "https://x/lockstep"'),
         ("http://", "is not a server URL"),
         ("http://x:99999", "is not a server URL"),
         ("", "is not a server URL"),

@@ -64,6 +64,11 @@ class Sender:
                 code="CONFIG_INVALID",
             )
         self.url = url.rstrip("/")
+        if self.url.endswith("/v1"):
+            raise InvalidRequestError(
+                f'The url "{url}" ends in "/v1", which the client adds. Leave it out: "{self.url[:-3]}".',
+                code="CONFIG_INVALID",
+            )
         self.retries = retries
         tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._path = parts.path.rstrip("/")
