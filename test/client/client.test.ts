@@ -29,7 +29,7 @@ afterAll(() => world?.close())
 const client = (options: Partial<Parameters<typeof createClient>[0]> = {}) => createClient<typeof definitions>({ url, ...options })
 
 /** A fetch that answers these first (a status, or that it cannot reach the server), and then asks the server. */
-function failing(...first: readonly (number | 'broken' | 'lost')[]) {
+function failing(...first: readonly (number | 'broken' | 'lost' | 'proxy')[]) {
   const sent: { timeoutMs: number }[] = []
   const failing: typeof fetch = async (input, init) => {
     const headers = new Headers(init?.headers)
@@ -41,6 +41,7 @@ function failing(...first: readonly (number | 'broken' | 'lost')[]) {
       await (await fetch(input, init)).text()
       throw new TypeError('terminated')
     }
+    if (what === 'proxy') return new Response('<html>', { status: 502 })
     const body = JSON.stringify({ error: { code: 'NOT_READY', message: 'not yet', details: {}, requestId: 'r1' } })
     return new Response(body, { status: what, headers: { 'retry-after': '0' } })
   }
@@ -139,9 +140,9 @@ describe('a client', () => {
   })
 
   it('retries only temporary failures', async () => {
-    const { fetch, sent } = failing(503, 'broken', 429)
-    await client({ fetch }).features('typed@1', [{ airport: 'ATL' }])
-    expect(sent).toHaveLength(4)
+    const { fetch, sent } = failing(503, 'broken', 429, 'proxy')
+    await client({ fetch, retries: 4 }).features('typed@1', [{ airport: 'ATL' }])
+    expect(sent).toHaveLength(5)
     expect(sent.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000)).toBe(true)
 
     const twice = failing(503, 503)

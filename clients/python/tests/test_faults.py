@@ -35,8 +35,13 @@ def read(client: lockstep_client.Client, **options: Any) -> Any:
     return client.features("fraud_features", [ENTITY], **options)
 
 
+PROXY = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>"
+"""What a proxy answers while its server is down."""
+
+
 @pytest.mark.parametrize(
-    "fault", ["cut", "half", "lost", refusal(503, "NOT_READY", "retry-after: 0"), refusal(429, "RATE_LIMITED")]
+    "fault",
+    ["cut", "half", "lost", refusal(503, "NOT_READY", "retry-after: 0"), refusal(429, "RATE_LIMITED"), PROXY],
 )
 def test_a_temporary_failure_is_tried_again(url: str, key: str, fault: Any) -> None:
     with FaultServer(url, fault, fault) as server, Client(server.url, key) as client:

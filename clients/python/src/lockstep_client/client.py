@@ -38,8 +38,8 @@ class Client(Catalog, Training):
         features[0]["landed1h"]     # of the first entity
         features.to_pandas()        # of all
 
-    All methods raise `LockstepError`. After 429, 503 or a broken connection they try again, and so do they for pushes,
-    as each event has an id and counts once.
+    All methods raise `LockstepError`. After 429, 502, 503 or a broken connection they try again, and so do they for
+    pushes, as each event has an id and counts once.
     """
 
     def features(

@@ -15,8 +15,8 @@ from ._version import __version__
 from .connections import BrokenConnectionError, Connections, Reply
 from .errors import BadAnswerError, DeadlineExceededError, InvalidRequestError, LockstepError, NetworkError, error_class
 
-_AGAIN = frozenset({429, 503})
-"""Statuses after which sending again may succeed: the server was busy, or not ready."""
+_AGAIN = frozenset({429, 502, 503})
+"""Statuses after which sending again may succeed: the server was busy, not ready, or a proxy did not reach it (502)."""
 _BUSY = "IDEMPOTENCY_KEY_BUSY"
 """An earlier attempt, whose connection broke, is still at work."""
 _FIRST_WAIT = 0.1
@@ -45,8 +45,8 @@ class Deadline:
 class Sender:
     """Sends requests that are safe to repeat.
 
-    After 429, 503 or a broken connection it tries again while there is time. It waits for the time in `retry-after`,
-    or for a random time that grows, whichever is longer.
+    After 429, 502, 503 or a broken connection it tries again while there is time. It waits for the time in
+    `retry-after`, or for a random time that grows, whichever is longer.
     """
 
     def __init__(self, url: str, api_key: Optional[str], retries: int, ssl_context: Optional[ssl.SSLContext]) -> None:
