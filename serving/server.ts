@@ -14,6 +14,7 @@ import { createReadCatalogs } from './features/read-catalog.ts'
 import { createServedAgeMetrics } from './features/served-age-metrics.ts'
 import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
+import { createClockWatch } from './lifecycle/clock-watch.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
 import { about, createReadiness } from './lifecycle/readiness.ts'
 import type { ServerStatus } from './lifecycle/server-status.ts'
@@ -105,6 +106,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const lead = options.lead === false ? null : createLeadProcess({ ...led, auditRetentionDays, parityPerMinute })
 
   // readiness
+  const machineClock = createClockWatch(log)
   const upkeep = createUpkeepWatch(log, lead?.freshness ?? null, options.workerGraceMs)
   const readiness = createReadiness({
     closing: () => closing !== null,
@@ -117,12 +119,13 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...about('models', models.failures),
       ...about('views', views.warnings),
       ...about('workers', upkeep.warnings),
+      ...about('clock', machineClock.warnings),
       ...about('transforms', transforms.warnings),
       ...about('certificate', tls?.warnings() ?? []),
     ],
   })
   const { pollMs = 2000 } = options
-  const watched = { stores, catalog, models, views, owner, upkeep, traffic, staleCache, rollups, readiness, preloadModel }
+  const watched = { stores, catalog, models, views, owner, upkeep, machineClock, traffic, staleCache, rollups, readiness, preloadModel }
   const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols

@@ -9,7 +9,14 @@ import type { Context } from '../context.ts'
 import { createContext } from '../context.ts'
 import type { Answer, CheckFinding } from '../doctor/check.ts'
 import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
-import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
+import {
+  checkConnections,
+  checkDatabase,
+  checkDatabaseClock,
+  checkMigrations,
+  checkRights,
+  checkServerClocks,
+} from '../doctor/database-checks.ts'
 import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
 import type { FoundProblems } from '../doctor/registry-checks.ts'
 import { checkAlerts, checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker, readProblems } from '../doctor/registry-checks.ts'
@@ -116,6 +123,7 @@ async function examineStores(context: Context): Promise<CheckFinding[]> {
   const isMigrated = await add('migrations', () => checkMigrations(db))
   if (redis !== null) findings.push(...(await redis))
   if (!isMigrated) return [...findings, { check: 'registry', ...skipped('The migrations must be applied first.') }]
+  await add('clock', () => checkServerClocks(db))
   if (redis === null) await add('online store', async () => checkEmbeddedStore(await context.store(), config))
   if (!(await add('registry', async () => checkRegistry(await context.catalog())))) return findings
   const catalog = await context.catalog()

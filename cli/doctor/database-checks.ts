@@ -1,11 +1,12 @@
 import { pendingMigrations, unknownMigrations } from '../../migrations/migrate.ts'
+import { offsetText, readServerClocks, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
 import { foreignRowsAdvice } from '../../offline/foreign-rows.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { poolSize } from '../../runtime/open-postgres.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
-import { skewAnswer } from './clock-skew.ts'
+import { skewAnswer, tooMuchMs } from './clock-skew.ts'
 
 const oldestVersion = 15
 
@@ -98,6 +99,14 @@ export async function checkConnections(db: Database): Promise<Answer> {
   const free = max - reserved - used
   const text = `${free} of ${max} connections are free, and a process of Lockstep takes up to ${poolSize}, and one more for each stream of rows`
   return free < poolSize ? wrong(`${text}. Raise max_connections, or use a pooler in session mode.`) : ok(`${text}.`)
+}
+
+/** The servers whose clock was wrong when they last compared it. */
+export async function checkServerClocks(db: Database): Promise<Answer[]> {
+  const servers = await readServerClocks(db)
+  return servers
+    .filter((server) => secondsOff(server) >= tooMuchMs / 1000)
+    .map((server) => wrong(offsetText(`the server "${server.process}"`, server)))
 }
 
 export async function checkDatabaseClock(db: Database): Promise<Answer> {

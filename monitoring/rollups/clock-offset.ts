@@ -27,6 +27,17 @@ export async function readClockOffset(db: Pick<Database, 'query'>, clock: () => 
   return best
 }
 
+/** What is certain of the offset. */
+export function secondsOff({ offset, error }: ClockOffset): number {
+  return Math.max(0, Math.abs(offset) - error) / 1e6
+}
+
+/** The offset in words, and what to do about it. */
+export function offsetText(whose: string, { offset }: ClockOffset): string {
+  const way = offset > 0 ? 'ahead of' : 'behind'
+  return `The clock of ${whose} is ${Math.abs(offset / 1e6).toFixed(1)} s ${way} that of the database. Check its time synchronization (NTP).`
+}
+
 /** Stores how far the clock of a server is from the database's. Those of servers that are gone are deleted after a day. */
 export async function writeServerClock(db: Pick<Database, 'query'>, process: string, { offset, error }: ClockOffset): Promise<void> {
   await db.query(

@@ -17,6 +17,7 @@ export type Part =
   | 'transforms'
   | 'certificate'
   | 'workers'
+  | 'clock'
 
 export interface ReadinessFinding {
   readonly part: Part

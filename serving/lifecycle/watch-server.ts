@@ -12,6 +12,7 @@ import type { LiveCatalog } from '../models/live-catalog.ts'
 import { reachRevision } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
+import type { ClockWatch } from './clock-watch.ts'
 import type { ServerReadiness } from './readiness.ts'
 import type { Stores } from './stores.ts'
 import type { UpkeepWatch } from './upkeep-watch.ts'
@@ -23,6 +24,7 @@ export interface WatchDeps {
   readonly views: OnlineViews
   readonly owner: CheckpointOwner
   readonly upkeep: UpkeepWatch
+  readonly machineClock: ClockWatch
   readonly traffic: Traffic
   /** null: states are not kept. */
   readonly staleCache: StaleCache | null
@@ -46,7 +48,7 @@ export interface ServerWatch {
   stop(): Promise<void>
 }
 
-/** How often it checks that workers keep the online views current. */
+/** How often it checks that workers keep the online views current, and that the clock is right. */
 const upkeepMs = 5000
 /** How soon it looks again while the server is not ready. */
 const notReadyMs = 500
@@ -112,6 +114,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
 
   async function watchUpkeep(): Promise<void> {
     const { available: db } = database
+    if (db !== null) await deps.machineClock.check(db)
     if (db !== null && online.value !== null && catalog.loaded !== null) await upkeep.check(db, online.value, catalog.loaded)
   }
 

@@ -6,6 +6,7 @@ import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
 import { checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
+import { writeServerClock } from '../../monitoring/rollups/clock-offset.ts'
 import { problemsOf } from '../../monitoring/problems/find-problems.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -89,6 +90,17 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     expect(well.of('settings')).toContain('LOCKSTEP_POSTGRES_URL (environment)')
     for (const check of ['versions', 'database', 'rights', 'connections', 'clock', 'migrations', 'disk', 'port', 'onnx'])
       expect(well.of(check)).toMatch(/^ok/)
+
+    const db = openPostgres(database.url)
+    try {
+      await writeServerClock(db, 'host:4711', { offset: -7_200_000_000, error: 1000 })
+      const { code, of } = await doctor(env)
+      expect(code).toBe(1)
+      expect(of('clock')).toMatch(/\nwrong The clock of the server "host:4711" is 7200\.0 s behind that of the database\. Check its time/)
+      await db.script('delete from lockstep.server_clocks')
+    } finally {
+      await db.close()
+    }
   })
 
   it('has one line for one cause, with what follows from it', async () => {

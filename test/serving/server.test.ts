@@ -59,6 +59,18 @@ describe('a server whose stores are down', () => {
     await gate.shut()
   })
 
+  it('warns if its clock differs from that of the database', async () => {
+    await world.db.script(`create schema ahead; create function ahead.clock_timestamp() returns timestamptz language sql
+      as $$ select pg_catalog.clock_timestamp() + interval '2 h' $$`)
+    const skewed = new URL(world.postgresUrl)
+    skewed.searchParams.set('options', '-c search_path=ahead,pg_catalog,public')
+    const { url, server } = await world.serve({ database: async () => openPostgres(skewed.href) })
+    await server.whenReady()
+    await until(async () => warnsOf(await ask(url, '/readyz'), 'The clock of this server is 7200.0 s behind that of the database.'))
+    expect(await ask(url, '/readyz')).toMatchObject({ status: 200, body: { degraded: expect.arrayContaining(['clock']) as string[] } })
+    await server.close()
+  })
+
   it('is not ready while Redis is down, refuses with 503, and recovers automatically', async () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)

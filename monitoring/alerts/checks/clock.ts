@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { parseDuration } from '../../../kernel/duration.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import type { ClockOffset } from '../../rollups/clock-offset.ts'
-import { readClockOffset, readServerClocks } from '../../rollups/clock-offset.ts'
+import { offsetText, readClockOffset, readServerClocks, secondsOff } from '../../rollups/clock-offset.ts'
 import type { CheckKind, CheckResult } from '../check-kind.ts'
 
 type Spec = CheckOf<'clock'>
@@ -16,7 +16,7 @@ export const clock: CheckKind<Spec> = {
     const threshold = parseDuration(maxOffset) / 1e6
     const host = hostname()
     const found = await readClockOffset(db, own, tries)
-    const worker = { subject: 'clock', threshold, n: tries }
+    const worker = { subject: 'workers', threshold, n: tries }
     const cause = `The clock of "${host}" went backwards meanwhile.`
     const ofWorker: CheckResult =
       found === null
@@ -30,7 +30,7 @@ export const clock: CheckKind<Spec> = {
       .map((server) => ({ server: server.process, ...secondsOf(server) }))
     const judged = judge(`the server "${worst.process}"`, worst, threshold)
     const others = off.length > 1 ? ` Those of ${off.length - 1} other servers are wrong, too.` : ''
-    const ofServers = { subject: 'clock of servers', threshold, n: servers.length, evidence: { off: off.slice(0, 20) } }
+    const ofServers = { subject: 'servers', threshold, n: servers.length, evidence: { off: off.slice(0, 20) } }
     return [ofWorker, { ...ofServers, ...judged, cause: judged.cause === null ? null : `${judged.cause}${others}` }]
   },
 }
@@ -38,14 +38,7 @@ export const clock: CheckKind<Spec> = {
 function judge(whose: string, found: ClockOffset, threshold: number): Pick<CheckResult, 'state' | 'value' | 'cause'> {
   const value = secondsOff(found)
   if (value <= threshold) return { state: 'ok', value, cause: null }
-  const way = found.offset > 0 ? 'ahead of' : 'behind'
-  const cause = `The clock of ${whose} is ${Math.abs(found.offset / 1e6).toFixed(1)} s ${way} that of the database. Check its time synchronization (NTP).`
-  return { state: 'breach', value, cause }
-}
-
-/** What is certain of the offset. */
-function secondsOff({ offset, error }: ClockOffset): number {
-  return Math.max(0, Math.abs(offset) - error) / 1e6
+  return { state: 'breach', value, cause: offsetText(whose, found) }
 }
 
 function secondsOf({ offset, error }: ClockOffset) {

@@ -86,7 +86,7 @@ async function check(model: string, stated: StatedCheck) {
 it('the check of clocks names a server whose clock is wrong, by what it wrote itself', async () => {
   const { db } = opened()
   const clocks = async () => (await check('any', { kind: 'clock' })).map(({ subject, state, n, cause }) => ({ subject, state, n, cause }))
-  expect(await clocks()).toMatchObject([{ subject: 'clock', state: 'ok' }])
+  expect(await clocks()).toMatchObject([{ subject: 'workers', state: 'ok' }])
   const writeMinute = async (process: string, aheadMicros: number) => {
     const clock = () => Date.now() * 1000 + aheadMicros
     const writer = createRollupWriter({ database: () => db, log: createLogger('silent'), clock })
@@ -95,7 +95,7 @@ it('the check of clocks names a server whose clock is wrong, by what it wrote it
   }
   await writeMinute('a:1', 100_000)
   await writeMinute('b:2', -500_000)
-  expect((await clocks())[1]).toEqual({ subject: 'clock of servers', state: 'ok', n: 2, cause: null })
+  expect((await clocks())[1]).toEqual({ subject: 'servers', state: 'ok', n: 2, cause: null })
   // so does one whose rollups are off
   const withoutRollups = createRollups(
     () => db,

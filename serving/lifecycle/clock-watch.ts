@@ -1,0 +1,36 @@
+import { messageOf } from '../../kernel/errors.ts'
+import { offsetText, readClockOffset, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+
+/** An offset that `doctor` reports as wrong, too. */
+const tooMuchSeconds = 5
+
+/** Watches whether the clock of this machine agrees with that of the database. */
+export interface ClockWatch {
+  /** At most one sentence, as of the last look. */
+  readonly warnings: readonly string[]
+  /** Never rejects. */
+  check(db: Pick<Database, 'query'>): Promise<void>
+}
+
+export function createClockWatch(log: Logger): ClockWatch {
+  let warnings: readonly string[] = []
+  return {
+    get warnings() {
+      return warnings
+    },
+    async check(db) {
+      try {
+        const found = await readClockOffset(db, () => Date.now() * 1000, 1)
+        if (found === null) return
+        const isOff = secondsOff(found) >= tooMuchSeconds
+        const warning = offsetText('this server', found)
+        if (isOff && warnings.length === 0) log.warn({ warning }, 'the clock differs from that of the database')
+        warnings = isOff ? [warning] : []
+      } catch (error) {
+        log.debug({ error: messageOf(error) }, 'Lockstep cannot compare the clock with that of the database')
+      }
+    },
+  }
+}
