@@ -24,12 +24,12 @@ const longestTimerMs = 2 ** 31 - 1
 const firstWaitMs = 100
 const longestWaitMs = 5000
 
-/** Statuses after which sending again may succeed: the server was busy, not ready, or a proxy did not reach it (502). */
+/** Statuses after which sending again may succeed: the server is busy or not ready, or a proxy cannot reach it (502). */
 const again: ReadonlySet<number> = new Set([429, 502, 503])
 
 /**
- * Posts JSON and reads JSON. The request must be safe to send again. After a 429, a 502, a 503 or a broken connection the
- * client tries again while there is time. It waits as long as the server asks for (`retry-after`), or else a random
+ * Posts JSON and reads JSON. The request must be safe to send again. After a 429, a 502, a 503 or a broken connection
+ * the client tries again while there is time. It waits as long as the server asks for (`retry-after`), or else a random
  * time that grows.
  *
  * @throws ClientError; the signal's reason where that was aborted

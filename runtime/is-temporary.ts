@@ -35,7 +35,7 @@ export function isTemporary(error: unknown): boolean {
   return temporaryStates.has(state) || temporaryClasses.has(state.slice(0, 2))
 }
 
-/** Whether a database, store, stream or storage is down, accepts no writes or is full: the work itself is not the cause. */
+/** Whether a database, store, stream or storage is down, read-only or full: the work itself is not the cause. */
 export function isOutage(error: unknown): boolean {
   if (error instanceof LockstepError && outageCodes.has(error.code)) return true
   return isUnavailable(error) || outageStates.has(sqlState(error))

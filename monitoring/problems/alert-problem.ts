@@ -54,7 +54,7 @@ function groupOf(subject: string): string {
   return subject.replace(/ \(version \d+\)$/, '')
 }
 
-/** The name of the problem of failed jobs of one schedule. @param schedule as the check `jobs` names it: `scheduled-batch nightly` */
+/** @param schedule as the check `jobs` names it: `scheduled-batch nightly` */
 export function failuresOf(schedule: string): string {
   return `failed jobs of ${schedule}`
 }

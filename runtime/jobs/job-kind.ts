@@ -16,7 +16,7 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   /** As people type it: `backfill`. */
   readonly name: string
   readonly spec: z.ZodType<Spec>
-  /** How often a step is tried again, including after a worker that died. What fails for an outage does not count for a day. */
+  /** How often a step is tried again, including after a worker that died. A day of an outage does not count. */
   readonly retries: number
   /** How long a retry waits: at first `from`, then twice as long each time, `to` at most. */
   readonly backoffSeconds: { readonly from: number; readonly to: number }

@@ -16,7 +16,7 @@ interface Outcome {
   readonly error: { readonly code: string; readonly message: string } | null
 }
 
-/** Declared schedules whose newest ended instant failed, each a subject of its own. Views have the check `freshness`. */
+/** The outcome of each declared schedule at its newest ended instant. Views have the check `freshness`. */
 export async function failedSchedules(db: Database, { batches, files }: Catalog): Promise<CheckResult[]> {
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
   return [...(await outcomes(db, scheduledBatchKind, [...batches.keys()])), ...(await outcomes(db, sourceSyncKind, syncs))].map(resultOf)

@@ -25,8 +25,8 @@ const maxSteps = 1000
 const maxShown = 20
 
 /**
- * Finds steps that wait without a worker, steps whose worker renews its lease while they make no progress, and schedules
- * whose newest job failed. Of steps it remembers when each was seen first as far as it is now.
+ * Finds steps that wait without a worker, steps whose worker renews its lease while they make no progress, and
+ * schedules whose newest job failed. Of steps it remembers when each was seen first as far as it is now.
  */
 export const jobs: CheckKind<Spec> = {
   name: 'jobs',

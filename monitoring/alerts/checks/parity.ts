@@ -24,7 +24,8 @@ const settleMicros = 300_000_000
 /**
  * Recomputes logged features from the history. Its budget is the share of values that may differ, by default none.
  * Stale values of views that the check of freshness watches are not counted: that they are late is its alert. Nor are
- * values that an on-demand view has computed from them. Values whose rows may have been erased since cannot be compared.
+ * values that an on-demand view has computed from them. Values whose rows may have been erased since cannot be
+ * compared.
  */
 export const parity: CheckKind<Spec> = {
   name: 'parity',
@@ -81,8 +82,8 @@ function whyNoneCompared({ features, skipped }: ParityReport, subject: string): 
 }
 
 /**
- * Whether stale values of the feature are left to the check of freshness. Those of an on-demand view are, if its service
- * has a watched view and each other view of the service has features here, none of which is stale.
+ * Whether stale values of the feature are left to the check of freshness. Those of an on-demand view are, if its
+ * service has a watched view and each other view of the service has features here, none of which is stale.
  */
 function isWatched({ views, services }: Catalog, { service, view }: FeatureParity, features: readonly FeatureParity[]): boolean {
   const hasMaxLag = (id: DefinitionId): boolean => {

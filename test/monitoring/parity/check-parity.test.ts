@@ -124,7 +124,7 @@ describe('a parity check', () => {
     // with no time to be under way in, the row that came in the last seconds is late
     const strict = await check({ graceMicros: 1 })
     expect(strict.features[0]).toMatchObject({ equal: 2, late: 2 })
-    // 12 values differ. The check of freshness reports the stale ones of a view that it watches, and of views on demand
+    // 12 values differ. The check of freshness reports those of a watched view, and of the on-demand view after it
     expect(await differing(() => null)).toBe(12)
     expect(await differing((view) => (view === 'airport_delays@1' ? hour : null))).toBe(9)
     await served.server.close()
