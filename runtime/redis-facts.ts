@@ -14,6 +14,9 @@ export interface RedisFacts {
   readonly cluster: boolean
   /** null: the server does not report it. */
   readonly maxmemoryPolicy: string | null
+  readonly usedBytes: number
+  /** How much it may use; 0: no limit, or the server does not report it. */
+  readonly maxBytes: number
   /** Whether it writes an append-only file, or snapshots. null: the server does not report it. */
   readonly persistent: boolean | null
   /** Its clock minus the clock of this process, milliseconds. The error is at most half of the round trip. */
@@ -59,6 +62,8 @@ async function factsOf(redis: Redis): Promise<RedisFacts> {
     version: info['valkey_version'] ?? info['redis_version'] ?? 'of an unknown version',
     cluster: info['cluster_enabled'] === '1',
     maxmemoryPolicy: info['maxmemory_policy'] ?? null,
+    usedBytes: Number(info['used_memory'] ?? 0),
+    maxBytes: Number(info['maxmemory'] ?? 0),
     persistent,
     skewMs: Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2,
   }

@@ -3,10 +3,13 @@ import type { Config } from '../../runtime/config.ts'
 import { parseRedisUrl, redisServers } from '../../runtime/redis-url.ts'
 import type { RedisFacts } from '../../runtime/redis-facts.ts'
 import { readRedisFacts } from '../../runtime/redis-facts.ts'
+import { bytes } from '../human.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
 import { skewAnswer } from './clock-skew.ts'
 
+/** From this share of its maxmemory on, a Redis must get more memory. */
+const fullShare = 0.9
 const oldest = { Redis: [7, 2], Valkey: [7, 2] } as const
 
 export async function checkEmbeddedStore(store: OnlineStore, { directory }: Pick<Config, 'directory'>): Promise<Answer> {
@@ -27,7 +30,7 @@ export async function checkRedis(url: string): Promise<Answer[]> {
 }
 
 function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
-  const { server, product, version, cluster, maxmemoryPolicy, persistent, skewMs } = facts
+  const { server, product, version, cluster, maxmemoryPolicy, usedBytes, maxBytes, persistent, skewMs } = facts
   const what = `${product} ${version} at ${server}`
   const answers = [isOld(facts) ? wrong(`${what} is too old. Lockstep needs Redis 7.2 or Valkey 7.2.`) : ok(`${what} answers.`)]
   if (cluster && !asCluster) answers.push(wrong(`${server} is a node of a cluster. Write LOCKSTEP_REDIS_URL as redis+cluster://…`))
@@ -36,6 +39,14 @@ function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
     const why = 'An evicted state looks like an entity that was never seen.'
     answers.push(wrong(`${server} has maxmemory-policy ${maxmemoryPolicy}. Set noeviction. ${why}`))
   } else answers.push(ok(`${server} has maxmemory-policy noeviction.`))
+  if (maxBytes > 0 && usedBytes >= maxBytes * fullShare) {
+    const then = maxmemoryPolicy === 'noeviction' ? 'When it is full, it refuses writes. ' : ''
+    answers.push(
+      wrong(
+        `${server} uses ${bytes(usedBytes)} of its maxmemory of ${bytes(maxBytes)}. ${then}Raise maxmemory, or delete other data in it.`,
+      ),
+    )
+  }
   if (persistent === null) answers.push(note(`${server} does not report whether it writes to disk.`))
   else if (persistent) answers.push(ok(`${server} writes to disk.`))
   else answers.push(note(`${server} writes nothing to disk: after a restart, workers fill it again from the history.`))

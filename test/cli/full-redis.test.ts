@@ -87,3 +87,16 @@ it('a worker counts writes that a full Redis refuses', { timeout: 120_000 }, asy
   await must(env, 'materialize', 'view')
   expect((await keys()).length).toBe(11)
 })
+
+it('doctor reports a full Redis as wrong, with its memory and the remedy', async () => {
+  await limit(1)
+  const full = await lockstep(env, 'doctor')
+  expect([full.code, full.out]).toEqual([
+    1,
+    expect.stringMatching(
+      /^wrong +online store +\S+ uses .* of its maxmemory of 1 B\. When it is full, it refuses writes\. Raise maxmemory/m,
+    ),
+  ])
+  await limit(0)
+  expect((await lockstep(env, 'doctor')).out).not.toContain('of its maxmemory')
+})
