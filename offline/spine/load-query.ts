@@ -38,8 +38,10 @@ export async function loadSpineQuery(
   const failed = (cause: unknown): unknown => {
     signal?.throwIfAborted()
     if (cause instanceof LockstepError) return cause
-    const advice = sqlState(cause) === '25006' ? 'A spine query may only read: remove what writes' : 'Correct the query'
-    return new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. ${advice}.`, { cause })
+    const writes = sqlState(cause) === '25006'
+    const advice = writes ? 'A spine query may only read: remove what writes' : 'Correct the query'
+    // with this cause it would count as temporary, as of a database that takes no writes
+    return new LockstepError('SPINE_INVALID', `The spine's query fails: ${messageOf(cause)}. ${advice}.`, writes ? {} : { cause })
   }
   const described = await queryColumns(db, query).catch((cause: unknown) => {
     throw failed(cause)
