@@ -106,7 +106,7 @@ export async function endJobWithin(
  */
 export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promise<void> {
   const job = String(id)
-  await kysely
+  const busy = await kysely
     .transaction()
     .execute(async (transaction) => {
       const found = await transaction
@@ -123,13 +123,15 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
           details: { id, state },
         })
       }
-      const steps = transaction.selectFrom('lockstep.job_chunks').select('step').where('job', '=', job).where('state', '=', 'open')
-      if ((await steps.executeTakeFirst()) !== undefined) {
-        throw new LockstepError(
-          'BUSY',
-          `A worker still has to clean up after the job "${id}". Check that a "lockstep worker" runs, and try again soon.`,
-          { details: { id } },
+      const steps = transaction.selectFrom('lockstep.job_chunks').select('error').where('job', '=', job).where('state', '=', 'open')
+      const clean = await steps.executeTakeFirst()
+      if (clean !== undefined) {
+        // it may wait for an hour
+        await sql`update lockstep.job_chunks set claimable_at = clock_timestamp() where job = ${job} and state = 'open' and claim is null`.execute(
+          transaction,
         )
+        await announceWork(transaction)
+        return stillCleans(id, clean.error as JobError | null) // written by handBack alone
       }
       await transaction.deleteFrom('lockstep.job_chunks').where('job', '=', job).execute()
       await transaction
@@ -140,6 +142,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
       await addFirstStep(transaction, job, plans)
       await recordAudit({ kysely: transaction }, by, { action: 'job.retry', subject, before: { state }, after: { kind, job: id } })
       await announceWork(transaction)
+      return null
     })
     .catch((error: unknown) => {
       if (sqlState(error) !== uniqueViolation) throw error
@@ -148,6 +151,13 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
         details: { id },
       })
     })
+  if (busy !== null) throw busy
+}
+
+function stillCleans(id: number, error: JobError | null): LockstepError {
+  const why = error === null ? '' : ` It failed before: ${error.message.replace(/\.$/, '')}.`
+  const todo = 'It is tried now: check that a "lockstep worker" runs, and retry the job in a moment.'
+  return new LockstepError('BUSY', `A worker still has to clean up after the job "${id}".${why} ${todo}`, { details: { id } })
 }
 
 export function noJob(id: number | string): LockstepError {

@@ -8,18 +8,22 @@ const failedDays = 30
 /**
  * Deletes ended jobs that are older than their kinds keep them; those that failed stay for a month at least. The newest
  * of each kind, scope and key stays: it says what became of the last one, and for which instant of a schedule there was
- * a job.
+ * a job. Of those that stay, cleans that never succeeded end at the same time.
  *
  * @returns how many
  */
 export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
+  const isOld = sql`j.finished_at < clock_timestamp() - make_interval(days => case when j.state = 'failed' then greatest(j.keep_days, ${failedDays}) else j.keep_days end)`
+  await sql`
+    update lockstep.job_chunks c set state = 'closed', claim = null from lockstep.jobs j where j.id = c.job and c.state = 'open' and ${isOld}`.execute(
+    kysely,
+  )
   const { numAffectedRows = 0n } = await sql`
     delete from lockstep.jobs j
-    where finished_at < clock_timestamp() - make_interval(days => case when state = 'failed' then greatest(keep_days, ${failedDays}) else keep_days end)
+    where ${isOld}
       and exists (
         select from lockstep.jobs o where o.kind = j.kind and o.scope = j.scope and o.key is not distinct from j.key and o.id > j.id
-      )
-      and not exists (select from lockstep.job_chunks c where c.job = j.id and c.state = 'open')`.execute(kysely)
+      )`.execute(kysely)
   return Number(numAffectedRows)
 }
 

@@ -46,6 +46,8 @@ const fullDiskMs = 60_000
 /** How long a step waits for the end of an outage before its attempts count. */
 const maxOutageSeconds = 86_400
 const maxHeartbeatMs = 2_000
+/** How long a clean that failed waits at most. It is retried until its job is forgotten, or somebody retries the job. */
+const maxCleanSeconds = 3_600
 /** A step that is handed back as its worker was asked to end is for others at once. */
 const atOnce = { delaySeconds: 0, refund: true }
 
@@ -274,16 +276,17 @@ async function giveUpOnce(
   if (lost.aborted || !(await isHeld())) return 'lost'
   const since = isOutage(error) ? outageStart(claimed) : null
   const waitedSeconds = since === null ? 0 : (Date.now() - since) / 1000
-  const refund = since !== null && waitedSeconds < maxOutageSeconds
+  const isClean = claimed.step === 'clean'
+  const refund = !isClean && since !== null && waitedSeconds < maxOutageSeconds
   const why = errorOf(error, since)
   const isFinal = error instanceof UsedUp || (kind.isFinal ?? endsJob)(error)
-  if (claimed.step !== 'clean' && (isFinal || (!refund && claimed.attempt >= kind.retries))) {
+  if (!isClean && (isFinal || (!refund && claimed.attempt >= kind.retries))) {
     await endJob(db, claimed.job.id, 'failed', { error: isFinal ? why : givenUp(claimed, why) })
     return 'failed'
   }
   const { from, to } = kind.backoffSeconds
   const delaySeconds = refund ? Math.max(from, waitedSeconds) : from * 2 ** Math.min(claimed.attempt, 30)
-  await handBack(db, claimed, { delaySeconds: Math.min(to, delaySeconds), refund, error: why })
+  await handBack(db, claimed, { delaySeconds: Math.min(isClean ? maxCleanSeconds : to, delaySeconds), refund, error: why })
   return 'handed back'
 }
 

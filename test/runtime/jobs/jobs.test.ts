@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import { awaitJob, jobFailure } from '../../../runtime/jobs/await-job.ts'
 import { cancelJob, endJob, retryJob } from '../../../runtime/jobs/end-job.ts'
@@ -245,6 +245,44 @@ describe.each([
     await retryJob(db(), id, by)
     expect(await readJob(db(), id)).toMatchObject({ state: 'running', chunks: 0 })
     await cancelJob(db(), id, by)
+  })
+
+  it('clean up ever more rarely while that fails, until they are retried or old', async () => {
+    let isDown = true
+    const kind = newKind({
+      backoffSeconds: { from: 0.01, to: 0.02 },
+      clean: () => (isDown ? Promise.reject(new LockstepError('STORAGE_UNAVAILABLE', 'The bucket does not answer.')) : Promise.resolve()),
+    })
+    const id = await submit(kind)
+    await cancelJob(db(), id, by)
+    const { events, stop } = hire([kind], { idleMs: 20 })
+    const clean = async () => (await readSteps(db(), id)).find(({ step }) => step === 'clean')
+    const waits = async () => Math.round(((await clean())?.claimableAt?.getTime() ?? 0) / 1000 - Date.now() / 1000)
+    await expect.poll(async () => (await clean())?.error?.code, wait).toBe('STORAGE_UNAVAILABLE')
+    await db().query(`UPDATE lockstep.job_chunks SET attempts = 40, claimable_at = clock_timestamp() WHERE job = ${id} AND state = 'open'`)
+    await expect.poll(waits, wait).toBeGreaterThan(3_000)
+    expect(await waits()).toBeLessThanOrEqual(3_600)
+
+    const failures = () => events.filter(({ type }) => type === 'handed back').length
+    const before = failures()
+    const busy = { code: 'BUSY', message: expect.stringContaining('It failed before: The bucket does not answer.') as string }
+    await expect(retryJob(db(), id, by)).rejects.toMatchObject(busy)
+    await expect.poll(failures, wait).toBe(before + 1)
+    expect(await forgetJobs(db())).toBe(0)
+    expect(await clean()).toMatchObject({ state: 'open' })
+    await db().query(`UPDATE lockstep.jobs SET finished_at = clock_timestamp() - interval '31 days' WHERE id = ${id}`)
+    expect(await forgetJobs(db())).toBe(0)
+    expect(await clean()).toMatchObject({ state: 'closed' })
+
+    await retryJob(db(), id, by)
+    await ended(id)
+    await stop()
+    const other = await submit(kind)
+    await cancelJob(db(), other, by)
+    await expect(retryJob(db(), other, by)).rejects.toMatchObject({ code: 'BUSY' })
+    isDown = false
+    hire([kind], { idleMs: 20 })
+    await expect.poll(() => retryJob(db(), other, by).then(() => 'retried', messageOf), wait).toBe('retried')
   })
 
   it('drop what a chunk has left whose job was cancelled before it was written down', async () => {
