@@ -121,7 +121,7 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const aside = setAsideProblem(view)
     if (aside !== null) add(`set aside in ${view.view}`, [], aside)
   }
-  // of one fault, the first alert or failed job is the cause of the others
+  // of one fault, the first alert or failed job is the cause of the others, by time and not by the size of the change
   const began = new Map(problems.map(({ id, since }) => [id, since]))
   for (const alert of alerts.toSorted((a, b) => a.id - b.id)) {
     const found = alertProblem(catalog, alert)
