@@ -38,9 +38,13 @@ interface Call {
  * Google's application default credentials. An object's ETag is its generation.
  */
 export function createGcsStore(): ObjectStore {
-  const emulator = gcsEmulator()
-  const base = emulator === null ? 'https://storage.googleapis.com' : emulator.replace(/^(?!https?:\/\/)/, 'http://').replace(/\/$/, '')
-  const auth = emulator === null ? new GoogleAuth({ scopes: [scope] }) : null
+  const auth = new GoogleAuth({ scopes: [scope] })
+
+  async function signIn(action: string, url: string): Promise<Headers> {
+    return await auth.getRequestHeaders().catch((cause: unknown) => {
+      throw storageError(action, url, { ...withoutAnswer(cause), name: 'CredentialsProviderError' }, howToSignIn)
+    })
+  }
 
   /** Retries what failed on the way, and answers that ask for it. All calls are conditional or harmless to repeat. */
   async function call(
@@ -49,11 +53,11 @@ export function createGcsStore(): ObjectStore {
     path: string,
     { method = 'GET', headers = {}, body, allowed = [] }: Call = {},
   ): Promise<Response> {
+    const emulator = gcsEmulator()
+    const base = emulator === null ? 'https://storage.googleapis.com' : emulator.replace(/^(?!https?:\/\/)/, 'http://').replace(/\/$/, '')
     for (let attempt = 1; ; attempt++) {
       try {
-        const signed = await auth?.getRequestHeaders().catch((cause: unknown) => {
-          throw storageError(action, url, { ...withoutAnswer(cause), name: 'CredentialsProviderError' }, howToSignIn)
-        })
+        const signed = emulator === null ? await signIn(action, url) : undefined
         const response = await fetch(path.startsWith('http') ? path : `${base}${path}`, {
           method,
           headers: { ...Object.fromEntries(signed?.entries() ?? []), ...headers },
