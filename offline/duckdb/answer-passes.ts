@@ -1,4 +1,5 @@
-import type { DuckDBDataChunk } from '@duckdb/node-api'
+import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
@@ -49,28 +50,35 @@ export async function answerPasses(
       if (results.put(ordinal, first + mapping, values)) full = true
       done++
     })
-    const { sql, columns, parts } = passSql(layout, spine, sources, fold.rule, share)
-    const key = new Array<Value | null>(parts).fill(null)
-    const readers = columns.map(([at = 0], c): ((chunk: DuckDBDataChunk) => ArrayLike<Value | null>) => {
+    const sql = passSql(layout, spine, sources, fold.rule, share)
+    await db.rows(sql.prepare)
+    const parts = layout.pass.key.length
+    const keys = sql.keys === null ? null : db.streamBeside(sql.keys)
+    const readKeys = keyReader(keys, parts)
+    const readers = sql.columns.map(([at = 0], c): ((chunk: DuckDBDataChunk) => ArrayLike<Value | null>) => {
       const { name, type: declared } = layout.input[at] as Column<ValueType>
       const type = at < parts + controls.length ? whole : declared
       const numbers = new Float64Array(maxChunkRows)
-      return (chunk) => (readNumbers(chunk, parts + c, type, numbers) ? numbers : readColumn(chunk, parts + c, type, name))
+      return (chunk) => (readNumbers(chunk, c, type, numbers) ? numbers : readColumn(chunk, c, type, name))
     })
     const numberAt = parts + controls.indexOf('n')
-    for await (const chunk of db.stream(sql)) {
-      signal?.throwIfAborted()
-      const rows = new Array<ArrayLike<Value | null> | null>(layout.input.length).fill(null)
-      for (const [c, places] of columns.entries()) {
-        const values = readers[c]?.(chunk) ?? null
-        for (const at of places) rows[at] = values
+    try {
+      for await (const chunk of db.stream(sql.rows)) {
+        signal?.throwIfAborted()
+        const rows = new Array<ArrayLike<Value | null> | null>(layout.input.length).fill(null)
+        for (const [c, places] of sql.columns.entries()) {
+          const values = readers[c]?.(chunk) ?? null
+          for (const at of places) rows[at] = values
+        }
+        for (const [i, values] of (await readKeys(rows[parts + 1] as ArrayLike<number>, chunk.rowCount)).entries()) rows[i] = values
+        rows[numberAt] ??= new Uint8Array(chunk.rowCount)
+        take(rows, chunk.rowCount)
+        if (full) await results.flush()
+        full = false
+        onAnswers(done)
       }
-      for (const [i, values] of readKeys(chunk, rows[parts + 1] as ArrayLike<number>, key).entries()) rows[i] = values
-      rows[numberAt] ??= new Uint8Array(chunk.rowCount)
-      take(rows, chunk.rowCount)
-      if (full) await results.flush()
-      full = false
-      onAnswers(done)
+    } finally {
+      await keys?.return(undefined)
     }
     place += layout.pass.mappings.length
   }
@@ -78,23 +86,37 @@ export async function answerPasses(
 }
 
 /**
- * The keys of rows, by part. A row with the tag -1 begins a key.
+ * Reads the keys of rows, by part. A row with the tag -1 begins the next key.
  *
- * @param key the parts of the last key, which this changes
+ * @param chunks the keys in their order; null: they have no parts
  */
-function readKeys(chunk: DuckDBDataChunk, tags: ArrayLike<number>, key: (Value | null)[]): (Value | null)[][] {
-  const vectors = key.map((_, part) => chunk.getColumnVector(part))
-  const rows = chunk.rowCount
-  const keys = key.map(() => new Array<Value | null>(rows))
-  let from = 0
-  for (let row = 0; row < rows; row++) {
-    if (tags[row] !== -1) continue
-    for (const [part, values] of keys.entries()) {
-      values.fill(key[part] as Value | null, from, row)
-      key[part] = vectors[part]?.getItem(row) as Value
-    }
-    from = row
+function keyReader(chunks: AsyncGenerator<DuckDBDataChunk> | null, parts: number) {
+  const key = new Array<Value | null>(parts).fill(null)
+  let vectors: DuckDBVector[] = []
+  let [at, end] = [0, 0]
+
+  async function readChunk(): Promise<void> {
+    const next = await chunks?.next()
+    if (next === undefined || next.done === true) throw new LockstepError('INTERNAL', 'DuckDB returned too few keys. Report this as a bug.')
+    vectors = key.map((_, part) => next.value.getColumnVector(part))
+    ;[at, end] = [0, next.value.rowCount]
   }
-  for (const [part, values] of keys.entries()) values.fill(key[part] as Value | null, from)
-  return keys
+
+  return async (tags: ArrayLike<number>, rows: number): Promise<(Value | null)[][]> => {
+    const keys = key.map(() => new Array<Value | null>(rows))
+    if (parts === 0) return keys
+    let from = 0
+    for (let row = 0; row < rows; row++) {
+      if (tags[row] !== -1) continue
+      if (at === end) await readChunk()
+      for (const [part, values] of keys.entries()) {
+        values.fill(key[part] as Value | null, from, row)
+        key[part] = vectors[part]?.getItem(at) as Value
+      }
+      from = row
+      at++
+    }
+    for (const [part, values] of keys.entries()) values.fill(key[part] as Value | null, from)
+    return keys
+  }
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { DuckDBDataChunk } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 
 /** A DuckDB in memory, which spills to a temporary folder. */
@@ -14,6 +14,8 @@ export interface DuckDb {
    * @throws LockstepError as `rows`, where the query fails after its first rows, too
    */
   stream(sql: string): AsyncGenerator<DuckDBDataChunk>
+  /** As `stream`, while rows of another stream are read. The query sees no temporary table. */
+  streamBeside(sql: string): AsyncGenerator<DuckDBDataChunk>
   close(): Promise<void>
 }
 
@@ -54,6 +56,16 @@ export async function openDuckDb({ threads, memory, folder: parent = tmpdir() }:
   const connection = await instance.connect()
   const failed = (cause: unknown): LockstepError =>
     new LockstepError('FILE_UNREADABLE', `DuckDB could not read the rows: ${messageOf(cause)}.`, { cause })
+  async function* streamFrom(from: DuckDBConnection, sql: string): AsyncGenerator<DuckDBDataChunk> {
+    try {
+      const result = await from.stream(sql)
+      for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
+      // a query that fails after its first chunk ends as one without more rows does, and the bindings have no message
+      if (result.returnType === ResultReturnType.INVALID) throw endedEarly(folder)
+    } catch (cause) {
+      throw cause instanceof LockstepError ? cause : failed(cause)
+    }
+  }
   return {
     async rows(sql) {
       try {
@@ -62,14 +74,13 @@ export async function openDuckDb({ threads, memory, folder: parent = tmpdir() }:
         throw failed(cause)
       }
     },
-    async *stream(sql) {
+    stream: (sql) => streamFrom(connection, sql),
+    async *streamBeside(sql) {
+      const beside = await instance.connect()
       try {
-        const result = await connection.stream(sql)
-        for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
-        // a query that fails after its first chunk ends as one without more rows does, and the bindings have no message
-        if (result.returnType === ResultReturnType.INVALID) throw endedEarly(folder)
-      } catch (cause) {
-        throw cause instanceof LockstepError ? cause : failed(cause)
+        yield* streamFrom(beside, sql)
+      } finally {
+        beside.closeSync()
       }
     },
     async close() {

@@ -34,13 +34,15 @@ export interface KeyShare {
   readonly of: number
 }
 
-/** A query for the rows of a pass in their order. */
+/** The statements for the rows of a pass in their order. */
 export interface PassSql {
-  readonly sql: string
-  /** Its first columns are the parts of the key. */
-  readonly parts: number
+  /** Makes the table that the others read. */
+  readonly prepare: string
+  /** The keys that rows with the tag -1 begin, in the order of these rows. null: the pass has no key. */
+  readonly keys: string | null
+  readonly rows: string
   /**
-   * By later column: the columns of the pass that it fills, by index of the input. No row needs the others; `n` is 0
+   * By column of the rows: the columns of the pass that it fills, by index of the input. No row needs the others; `n` is 0
    * without a column. Those of `controls` are DOUBLE.
    */
   readonly columns: readonly (readonly number[])[]
@@ -50,10 +52,11 @@ export interface PassSql {
  * The ordered rows of a pass: those of its sources that some question can see, and the questions.
  *
  *     asked    the questions of all mappings
- *     bounds   the first and last moment that is asked of each key, and the number of the key in their order
+ *     bounds   a table: the first and last moment that is asked of each key, and the number of the key in their order
  *     rows     sorted by that number, which costs half of what sorting by the keys does
  *
- * A row with the tag -1 begins each key. Only that row has the key. Other keys and later rows are not sorted.
+ * A row with the tag -1 begins each key. The keys come by a query of their own, because texts make the sort of the rows
+ * a fifth dearer. Other keys and later rows are not sorted.
  */
 export function passSql(
   layout: PassLayout,
@@ -96,28 +99,29 @@ export function passSql(
     return `SELECT ${[...parts, `${spineSql(spine, spine.time)} AS "t"`, `${n} AS "n"`, 's."o" AS "o"'].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
   })
   const quoted = keys.map((key) => `"${key}"`)
-  const named = [...quoted, ...columns.map(([first = 0]) => `"${(input[first] as Column).name}"`)]
+  const named = columns.map(([first = 0]) => `"${(input[first] as Column).name}"`)
   const spans = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
   // with a wider number or tag, the sort costs a third more
   const bounds = `SELECT CAST(row_number() OVER (${keys.length === 0 ? '' : `ORDER BY ${quoted.join(', ')}`}) AS UINTEGER) AS "key", * FROM (${spans})`
-  const noKey = pass.key.map(({ type }) => unread(type))
   const none = [
     ...(sent.known ? [unread(whole)] : []),
     ...(sent.row ? [unread(whole)] : []),
     ...sourceColumns.map((column) => unread((input[column] as Column).type)),
   ]
   const number = (n: string): string[] => (sent.number ? [n] : [])
-  const begins = `SELECT ${['"key"', ...quoted, "CAST('-Infinity' AS DOUBLE)", tag(-1), unread(whole), ...number('0'), ...none].join(', ')} FROM "bounds"`
+  const begins = `SELECT ${['"key"', "CAST('-Infinity' AS DOUBLE)", tag(-1), unread(whole), ...number('0'), ...none].join(', ')} FROM "bounds"`
   const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, sent, rule))
-  const questions = `SELECT ${['q."key"', ...noKey, 'a."t"', tag(1), 'a."o"', ...number('a."n"'), ...none].join(', ')} FROM "asked" a JOIN "bounds" q ON ${quoted.map((key) => `a.${key} = q.${key}`).join(' AND ') || 'true'}`
+  const questions = `SELECT ${['q."key"', 'a."t"', tag(1), 'a."o"', ...number('a."n"'), ...none].join(', ')} FROM "asked" a JOIN "bounds" q ON ${quoted.map((key) => `a.${key} = q.${key}`).join(' AND ') || 'true'}`
   const all = [begins, ...rows, questions]
   // as the others, so that one loop reads all of them
   const doubles = ['"tag"', '"n"']
   const selected = named.map((name) => (doubles.includes(name) ? `CAST(${name} AS DOUBLE)` : name))
+  const withAsked = `WITH "asked" AS (${asked.join(' UNION ALL ')})`
   return {
-    parts: keys.length,
+    prepare: `CREATE OR REPLACE TABLE "bounds" AS ${withAsked} ${bounds}`,
+    keys: keys.length === 0 ? null : `SELECT ${quoted.join(', ')} FROM "bounds" ORDER BY "key"`,
+    rows: `${withAsked}, "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${selected.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
     columns,
-    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${selected.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
   }
 }
 
@@ -175,7 +179,6 @@ function streamSql(
   const offline = types.get(onlineOnlyColumn) === 'BOOLEAN' ? `NOT coalesce(s."${onlineOnlyColumn}", false)` : 'true'
   const given = [
     'q."key"',
-    ...key.map(({ type }) => unread(type)),
     'coalesce(r."t", 0)',
     tag(0),
     `coalesce(r."e", ${noNumber})`,
