@@ -24,7 +24,7 @@ const longestTimerMs = 2 ** 31 - 1
 const firstWaitMs = 100
 const longestWaitMs = 5000
 
-/** Statuses after which sending again may succeed: the server is busy or not ready, or a proxy cannot reach it (502). */
+/** Statuses after which sending again may succeed: the server is busy or not ready, or a proxy has no answer (502). */
 const again: ReadonlySet<number> = new Set([429, 502, 503])
 
 /**

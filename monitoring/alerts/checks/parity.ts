@@ -44,7 +44,10 @@ export const parity: CheckKind<Spec> = {
     )
     const values = report.features.map(countValues)
     const total = values.reduce((sum, { compared }) => sum + compared, 0)
-    const late = report.features.reduce((sum, feature) => sum + (isWatched(catalog, feature, report.features) ? feature.stale : 0), 0)
+    const late = report.features.reduce(
+      (sum, feature) => sum + (isLeftToFreshness(catalog, feature, report.features) ? feature.stale : 0),
+      0,
+    )
     const differing = values.reduce((sum, value) => sum + value.differing, 0) - late
     const base = { subject, threshold: budget, n: total }
     const features = report.features.flatMap(({ service, feature }, f) => {
@@ -85,7 +88,7 @@ function whyNoneCompared({ features, skipped }: ParityReport, subject: string): 
  * Whether stale values of the feature are left to the check of freshness. Those of an on-demand view are, if its
  * service has a watched view and each other view of the service has features here, none of which is stale.
  */
-function isWatched({ views, services }: Catalog, { service, view }: FeatureParity, features: readonly FeatureParity[]): boolean {
+function isLeftToFreshness({ views, services }: Catalog, { service, view }: FeatureParity, features: readonly FeatureParity[]): boolean {
   const hasMaxLag = (id: DefinitionId): boolean => {
     const plan = views.get(id)
     return plan !== undefined && (plan.upkeep.freshnessMicros !== null || plan.spec.availability.kind === 'schedule')
