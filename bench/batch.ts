@@ -1,6 +1,6 @@
 /**
- * Batch inference at full size: 3,000,000 flights, 12 features over 4 windows, a perceptron 12-64-1, files of Parquet in
- * a folder. Each figure compares CPU seconds of one process, the least of several rounds:
+ * Batch inference at full size: 3,000,000 flights, 12 features over 4 windows, a perceptron 12-64-1, files of Parquet
+ * in a folder. Each figure compares CPU seconds of one process, the least of several rounds:
  *
  *     ratio_batch_floor   rows per CPU second of a batch in 16 parts over those of a training set of the same rows in 16 parts
  *     ratio_model         ONNX Runtime alone, in runs of 1,024 rows, over the batch's runs of the model: those of columns to

@@ -27,8 +27,9 @@ const bundledPackages = [
 
 /**
  * Writes the program to `out` in few files, because a process that imports each source and each file of the
- * dependencies on its own takes several times as long to start. All commands lie in one file: a file for each would make
- * hundreds of files of what some of them share, and importing those costs more than the code that a command leaves unused.
+ * dependencies on its own takes several times as long to start. All commands lie in one file: a file for each would
+ * make hundreds of files of what some of them share, and importing those costs more than the code that a command leaves
+ * unused.
  */
 export async function bundle(root: string, out: string): Promise<void> {
   const { include }: { include: string[] } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))

@@ -65,7 +65,7 @@ export type ErrorCode =
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'
   | 'BUSY' // too much of it at once: ask again later
-  | 'OVERLOADED' // events come faster than they can be stored, or requests than they can be answered in time: send again later
+  | 'OVERLOADED' // more events or requests than can be stored or answered in time: send again later
   | 'UNAUTHENTICATED' // no API key, or one that is none
   | 'FORBIDDEN' // a key without the scope, or a page of an origin that is not let in
   | 'MISDIRECTED' // a request to the dashboard under a host name that is not the server's

@@ -87,7 +87,10 @@ export interface MeasureSpec {
         readonly kind: 'source'
         /** With the columns that the measure uses. */
         readonly source: SourceSpec
-        /** The fields of an exposure that hold the source's key: the unit, or any field of the entities for `request-id`. */
+        /**
+         * The fields of an exposure that hold the source's key: the unit, or any field of the entities for
+         * `request-id`.
+         */
         readonly key: readonly Column<KeyType>[]
       }
     | { readonly kind: 'outcome'; readonly outcome: string }
@@ -117,7 +120,9 @@ export interface AnalysisSpec {
   readonly alpha: number
   /** Over the metrics, guardrails excepted. */
   readonly correction: 'holm' | 'bh' | 'none'
-  /** The units that the plan expects: a sequence is tightest there, a fixed analysis waits for them; null: not stated. */
+  /**
+   * The units that the plan expects: a sequence is tightest there, a fixed analysis waits for them; null: not stated.
+   */
   readonly units: number | null
   /** Of the relative effect, for `bayesian`; null for others. */
   readonly prior: { readonly mean: number; readonly deviation: number } | null

@@ -12,7 +12,8 @@ import type { ViewPlan } from './view-plan.ts'
  * The bytes that an online store keeps for an entity of a view version:
  *
  *     head     byte 0       format version (4)
- *              then         arrival frontier: `below` (usually 4 or 5 bytes) and the ranges beyond it (usually one byte: none)
+ *              then         arrival frontier: `below` (usually 4 or 5 bytes) and the ranges beyond it (usually one
+ *                           byte: none)
  *     then     4 bytes      checksum of all other bytes (`checkSum`), little-endian
  *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity if nothing is folded
  *     then                  canonical body (`EntityState.encode`)

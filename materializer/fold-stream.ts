@@ -57,7 +57,8 @@ export interface FoldTarget {
  *     stored frontier f        rows folded              written
  *     none, from first rows    all                      if absent still, with the frontier `rows`
  *     none, else               none: refused, because earlier rows are missing
- *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that would have too many ranges
+ *     f                        those that f lacks       if f still, with the frontier f and `rows`; refused where that
+ *                                                       would have too many ranges
  *     too large for the cap    as none; left alone for an hour unless the cap was raised
  *     set aside                as none; left alone unless the stream holds all of its rows
  *     f, rebuilt               all, if f is in `rows`   if f still, with the frontier `rows`

@@ -11,8 +11,8 @@ import { postgresEngine } from './join-engine.ts'
 /**
  * Calls `fn` with an engine that reads the rows of a training set again.
  *
- * @throws LockstepError `FILE_CHANGED`, `FILE_UNREADABLE` where a file of a source is not what it was; `UNSUPPORTED` for
- *   a set that another program has written
+ * @throws LockstepError `FILE_CHANGED`, `FILE_UNREADABLE` where a file of a source is not what it was; `UNSUPPORTED`
+ *   for a set that another program has written
  */
 export async function withEngineOf<T>(
   db: Database,

@@ -25,7 +25,10 @@ function statementsFor(tables: readonly string[]): string[] {
   return tables.map((table) => `update ${table} set _xid = pg_current_xact_id();`)
 }
 
-/** What to do about rows that this database cannot have written, in tables with an index on `_xid`; null: there are none. */
+/**
+ * What to do about rows that this database cannot have written, in tables with an index on `_xid`; null: there are
+ * none.
+ */
 export async function foreignRowsAdvice(db: Pick<Snapshot, 'query'>): Promise<string | null> {
   const statements = statementsFor(await tablesWithForeignRows(db, true))
   if (statements.length === 0) return null

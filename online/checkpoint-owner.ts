@@ -40,7 +40,9 @@ type Verdict = 'own' | 'other' | 'lost' | 'ahead'
 
 /** @param database throws where it is down */
 export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
-  /** By run: one that is not known is not asked about in every request, as it is recorded before a checkpoint names it. */
+  /**
+   * By run: one that is not known is not asked about in every request, as it is recorded before a checkpoint names it.
+   */
   let verdicts: ReadonlyMap<string, Verdict> = new Map()
 
   return {

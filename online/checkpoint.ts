@@ -40,7 +40,10 @@ export interface Checkpoint {
    * it is unknown.
    */
   readonly begunAt?: number
-  /** Only a database with the history of these states knows it. Absent: an earlier build wrote it, or no run has finished. */
+  /**
+   * Only a database with the history of these states knows it. Absent: an earlier build wrote it, or no run has
+   * finished.
+   */
   readonly witness?: Witness
 }
 

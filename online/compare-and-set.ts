@@ -3,7 +3,8 @@
  * the arrival frontier.
  *
  *     KEYS  the keys
- *     ARGV  for each key: the expected head, or empty where the key must be absent; the new value, or empty where the key is to be removed
+ *     ARGV  for each key: the expected head, or empty where the key must be absent; the new value, or empty where the
+ *           key is to be removed
  *     returns, for each key, 1 where it was stored and 0 where it was not
  *
  * A key whose bytes begin with no head is another program's: it is neither absent nor equal to any, and is never

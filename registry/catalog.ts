@@ -71,7 +71,10 @@ export interface Catalog {
   readonly batches: ReadonlyMap<string, Watching<ScheduledBatchSpec>>
   readonly pipelines: ReadonlyMap<string, Watching<PipelineSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
-  /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
+  /**
+   * Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand
+   * flight_context@1`.
+   */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
   /**
    * `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why
@@ -132,7 +135,9 @@ export interface CatalogModel {
   readonly versions: readonly ModelVersion[]
   /** Versions by alias. `champion` is the version that answers requests without a version. */
   readonly aliases: ReadonlyMap<string, ModelAlias>
-  /** The version that answers all requests without a version, whatever else is in force; null: the model is not pinned. */
+  /**
+   * The version that answers all requests without a version, whatever else is in force; null: the model is not pinned.
+   */
   readonly pin: number | null
   /** The running rollout; null: none. */
   readonly rollout: Rollout | null

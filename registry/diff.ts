@@ -57,8 +57,8 @@ function fieldsOf(value: unknown): Map<string, unknown> | null {
 }
 
 /**
- * The identifier of an item in a spec's array: its name or key part, the view of a service's member (without the version,
- * so that another version is a change), or the string itself.
+ * The identifier of an item in a spec's array: its name or key part, the view of a service's member (without the
+ * version, so that another version is a change), or the string itself.
  */
 function nameOf(item: unknown): string | null {
   if (typeof item !== 'object' || item === null) return typeof item === 'string' ? item : null

@@ -39,8 +39,8 @@ export interface PinOptions extends LoadOnServersOptions, ChangeOptions {
  * model is unpinned. By default all servers load the version first.
  *
  * @param wanted a number or an alias
- * @throws LockstepError `UNKNOWN_DEFINITION`; `NOT_PROMOTABLE` if the version can no longer be served, or a server cannot
- *   load it
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `NOT_PROMOTABLE` if the version can no longer be served, or a server
+ *   cannot load it
  */
 export async function pinModel(
   db: Database,

@@ -29,7 +29,8 @@ export async function estimateRows(handle: Kysely<LockstepTables>, relation: str
 }
 
 /**
- * Rows per second of a run if no earlier run was measured: 300,000 rows of a view with four features took 1.5 s on two cores.
+ * Rows per second of a run if no earlier run was measured: 300,000 rows of a view with four features took 1.5 s on two
+ * cores.
  */
 const defaultRate = 200_000
 

@@ -5,7 +5,9 @@ export const scheduledBatchKind = 'scheduled-batch'
 
 const text = z.string().min(1).max(10_000)
 
-/** Batch inference at the instants of a schedule. Texts may contain the interval that an instant ends (`fillInterval`). */
+/**
+ * Batch inference at the instants of a schedule. Texts may contain the interval that an instant ends (`fillInterval`).
+ */
 export const scheduledBatchSpec = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9_]{0,62}$/),
   model: z.string().regex(/^[a-z][a-z0-9_]{0,62}$/),

@@ -327,7 +327,9 @@ export function s3Endpoint(): string | null {
   return readSecret('AWS_ENDPOINT_URL_S3') ?? readSecret('AWS_ENDPOINT_URL')
 }
 
-/** The address of an emulator that stands for Google Cloud Storage, where Google's tools look for it too; null: none. */
+/**
+ * The address of an emulator that stands for Google Cloud Storage, where Google's tools look for it too; null: none.
+ */
 export function gcsEmulator(): string | null {
   return readSecret('STORAGE_EMULATOR_HOST')
 }

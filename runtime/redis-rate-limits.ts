@@ -47,7 +47,8 @@ const answerMs = 100
  *
  *     KEYS  the limits, of one slot
  *     ARGV  for each limit: units in a second, units wanted, units without which none are taken
- *     returns, for each limit: units granted, units besides, milliseconds until there is what was wanted, milliseconds until all are there
+ *     returns, for each limit: units granted, units besides, milliseconds until there is what was wanted,
+ *             milliseconds until all are there
  */
 const script = `
 local time = redis.call('TIME')

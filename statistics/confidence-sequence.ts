@@ -60,9 +60,9 @@ function growth(n: number, alpha: number, tightestAt: number): { readonly grown:
 }
 
 /**
- * How far an estimate certainly exceeds `nullValue`: the one-sided form of {@link asymptoticSequence}, by a mixture over
- * effects above the null alone. Negate the estimate and the null for the other side. Non-inferiority with a margin is
- * `nullValue: -margin`: small p says that the estimate is above it. Source: arXiv 2103.06476, section B.1.
+ * How far an estimate certainly exceeds `nullValue`: the one-sided form of {@link asymptoticSequence}, by a mixture
+ * over effects above the null alone. Negate the estimate and the null for the other side. Non-inferiority with a margin
+ * is `nullValue: -margin`: small p says that the estimate is above it. Source: arXiv 2103.06476, section B.1.
  */
 export function asymptoticLowerBound(
   value: number,

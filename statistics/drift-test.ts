@@ -6,8 +6,8 @@ export const minEntities = 30
 
 export interface DriftTest {
   /**
-   * Rao and Scott's statistic over its first-order scale: about chi-squared with `degrees` of freedom. Infinity if shares
-   * that do not vary between entities have changed.
+   * Rao and Scott's statistic over its first-order scale: about chi-squared with `degrees` of freedom. Infinity if
+   * shares that do not vary between entities have changed.
    */
   readonly statistic: number
   readonly degrees: number

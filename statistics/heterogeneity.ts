@@ -2,8 +2,8 @@ import { chiSquaredSurvival } from './distributions.ts'
 
 /**
  * Whether the effects of slices differ more than by chance: Cochran's Q, with the fixed-horizon p-value and one that
- * holds at every look. Sources: Cochran, Biometrics 10 (1954); the second is the asymptotic sequence of arXiv 2103.06476
- * in as many dimensions as Q has degrees of freedom.
+ * holds at every look. Sources: Cochran, Biometrics 10 (1954); the second is the asymptotic sequence of arXiv
+ * 2103.06476 in as many dimensions as Q has degrees of freedom.
  *
  * @param effects by slice, of disjoint units
  * @param n units of all slices

@@ -6,7 +6,9 @@ export interface CentralSums {
   readonly cubes: number
 }
 
-/** The skewness of units around the mean of their arm: of all arms together, because a small arm knows little of tails. */
+/**
+ * The skewness of units around the mean of their arm: of all arms together, because a small arm knows little of tails.
+ */
 export function pooledSkewness(arms: readonly CentralSums[]): number {
   const total = (part: (arm: CentralSums) => number): number => arms.reduce((sum, arm) => sum + part(arm), 0)
   const n = total((arm) => arm.n)
@@ -20,10 +22,10 @@ export function proportionSkewness(share: number): number {
 
 /**
  * From how many units of two arms an interval that takes the mean for normal holds its level, also at each of many
- * looks: the skewness of the difference is at most 0.15, that of each arm's mean at most 0.5, and each arm has 100 units.
- * Below it an estimate shows no such interval. The bounds are of simulations over skewed units (`bench rollout`): equal
- * arms cancel each other's skewness, at 90/10 they do not. The skewness of a mean is that of a unit over √n (Boos and
- * Hughes-Oliver, The American Statistician 54, 2000).
+ * looks: the skewness of the difference is at most 0.15, that of each arm's mean at most 0.5, and each arm has 100
+ * units. Below it an estimate shows no such interval. The bounds are of simulations over skewed units (`bench
+ * rollout`): equal arms cancel each other's skewness, at 90/10 they do not. The skewness of a mean is that of a unit
+ * over √n (Boos and Hughes-Oliver, The American Statistician 54, 2000).
  *
  * @param skewness of a unit
  * @param share of the treatment among the units, in (0, 1)

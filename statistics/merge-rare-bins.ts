@@ -5,9 +5,9 @@ import { createEntitySums } from './clustered-shares.ts'
 export const minExpectedRows = 5
 
 /**
- * Merges a bin in which fewer than five rows are expected on one of the sides with the bins after it, until five are; the
- * last ones with those before. The place does not depend on which bin has most rows: choosing that one would raise the
- * rate of false alarms by a fifth.
+ * Merges a bin in which fewer than five rows are expected on one of the sides with the bins after it, until five are;
+ * the last ones with those before. The place does not depend on which bin has most rows: choosing that one would raise
+ * the rate of false alarms by a fifth.
  */
 export function mergeRareBins(baseline: EntitySums, window: EntitySums): readonly [EntitySums, EntitySums] {
   const [n, m] = [sum(baseline.counts), sum(window.counts)]

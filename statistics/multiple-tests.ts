@@ -20,8 +20,8 @@ export function benjaminiHochberg(pValues: readonly number[]): number[] {
 }
 
 /**
- * The least levels at which e-BH rejects, in the order given: it bounds the expected share of false rejections under any
- * dependence, and for e-processes at any moment that is chosen to stop. The e-values are those of that moment: the
+ * The least levels at which e-BH rejects, in the order given: it bounds the expected share of false rejections under
+ * any dependence, and for e-processes at any moment that is chosen to stop. The e-values are those of that moment: the
  * greatest of all moments is none. Source: Wang and Ramdas, JRSS B 84 (2022).
  */
 export function eBenjaminiHochberg(eValues: readonly number[]): number[] {

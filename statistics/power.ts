@@ -10,8 +10,8 @@ export interface ArmSizes {
 export interface PowerOptions {
   readonly alpha?: number
   /**
-   * Of the confidence sequence that is looked at until then: its power at that number of units alone, which looks before
-   * can only raise. Without it the test is that of a fixed horizon.
+   * Of the confidence sequence that is looked at until then: its power at that number of units alone, which looks
+   * before can only raise. Without it the test is that of a fixed horizon.
    */
   readonly tightestAt?: number
 }
@@ -19,8 +19,8 @@ export interface PowerOptions {
 /**
  * The power of the two-sided test of a difference.
  *
- * @param effect the true difference over the standard deviation of a unit: Cohen's d of means, also of linearized ratios
- *   and of metrics adjusted for covariates; h of two proportions
+ * @param effect the true difference over the standard deviation of a unit: Cohen's d of means, also of linearized
+ *   ratios and of metrics adjusted for covariates; h of two proportions
  */
 export function power(effect: number, n: ArmSizes, options: PowerOptions = {}): number {
   const shift = effect * Math.sqrt(1 / (1 / n.control + 1 / n.treatment))

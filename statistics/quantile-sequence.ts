@@ -128,7 +128,9 @@ interface Cells {
   readonly middle: number
   from(cell: number): number
   to(cell: number): number
-  /** Evidence against the cell as the place of the quantile: that fewer, or more, values than `quantile` are up to it. */
+  /**
+   * Evidence against the cell as the place of the quantile: that fewer, or more, values than `quantile` are up to it.
+   */
   logBelow(cell: number): number
   logAbove(cell: number): number
   /** The mean of both. */

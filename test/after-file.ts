@@ -4,8 +4,8 @@ import { afterAll } from 'vitest'
 const ends: (() => unknown)[] = ((globalThis as { lockstepEnds?: typeof ends }).lockstepEnds ??= [])
 
 /**
- * Runs `end` after the test file that is running, the last one first. A helper's own `afterAll` would run only after the
- * first file of a process, because the files of a process share its modules.
+ * Runs `end` after the test file that is running, the last one first. A helper's own `afterAll` would run only after
+ * the first file of a process, because the files of a process share its modules.
  */
 export function afterFile(end: () => unknown): void {
   ends.push(end)

@@ -217,6 +217,15 @@ describe('every file', () => {
     expect(everything.filter((file) => file.lines > 500).map((file) => `${file.path}: ${file.lines} lines`)).toEqual([])
   })
 
+  it('has no comment line over 120 characters, except in commands, tables and links', () => {
+    const long = everything.flatMap(({ path }) =>
+      readFileSync(join(rootFolder, path), 'utf8')
+        .split('\n')
+        .flatMap((line, i) => (line.length > 120 && /^\s*(\/\/|\/?\*+) (?! {4}|.*https:|\{")/.test(line) ? [`${path}:${i + 1}`] : [])),
+    )
+    expect(long).toEqual([])
+  })
+
   it('is named in kebab-case', () => {
     expect(
       everything.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.(test|test-d|config))?\.tsx?$/.test(file.path)).map((file) => file.path),

@@ -48,8 +48,8 @@ interface Block {
  * over blocks, with an interval of 95 % by order statistics.
  *
  * The processor time that tabs add to each second is the share of its throughput that a server under full load loses.
- * It is measured beside predictions, and alone: a server without predictions has almost no other processor time, so that
- * a busy machine moves the figure little.
+ * It is measured beside predictions, and alone: a server without predictions has almost no other processor time, so
+ * that a busy machine moves the figure little.
  */
 export async function pagesCost(url: string, cookie: string, key: string, customers: number, blocks: number) {
   const opened: OpenTabs = { url, cookie, tabs }

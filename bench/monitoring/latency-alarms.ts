@@ -29,8 +29,9 @@ const historyHours = 168
 const slower = [1, 1.5, 2, 3] as const
 
 /**
- * How often the check `latency` alarms, over lognormal times with days and nights (± 20 %), quarters of an hour that vary
- * together, and processes that differ. An evaluation looks at a quarter of an hour, and compares it with the week before.
+ * How often the check `latency` alarms, over lognormal times with days and nights (± 20 %), quarters of an hour that
+ * vary together, and processes that differ. An evaluation looks at a quarter of an hour, and compares it with the week
+ * before.
  */
 export function latencyAlarms(series: LatencySeries, looks: number, seed = 1): LatencyAlarms {
   const spec = checkOf({ kind: 'latency' }, 'The simulation')

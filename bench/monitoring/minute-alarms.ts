@@ -15,7 +15,9 @@ export interface MinuteAlarms {
   readonly minutes: number
   readonly rowsPerEntity: number
   readonly repeats: number
-  /** Alarms of the drift test over 5 %, with the baseline's bins, the entity sample of the rollups and merged rare bins. */
+  /**
+   * Alarms of the drift test over 5 %, with the baseline's bins, the entity sample of the rollups and merged rare bins.
+   */
   readonly ratio: number | null
 }
 
@@ -24,8 +26,8 @@ const processes = 2
 const shared = 0.8
 
 /**
- * A baseline as a training set makes it, and a window as servers summarize it: minute by minute, each process on its own,
- * then merged. The rows of an entity come in random minutes.
+ * A baseline as a training set makes it, and a window as servers summarize it: minute by minute, each process on its
+ * own, then merged. The rows of an entity come in random minutes.
  */
 export function minuteAlarms(baseline: number, window: number, minutes: number, rowsPerEntity: number, repeats: number): MinuteAlarms {
   const random = createRandom(baseline + 31 * window + 7 * minutes + rowsPerEntity)

@@ -17,8 +17,8 @@ const marker = 'development-store'
  * An empty folder for a development store. What a killed process left there is removed.
  *
  * @param directory the folder of the embedded database, which stays as it is
- * @throws LockstepError `EMBEDDED_IN_USE` if another process uses the folder; `CONFIG_INVALID` if it has files of others;
- *   `WRITE_FAILED`
+ * @throws LockstepError `EMBEDDED_IN_USE` if another process uses the folder; `CONFIG_INVALID` if it has files of
+ *   others; `WRITE_FAILED`
  */
 export async function takeDevFolder(directory: string): Promise<DevFolder> {
   const path = join(directory, 'dev')

@@ -10,7 +10,8 @@ const packageFolder = resolve(import.meta.dirname, '../..')
 /**
  * The `package.json` of a project: what is there, with what Lockstep needs and it lacks.
  *
- * @throws LockstepError `FILE_UNREADABLE` for a file that is no JSON object, `FILE_EXISTS` where it makes files CommonJS
+ * @throws LockstepError `FILE_UNREADABLE` for a file that is no JSON object, `FILE_EXISTS` where it makes files
+ *   CommonJS
  */
 export function projectManifest(folder: string): string {
   const path = join(folder, 'package.json')

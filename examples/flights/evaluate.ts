@@ -22,8 +22,8 @@ export async function juneSpine(db: Database): Promise<string> {
 }
 
 /**
- * Measures how well a version of the model `delay` separates late flights from others, by predictions for every row of a
- * spine with the label `late`.
+ * Measures how well a version of the model `delay` separates late flights from others, by predictions for every row of
+ * a spine with the label `late`.
  */
 export async function evaluate(context: Context, spine: string, version: number): Promise<Evaluation> {
   const started = performance.now()

@@ -2,8 +2,8 @@ import { experiment, metric, outcome, t } from 'lockstep'
 import { delayModel } from './features.ts'
 
 /**
- * The minutes that passengers of a flight lose: the demo sends them when the flight has landed. Passengers are warned if
- * a delay is likely. A false warning costs 15 minutes, and a late flight without a warning 30.
+ * The minutes that passengers of a flight lose: the demo sends them when the flight has landed. Passengers are warned
+ * if a delay is likely. A false warning costs 15 minutes, and a late flight without a warning 30.
  */
 export const lostMinutes = outcome('lost_minutes', {
   model: delayModel,

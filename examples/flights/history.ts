@@ -16,8 +16,8 @@ export interface HistoryOptions {
 }
 
 /**
- * Predicts flights of the past, each a minute before its departure, and logs the answers as those of the last weeks: the
- * last flight as of now. Their landings are outcomes.
+ * Predicts flights of the past, each a minute before its departure, and logs the answers as those of the last weeks:
+ * the last flight as of now. Their landings are outcomes.
  */
 export async function writeHistory(context: Context, { lockstep, say }: Steps, { from, to }: HistoryOptions): Promise<void> {
   const db = await context.database()

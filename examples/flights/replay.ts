@@ -27,7 +27,10 @@ export interface Tally {
 
 /** The flights of the past, asked about and landing as the clock of the data moves on. */
 export interface Replay {
-  /** Moves the clock on by an hour. Reports the flights that have landed, and asks about those that depart within the next. */
+  /**
+   * Moves the clock on by an hour. Reports the flights that have landed, and asks about those that depart within the
+   * next.
+   */
   hour(options?: HourOptions): Promise<Tally>
   /** Epoch milliseconds. */
   now(): number

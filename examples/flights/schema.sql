@@ -1,9 +1,10 @@
 -- The tables of the flights example. Lockstep reads them; `lockstep ingest` fills them.
 --
--- A flight is one row with two moments: it departs at "date", and how late it was is known once it is down. The data do not say when that was, so it
--- is estimated: departure, plus the delay, plus the distance at 500 miles an hour.
+-- A flight is one row with two moments: it departs at "date", and how late it was is known once it is down. The data do
+-- not say when that was, so it is estimated: departure, plus the delay, plus the distance at 500 miles an hour.
 --
--- "_row" and "_xid" are what lets Lockstep read only what has arrived since it last looked; tables that it makes by itself have them too.
+-- "_row" and "_xid" are what lets Lockstep read only what has arrived since it last looked; tables that it makes by
+-- itself have them too.
 
 create table if not exists flights (
   date timestamp not null,

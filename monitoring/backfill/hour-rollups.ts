@@ -22,8 +22,8 @@ interface Row {
 }
 
 /**
- * Rollups of past rows by hour: of each minute they would be too many, and minutes are kept for days only. Rows that are
- * older than hours are kept are summarized by day.
+ * Rollups of past rows by hour: of each minute they would be too many, and minutes are kept for days only. Rows that
+ * are older than hours are kept are summarized by day.
  */
 export interface HourRollups {
   /** @param at epoch microseconds */

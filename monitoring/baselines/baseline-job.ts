@@ -39,8 +39,8 @@ export function baselines(deps: BaselineJobDeps): JobKind {
 }
 
 /**
- * Creates the missing baselines of model versions: first of their training sets, then of their outputs, then of the first
- * day that versions without a training set served.
+ * Creates the missing baselines of model versions: first of their training sets, then of their outputs, then of the
+ * first day that versions without a training set served.
  *
  * @param options.except training sets and versions that are left out: `3f0c2a…`, `delay@3`
  * @returns how many were made

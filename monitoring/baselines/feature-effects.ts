@@ -26,8 +26,8 @@ const maxRuns = 400_000
  * Rudin and Dominici, JMLR 20 (2019), with the prediction itself in place of its loss, as no label is needed.
  *
  * @param rows features in service order, which a server would answer
- * @param draws rows whose values replace those of a permuted feature, so that a feature that is constant in `rows` still
- *   moves. Default: `rows`
+ * @param draws rows whose values replace those of a permuted feature, so that a feature that is constant in `rows`
+ *   still moves. Default: `rows`
  */
 export async function featureEffects(
   model: RunnableVersion,

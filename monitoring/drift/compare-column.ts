@@ -108,7 +108,9 @@ function distancesOf(bins: ColumnBins, baseline: ColumnSide, window: ColumnSide)
   }
 }
 
-/** Each value stands at the middle of its bin; those outside of the baseline's range at the window's least or greatest. */
+/**
+ * Each value stands at the middle of its bin; those outside of the baseline's range at the window's least or greatest.
+ */
 function overDeviation(edges: readonly number[], baseline: ColumnSide, window: ColumnSide): number | null {
   const deviation = baseline.numbers?.deviation ?? 0
   if (deviation === 0 || edges.length === 0 || window.numbers === null) return null

@@ -28,7 +28,9 @@ const minVolumeRatio = 1.5
 
 type Drifted = Omit<ColumnDrift, 'causes'>
 
-/** The likely causes of a drift, the most specific first. A changed volume moves no values: it explains nothing alone. */
+/**
+ * The likely causes of a drift, the most specific first. A changed volume moves no values: it explains nothing alone.
+ */
 export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCause[] {
   if (column.kind === 'output') return [outputCause(evidence.driftedFeatures)]
   const moved = movedStatuses(column)

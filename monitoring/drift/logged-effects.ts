@@ -13,8 +13,8 @@ const maxRows = 2_000
 const minRows = 200
 
 /**
- * Measures the effects of the features on rows that were logged in the window: each feature takes values of the training
- * set, so a feature that has become constant counts too. Runs the model in this process.
+ * Measures the effects of the features on rows that were logged in the window: each feature takes values of the
+ * training set, so a feature that has become constant counts too. Runs the model in this process.
  *
  * @returns null: too few rows are logged
  * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`, `MODEL_FAILED`

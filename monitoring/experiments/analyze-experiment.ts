@@ -159,10 +159,10 @@ function comparison(names: Pick<VariantComparison, 'variant' | 'control'>, compa
 }
 
 /**
- * Corrects the p-values over the metrics and treatments, guardrails excepted: each of those has to pass, so their number
- * makes no false alarm likelier. Holm's method holds at every look if each p does. Benjamini and Hochberg's is for one
- * look: a sequential analysis takes e-values in its place (e-BH), which hold at whatever look the experiment is stopped.
- * A p that is not known yet counts as 1, so a metric that has its units early is not judged more leniently.
+ * Corrects the p-values over the metrics and treatments, guardrails excepted: each of those has to pass, so their
+ * number makes no false alarm likelier. Holm's method holds at every look if each p does. Benjamini and Hochberg's is
+ * for one look: a sequential analysis takes e-values in its place (e-BH), which hold at whatever look the experiment is
+ * stopped. A p that is not known yet counts as 1, so a metric that has its units early is not judged more leniently.
  */
 function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[]): MetricResult[] {
   const decided = metrics.flatMap(({ role, comparisons }, m) =>
@@ -197,7 +197,10 @@ function adjust(decided: readonly Decided[], { method, correction }: AnalysisSpe
   return method === 'sequential' ? eBenjaminiHochberg(all.map(({ e }) => e)) : benjaminiHochberg(pValues)
 }
 
-/** The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by chance. */
+/**
+ * The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by
+ * chance.
+ */
 function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence): SliceResult[] {
   const [metric] = spec.metrics
   if (metric === undefined || metric.kind === 'quantile') return []

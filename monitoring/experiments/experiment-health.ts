@@ -54,8 +54,8 @@ function sampleRatio({ variants }: ExperimentSpec, { exposures, allocation }: Ex
 }
 
 /**
- * Each period has shares of its own, and their number is not known before. So the p of the k-th counts k(k+1) times: the
- * sum of 1/(k(k+1)) is 1, and the least stays valid at every look.
+ * Each period has shares of its own, and their number is not known before. So the p of the k-th counts k(k+1) times:
+ * the sum of 1/(k(k+1)) is 1, and the least stays valid at every look.
  */
 function splitOfPeriods({ periods, units }: NonNullable<ExperimentEvidence['allocation']>): number {
   return Math.min(1, ...periods.map(({ shares }, i) => sampleRatioP(units[i] ?? [], shares) * (i + 1) * (i + 2)))

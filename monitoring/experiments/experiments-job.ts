@@ -10,7 +10,10 @@ export const experimentsKind = 'experiments'
 
 const experimentsJob = z.object({ run: z.int() })
 
-/** The runs that are analyzed. The last units of a run mature one window, and the time of their outcomes, after its stop. */
+/**
+ * The runs that are analyzed. The last units of a run mature one window, and the time of their outcomes, after its
+ * stop.
+ */
 const dueSql = `SELECT id::text AS id, name FROM lockstep.experiments e WHERE state = 'running' OR stopped_at + interval '2 hours' + (
     (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(spec->'metrics') m) +
     coalesce((SELECT max((d.spec->>'withinMicros')::float8) FROM lockstep.definitions d WHERE d.kind = 'outcome' AND d.spec->>'model' = e.model), 0)

@@ -9,7 +9,9 @@ export interface ExposedUnits {
   readonly experimentId: number
   readonly experiment: string
   readonly unit: string
-  /** Exposures until then; a unit counts in a window once the window, and the time of its predictions, have passed then. */
+  /**
+   * Exposures until then; a unit counts in a window once the window, and the time of its predictions, have passed then.
+   */
   readonly asOf: number
   /** The shares of an experiment whose shares follow its results. */
   readonly periods?: readonly AllocationPeriod[]

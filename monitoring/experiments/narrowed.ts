@@ -1,9 +1,9 @@
 import type { VariantComparison, ExperimentResult, Interval, MetricResult } from './experiment-result.ts'
 
 /**
- * The running intersection of confidence sequences: what an earlier look has excluded stays excluded. The p-value is the
- * least of all looks, so it and the interval agree still. Where an interval and the earlier ones exclude each other, the
- * one that excludes 0 stays, and the comparison says so.
+ * The running intersection of confidence sequences: what an earlier look has excluded stays excluded. The p-value is
+ * the least of all looks, so it and the interval agree still. Where an interval and the earlier ones exclude each
+ * other, the one that excludes 0 stays, and the comparison says so.
  */
 export function narrowed(metrics: readonly MetricResult[], previous: ExperimentResult | null, alpha: number): MetricResult[] {
   return metrics.map((metric) => ({

@@ -45,7 +45,10 @@ export interface ExposureOptions {
   readonly writesPerCount?: number
   /** How many units may wait. Default: 100,000, about 50 MB. */
   readonly maxWaiting?: number
-  /** How many units are remembered as written. A forgotten one is written again, which changes nothing. Default: 200,000. */
+  /**
+   * How many units are remembered as written. A forgotten one is written again, which changes nothing. Default:
+   * 200,000.
+   */
   readonly maxSeen?: number
 }
 

@@ -34,8 +34,8 @@ export interface ExposureBatch {
 }
 
 /**
- * Writes a batch in one statement. A batch that was written before, whose answer was lost, changes nothing. The earliest
- * exposure of a unit stays.
+ * Writes a batch in one statement. A batch that was written before, whose answer was lost, changes nothing. The
+ * earliest exposure of a unit stays.
  */
 export async function writeExposures(db: Pick<Database, 'query'>, { run, recorder, number, lost, units }: ExposureBatch): Promise<void> {
   const fresh = units.filter((each): each is UnitRows & { readonly first: FirstRow } => each.first !== null)

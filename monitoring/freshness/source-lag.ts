@@ -32,8 +32,8 @@ export interface SourceLag {
    */
   readonly visibleSince: number | null
   /**
-   * The greatest event time until now among the rows that arrived last; epoch microseconds, null where there are none, or
-   * too many that arrived at once. An event that is dated later has not happened.
+   * The greatest event time until now among the rows that arrived last; epoch microseconds, null where there are none,
+   * or too many that arrived at once. An event that is dated later has not happened.
    */
   readonly newestEvent: number | null
 }
@@ -96,7 +96,9 @@ function noneWhereUnreadable(error: unknown): null {
   throw error
 }
 
-/** For each large transaction, the greatest event time of its rows, which does not change unless some are dated later. */
+/**
+ * For each large transaction, the greatest event time of its rows, which does not change unless some are dated later.
+ */
 const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
 
 /** The newest rows of a table. */

@@ -13,8 +13,8 @@ import type { RowSet } from '../../offline/counterfactual.ts'
  * - `stale`: it lacks rows that were committed when it was served, and had been visible for longer than the grace
  *   period
  * - `late`: it lacks rows that arrived after it was served, but claim an earlier time
- * - `erased`: it is not that of its rows, but rows of its sources were erased since, and may have been among them. So it
- *   cannot be compared
+ * - `erased`: it is not that of its rows, but rows of its sources were erased since, and may have been among them. So
+ *   it cannot be compared
  * - `other`: it has none of these causes
  */
 export const verdicts = ['equal', 'tie', 'ttl', 'stale', 'late', 'erased', 'other'] as const

@@ -7,7 +7,11 @@ import { verdicts } from './classify.ts'
 /** How long results are kept. */
 const keptDays = 90
 
-/** Adds the results of a check to those of its hour. @param at when the checked vectors were logged, epoch microseconds */
+/**
+ * Adds the results of a check to those of its hour.
+ *
+ * @param at when the checked vectors were logged, epoch microseconds
+ */
 export async function storeParity(db: Pick<Database, 'query'>, { features, examples }: ParityReport, at: number): Promise<void> {
   const rows = features.flatMap((feature) =>
     verdicts.flatMap((verdict) => {

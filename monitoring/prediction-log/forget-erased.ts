@@ -6,9 +6,9 @@ import { forgetOutcomes } from '../../materializer/erase/outcome-rows.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 
 /**
- * Deletes new log rows and exposures of entities whose erasure was not finished when the rows were noted. Such rows may be made of
- * erased data: they wait in a buffer, where an erasure does not find them, and states answer requests until the erasure
- * reaches them. Call it after the rows are committed.
+ * Deletes new log rows and exposures of entities whose erasure was not finished when the rows were noted. Such rows may
+ * be made of erased data: they wait in a buffer, where an erasure does not find them, and states answer requests until
+ * the erasure reaches them. Call it after the rows are committed.
  *
  * @param since when the first of the rows was noted, epoch milliseconds
  * @param entities of the rows, each as `loggedEntity`. They are read only if there are such erasures.

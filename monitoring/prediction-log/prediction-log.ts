@@ -19,7 +19,8 @@ import { sizeOf } from './row-size.ts'
 /**
  * Writes predictions and their features to PostgreSQL, for every request or a sample. No request waits for it.
  *
- *     note: sampled? is there room?  ->  buffer  ->  once a second, or when it is well filled: encode, COPY  ->  lockstep.prediction_log
+ *     note: sampled? is there room?  ->  buffer
+ *     once a second, or when the buffer is well filled: encode, COPY  ->  lockstep.prediction_log
  */
 export interface PredictionLog {
   /** Buffers a request, or counts it as dropped. It returns at once and never throws; the work is done later. */

@@ -10,7 +10,9 @@ export interface LabelledGroup {
   readonly group: JudgedGroup
 }
 
-/** The figures of groups. One sentence in place of a table if there is no figure at all, as all have the same reason. */
+/**
+ * The figures of groups. One sentence in place of a table if there is no figure at all, as all have the same reason.
+ */
 export function figuresTable(head: string, groups: readonly LabelledGroup[]): Markup {
   const [first] = groups
   const names = Object.keys(first?.group.figures ?? {})

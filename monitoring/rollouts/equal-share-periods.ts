@@ -11,8 +11,8 @@ export interface EqualSharePeriod {
 const maxPeriods = 60
 
 /**
- * The times in which the candidate of a rollout had the same share: in each, its rows and the champion's are of the same
- * moments. Pauses that keep the share do not divide them.
+ * The times in which the candidate of a rollout had the same share: in each, its rows and the champion's are of the
+ * same moments. Pauses that keep the share do not divide them.
  *
  * @param since when the present champion became it, if it did so later: rows before have none of its own beside them
  * @param changes oldest first

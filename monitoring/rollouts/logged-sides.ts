@@ -6,7 +6,9 @@ const maxRows = 20_000
 
 type LogContext = Pick<GateContext, 'db' | 'rollout' | 'champion' | 'from' | 'now'>
 
-/** The rows of the candidate and of the champion since the evidence began, newest first. `$1` to `$5` are `valuesOf`. */
+/**
+ * The rows of the candidate and of the champion since the evidence began, newest first. `$1` to `$5` are `valuesOf`.
+ */
 const sideOf = `CASE WHEN role = 'canary' AND version = $4 THEN 'candidate' ELSE 'champion' END`
 const isOfSides = `model = $1 AND at >= to_timestamp($2) AND at < to_timestamp($3)
   AND experiment IS NULL AND ((role = 'canary' AND version = $4) OR (role = 'champion' AND version = $5))`

@@ -4,7 +4,9 @@ import { LatencyHistogram } from '../rollups/latency-histogram.ts'
 /** The first byte of encoded counts. */
 const format = 1
 
-/** What servers count of the candidate or of the champion of a rollout. A request that got both counts on both sides. */
+/**
+ * What servers count of the candidate or of the champion of a rollout. A request that got both counts on both sides.
+ */
 export class SideCounts {
   /** Answered and failed. */
   requests = 0

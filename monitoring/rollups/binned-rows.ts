@@ -18,8 +18,9 @@ export interface ColumnBinCounts {
 }
 
 /**
- * Rows by bin of each column: of all rows, and of each entity among those with the smallest hashes. The rows of an entity
- * depend on each other, over minutes and processes too, so tests need sums over entities, which follow from the second.
+ * Rows by bin of each column: of all rows, and of each entity among those with the smallest hashes. The rows of an
+ * entity depend on each other, over minutes and processes too, so tests need sums over entities, which follow from the
+ * second.
  */
 export class BinnedRows {
   #layout: BinLayout
@@ -46,8 +47,8 @@ export class BinnedRows {
   }
 
   /**
-   * How many distinct entities there were: exactly if all are in the sample, else estimated from the greatest hash in it,
-   * within about 9 % (Bar-Yossef et al., "Counting Distinct Elements in a Data Stream", 2002).
+   * How many distinct entities there were: exactly if all are in the sample, else estimated from the greatest hash in
+   * it, within about 9 % (Bar-Yossef et al., "Counting Distinct Elements in a Data Stream", 2002).
    */
   distinctEntities(): number {
     const { count } = this.#entities

@@ -38,7 +38,9 @@ export function offsetText(whose: string, { offset }: ClockOffset): string {
   return `The clock of ${whose} is ${Math.abs(offset / 1e6).toFixed(1)} s ${way} that of the database. Check its time synchronization (NTP).`
 }
 
-/** Stores how far the clock of a server is from the database's. Those of servers that are gone are deleted after a day. */
+/**
+ * Stores how far the clock of a server is from the database's. Those of servers that are gone are deleted after a day.
+ */
 export async function writeServerClock(db: Pick<Database, 'query'>, process: string, { offset, error }: ClockOffset): Promise<void> {
   await db.query(
     `WITH gone AS (DELETE FROM lockstep.server_clocks WHERE read_at < clock_timestamp() - interval '1 day' AND process <> $1)

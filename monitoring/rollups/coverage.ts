@@ -5,8 +5,8 @@ export interface Coverage {
   /** Minutes that at least one process has written. */
   readonly minutes: number
   /**
-   * Minutes that a process did not write although it had written before and had not said that it ends: it was killed, it
-   * stood still, or the database was unavailable for too long.
+   * Minutes that a process did not write although it had written before and had not said that it ends: it was killed,
+   * it stood still, or the database was unavailable for too long.
    */
   readonly missing: readonly Window[]
 }

@@ -56,7 +56,9 @@ export class ExactMoments {
     this.#squares.merge(other.#squares)
   }
 
-  /** null: there are no numbers. The deviation is that of a sample (n - 1), null for one number. Each is rounded once. */
+  /**
+   * null: there are no numbers. The deviation is that of a sample (n - 1), null for one number. Each is rounded once.
+   */
   figures(): { readonly mean: number; readonly deviation: number | null; readonly least: number; readonly greatest: number } | null {
     if (this.#count === 0) return null
     this.#settle()

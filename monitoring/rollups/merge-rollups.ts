@@ -18,7 +18,10 @@ export interface RollupDays {
   readonly day: number
 }
 
-/** How long after its end an hour is merged: its last minutes are written by then. Later ones are merged by the next job. */
+/**
+ * How long after its end an hour is merged: its last minutes are written by then. Later ones are merged by the next
+ * job.
+ */
 const settledMicros = 2 * minuteMicros
 
 /** Merges rollups, and deletes old ones: of all workers, one does it every hour. */

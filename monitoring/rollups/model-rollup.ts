@@ -49,7 +49,9 @@ export interface ColumnRollup {
   readonly minusInfinities: number
   /** Of finite numbers; of booleans as 0 and 1. null: there are none. */
   readonly moments: ({ readonly count: number } & NonNullable<ReturnType<ColumnSummary['moments']['figures']>>) | null
-  /** Of texts and booleans: `complete` if all values are counted, else a fair sample of the values. null: other types. */
+  /**
+   * Of texts and booleans: `complete` if all values are counted, else a fair sample of the values. null: other types.
+   */
   readonly values: { readonly complete: boolean; readonly top: readonly CategoryCount[] } | null
   /** By the bins of the version's baseline; several if the bins changed; empty: there was no baseline. */
   readonly bins: readonly ColumnBinCounts[]

@@ -241,7 +241,11 @@ function periodOf(at: number, step: RollupStep): number {
   return Math.floor(at / stepMicros[step]) * stepMicros[step]
 }
 
-/** A period counts as measured if a server ran, or if it was backfilled. @param isOf whether a backfill's key is meant */
+/**
+ * A period counts as measured if a server ran, or if it was backfilled.
+ *
+ * @param isOf whether a backfill's key is meant
+ */
 function coverageOf(periods: readonly MeasuredPeriod[], isOf: (key: RollupKey) => boolean): Coverage {
   const ofServers = periods.filter(({ model }) => model === '')
   const minutes = new Map<number, number>()

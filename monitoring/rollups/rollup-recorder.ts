@@ -40,7 +40,8 @@ export interface RequestTimes {
  * Summarizes what this process answers, by minute of its clock, and writes each minute when it is over. A process that
  * answers nothing writes a small row each minute too, so that a gap does not look like silence.
  *
- *     answered, failed: arrays and numbers only  ->  the minute is over: encode  ->  lockstep.rollups, again until it is written
+ *     answered, failed: arrays and numbers only
+ *     the minute is over: encode  ->  lockstep.rollups, again until it is written
  */
 export interface RollupRecorder {
   /** @param predictions of all rows of the request @param cacheHits rows that the prediction cache answered */

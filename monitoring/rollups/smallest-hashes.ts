@@ -1,7 +1,7 @@
 /**
  * The `size` smallest of all hashes that were offered, each with a slot of its own. What is kept in slots merges
- * exactly: a hash that is among the smallest of a union is among the smallest of each part that has it, so each part has
- * kept all of it.
+ * exactly: a hash that is among the smallest of a union is among the smallest of each part that has it, so each part
+ * has kept all of it.
  */
 export class SmallestHashes {
   readonly #size: number

@@ -8,7 +8,9 @@ import type { DuckDb } from './open-duckdb.ts'
 /** DuckDB's types of the columns of some files, by name. */
 export type DuckDbTypes = ReadonlyMap<string, string>
 
-/** The SQL of the rows of Parquet files. What a name of a file or folder looks like, `a[1]` or `day=1`, says nothing. */
+/**
+ * The SQL of the rows of Parquet files. What a name of a file or folder looks like, `a[1]` or `day=1`, says nothing.
+ */
 export function parquetSql(paths: readonly string[]): string {
   const names = paths.map((path) => sqlText(path.replaceAll(/[*?[]/g, '[$&]')))
   return `read_parquet([${names.join(', ')}], hive_partitioning = false)`

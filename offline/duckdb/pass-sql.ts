@@ -42,8 +42,8 @@ export interface PassSql {
   readonly keys: string | null
   readonly rows: string
   /**
-   * By column of the rows: the columns of the pass that it fills, by index of the input. No row needs the others; `n` is 0
-   * without a column. Those of `controls` are DOUBLE.
+   * By column of the rows: the columns of the pass that it fills, by index of the input. No row needs the others; `n`
+   * is 0 without a column. Those of `controls` are DOUBLE.
    */
   readonly columns: readonly (readonly number[])[]
 }

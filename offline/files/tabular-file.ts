@@ -21,8 +21,8 @@ export interface TabularFile {
    *
    * @throws LockstepError `FILE_UNREADABLE` where the bytes are damaged, `INVALID_ROW` naming file and row where one
    *   row is malformed
-   * @param oldest rows with an earlier time in that column are not needed. Parquet leaves out row groups without others,
-   *   by their statistics; the other formats ignore it
+   * @param oldest rows with an earlier time in that column are not needed. Parquet leaves out row groups without
+   *   others, by their statistics; the other formats ignore it
    */
   batches(names: readonly string[], oldest?: OldestRow): AsyncIterable<FileBatch>
   /** The bytes that were requested so far, where the file counts them (Parquet). */
@@ -62,8 +62,8 @@ export interface FileBatch {
 }
 
 /**
- * Opens a Parquet, CSV or JSON lines file by its extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`. The file may be an
- * object of a store (`s3://bucket/rows.parquet`). A process loads the readers of the formats that it reads.
+ * Opens a Parquet, CSV or JSON lines file by its extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`. The file may be
+ * an object of a store (`s3://bucket/rows.parquet`). A process loads the readers of the formats that it reads.
  *
  * @throws LockstepError `FILE_UNREADABLE` naming the file, and what an object store throws
  */

@@ -17,8 +17,8 @@ export interface SourceRows extends TabularFile {
 }
 
 /**
- * A Parquet file as a source takes it: the declared columns alone, those of Hive's folders (`day=2026-03-01/`) included,
- * and the rows from `fromMicros` on.
+ * A Parquet file as a source takes it: the declared columns alone, those of Hive's folders (`day=2026-03-01/`)
+ * included, and the rows from `fromMicros` on.
  *
  * @param fromMicros epoch microseconds; null: all rows
  * @throws LockstepError `SOURCE_TYPE_MISMATCH` naming file, column and both types

@@ -6,7 +6,9 @@ const entry = /^(.*)\/(?:index|registry\/define\/[^/]+)\.[jt]s$/
 /** Whether a folder is this package, or another copy of it. */
 const known = new Map<string, boolean>()
 
-/** Whether an import in `importer` leads to this package: by its name, or by the path of the entry of any copy of it. */
+/**
+ * Whether an import in `importer` leads to this package: by its name, or by the path of the entry of any copy of it.
+ */
 export function isLockstepImport(specifier: string, importer: string): boolean {
   if (specifier === 'lockstep' || specifier.startsWith('lockstep/')) return true
   if (!specifier.startsWith('.') && !specifier.startsWith('/')) return false

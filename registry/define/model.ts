@@ -66,7 +66,9 @@ export function model<const N extends string, S extends FeatureService, const O 
   body: {
     readonly service: S
     readonly output: O
-    /** Named splits of its figures, for `lockstep quality --by NAME` and reports: a column, or bins or groups of one. */
+    /**
+     * Named splits of its figures, for `lockstep quality --by NAME` and reports: a column, or bins or groups of one.
+     */
     readonly slices?: Slices<NoInfer<ColumnOf<S>>>
   } & ModelOptions &
     Description,

@@ -56,7 +56,8 @@ const maxWindow = '90d'
 /**
  * Declares a monitor. Its checks run as a job, and it may change at any time.
  *
- * @example export const inputs = monitor('delay_inputs', { model: delayModel, checks: [{ kind: 'freshness' }], notify: [oncall] })
+ * @example export const inputs = monitor('delay_inputs', { model: delayModel, checks: [{ kind: 'freshness' }],
+ *   notify: [oncall] })
  * @throws LockstepError `INVALID_NAME`, `INVALID_DURATION`, `DEFINITIONS_INVALID`
  */
 export function monitor<const N extends string>(name: N, body: MonitorOptions & Description): Monitor<N> {

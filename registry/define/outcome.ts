@@ -55,7 +55,10 @@ type Matched<T extends ScalarType, C extends Types> =
       readonly missing?: NoInfer<Missing<T>>
     }
   | {
-      /** A row has the prediction's key, and happened after it. Each part of the source's key is a column of the request. */
+      /**
+       * A row has the prediction's key, and happened after it. Each part of the source's key is a column of the
+       * request.
+       */
       readonly match: 'entity'
       /** Which row counts, if several do. Default: the first. */
       readonly take?: 'first' | 'last'
@@ -79,8 +82,9 @@ type TypeOf<C extends Types, V extends keyof C> = C[V] extends infer T extends S
  *
  * @example export const chargeback = outcome('chargeback', { model: fraudModel, value: t.bool, within: '60d', missing:
  *   false })
- * @example export const arrivedLate = outcome('arrived_late', { model: delayModel, source: landings, match: 'prediction',
- *   predictionId: 'prediction_id', type: t.bool, value: (row) => row.delay === null ? null : row.delay > 15, within: '12h' })
+ * @example export const arrivedLate = outcome('arrived_late', { model: delayModel, source: landings,
+ *   match: 'prediction', predictionId: 'prediction_id', type: t.bool,
+ *   value: (row) => row.delay === null ? null : row.delay > 15, within: '12h' })
  * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID`
  */
 export function outcome<const N extends string, M extends Model, const T extends ScalarType>(

@@ -67,8 +67,8 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
    */
   readonly stream?: StatedStream
   /**
-   * The Parquet files that feed a source whose table Lockstep creates: `parquetFiles('s3://lake/landings/')`. May change
-   * without a new version.
+   * The Parquet files that feed a source whose table Lockstep creates: `parquetFiles('s3://lake/landings/')`. May
+   * change without a new version.
    */
   readonly files?: FilesSpec
   /**

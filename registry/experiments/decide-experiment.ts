@@ -44,7 +44,8 @@ export interface DecisionChange {
 }
 
 /**
- * Records which variant of an experiment is taken, by whom, why, and on which analysis. A running experiment is stopped.
+ * Records which variant of an experiment is taken, by whom, why, and on which analysis. A running experiment is
+ * stopped.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` if it was never started; `IN_USE` if it is decided; `INVALID_REQUEST`
  *   without a reason, or for a variant that it does not have

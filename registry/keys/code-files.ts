@@ -33,7 +33,11 @@ export async function leaveCode(directory: string, actor: string, seconds: numbe
   return code
 }
 
-/** Takes a code that was left, which then is used up. @returns its actor; null: it was used, is too old or is no code */
+/**
+ * Takes a code that was left, which then is used up.
+ *
+ * @returns its actor; null: it was used, is too old or is no code
+ */
 export async function takeCode(directory: string, code: string): Promise<string | null> {
   const file = join(directory, folderName, fileName(code))
   try {

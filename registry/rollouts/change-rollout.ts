@@ -30,7 +30,10 @@ export interface RolloutStart {
   readonly version: VersionReference
   /** From 0 to 1. Absent: that of the first step of the plan. */
   readonly share?: number | undefined
-  /** The steps and gates by which a controller changes the share, or the name of a plan. Absent: the share is changed by hand. */
+  /**
+   * The steps and gates by which a controller changes the share, or the name of a plan. Absent: the share is changed by
+   * hand.
+   */
   readonly plan?: unknown
   /** A field of the entities, or `requestUnit`. Absent: the first key column. */
   readonly unit?: string | undefined
@@ -185,7 +188,11 @@ export async function promoteRollout(db: Database, name: string, by: Actor, opti
   })
 }
 
-/** Makes the controller leave the rollout alone. Its share stays. @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST` */
+/**
+ * Makes the controller leave the rollout alone. Its share stays.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`
+ */
 export function pauseRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
   return setPaused(db, name, true, by, options)
 }

@@ -46,8 +46,8 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   /** Runs after all chunks, with their results in order. @returns the result of the job */
   finish?(job: RunningJob<Spec, Plan>, results: readonly Result[], step: StepContext): Promise<object | null>
   /**
-   * Removes what a job has left behind that failed or was cancelled; steps that still run may end after it. Where it fails
-   * it is tried again, at most once an hour in the end, for as long as the job is kept.
+   * Removes what a job has left behind that failed or was cancelled; steps that still run may end after it. Where it
+   * fails it is tried again, at most once an hour in the end, for as long as the job is kept.
    */
   clean?(job: RunningJob<Spec, Plan | null>, results: readonly Result[], step: StepContext): Promise<void>
   /** Whether an error ends the job at once. Default: a `LockstepError`, unless it is `INTERNAL` or temporary. */

@@ -46,7 +46,9 @@ const fullDiskMs = 60_000
 /** How long a step waits for the end of an outage before its attempts count. */
 const maxOutageSeconds = 86_400
 const maxHeartbeatMs = 2_000
-/** How long a clean that failed waits at most. It is retried until its job is forgotten, or somebody retries the job. */
+/**
+ * How long a clean that failed waits at most. It is retried until its job is forgotten, or somebody retries the job.
+ */
 const maxCleanSeconds = 3_600
 /** A step that is handed back as its worker was asked to end is for others at once. */
 const atOnce = { delaySeconds: 0, refund: true }

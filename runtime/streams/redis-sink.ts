@@ -97,8 +97,8 @@ for i = 2, #KEYS do
 end`
 
 /**
- * KEYS: the stream, and the one that is answered. ARGV: the field, how many entries the stream keeps (0: all), the group
- * of the answered stream, then for each message the entry that it answers, its id, its key and its value. Returns
+ * KEYS: the stream, and the one that is answered. ARGV: the field, how many entries the stream keeps (0: all), the
+ * group of the answered stream, then for each message the entry that it answers, its id, its key and its value. Returns
  * nothing. If the group was deleted, nothing is written: the group is recreated and reads the entries again.
  */
 const acknowledgingScript = `${add}

@@ -25,7 +25,8 @@ export interface BatchModels {
   /**
    * Calls `fn` with the pinned model of a batch, which stays loaded until `fn` is done.
    *
-   * @throws LockstepError `NOT_REPRODUCIBLE` where the version or its service is not the pinned one, and what `fn` throws
+   * @throws LockstepError `NOT_REPRODUCIBLE` where the version or its service is not the pinned one, and what `fn`
+   *   throws
    */
   use<T>(spec: BatchSpec, fn: (model: BatchModel) => Promise<T>): Promise<T>
   /** Unloads all models. Call it when no step runs. */

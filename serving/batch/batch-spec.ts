@@ -39,7 +39,10 @@ export const batchRequest = z.object({
   /** The URL of a folder, without a slash at its end; or a table: `postgres:SCHEMA.TABLE`. */
   out: z.string(),
   format: z.enum(['parquet', 'csv', 'jsonl', 'table']),
-  /** Of a table: whether its rows replace all others, stand beside those of other batches, or replace those of their key. */
+  /**
+   * Of a table: whether its rows replace all others, stand beside those of other batches, or replace those of their
+   * key.
+   */
   mode: z.enum(['replace', 'append', 'upsert']).default('replace'),
   /** Of the mode `upsert`: columns of the spine; null: the keys of the service. */
   key: z.array(z.string()).nullable().default(null),

@@ -158,7 +158,9 @@ async function pinned({ db, catalog, store, schedule, signal }: BatchBeginner, i
   }
 }
 
-/** The columns of the spine's file. Of other spines, those that the request names: the rest is known when it is read. */
+/**
+ * The columns of the spine's file. Of other spines, those that the request names: the rest is known when it is read.
+ */
 async function namesIn({ spine, columns }: BatchRequest): Promise<readonly string[]> {
   if (!('file' in spine)) return columns ?? []
   return (await openTabularFile(spine.file)).columns.map(({ name }) => name)

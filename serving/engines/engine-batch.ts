@@ -31,8 +31,8 @@ export interface EngineBatchOptions {
  * Predicts the rows of a spine of files into a folder, in this process: the parts, then the manifest, then `_SUCCESS`.
  * The rows are in the order of the spine. After an error the parts are removed.
  *
- * @throws LockstepError `USAGE` for an output that is no folder; `TOO_MANY_REFUSED`, and what the engine, the model and the
- *   folder throw
+ * @throws LockstepError `USAGE` for an output that is no folder; `TOO_MANY_REFUSED`, and what the engine, the model and
+ *   the folder throw
  */
 export async function runEngineBatch(
   { db, catalog, engine }: { readonly db: Database; readonly catalog: Catalog; readonly engine: FileEngine },

@@ -32,7 +32,9 @@ export interface StatusSources {
   readonly streams: StreamServers
 }
 
-/** How views, sources, streams, models, training sets and background work are, as the command line and HTTP print it. */
+/**
+ * How views, sources, streams, models, training sets and background work are, as the command line and HTTP print it.
+ */
 export async function registryStatus({ db, catalog, store: open, storeKind, streams: servers }: StatusSources) {
   const nowMs = Date.now()
   const { answer: opened, failure: problem } = await askStore(async () => {

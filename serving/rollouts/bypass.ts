@@ -14,7 +14,9 @@ import type { Logger } from '../../runtime/log.ts'
 export interface Bypass {
   /** Whether any candidate has failed. While none has, nothing else is asked. */
   readonly isActive: boolean
-  /** Whether the champion answers the candidate's rows of a request. Where false is a probe, only one request gets it. */
+  /**
+   * Whether the champion answers the candidate's rows of a request. Where false is a probe, only one request gets it.
+   */
   isBypassed(model: string, version: number): boolean
   /** The champion answered rows of the candidate. @param isNew whether they have failed; else they were left out */
   madeGood(model: string, version: number, rows: number, isNew: boolean): void

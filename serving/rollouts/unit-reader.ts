@@ -13,7 +13,10 @@ import { parseField } from '../features/entity-parser.ts'
  */
 export type UnitReader = (entity: unknown, row: number, requestId: string) => string | null
 
-/** Reads the unit of a row, a field of the service's entities or the request's id; null: the entities have no such field. */
+/**
+ * Reads the unit of a row, a field of the service's entities or the request's id; null: the entities have no such
+ * field.
+ */
 export function unitReader(plan: ServicePlan, unit: string): UnitReader | null {
   if (unit === requestUnit) return (_entity, _row, requestId) => requestId
   const column = entityFields(plan).find(({ name }) => name === unit)

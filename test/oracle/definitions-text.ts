@@ -32,7 +32,9 @@ const transforms: Readonly<Record<Transform, string>> = {
   'swaps sign': `derive: { df: t.float64 }, transform: (row) => ({ df: row.f === null ? null : -row.f }),`,
 }
 
-/** A world's definitions as a user would write them: one source, its views, and the service `w<id>_all` of all views. */
+/**
+ * A world's definitions as a user would write them: one source, its views, and the service `w<id>_all` of all views.
+ */
 export function definitionsText(id: string, { views }: World): string {
   const name = `w${id}`
   return `import { entity, featureService, featureView, source, t, ${functions.join(', ')} } from ${JSON.stringify(join(rootFolder, 'index.ts'))}

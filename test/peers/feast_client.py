@@ -86,7 +86,8 @@ check("full names", full["driver_stats__conv_rate"], [0.5])
 ofService = store.get_online_features(features=store.get_feature_service("driver_profile"), entity_rows=entities[:2]).to_dict()
 check("service", ofService["city"], ["Zürich", "Bern"])
 
-# the client's own way to the server, for what its feature views do not know: a feature service with request data, and errors
+# the client's own way to the server, for what its feature views do not know: a feature service with request data, and
+# errors
 body = {"feature_service": "driver_activity", "entities": {"driver_id": ["1001"], "fare": [10]}}
 answer = get_remote_online_features(config=store.config, req_body=body).json()
 names = answer["metadata"]["feature_names"]

@@ -10,7 +10,8 @@ import { run } from './peer-server.ts'
 
 // Runs the tests of Kafka, those of transactions included, against a broker of your choice: `node test/peers/kafka.ts
 // kafka://HOST:9092 [OPTIONS]`. It must advertise 127.0.0.1:19092, where the tests put a proxy, and let clients create
-// topics. Topics and groups of the tests stay on it, so use a fresh broker for each run. The options are those of vitest.
+// topics. Topics and groups of the tests stay on it, so use a fresh broker for each run. The options are those of
+// vitest.
 
 const advertised = '127.0.0.1:19092'
 const files = [

@@ -5,8 +5,8 @@ import { makeProgram } from '../program.ts'
 import { rootFolder } from '../source-files.ts'
 import { run } from './peer-server.ts'
 
-// A project as "lockstep init" writes it, with the embedded stores, for the examples of orchestrators: they run "lockstep
-// batch run" in it. February 20 has many payments, so that a run can be ended in between.
+// A project as "lockstep init" writes it, with the embedded stores, for the examples of orchestrators: they run
+// "lockstep batch run" in it. February 20 has many payments, so that a run can be ended in between.
 
 const busyDay = '2026-02-20'
 const busyRows = 20_000

@@ -1,5 +1,5 @@
-// Tries to own a folder, for a server at the URL of the second argument. Reports the result, and when it stops owning the
-// folder. Ends when its standard input does.
+// Tries to own a folder, for a server at the URL of the second argument. Reports the result, and when it stops owning
+// the folder. Ends when its standard input does.
 import { messageOf } from '../../kernel/errors.ts'
 import { announceServer, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 

@@ -5,7 +5,10 @@ import { inject } from 'vitest'
 import { migrate } from '../../migrations/migrate.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
 
-/** Puts the files of a migrated embedded PostgreSQL into `folder`, for `openPglite`: a copy is far faster than migrating. */
+/**
+ * Puts the files of a migrated embedded PostgreSQL into `folder`, for `openPglite`: a copy is far faster than
+ * migrating.
+ */
 export async function copyEmbedded(folder: string): Promise<void> {
   const template = join(inject('folder'), 'pglite-migrated')
   const copy = (): void => cpSync(template, folder, { recursive: true })

@@ -26,7 +26,9 @@ const models = ['delay', 'echo', 'measured']
 const throwingCode =
   '({ request, origin }) => { if (request.distance === 13) throw new Error("unlucky"); return { pressure: origin.lastDelay === null ? null : origin.lastDelay / request.distance, micros: null } }'
 
-/** "delay" as it is, with answers in a cache, or pushed for `flight@2`; and "measured", of which one test alone asks. */
+/**
+ * "delay" as it is, with answers in a cache, or pushed for `flight@2`; and "measured", of which one test alone asks.
+ */
 function definitions(service: 'flight@1' | 'flight@2'): DefinitionSet {
   const declared = <Spec extends object>(spec: Spec) => ({ spec, fingerprint: hash(JSON.stringify(spec)), operational: {} })
   const [context] = servingSet.onDemand

@@ -73,7 +73,8 @@ describe("where Evidently's defaults are wrong", () => {
     const draw = (deviation: number) => Array.from({ length: 2000 }, () => 1 + deviation * random.normal())
     const [baseline, window] = [draw(1e-5), draw(5e-5)]
     const bins = numberBins(Float64Array.from(baseline).sort())
-    // Evidently divides Wasserstein's distance by a deviation of .001 at least: 3e-5 / .001 is below its threshold of .1
+    // Evidently divides Wasserstein's distance by a deviation of .001 at least: 3e-5 / .001 is below its threshold of
+    // .1
     expect(driftTest(shares(baseline, bins), shares(window, bins)).p).toBeLessThan(1e-9)
   })
 

@@ -49,13 +49,17 @@ const everyLook: readonly Look[] = [
   { width: narrow, scheme: 'light' },
 ]
 /**
- * All other rules run once wide and once narrow: the scheme changes nothing of them. These run in both schemes, first on
- * all of a page and then on what it shows at the second width alone: no style sheet changes a colour with the width.
+ * All other rules run once wide and once narrow: the scheme changes nothing of them. These run in both schemes, first
+ * on all of a page and then on what it shows at the second width alone: no style sheet changes a colour with the width.
  */
 const rulesOfColours = ['color-contrast', 'link-in-text-block']
 const withoutColours = Object.fromEntries(rulesOfColours.map((rule) => [rule, { enabled: false }]))
 
-/** A script: the elements that the page has not shown in this scheme before. @param all all of the page, in place of these */
+/**
+ * A script: the elements that the page has not shown in this scheme before.
+ *
+ * @param all all of the page, in place of these
+ */
 const newIn = (scheme: string, all: boolean): string => `(() => {
   const shown = (window.lockstepShown ??= {})
   const before = (shown.${scheme} = (${all} ? null : shown.${scheme}) ?? new WeakSet())
@@ -89,7 +93,8 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
   async function audited(where: string, rules: object): Promise<string[]> {
     // what is evaluated by the browser's own protocol is no script of the page
     if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
-    // without a preload of style sheets and media: it serves a rule about media that starts on its own, which no page has
+    // without a preload of style sheets and media: it serves a rule about media that starts on its own, which no page
+    // has
     const options = JSON.stringify({ ...rules, resultTypes: ['violations'], preload: false })
     const violations = await page.evaluate<AxeResult['violations']>(`(async () => {
       const where = ${where}

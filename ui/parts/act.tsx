@@ -29,8 +29,8 @@ interface ActProps {
 }
 
 /**
- * A button that changes something, after a dialog that says what, and asks why. Absent where the session may not, and on
- * pages of a past moment.
+ * A button that changes something, after a dialog that says what, and asks why. Absent where the session may not, and
+ * on pages of a past moment.
  */
 export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement | null {
   const may = useMay(scope)

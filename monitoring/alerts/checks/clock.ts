@@ -9,7 +9,10 @@ type Spec = CheckOf<'clock'>
 
 const tries = 3
 
-/** Compares the clock of this machine, and those of the servers as they last did it themselves, with that of the database. */
+/**
+ * Compares the clock of this machine, and those of the servers as they last did it themselves, with that of the
+ * database.
+ */
 export const clock: CheckKind<Spec> = {
   name: 'clock',
   async evaluate({ db, clock: own }, { maxOffset }) {

@@ -102,8 +102,8 @@ function columnResult(column: ColumnDrift, { report, baseline, usual, context }:
 }
 
 /**
- * Another check of the same monitor that alarms for it: where values only lack more often, "nulls"; where an output moves
- * because features do, "drift".
+ * Another check of the same monitor that alarms for it: where values only lack more often, "nulls"; where an output
+ * moves because features do, "drift".
  */
 function leftTo({ kind, causes, missing }: ColumnDrift, { monitor }: CheckContext): string | null {
   const nulls = monitor.checks.find((check) => check.kind === 'nulls')

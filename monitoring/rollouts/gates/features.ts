@@ -13,7 +13,10 @@ interface FeaturesEvidence {
   /** When the log was read, epoch microseconds. */
   readonly at: number
   readonly entities: { readonly candidate: number; readonly champion: number }
-  /** By feature of the candidate. `against`: of the champion, or of the candidate's training set if that lacks the feature. */
+  /**
+   * By feature of the candidate. `against`: of the champion, or of the candidate's training set if that lacks the
+   * feature.
+   */
   readonly features: Readonly<
     Record<string, { readonly candidate: Missing; readonly against: Missing; readonly of: 'champion' | 'training' }>
   >

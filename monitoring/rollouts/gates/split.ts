@@ -14,8 +14,8 @@ interface SplitEvidence {
 }
 
 /**
- * Whether the candidate has as many units as its share says. A split that differs makes every other comparison doubtful.
- * Valid at every look (`statistics/sample-ratio.ts`).
+ * Whether the candidate has as many units as its share says. A split that differs makes every other comparison
+ * doubtful. Valid at every look (`statistics/sample-ratio.ts`).
  */
 export const split: Gate<'split', SplitEvidence> = {
   kind: 'split',

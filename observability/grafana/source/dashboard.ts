@@ -20,7 +20,9 @@ export interface Panel {
   readonly shows?: 'lines' | 'number' | 'table'
   readonly title: string
   readonly description: string
-  /** As Grafana calls it: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts */
+  /**
+   * As Grafana calls it: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats/categories.ts
+   */
   readonly unit: Unit
   readonly queries: readonly Query[]
   /** Of 24. Default: 4 for a number, else 8. */

@@ -6,8 +6,8 @@ import { spanText } from './traffic-charts.ts'
 const hourMicros = 3_600_000_000
 
 /**
- * Which models have predictions of the hour before a moment that no client asked for: a backfill logged them. Pages show
- * them in quality, drift and Explain, although nothing may have answered requests then.
+ * Which models have predictions of the hour before a moment that no client asked for: a backfill logged them. Pages
+ * show them in quality, drift and Explain, although nothing may have answered requests then.
  */
 export async function backfilledNotes(db: Database, models: readonly string[], now: number): Promise<string[]> {
   const notes: string[] = []

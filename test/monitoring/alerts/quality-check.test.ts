@@ -32,7 +32,10 @@ beforeAll(async () => {
 })
 afterAll(() => opened?.close())
 
-/** What the default monitor, or a check in its place, says of predictions that were mature so many hours after the first. */
+/**
+ * What the default monitor, or a check in its place, says of predictions that were mature so many hours after the
+ * first.
+ */
 async function evaluated(hours: number, stated: StatedCheck = { kind: 'quality', outcome: 'labelled' }) {
   const daily = activeMonitors(catalog, true).monitors.find(({ name }) => name === 'daily:fraud')
   expect(daily?.checks.map(({ kind }) => kind)).toEqual(['nulls', 'drift', 'predictions', 'quality'])

@@ -4,8 +4,8 @@ import { createRandom, type Random } from '../../../statistics/random.ts'
 const [hour, day] = [3_600_000_000, 86_400_000_000]
 
 /**
- * What healthy traffic looks like. It has days and weekends; its hours vary; few cards make most requests; outcomes take
- * their time, and some come later than the model waits for them.
+ * What healthy traffic looks like. It has days and weekends; its hours vary; few cards make most requests; outcomes
+ * take their time, and some come later than the model waits for them.
  */
 export function createLifelike(random: Random, cards: number, seed: number) {
   /** -1 at 3 o'clock, 1 at 15 o'clock. */
@@ -28,8 +28,8 @@ export function createLifelike(random: Random, cards: number, seed: number) {
     /** Microseconds; a fifth of them is longer than the 30 minutes that the outcome is waited for. */
     outcomeDelay: (): number => lognormal(20 * 60_000_000, 0.5),
     /**
-     * How long a request took. The real times are no use: a virtual quarter of an hour is less than a real second, so one
-     * short stop of this process would look like many slow minutes.
+     * How long a request took. The real times are no use: a virtual quarter of an hour is less than a real second, so
+     * one short stop of this process would look like many slow minutes.
      */
     times(at: number): RequestTimes {
       const load = (1 + 0.2 * daily(at)) * Math.exp(0.05 * ofHour(at))

@@ -26,8 +26,8 @@ beforeAll(async () => {
     opened.db,
     [0, 1, 2, 3, 4].map((day) => dayOf(start + day * 24 * hour)),
   )
-  // one prediction in two minutes. A fraud is reported after 20 hours, an honest payment is settled within one: outcomes that
-  // come fast are those of honest payments
+  // one prediction in two minutes. A fraud is reported after 20 hours, an honest payment is settled within one:
+  // outcomes that come fast are those of honest payments
   await opened.db.script(`SELECT setseed(0.4);
     CREATE TABLE truth AS SELECT i, i % 2 + 1 AS version, 'c' || i % 20 AS card, p, random() < p AS fraud,
       to_timestamp(${start / 1e6}) + i * interval '2 minutes' AS at

@@ -7,7 +7,10 @@ import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { openRedis } from '../../../runtime/redis.ts'
 import { createServer } from '../../../serving/server.ts'
 
-/** For tests that kill it: answers requests, sends its URL once it is ready, and dies at the fault point that it is sent. */
+/**
+ * For tests that kill it: answers requests, sends its URL once it is ready, and dies at the fault point that it is
+ * sent.
+ */
 const [postgresUrl = '', redisUrl = '', prefix = ''] = process.argv.slice(2)
 const server = createServer({
   config: { bodyLimitBytes: 100_000 },

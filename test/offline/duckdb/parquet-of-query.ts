@@ -8,7 +8,9 @@ import { sqlIdentifier, sqlText } from '../../../runtime/sql.ts'
 /** One for all calls, because opening one takes longer than most calls. */
 let opened: Promise<DuckDBInstance> | undefined
 
-/** Writes the rows of a query of PostgreSQL to a Parquet file, with DuckDB and by way of text, so that no digit is lost. */
+/**
+ * Writes the rows of a query of PostgreSQL to a Parquet file, with DuckDB and by way of text, so that no digit is lost.
+ */
 export async function parquetOfQuery(db: Database, query: string, path: string): Promise<void> {
   const columns = (await queryColumns(db, query)).map(({ name, type }) => ({
     name,

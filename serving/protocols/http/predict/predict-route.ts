@@ -113,7 +113,9 @@ async function answersOf(context: Answering, body: PredictBody, type: string): P
   return await readBatchAnswers(tools, context.catalog(), model, version, entities)
 }
 
-/** Rows without a fresh prediction are predicted; the answer has all rows in order, and says which came from a batch. */
+/**
+ * Rows without a fresh prediction are predicted; the answer has all rows in order, and says which came from a batch.
+ */
 async function answerFromBatch(
   context: Answering,
   call: Call,
