@@ -4,14 +4,25 @@ import { createDependencyMetric } from '../runtime/metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createDependency } from '../serving/lifecycle/dependency.ts'
+import { createMemoryWatch } from '../serving/lifecycle/memory-watch.ts'
+import { createOnlineServers } from '../serving/lifecycle/online-servers.ts'
 import { startPollLoop } from '../runtime/async.ts'
 
 const watchMs = 2_000
 
+export interface WorkerReadiness {
+  readonly ready: boolean
+  /** The names of the services that do not answer. */
+  readonly failing: readonly string[]
+  /** The names of those that answer and have a problem. */
+  readonly degraded?: readonly string[]
+  /** One sentence for each problem. It may name hosts: for the operator. */
+  readonly warnings?: readonly string[]
+}
+
 /** The services that a worker needs, as of the last check. */
 export interface WatchedDependencies {
-  /** The names of those that do not answer. */
-  readonly failing: readonly string[]
+  readonly readiness: () => WorkerReadiness
   close(): Promise<void>
 }
 
@@ -26,6 +37,8 @@ export async function watchDependencies(
   log: Logger,
 ): Promise<WatchedDependencies> {
   const close = (): Promise<void> => Promise.resolve() // their owners close them
+  const servers = createOnlineServers(log)
+  const memory = createMemoryWatch(log)
   const watched = [
     { name: 'database', dependency: createDependency({ name: 'The database', open: async () => ({ close }), ping: () => db.ping(), log }) },
     ...(store === null
@@ -36,26 +49,28 @@ export async function watchDependencies(
             dependency: createDependency({
               name: 'The online store',
               open: async () => ({ close }),
-              async ping() {
-                await store.ping()
-              },
+              ping: () => servers.ping(store),
               log,
             }),
           },
         ]),
   ]
+  const failing = () => watched.flatMap(({ name, dependency }) => (dependency.failure === null ? [] : [name]))
   const tell = createDependencyMetric(registry)
   const look = startPollLoop(
     async () => {
       await Promise.all(watched.map(({ dependency }) => dependency.check()))
       for (const { name, dependency } of watched) tell(name, dependency.failure === null)
+      if (store !== null && !failing().includes('store')) await memory.check(store)
     },
     () => watchMs,
   )
   await look.first
   return {
-    get failing() {
-      return watched.flatMap(({ name, dependency }) => (dependency.failure === null ? [] : [name]))
+    readiness() {
+      const down = failing()
+      const warnings = [...(down.includes('store') ? [] : servers.warnings), ...memory.warnings]
+      return { ready: down.length === 0, failing: down, ...(warnings.length === 0 ? {} : { degraded: ['store'], warnings }) }
     },
     close: () => look.stop(),
   }

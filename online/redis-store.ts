@@ -11,6 +11,7 @@ import type { RedisCommands } from './redis-commands.ts'
 import { keysPerScan } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
+import { readMemory } from './redis-memory.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineKey, OnlineStore, ServerGuard, StoreParts } from './store.ts'
@@ -115,6 +116,12 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
 
     async ping() {
       return guarded(() => commands.ping((slot) => slotMark(prefix, slot)))
+    },
+
+    async memory() {
+      const nodes = await guarded(() => commands.primaries())
+      const read = await Promise.allSettled(nodes.map(readMemory))
+      return read.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     },
 
     close: () => commands.close(),

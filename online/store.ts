@@ -64,6 +64,8 @@ export interface OnlineStore {
    * @throws LockstepError `REDIS_UNAVAILABLE`; of a store on several servers, only if none of them answers
    */
   ping(): Promise<readonly ServerState[]>
+  /** Set for a store whose servers can be full: the memory of each primary that answers. */
+  memory?(): Promise<readonly ServerMemory[]>
   close(): Promise<void>
 }
 
@@ -87,6 +89,16 @@ export interface ServerState {
   readonly server: string
   /** Whether it can be read. null: unknown, because it is a replica, which is not asked. */
   readonly answers: boolean | null
+}
+
+export interface ServerMemory {
+  /** `HOST:PORT` */
+  readonly server: string
+  readonly usedBytes: number
+  /** How much it may use; 0: no limit, or the server does not report it. */
+  readonly maxBytes: number
+  /** Whether it deletes keys when it is full; else it refuses writes. */
+  readonly evicts: boolean
 }
 
 /**

@@ -16,6 +16,7 @@ import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { createClockWatch } from './lifecycle/clock-watch.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
+import { createMemoryWatch } from './lifecycle/memory-watch.ts'
 import { about, createReadiness } from './lifecycle/readiness.ts'
 import type { ServerStatus } from './lifecycle/server-status.ts'
 import { shutDown } from './lifecycle/shut-down.ts'
@@ -107,6 +108,7 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   // readiness
   const machineClock = createClockWatch(log)
+  const memory = createMemoryWatch(log)
   const upkeep = createUpkeepWatch(log, lead?.freshness ?? null, options.workerGraceMs)
   const readiness = createReadiness({
     closing: () => closing !== null,
@@ -119,13 +121,28 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...about('models', models.failures),
       ...about('views', views.warnings),
       ...about('workers', upkeep.warnings),
+      ...about('online store', memory.warnings),
       ...about('clock', machineClock.warnings),
       ...about('transforms', transforms.warnings),
       ...about('certificate', tls?.warnings() ?? []),
     ],
   })
   const { pollMs = 2000 } = options
-  const watched = { stores, catalog, models, views, owner, upkeep, machineClock, traffic, staleCache, rollups, readiness, preloadModel }
+  const watched = {
+    stores,
+    catalog,
+    models,
+    views,
+    owner,
+    upkeep,
+    machineClock,
+    memory,
+    traffic,
+    staleCache,
+    rollups,
+    readiness,
+    preloadModel,
+  }
   const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols

@@ -100,7 +100,7 @@ export const workerCommand: Command = {
     const source = {
       metrics: () => allMetrics(registry, pipelines?.metrics() ?? null),
       contentType: registry.contentType,
-      readiness: async () => ({ ready: watched.failing.length === 0, failing: watched.failing }),
+      readiness: async () => watched.readiness(),
     }
     const server = port === null ? null : await serveMetrics(source, config, port)
     if (server !== null) context.add('metrics', () => server.close())

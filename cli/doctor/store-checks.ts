@@ -1,3 +1,4 @@
+import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Config } from '../../runtime/config.ts'
 import { parseRedisUrl, redisServers } from '../../runtime/redis-url.ts'
@@ -8,8 +9,6 @@ import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
 import { skewAnswer } from './clock-skew.ts'
 
-/** From this share of its maxmemory on, a Redis must get more memory. */
-const fullShare = 0.9
 const oldest = { Redis: [7, 2], Valkey: [7, 2] } as const
 
 export async function checkEmbeddedStore(store: OnlineStore, { directory }: Pick<Config, 'directory'>): Promise<Answer> {
@@ -39,7 +38,7 @@ function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
     const why = 'An evicted state looks like an entity that was never seen.'
     answers.push(wrong(`${server} has maxmemory-policy ${maxmemoryPolicy}. Set noeviction. ${why}`))
   } else answers.push(ok(`${server} has maxmemory-policy noeviction.`))
-  if (maxBytes > 0 && usedBytes >= maxBytes * fullShare) {
+  if (isAlmostFull(facts)) {
     const then = maxmemoryPolicy === 'noeviction' ? 'When it is full, it refuses writes. ' : ''
     answers.push(
       wrong(

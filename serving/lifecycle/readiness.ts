@@ -3,7 +3,6 @@ import type { LiveCatalog } from '../models/live-catalog.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { Readiness } from '../../runtime/workers/messages.ts'
 import type { Stores } from './stores.ts'
-import { silentServers } from './stores.ts'
 
 /** The parts of a server, by the names that `GET /readyz` shows to everybody. */
 export type Part =
@@ -62,10 +61,6 @@ export interface ReadinessDeps {
   readonly warnings: () => readonly ReadinessFinding[]
 }
 
-function silentServer(server: string): string {
-  return `The server "${server}" of the Redis Cluster does not answer. Entities of its slots cannot be read until it is back or a replica has taken its place.`
-}
-
 /** Whether a server can answer requests. */
 export interface ServerReadiness {
   readonly current: () => Readiness
@@ -84,7 +79,7 @@ export function createReadiness({ closing, stores, catalog, views, keys, needsSt
     const noted = [...warnings()]
     const ofStore = needsStore ? reasons : noted
     if (closing()) reasons.push({ part: 'server', text: 'The server is shutting down.' })
-    if (online.failure === null) noted.push(...about('online store', silentServers(stores.onlineServers).map(silentServer)))
+    if (online.failure === null) noted.push(...about('online store', stores.onlineServers.warnings))
     if (online.failure !== null) ofStore.push({ part: 'online store', text: online.failure })
     else if (catalog.loaded !== null && views.failure !== null) ofStore.push({ part: 'views', text: views.failure })
     const registry = about('database', database.failure === null ? [] : [database.failure])

@@ -13,6 +13,7 @@ import { reachRevision } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { ClockWatch } from './clock-watch.ts'
+import type { MemoryWatch } from './memory-watch.ts'
 import type { ServerReadiness } from './readiness.ts'
 import type { Stores } from './stores.ts'
 import type { UpkeepWatch } from './upkeep-watch.ts'
@@ -25,6 +26,7 @@ export interface WatchDeps {
   readonly owner: CheckpointOwner
   readonly upkeep: UpkeepWatch
   readonly machineClock: ClockWatch
+  readonly memory: MemoryWatch
   readonly traffic: Traffic
   /** null: states are not kept. */
   readonly staleCache: StaleCache | null
@@ -97,7 +99,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     await online.check()
     if (online.failure === null) {
       if (traffic.store.isOpen) traffic.store.reset()
-      traffic.storeServers.note(stores.onlineServers)
+      traffic.storeServers.note(stores.onlineServers.servers)
     }
     await checkViews()
     readiness.note()
@@ -114,6 +116,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
 
   async function watchUpkeep(): Promise<void> {
     const { available: db } = database
+    if (online.available !== null) await deps.memory.check(online.available)
     if (db !== null) await deps.machineClock.check(db)
     if (db !== null && online.value !== null && catalog.loaded !== null) await upkeep.check(db, online.value, catalog.loaded)
   }

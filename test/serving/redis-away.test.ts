@@ -143,6 +143,24 @@ it('answers recent reads, flagged, while Redis is silent, and nothing else as kn
   await server.close()
 }, 120_000)
 
+it('stays ready while Redis is almost full, and warns until it has room', async () => {
+  const { url, server } = await world.serve({ store: open })
+  await server.whenReady()
+  const limit = (bytes: string) => asking(redis.port, (admin) => admin.config('SET', 'maxmemory', bytes))
+  const warned = async () => (await ask(url, '/readyz')).body.warnings?.find((warning) => warning.includes('of its maxmemory'))
+  expect(await warned()).toBeUndefined()
+  await limit('1')
+  await until(async () => (await warned()) !== undefined)
+  expect(await warned()).toMatch(
+    /^Redis at "127\.0\.0\.1:\d+" uses \d+% of its maxmemory\. When it is full, it refuses writes\. Raise maxmemory/,
+  )
+  expect(await ask(url, '/readyz')).toMatchObject({ status: 200, body: { degraded: expect.arrayContaining(['online store']) as string[] } })
+  expect(world.logged.filter((line) => line.includes('the online store is almost full'))).toHaveLength(1)
+  await limit('0')
+  await until(async () => (await warned()) === undefined)
+  await server.close()
+}, 120_000)
+
 it('keeps answering recent reads from a Redis that was emptied since', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
   const { url, server } = await world.serve({ store: open, onUnavailable: 'stale', config })

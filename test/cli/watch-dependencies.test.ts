@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { watchDependencies } from '../../cli/watch-dependencies.ts'
+import { openOnlineStore } from '../../online/open-store.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { createMetricsRegistry } from '../../runtime/metrics.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { testDatabase } from '../services/index.ts'
+import { asking } from '../services/own-redis.ts'
+import type { TestCluster } from '../services/redis-cluster.ts'
+import { testRedisCluster } from '../services/redis-cluster.ts'
+
+let cluster: TestCluster
+let db: Database
+let store: OnlineStore
+let drop: () => Promise<void>
+
+beforeAll(async () => {
+  const [database, opened] = await Promise.all([testDatabase(), testRedisCluster('redis-server')])
+  cluster = opened
+  drop = database.drop
+  db = openPostgres(database.url)
+  store = await openOnlineStore({ redisUrl: cluster.url, redisPrefix: 'watched', directory: '/nowhere' })
+}, 120_000)
+afterAll(async () => {
+  await store?.close()
+  await db?.close()
+  await drop?.()
+  await cluster?.stop()
+})
+
+it('a worker stays ready while a primary is full or dead, and names it', { timeout: 120_000 }, async () => {
+  const logged: string[] = []
+  const watched = await watchDependencies(
+    { db, store },
+    createMetricsRegistry(),
+    createLogger('info', { write: (line) => void logged.push(line) }),
+  )
+  const wait = { timeout: 60_000, interval: 100 }
+  const shards = await cluster.shards()
+  const [{ primary: full } = must(), { primary: dead, replica } = must()] = shards
+  expect(watched.readiness()).toEqual({ ready: true, failing: [] })
+
+  await asking(full.port, (redis) => redis.config('SET', 'maxmemory', '1'))
+  const almostFull = new RegExp(`^Redis at "127\\.0\\.0\\.1:${full.port}" uses \\d+% of its maxmemory`)
+  const warned = { ready: true, failing: [], degraded: ['store'], warnings: [expect.stringMatching(almostFull)] }
+  await expect.poll(() => watched.readiness(), wait).toEqual(warned)
+  await asking(full.port, (redis) => redis.config('SET', 'maxmemory', '0'))
+  await expect.poll(() => watched.readiness(), wait).toEqual({ ready: true, failing: [] })
+
+  for (const each of shards) await asking(each.primary.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', 'no'))
+  for (const { pid } of [replica ?? must(), dead]) process.kill(pid, 'SIGKILL')
+  const silent = `The server "127.0.0.1:${dead.port}" of the Redis Cluster does not answer.`
+  const named = { ready: true, failing: [], degraded: ['store'], warnings: [expect.stringContaining(silent)] }
+  await expect.poll(() => watched.readiness(), wait).toEqual(named)
+  expect(logged.filter((line) => line.includes('a server of the Redis Cluster does not answer'))).toHaveLength(1)
+  await watched.close()
+})
+
+function must(): never {
+  throw new Error('The cluster lacks a server.')
+}
