@@ -6,6 +6,9 @@ import { count } from './human.ts'
 import { table } from './table.ts'
 import { plainText } from './plain-text.ts'
 
+/** Of a list in the evidence, so many are shown. */
+const maxItems = 10
+
 type AlertRow = Omit<AlertAnswer, 'deliveries'>
 
 /** @throws LockstepError `USAGE` where it is not a number */
@@ -60,18 +63,49 @@ function stateOf({ state, silencedUntil, resolution }: Pick<AlertRow, 'state' | 
   return resolution === 'removed' ? 'resolved (removed)' : 'resolved'
 }
 
-/** A line for each fact. */
 function evidenceLines(evidence: unknown): string[] {
-  if (evidence === null || evidence === undefined) return []
-  if (!isRecord(evidence)) return [`Evidence: ${plainText(JSON.stringify(evidence))}`]
-  const facts = Object.entries(evidence).filter(([, value]) => value !== null)
-  if (facts.length === 0) return []
-  return ['Evidence, as it fired:', ...facts.map(([name, value]) => `  ${name}: ${plainText(factText(value))}`)]
+  const lines = isRecord(evidence) ? membersOf(evidence, '  ') : factLines('fact', evidence, '  ')
+  return lines.length === 0 ? [] : ['Evidence, as it fired:', ...lines]
 }
 
-function factText(value: unknown): string {
-  if (typeof value === 'string') return value
-  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'number' ? short(each) : each))
+function membersOf(record: Readonly<Record<string, unknown>>, indent: string): string[] {
+  return Object.entries(record).flatMap(([name, value]) => factLines(name, value, indent))
+}
+
+/** A line for a fact, or for each of its parts that have parts themselves. What is null or empty has none. */
+function factLines(name: string, value: unknown, indent: string): string[] {
+  if (isEmpty(value)) return []
+  const flat = flatText(value)
+  if (flat !== null) return [`${indent}${plainText(`${name}: ${flat}`)}`]
+  const inner = `${indent}  `
+  if (!Array.isArray(value)) return [`${indent}${plainText(name)}:`, ...membersOf(value as Record<string, unknown>, inner)]
+  const items = value.slice(0, maxItems).flatMap((item, i) => {
+    const text = flatText(item)
+    return text === null ? factLines(String(i + 1), item, inner) : [`${inner}${plainText(text)}`]
+  })
+  const left = value.length - maxItems
+  return [`${indent}${plainText(name)}:`, ...items, ...(left > 0 ? [`${inner}and ${count(left)} more, which "--json" shows`] : [])]
+}
+
+/** The text of a value whose parts have no parts; null: it needs lines of its own. */
+function flatText(value: unknown): string | null {
+  if (Array.isArray(value)) return value.length <= maxItems && value.every(isScalar) ? value.map(scalarText).join(', ') : null
+  if (!isRecord(value)) return scalarText(value)
+  const parts = Object.entries(value).filter(([, part]) => !isEmpty(part))
+  return parts.every(([, part]) => isScalar(part)) ? parts.map(([name, part]) => `${name} ${scalarText(part)}`).join(', ') : null
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value !== 'object' || value === null
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || value === undefined || (typeof value === 'object' && Object.values(value).every(isEmpty))
+}
+
+function scalarText(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  return typeof value === 'number' ? String(short(value)) : String(value)
 }
 
 function short(value: number): number {

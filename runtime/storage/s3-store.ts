@@ -14,14 +14,20 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { s3Endpoint } from '../config.ts'
+import { awsProfile, s3Endpoint } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
 import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
 import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
 import { storageError, withoutAnswer } from './storage-errors.ts'
 
-const howToSignIn =
-  'Check the credentials: environment variables, a profile (AWS_PROFILE), or the role of the machine or the pod; and that they may use this bucket.'
+/** A profile that is named hides the credentials in environment variables. */
+function howToSignIn(): string {
+  const profile = awsProfile()
+  return profile === null
+    ? 'Check the credentials: environment variables, a profile (AWS_PROFILE), or the role of the machine or the pod; and that they may use this bucket.'
+    : `Check that the profile "${profile}", which AWS_PROFILE names, is in ~/.aws/config or ~/.aws/credentials and that its credentials may use this bucket; or unset AWS_PROFILE.`
+}
+
 const maxAttempts = 5
 const connectTimeoutMs = 5_000
 const answerTimeoutMs = 60_000
@@ -52,9 +58,11 @@ export function createS3Store(): ObjectStore {
     try {
       await client.config.region()
     } catch (cause) {
+      const profile = awsProfile()
+      const its = profile === null ? 'the profile' : `the profile "${profile}", which AWS_PROFILE names`
       throw new LockstepError(
         'STORAGE_DENIED',
-        `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in the profile. Stores that have no regions take "us-east-1". (${messageOf(cause)})`,
+        `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in ${its}. Stores that have no regions take "us-east-1". (${messageOf(cause)})`,
         { cause, details: { url } },
       )
     }
@@ -229,8 +237,8 @@ function statusOf(error: unknown): number | null {
 function failureOf(action: string, url: string, cause: unknown): LockstepError {
   if (cause instanceof LockstepError) return cause
   const status = statusOf(cause)
-  if (!(cause instanceof S3ServiceException)) return storageError(action, url, withoutAnswer(cause), howToSignIn)
+  if (!(cause instanceof S3ServiceException)) return storageError(action, url, withoutAnswer(cause), howToSignIn())
   if (status === 412) return fileChanged(url)
   if (cause.name === 'NoSuchKey' || cause.name === 'NotFound') return fileMissing(url)
-  return storageError(action, url, { name: cause.name, httpStatus: status, message: cause.message, cause }, howToSignIn)
+  return storageError(action, url, { name: cause.name, httpStatus: status, message: cause.message, cause }, howToSignIn())
 }

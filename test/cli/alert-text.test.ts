@@ -44,8 +44,32 @@ describe('an alert as text', () => {
       'Newest figures: value 30.29, threshold 20, n 7,342.',
       'Evidence, as it fired:',
       '  quantile: 0.95',
-      '  milliseconds: {"total":40.89}',
+      '  milliseconds: total 40.89',
       'No channel was notified.',
+    ])
+  })
+
+  it('shows nested evidence in lines, without JSON, and of a long list the first', () => {
+    const evidence = {
+      counts: { equal: 7, different: 2 },
+      failed: [],
+      newCategories: ['a', 'b'],
+      usual: false,
+      features: Array.from({ length: 12 }, (_, i) => ({ feature: `f${i}`, share: 1 / 3, example: null })),
+      examples: [{ key: 'ATL', values: { served: 1, computed: 2 } }],
+    }
+    const lines = alertText({ ...alert, evidence, deliveries: [] }).split('\n')
+    expect(lines.slice(lines.indexOf('Evidence, as it fired:') + 1, -1)).toEqual([
+      '  counts: equal 7, different 2',
+      '  newCategories: a, b',
+      '  usual: no',
+      '  features:',
+      ...Array.from({ length: 10 }, (_, i) => `    feature f${i}, share 0.3333`),
+      '    and 2 more, which "--json" shows',
+      '  examples:',
+      '    1:',
+      '      key: ATL',
+      '      values: served 1, computed 2',
     ])
   })
 

@@ -110,7 +110,16 @@ describe('S3', () => {
     const noRegion = { code: 'STORAGE_DENIED', message: expect.stringContaining('no AWS region is set. Set AWS_REGION') as string }
     await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject(noRegion)
     await expect(createS3Store().read('s3://rows/x', { from: 0, to: 1 })).rejects.toMatchObject(noRegion)
+    process.env['AWS_PROFILE'] = 'nope'
+    const named = (text: string) => ({ code: 'STORAGE_DENIED', message: expect.stringContaining(text) as string })
+    await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject(
+      named('"region" in the profile "nope", which AWS_PROFILE names.'),
+    )
     process.env['AWS_REGION'] = region
+    await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject(
+      named('Check that the profile "nope", which AWS_PROFILE names, is in ~/.aws/config'),
+    )
+    delete process.env['AWS_PROFILE']
     delete process.env['AWS_CONFIG_FILE']
     process.env['AWS_ACCESS_KEY_ID'] = id
     for (const address of ['127.0.0.1:9000', 'localhost:9000']) {
