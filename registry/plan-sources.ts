@@ -82,7 +82,7 @@ export async function planSources(
         if (cursor !== undefined) notes.push(cursorNote(source, cursor))
       }
     } catch (error) {
-      if (!(error instanceof LockstepError)) throw error
+      if (!(error instanceof LockstepError) || error.code === 'BUSY') throw error
       problems.push(error)
     }
   }

@@ -31,6 +31,10 @@ export interface TableColumn {
 
 type Handle = Kysely<LockstepTables>
 
+/** How long a plan waits for tables that another transaction creates or changes, and how long an apply does. */
+const planLockMs = 2_000
+const applyLockMs = 10_000
+
 /**
  * Reads the columns of a source's table, or of its query (which is described, not run).
  *
@@ -63,15 +67,19 @@ async function readOnly<T>(
   source: SourceSpec,
   create: readonly string[],
   work: (handle: Handle) => Promise<T>,
+  lockTimeoutMs = applyLockMs,
 ): Promise<T> {
-  if (!handle.isTransaction) return await handle.transaction().execute((transaction) => readOnly(transaction, source, create, work))
+  if (!handle.isTransaction)
+    return await handle.transaction().execute((transaction) => readOnly(transaction, source, create, work, planLockMs))
   await sql`savepoint describe_source`.execute(handle)
   try {
+    await sql`select set_config('lock_timeout', ${String(lockTimeoutMs)}, true)`.execute(handle)
     await createTables(handle, source, create)
     await sql`set local transaction_read_only = on`.execute(handle)
     return await work(handle)
   } catch (cause) {
     const state = sqlState(cause)
+    if (state === '55P03') throw busy(source, lockTimeoutMs, cause)
     if (cause instanceof LockstepError || !/^(0A|21|22|42|25006|08P01)/.test(state)) throw cause
     const missing = state === '42P01' || state === '42703'
     const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
@@ -81,7 +89,7 @@ async function readOnly<T>(
       { cause, details: { source: source.name } },
     )
   } finally {
-    // this also makes the transaction writable again
+    // this also makes the transaction writable again, and resets its lock timeout
     await sql`rollback to savepoint describe_source`.execute(handle)
   }
 }
@@ -90,6 +98,7 @@ async function createTables(handle: Handle, { name }: SourceSpec, create: readon
   try {
     for (const statement of create) await sql.raw(statement).execute(handle)
   } catch (cause) {
+    if (sqlState(cause) === '55P03') throw cause
     throw new LockstepError(
       'SOURCE_MISSING',
       `The query of the source "${name}" reads a table that does not exist, and the tables that this file creates cannot be created to check it: ${messageOf(cause)}. ` +
@@ -97,4 +106,12 @@ async function createTables(handle: Handle, { name }: SourceSpec, create: readon
       { cause, details: { source: name } },
     )
   }
+}
+
+function busy({ name }: SourceSpec, lockTimeoutMs: number, cause: unknown): LockstepError {
+  return new LockstepError(
+    'BUSY',
+    `The source "${name}" cannot be read: for ${lockTimeoutMs / 1000} s, another transaction has been creating or changing its tables; "lockstep apply" may be running. Try again when it has ended.`,
+    { cause, details: { source: name } },
+  )
 }

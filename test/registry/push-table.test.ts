@@ -176,6 +176,26 @@ describe("a user's table that accepts pushed events", () => {
     await other.end()
     expect(await applyChanges(db, pushable(true))).toMatchObject({ changed: true })
   })
+  it('makes plan give up while an apply creates the tables that a query reads', { timeout: 60_000 }, async () => {
+    const { db } = registry()
+    const columns = 'station origin, at date, at landed_at, temperature delay, 1 distance'
+    const relation = { kind: 'sql', sql: `select ${columns} from lockstep_source.weather` } as const
+    const set = sampleSet({ landings: { ...landings, relation } })
+    const [created, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const beforeCommit = async () => {
+      created.resolve()
+      await ended.promise
+    }
+    const applying = applyChanges(db, set, { beforeCommit })
+    await Promise.race([created.promise, applying])
+    await expect(planChanges(db, set)).rejects.toMatchObject({
+      code: 'BUSY',
+      message: expect.stringMatching(/^The source "landings" cannot be read: for 2 s, .*"lockstep apply" may be running\./),
+    })
+    ended.resolve()
+    expect(await applying).toMatchObject({ changed: true })
+    expect(await planChanges(db, set)).toMatchObject({ problems: [] })
+  })
 })
 
 describe('a source with push', () => {
