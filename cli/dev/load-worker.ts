@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { endBundler } from '../../registry/bundle/end-bundler.ts'
 import { readModules } from '../../registry/read-modules.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import type { LoadedDefinitions, LoadMessage, LoadTask } from './definitions-loader.ts'
@@ -24,6 +25,8 @@ async function load({ file, timeoutMs }: LoadTask): Promise<LoadedDefinitions> {
   } catch (error) {
     const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL' as const, details: {} }
     return { set: null, error: { code, message: messageOf(error), details: plain(details) }, files, places }
+  } finally {
+    await endBundler()
   }
 }
 

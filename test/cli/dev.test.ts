@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -21,6 +21,20 @@ import { lockstep, must } from './lockstep.ts'
 import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
 
 const imports = `import { count, entity, featureService, featureView, last, mean, model, source, sum, t } from 'lockstep'`
+
+/** The ids of the esbuild processes that this one has begun and that are still listed, also as zombies. Linux only. */
+function bundlers(): string[] {
+  if (!existsSync('/proc')) return []
+  return readdirSync('/proc').filter((id) => new RegExp(`^${id} \\(esbuild\\) \\w ${process.pid} `).test(statOf(id)))
+}
+
+function statOf(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/stat`, 'utf8')
+  } catch {
+    return '' // it has ended meanwhile
+  }
+}
 
 /** A definitions file; each part can be another one. */
 function definitions({
@@ -275,6 +289,21 @@ describe('a definitions file', { timeout: 240_000 }, () => {
     const loader = createDefinitionsLoader(file, { timeoutMs })
     try {
       expect((await loader.load()).error?.message).toMatch(message)
+    } finally {
+      await loader.close()
+    }
+  })
+
+  it('leaves no process of the bundler behind', async () => {
+    const file = join(
+      definitionFiles({ 'features.ts': definitions({ derive: `derive: { late: t.int32 }, transform: () => ({ late: 1 }),` }) }),
+      'features.ts',
+    )
+    const loader = createDefinitionsLoader(file)
+    const before = bundlers()
+    try {
+      for (let load = 0; load < 2; load++) expect((await loader.load()).error).toBeNull()
+      expect(bundlers()).toEqual(before)
     } finally {
       await loader.close()
     }
