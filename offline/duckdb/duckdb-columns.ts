@@ -90,6 +90,15 @@ function timeSql(time: string): string {
   return `CASE WHEN isfinite(${time}) THEN CAST(epoch_us(${time}) AS DOUBLE) WHEN ${time} IS NULL THEN NULL WHEN ${time} > TIMESTAMP '2000-01-01' THEN CAST('Infinity' AS DOUBLE) ELSE CAST('-Infinity' AS DOUBLE) END`
 }
 
+/**
+ * An expression of `columnSql` as it is sent to `readColumn`. DuckDB's decoder of texts drops a byte order mark at their
+ * beginning, so such a text gets a second one.
+ */
+export function sentSql(expression: string, { kind }: ValueType): string {
+  if (kind !== 'string') return expression
+  return `CASE WHEN starts_with(${expression}, chr(65279)) THEN chr(65279) || ${expression} ELSE ${expression} END`
+}
+
 /** The type of a column that nothing else decides; null: Lockstep has none for it. */
 export function naturalDuckType(found: string): ColumnType | null {
   if (found === 'BOOLEAN') return { kind: 'bool' }
@@ -101,7 +110,7 @@ export function naturalDuckType(found: string): ColumnType | null {
   return times.includes(found) ? { kind: 'timestamp' } : null
 }
 
-/** The values of a column of a chunk. A time that is NaN is NULL. */
+/** The values of a column of a chunk, of an expression of `sentSql`. A time that is NaN is NULL. */
 export function readColumn(chunk: DuckDBDataChunk, index: number, type: ValueType, name: string): (Value | null)[] {
   const vector = chunk.getColumnVector(index)
   const rows = chunk.rowCount

@@ -7,7 +7,7 @@ import type { SpineNames } from '../spine/spine-columns.ts'
 import { assignRoles } from '../spine/spine-columns.ts'
 import type { SpineBatch } from '../spine/spine-rows.ts'
 import type { Spine, SpineColumn } from '../spine/spine.ts'
-import { columnSql, describeFiles, naturalDuckType, parquetSql, readColumn } from './duckdb-columns.ts'
+import { columnSql, describeFiles, naturalDuckType, parquetSql, readColumn, sentSql } from './duckdb-columns.ts'
 import type { DuckDb } from './open-duckdb.ts'
 import type { OpenedFile } from './source-files.ts'
 
@@ -87,7 +87,8 @@ export async function openDuckDbSpine(
 export async function* duckDbSpineRows(db: DuckDb, spine: Pick<Spine, 'table' | 'columns' | 'time'>): AsyncGenerator<SpineBatch> {
   const timeSlot = spine.columns.findIndex(({ name }) => name === spine.time)
   let first = 0
-  for await (const chunk of db.stream(`SELECT ${['s."o"', ...spine.columns.map(({ sql }) => sql)].join(', ')} FROM ${spine.table} s`)) {
+  const sent = spine.columns.map(({ sql, type }) => sentSql(sql, type))
+  for await (const chunk of db.stream(`SELECT ${['s."o"', ...sent].join(', ')} FROM ${spine.table} s`)) {
     const [numbers, length] = [chunk.getColumnVector(0), chunk.rowCount]
     if (numbers.getItem(0) !== first || numbers.getItem(length - 1) !== first + length - 1)
       throw new LockstepError('INTERNAL', `DuckDB returned the rows of the spine out of order, at row ${first}. Report this as a bug.`)

@@ -6,7 +6,7 @@ import type { PassLayout, StreamLayout } from '../partition/partition-layout.ts'
 import { whole } from '../partition/partition-layout.ts'
 import type { Spine } from '../spine/spine.ts'
 import type { DuckDbTypes } from './duckdb-columns.ts'
-import { columnSql, parquetSql } from './duckdb-columns.ts'
+import { columnSql, parquetSql, sentSql } from './duckdb-columns.ts'
 import { spineSql } from './duckdb-spine.ts'
 
 /** The files of a source, and what DuckDB says of their columns. */
@@ -99,6 +99,7 @@ export function passSql(
     return `SELECT ${[...parts, `${spineSql(spine, spine.time)} AS "t"`, `${n} AS "n"`, 's."o" AS "o"'].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
   })
   const quoted = keys.map((key) => `"${key}"`)
+  const sentKeys = pass.key.map(({ type }, i) => sentSql(`"k${i}"`, type))
   const named = columns.map(([first = 0]) => `"${(input[first] as Column).name}"`)
   const spans = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
   // with a wider number or tag, the sort costs a third more
@@ -119,7 +120,7 @@ export function passSql(
   const withAsked = `WITH "asked" AS (${asked.join(' UNION ALL ')})`
   return {
     prepare: `CREATE OR REPLACE TABLE "bounds" AS ${withAsked} ${bounds}`,
-    keys: keys.length === 0 ? null : `SELECT ${quoted.join(', ')} FROM "bounds" ORDER BY "key"`,
+    keys: keys.length === 0 ? null : `SELECT ${sentKeys.join(', ')} FROM "bounds" ORDER BY "key"`,
     rows: `${withAsked}, "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${selected.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
     columns,
   }
@@ -166,7 +167,9 @@ function streamSql(
     inner.push(`${columnSql(types, name, type, what)} AS "s${n}_${i}"`)
   }
   const outer = sourceColumns.map((at) =>
-    at >= from && at - from < columns.length ? `r."s${n}_${at - from}"` : unread((input[at] as Column).type),
+    at >= from && at - from < columns.length
+      ? sentSql(`r."s${n}_${at - from}"`, (input[at] as Column).type)
+      : unread((input[at] as Column).type),
   )
   const horizon = Math.max(...(pass.streams[n]?.plans ?? []).map((plan) => plan.horizonMicros))
   const joined = [

@@ -106,6 +106,35 @@ describe('a training set of files', () => {
     expect({ equal, differences }).toEqual({ equal: false, differences: [expect.stringMatching(/departures\.parquet.*has changed/)] })
   })
 
+  it('keeps byte order marks at the beginning of texts', async () => {
+    const { db } = opened()
+    const mark = String.fromCharCode(0xfeff)
+    const keys = ['', mark, `${mark}A`, mark + mark, 'Z']
+    const texts = (column: string): string => `(array[${keys.map((key) => `'${key}'`).join(', ')}])[n % 5 + 1] as ${column}`
+    await parquetOfQuery(
+      db,
+      landings.replace("'x' as origin", texts('origin')).replace(/\(array\['A.* as destination/, texts('destination')),
+      inFolder('marked-rows.parquet'),
+    )
+    await parquetOfQuery(
+      db,
+      spine
+        .replace("'A' as airport", texts('airport'))
+        .replace("'B' as origin", texts('origin'))
+        .replace('n % 3 as', "'\uFEFFnote' as note, n % 3 as"),
+      inFolder('marked-spine.parquet'),
+    )
+    await create('marked.jsonl', { ...all, landings: ['marked-rows.parquet'] }, { spine: 'marked-spine.parquet' })
+    const lines = (await readFile(inFolder('marked.jsonl'), 'utf8')).trim().split('\n')
+    const rows = lines.map((line) => JSON.parse(line) as { airport: string; note: string; origins: readonly string[] })
+    expect(rows.map(({ airport, note, origins }) => [airport, note, origins])).toEqual(
+      rows.map((_, n) => {
+        const key = keys[(n + 1) % 5] as string
+        return [key, `${mark}note`, [key, key, key]]
+      }),
+    )
+  })
+
   it('reads the files that are named, whatever their names look like', async () => {
     const { db } = opened()
     const plain = await create('plain.parquet', all)
