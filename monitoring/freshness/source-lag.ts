@@ -63,14 +63,17 @@ export async function sourceLag(
     const [last] = await db.query<LastRows>(lastRowsSql(relation, event), [now])
     return { rows: 0, transactions: 0, visibleSince: null, newestEvent: await newestOf(db, relation, event, now, last) }
   }
-  const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
+  const { below, beyond: ranges } = frontier
+  // the frontier is no part of the text, so that the statement stays the same
   const [found] = await db.query<LastRows & WaitingRows>(
     `
     SELECT * FROM (${lastRowsSql(relation, event)}) last, (
       SELECT count(*)::text AS waiting, count(DISTINCT x)::text AS transactions, ${micros('min(v) FILTER (WHERE isfinite(v))')} AS since
       FROM (SELECT _xid AS x, ${visible} AS v FROM ${relation}
-            WHERE _xid >= '${Math.max(0, frontier.below)}'::xid8${outside} ORDER BY _xid LIMIT ${maxCountedRows}) beyond) waiting`,
-    [now],
+            WHERE _xid >= $2::text::xid8 AND NOT EXISTS (
+              SELECT FROM unnest($3::text[]::xid8[], $4::text[]::xid8[]) AS folded (first, upto) WHERE _xid >= first AND _xid < upto)
+            ORDER BY _xid LIMIT ${maxCountedRows}) beyond) waiting`,
+    [now, String(Math.max(0, below)), ranges.map(({ from }) => String(from)), ranges.map(({ to }) => String(to))],
   )
   const newestEvent = await newestOf(db, relation, event, now, found)
   const beyond = Number(found?.waiting)

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
+import { preparedReads } from '../../runtime/prepared-reads.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
 import { checkQuery } from '../protocols/http/request/check-query.ts'
@@ -62,7 +63,7 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
     summary: '',
     tag: '',
     async handle(call, deps) {
-      const db = deps.upkeep.database()
+      const db = preparedReads(deps.upkeep.database())
       const session = await requireSession(call, db, settings, model.scope)
       const query = model.query === undefined ? {} : checkQuery(call, model.query)
       const { asOf } = checkQuery(call, asOfQuery)
