@@ -327,11 +327,6 @@ export function s3Endpoint(): string | null {
   return readSecret('AWS_ENDPOINT_URL_S3') ?? readSecret('AWS_ENDPOINT_URL')
 }
 
-/** The profile that AWS tools take credentials and region from; null: none is named. */
-export function awsProfile(): string | null {
-  return readSecret('AWS_PROFILE')
-}
-
 /**
  * The address of an emulator that stands for Google Cloud Storage, where Google's tools look for it too; null: none.
  */

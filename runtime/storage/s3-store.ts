@@ -14,7 +14,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { awsProfile, s3Endpoint } from '../config.ts'
+import { readSecret, s3Endpoint } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
 import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
 import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
@@ -22,7 +22,7 @@ import { storageError, withoutAnswer } from './storage-errors.ts'
 
 /** A profile that is named hides the credentials in environment variables. */
 function howToSignIn(): string {
-  const profile = awsProfile()
+  const profile = readSecret('AWS_PROFILE')
   return profile === null
     ? 'Check the credentials: environment variables, a profile (AWS_PROFILE), or the role of the machine or the pod; and that they may use this bucket.'
     : `Check that the profile "${profile}", which AWS_PROFILE names, is in ~/.aws/config or ~/.aws/credentials and that its credentials may use this bucket; or unset AWS_PROFILE.`
@@ -58,7 +58,7 @@ export function createS3Store(): ObjectStore {
     try {
       await client.config.region()
     } catch (cause) {
-      const profile = awsProfile()
+      const profile = readSecret('AWS_PROFILE')
       const its = profile === null ? 'the profile' : `the profile "${profile}", which AWS_PROFILE names`
       throw new LockstepError(
         'STORAGE_DENIED',
