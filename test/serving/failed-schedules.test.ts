@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { activeMonitors } from '../../monitoring/alerts/default-monitors.ts'
 import { evaluateMonitor } from '../../monitoring/alerts/evaluate-monitor.ts'
 import { failuresIn, readFailedJobs } from '../../monitoring/problems/find-problems.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -12,7 +13,8 @@ import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
-import { batchKind } from '../../serving/batch/batch-spec.ts'
+import { batchKind, batchSpec } from '../../serving/batch/batch-spec.ts'
+import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { hash, servingSet } from './definitions.ts'
 import type { World } from './world.ts'
@@ -79,23 +81,21 @@ async function work(day: number, state: string, retried?: number): Promise<numbe
   return (await newest())?.id ?? 0
 }
 
-async function outcomes(name: string, change: Partial<Catalog> = {}) {
+async function outcomes(subject: string, change: Partial<Catalog> = {}, store: OnlineStore | null = null) {
   const catalog = { ...(await loadCatalog(world.db)), ...change }
   const monitor = activeMonitors(catalog, true).monitors.find(({ name }) => name === 'system:jobs')
   if (monitor === undefined) throw new Error('There is no such monitor.')
   const now = Date.now() * 1000
-  const deps = { db: world.db, store: null, catalog, clock: () => now, signal: new AbortController().signal }
+  const deps = { db: world.db, store, catalog, clock: () => now, signal: new AbortController().signal }
   const checked = await evaluateMonitor(deps, monitor, now, new Map())
-  return checked
-    .flatMap(({ kind, results }) => (kind === 'jobs' ? (results ?? []) : []))
-    .filter(({ subject }) => subject === `scheduled-batch ${name}`)
+  return checked.flatMap(({ kind, results }) => (kind === 'jobs' ? (results ?? []) : [])).filter((result) => result.subject === subject)
 }
 
 describe('the schedule of a batch', () => {
   it('breaches until a later batch is done, or the failed one is retried', async () => {
-    expect(await outcomes('nightly')).toEqual([])
+    expect(await outcomes('scheduled-batch nightly')).toEqual([])
     const failed = await work(2, 'failed')
-    expect(await outcomes('nightly')).toMatchObject([
+    expect(await outcomes('scheduled-batch nightly')).toMatchObject([
       {
         subject: 'scheduled-batch nightly',
         state: 'breach',
@@ -105,19 +105,25 @@ describe('the schedule of a batch', () => {
         ) as string,
       },
     ])
-    expect(await outcomes('nightly', { batches: new Map() })).toEqual([])
+    expect(await outcomes('scheduled-batch nightly', { batches: new Map() })).toEqual([])
     await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
     await retryJob(world.db, failed, { actor: 'test' })
     await work(2, 'done', failed)
-    expect(await outcomes('nightly')).toMatchObject([{ subject: 'scheduled-batch nightly', state: 'ok' }])
+    expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ subject: 'scheduled-batch nightly', state: 'ok' }])
     await world.db.script('drop table spine')
     const other = await work(3, 'failed')
     const failures = failuresIn(await readFailedJobs(world.db, Date.now() * 1000))
     expect(failures.find(({ schedule }) => schedule === 'scheduled-batch nightly')?.jobs.map(({ id }) => id)).toEqual([other])
-    expect(await outcomes('nightly')).toMatchObject([{ state: 'breach' }])
+    expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'breach' }])
     await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
+    // a run by hand under the same id counts, although no schedule began it
+    const { request } = batchSpec.parse((await newest())?.spec)
+    const byHand = { db: world.db, catalog: await loadCatalog(world.db), kind: jobs.kind, worker: 'test', by: { actor: 'test' } }
+    const { job } = await beginBatch(byHand, 'nightly/2001-07-02', request)
+    await work(3, 'done', job.id)
+    expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'ok' }])
     await work(4, 'done')
-    expect(await outcomes('nightly')).toMatchObject([{ state: 'ok' }])
+    expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'ok' }])
   })
 
   it('logs the instants that no worker was there for, once', async () => {
@@ -129,8 +135,22 @@ describe('the schedule of a batch', () => {
 
   it('breaches if no batch could begin', async () => {
     const [start] = await readJobs(world.db, { kind: 'scheduled-batch', subject: 'weekly' })
-    expect(await outcomes('weekly')).toMatchObject([
+    expect(await outcomes('scheduled-batch weekly')).toMatchObject([
       { state: 'breach', cause: expect.stringMatching(`^The scheduled-batch ${start?.id} of "weekly" failed: .*99`) as string },
     ])
   })
+})
+
+it('a schedule of syncs is judged by the jobs for its own online store', async () => {
+  const files: Catalog['files'] = new Map([['landings', { patterns: ['*.parquet'], fromMicros: null, schedule: '0 * * * *' }]])
+  const add = (scope: string, moment: number, state: string) =>
+    world.db.query(
+      `insert into lockstep.jobs (kind, subject, scope, key, moment, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+       values ('source-sync', 'landings', $1, 'landings', $2, '{}', $3, true, true, false, 30, 7, 'test', now())`,
+      [scope, moment, state],
+    )
+  await add(await world.store.identity(), 1, 'done')
+  await add('a store that was replaced', 2, 'failed')
+  expect(await outcomes('source-sync landings', { files }, world.store)).toMatchObject([{ state: 'ok' }])
+  expect(await outcomes('source-sync landings', { files })).toMatchObject([{ state: 'breach' }])
 })

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { sourceSyncKind } from '../../../materializer/sync-source.ts'
+import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../../registry/scheduled-batch-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
@@ -16,17 +17,29 @@ interface Outcome {
   readonly error: { readonly code: string; readonly message: string } | null
 }
 
-/** The outcome of each declared schedule at its newest ended instant. Views have the check `freshness`. */
-export async function failedSchedules(db: Database, { batches, files }: Catalog): Promise<CheckResult[]> {
+/**
+ * The outcome of each declared schedule at its newest ended instant. Views have the check `freshness`.
+ *
+ * @param store null: it does not answer, and the syncs for all stores count
+ */
+export async function failedSchedules(
+  db: Database,
+  store: Pick<OnlineStore, 'identity'> | null,
+  { batches, files }: Catalog,
+): Promise<CheckResult[]> {
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
-  return [...(await outcomes(db, scheduledBatchKind, [...batches.keys()])), ...(await outcomes(db, sourceSyncKind, syncs))].map(resultOf)
+  const scope = syncs.length === 0 || store === null ? null : await store.identity().catch(() => null)
+  const found = [await outcomes(db, scheduledBatchKind, '', [...batches.keys()]), await outcomes(db, sourceSyncKind, scope, syncs)]
+  return found.flat().map(resultOf)
 }
 
 /**
  * What became of the newest instant that has ended of each schedule. If its job began a batch, that batch counts, or
  * the newest run under the same id. What runs or was cancelled does not count.
+ *
+ * @param scope without it, PostgreSQL reads all jobs of the schedule, and not only the newest
  */
-async function outcomes({ kysely }: Database, kind: string, keys: readonly string[]): Promise<readonly Outcome[]> {
+async function outcomes({ kysely }: Database, kind: string, scope: string | null, keys: readonly string[]): Promise<readonly Outcome[]> {
   if (keys.length === 0) return []
   const { rows } = await sql<Outcome>`
     select ${kind}::text as kind, w.key, o.* from unnest(${keys}::text[]) as w (key)
@@ -39,7 +52,7 @@ async function outcomes({ kysely }: Database, kind: string, keys: readonly strin
       left join lateral (
         select * from lockstep.jobs n where n.kind = begun.kind and n.scope = begun.scope and n.key = begun.key order by n.id desc limit 1
       ) b on true
-      where s.kind = ${kind} and s.key = w.key and s.moment is not null and coalesce(b.state, s.state) in ('done', 'failed')
+      where s.kind = ${kind} and ${scope === null ? sql`true` : sql`s.scope = ${scope}`} and s.key = w.key and s.moment is not null and coalesce(b.state, s.state) in ('done', 'failed')
       order by s.moment desc limit 1
     ) o`.execute(kysely)
   return rows

@@ -30,7 +30,7 @@ const maxShown = 20
  */
 export const jobs: CheckKind<Spec> = {
   name: 'jobs',
-  async evaluate({ db, catalog, memoryOf, window }, { maxWait, maxStall }) {
+  async evaluate({ db, store, catalog, memoryOf, window }, { maxWait, maxStall }) {
     const { rows } = await sql<OpenStep>`
       select c.job::text as job, j.kind, j.subject, c.step, c.number, c.worker, c.claim is not null and c.claimable_at > clock_timestamp() as held,
         concat_ws(' ', c.attempts, c.progress, c.claim, j.chunks) as mark,
@@ -62,7 +62,7 @@ export const jobs: CheckKind<Spec> = {
     const list = stuck
       .slice(0, maxShown)
       .map(({ text, step: { job, kind, subject: about, worker } }) => ({ job: Number(job), kind, subject: about, worker, text }))
-    const schedules = await failedSchedules(db, catalog)
+    const schedules = await failedSchedules(db, store, catalog)
     const base = { subject, value: stuck.length, threshold: 0, n: rows.length, evidence: { stuck: list }, memory: { seen } }
     if (first === undefined) return [{ ...base, state: 'ok', cause: null }, ...schedules]
     const { job, kind, subject: about } = first.step
