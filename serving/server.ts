@@ -4,6 +4,7 @@ import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
 import { sleep } from '../runtime/async.ts'
 import { readAudit } from '../runtime/audit.ts'
 import { logNothing } from '../runtime/log-shares.ts'
+import { noStreamServers } from '../runtime/streams/open-consumer.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
 import { disablePretenuring, growYoungFaster } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
@@ -12,7 +13,7 @@ import { createLateViews } from './features/late-views.ts'
 import { createOnlineViews } from './features/online-views.ts'
 import { createReadCatalogs } from './features/read-catalog.ts'
 import { createServedAgeMetrics } from './features/served-age-metrics.ts'
-import { createStaleCache } from './features/stale-cache.ts'
+import { openStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { createClockWatch } from './lifecycle/clock-watch.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
@@ -34,15 +35,12 @@ import { createPushedEvents } from './pushed-events.ts'
 import { createRecorders } from './recorders.ts'
 import { createKeptUnits } from './rollouts/kept-units.ts'
 import { createShadowRunner } from './rollouts/shadow-runner.ts'
-import type { StreamServers } from '../runtime/streams/open-consumer.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { createIdempotency } from './traffic/idempotency.ts'
-import { isLoopback } from './traffic/loopback.ts'
 import { requireKeys } from './traffic/require-keys.ts'
 import { createTraffic } from './traffic/traffic.ts'
 import { createUploads } from './uploads/uploads.ts'
 
-const noStreams: StreamServers = { streamRedisUrl: null, natsUrl: null, kafkaUrl: null }
 /** How long a change of the registry waits for a model that it needs. */
 const patienceMs = 500
 
@@ -56,6 +54,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   disablePretenuring()
   growYoungFaster()
   const { config, log, clock, headMs = 10_000, requestMs = 60_000, onUnavailable = 'error' } = options
+  const { pollMs = 2000, warmMs = 0, drainMs = 10_000 } = options
   let closing: Promise<void> | null = null
   const drained = new AbortController()
 
@@ -82,9 +81,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const late = createLateViews((view) => catalog.current().online.has(view), clock)
   const views = createOnlineViews(metrics.onlineViews, log, late, () => options.defaultAsOf ?? clock())
   const readCatalogOf = createReadCatalogs(() => views.complete)
-  const boundMs = (config.staleSeconds ?? 0) * 1000
-  const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
-  const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
+  const staleCache = openStaleCache(config)
   const owner = createCheckpointOwner(needDatabase)
   const logShares = config.logShares ?? logNothing
   const { rollups, exposures, predictionLog, bypass } = createRecorders(options, { catalog, database: needDatabase, logShares })
@@ -127,23 +124,8 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...about('certificate', tls?.warnings() ?? []),
     ],
   })
-  const { pollMs = 2000 } = options
-  const watched = {
-    stores,
-    catalog,
-    models,
-    views,
-    owner,
-    upkeep,
-    machineClock,
-    memory,
-    traffic,
-    staleCache,
-    rollups,
-    readiness,
-    preloadModel,
-  }
-  const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
+  const watched = { stores, catalog, models, views, owner, traffic, staleCache, rollups, readiness, preloadModel }
+  const watch = createServerWatch({ ...watched, upkeep, machineClock, memory, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols
   const own: ServerStatus = { readiness: async () => readiness.current(), metrics: () => options.metrics.metrics() }
@@ -160,7 +142,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       store: needOnline,
       storeKind: (config.redisUrl ?? null) === null ? 'embedded' : 'redis',
       replayMs: options.replayMs,
-      streams: { ...noStreams, ...config },
+      streams: { ...noStreamServers, ...config },
       folding,
     },
     privateAddresses: config.alertPrivateAddresses ?? false,
@@ -199,8 +181,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     predicting: { context, database: needDatabase, store: needOnline },
     start: () => watch.start(),
     async listen(host, port, grpcPort) {
-      if (!isLoopback(host)) await requireKeys(host, { keys: traffic.keys, auth: config.auth, refresh: watch.refreshKeys, log })
-      const { warmMs = 0 } = options
+      await requireKeys(host, { keys: traffic.keys, auth: config.auth, refresh: watch.refreshKeys, log })
       if (warmMs > 0) watch.start()
       if (warmMs > 0) await Promise.race([readiness.whenReady, sleep(warmMs, { ref: false })])
       const at = await listeners.listen(host, port, grpcPort)
@@ -211,7 +192,6 @@ export function createServer(options: ServerOptions): LockstepServer {
     refresh: watch.refresh,
     whenReady: () => readiness.whenReady,
     close() {
-      const { drainMs = 10_000 } = options
       shadows.close()
       const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log }
       closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains: listeners.drains })

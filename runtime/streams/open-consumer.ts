@@ -13,6 +13,8 @@ import { streamName } from '../../kernel/stream-spec.ts'
 export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'> &
   Partial<Pick<Config, 'schemaRegistryUrl' | 'schemaRegistryToken' | 'bodyLimitBytes'>>
 
+export const noStreamServers: StreamServers = { streamRedisUrl: null, natsUrl: null, kafkaUrl: null }
+
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
   switch (spec.kind) {

@@ -2,6 +2,7 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer, OnlineRequest } from '../../online/read.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import type { Config } from '../../runtime/config.ts'
 
 /** States of the online store as they were last read, for requests that accept them while the store is down. */
 export interface StaleCache {
@@ -38,6 +39,8 @@ export interface StaleCacheOptions {
   readonly now: () => number
 }
 
+type StaleSettings = Partial<Pick<Config, 'staleSeconds' | 'staleMegabytes'>>
+
 interface Entry {
   readonly bytes: Buffer
   readonly atMs: number
@@ -45,6 +48,12 @@ interface Entry {
 
 /** The size of an entry beside its bytes and the characters of its name: measured with states of 30 bytes. */
 const entryBytes = 400
+
+/** The cache that the settings describe; null: they want none. */
+export function openStaleCache({ staleSeconds = 0, staleMegabytes = 64 }: StaleSettings): StaleCache | null {
+  const [boundMs, maxBytes] = [staleSeconds * 1000, staleMegabytes * 2 ** 20]
+  return boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
+}
 
 export function createStaleCache({ boundMs, maxBytes, now }: StaleCacheOptions): StaleCache {
   /** In the order in which they were last read. */
