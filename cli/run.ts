@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { LogLevel } from '../runtime/config.ts'
+import type { LogLevel } from '../runtime/log.ts'
 import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Command, Outcome } from './command.ts'

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
-import type { Lookup } from './merge.ts'
+import type { Lookup } from './lookup.ts'
 
 /**
  * The few source rows that a few lookups can need, so that an index of key and time finds them and the rest of the

@@ -1,6 +1,6 @@
 import type { Column, KeyType } from '../kernel/value-type.ts'
 import type { TupleBatch } from '../runtime/database.ts'
-import type { Lookup } from './merge.ts'
+import type { Lookup } from './lookup.ts'
 import { keyReader } from './tuple-key.ts'
 import { microsAt, safeInt64At } from './tuple-values.ts'
 

@@ -2,31 +2,12 @@ import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ViewValues } from '../kernel/state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
-import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
 import { Lane } from './lane.ts'
+import type { Lookup, MergeOptions } from './lookup.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { projection, streamColumns } from './source-stream.ts'
 import type { Pass } from './stream-groups.ts'
-
-/**
- * The values of the views under one mapping, for one entity at one moment. A row of a spine has one lookup for each
- * mapping. Lookups come ordered by key and time.
- */
-export interface Lookup {
-  readonly key: EntityKey
-  /** Epoch microseconds. */
-  readonly time: number
-  /** The caller's number for it, such as the index of the spine row. */
-  readonly ordinal: number
-  /** By index of `pass.mappings`. */
-  readonly mapping: number
-}
-
-export interface MergeOptions {
-  readonly rule: TimeRule
-  /** `at`: a row counts that becomes visible at the moment itself; `before`: only a row that became visible earlier. */
-  readonly bound: 'at' | 'before'
-}
 
 /**
  * The sort-merge behind training sets. Ordered lookups and ordered source rows are read once, side by side. A row is

@@ -5,6 +5,7 @@ import { nearest } from '../kernel/did-you-mean.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseKafkaUrl } from './kafka-url.ts'
+import type { LogLevel } from './log.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
 import { registryUser } from './streams/schema-registry.ts'
@@ -135,8 +136,6 @@ type Auth = (typeof auths)[number]
 type MetricsAuth = (typeof metricsAuths)[number]
 type RateLimitFallback = (typeof rateLimitFallbacks)[number]
 
-export type LogLevel = (typeof logLevels)[number]
-
 export type RedisReads = (typeof redisReads)[number]
 
 const onOff = ['on', 'off'] as const
@@ -144,7 +143,7 @@ const rateLimitFallbacks = ['local', 'open', 'closed'] as const
 const metricsAuths = ['off', 'required'] as const
 const auths = ['auto', 'required', 'off'] as const
 const redisReads = ['primary', 'replica'] as const
-const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const satisfies readonly LogLevel[]
 /** The length of a 32-byte key in base64. */
 const minSigningKey = 32
 const maxReplaySeconds = 31_536_000

@@ -173,6 +173,27 @@ describe('the rooms', () => {
     expect(cycles(everything)).toEqual([])
   })
 
+  it('lean one way inside serving/: protocols on predict, predict on what it uses, and traffic on none', () => {
+    const below: Readonly<Record<string, readonly string[]>> = {
+      traffic: ['features', 'models', 'rollouts', 'predict', 'batch', 'streaming', 'find', 'protocols', 'dashboard'],
+      features: ['predict', 'batch', 'streaming', 'find', 'protocols', 'dashboard'],
+      models: ['predict', 'batch', 'streaming', 'find', 'protocols', 'dashboard'],
+      rollouts: ['predict', 'batch', 'streaming', 'find', 'protocols', 'dashboard'],
+      predict: ['batch', 'streaming', 'find', 'protocols', 'dashboard'],
+      batch: ['protocols', 'dashboard'],
+      streaming: ['protocols', 'dashboard'],
+      find: ['protocols', 'dashboard'],
+    }
+    const wrong = Object.entries(below).flatMap(([folder, others]) =>
+      product
+        .filter(({ path }) => path.startsWith(`serving/${folder}/`))
+        .flatMap(({ path, imports }) =>
+          imports.filter((name) => others.some((other) => name.startsWith(`serving/${other}/`))).map((name) => `${path} imports ${name}`),
+        ),
+    )
+    expect(wrong).toEqual([])
+  })
+
   it('import only files that exist', () => {
     const files = new Set(globSync(['*', '*/**'], { cwd: rootFolder, exclude: ['node_modules/**', 'dist/**'] }))
     expect(
@@ -215,6 +236,10 @@ describe('the dashboard', () => {
 describe('every file', () => {
   it('has at most 500 lines', () => {
     expect(everything.filter((file) => file.lines > 500).map((file) => `${file.path}: ${file.lines} lines`)).toEqual([])
+  })
+
+  it('wires and does nothing else if it is the server: under 200 lines', () => {
+    expect(product.find(({ path }) => path === 'serving/server.ts')?.lines).toBeLessThan(200)
   })
 
   it('has no comment line over 120 characters, except in commands, tables and links', () => {

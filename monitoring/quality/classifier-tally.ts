@@ -3,9 +3,8 @@ import { surprise } from '../../statistics/quality-scores.ts'
 import { calibrationOf } from './calibration-figures.ts'
 import { createEntityTally } from './entity-tally.ts'
 import type { Figure } from './figure.ts'
-import { figureOf, minRows, noFigure, notNegative } from './figure.ts'
+import { figureOf, minRows, noFigure, notNegative, tooFewRows } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
-import { tooFew } from './other-tallies.ts'
 import { createScoreSample } from './score-sample.ts'
 
 export interface ClassifierOptions {
@@ -68,7 +67,7 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
     entities: sums.entities,
     finish(curveRows) {
       const n = sums.rows
-      if (n < minRows) return { figures: tooFew(names, n), calibration: null }
+      if (n < minRows) return { figures: tooFewRows(names, n), calibration: null }
       const calibration = areProbabilities ? calibrationOf(sample, curveRows) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
       const [hits, decisions, positives] = [sums.sum(hit), sums.sum(decided), sums.sum(positive)].map(Math.round) as [

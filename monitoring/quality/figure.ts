@@ -35,6 +35,11 @@ export function noFigure(reason: string, n: number): Figure {
   return { value: null, low: null, high: null, n, reason, interval: 'rows' }
 }
 
+export function tooFewRows(names: readonly string[], rows: number): Record<string, Figure> {
+  const reason = `${rows} mature ${rows === 1 ? 'prediction has' : 'predictions have'} an outcome, and ${minRows} are needed`
+  return Object.fromEntries(names.map((name) => [name, noFigure(reason, rows)]))
+}
+
 function finite(limit: number): number | null {
   return Number.isFinite(limit) ? limit : null
 }

@@ -1,6 +1,6 @@
 import { createEntityTally } from './entity-tally.ts'
 import type { Figure } from './figure.ts'
-import { minRows, noFigure, notNegative } from './figure.ts'
+import { minRows, notNegative, tooFewRows } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
 
 /** For outcomes that are numbers: errors are output - outcome. */
@@ -23,7 +23,7 @@ export function createNumberTally(): GroupTally {
     finish: () => ({
       figures:
         sums.rows < minRows
-          ? tooFew(['rmse', 'mae', 'bias'], sums.rows)
+          ? tooFewRows(['rmse', 'mae', 'bias'], sums.rows)
           : { rmse: rootOf(sums.mean(squared)), mae: notNegative(sums.mean(absolute)), bias: sums.mean(error) },
       calibration: null,
     }),
@@ -44,15 +44,10 @@ export function createCategoryTally(): GroupTally {
     },
     entities: sums.entities,
     finish: () => ({
-      figures: sums.rows < minRows ? tooFew(['accuracy'], sums.rows) : { accuracy: sums.share(0, 1) },
+      figures: sums.rows < minRows ? tooFewRows(['accuracy'], sums.rows) : { accuracy: sums.share(0, 1) },
       calibration: null,
     }),
   }
-}
-
-export function tooFew(names: readonly string[], rows: number): Record<string, Figure> {
-  const reason = `${rows} mature ${rows === 1 ? 'prediction has' : 'predictions have'} an outcome, and ${minRows} are needed`
-  return Object.fromEntries(names.map((name) => [name, noFigure(reason, rows)]))
 }
 
 function rootOf(figure: Figure): Figure {

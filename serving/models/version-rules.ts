@@ -3,7 +3,12 @@ import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import { variantVersions } from '../../registry/experiments/experiment.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
-import type { ServedModel } from './loaded-versions.ts'
+
+interface TriedVersion {
+  readonly version: ModelVersion
+  /** Whether its trial run ended. */
+  readonly tried: boolean
+}
 
 /**
  * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed
@@ -24,11 +29,11 @@ export function reserves({ versions, aliases, pin, rollout, shadow, experiments 
  * Whether a version may serve requests by default. If its trial did not end, it serves only requests that name it,
  * unless it was made the champion or pinned anyway.
  */
-export function mayAnswer({ aliases, pin }: CatalogModel, { tried, version }: ServedModel): boolean {
+export function mayAnswer({ aliases, pin }: CatalogModel, { tried, version }: TriedVersion): boolean {
   return tried || (pin ?? aliases.get(championAlias)?.version) === version.version
 }
 
-export function requireTried(model: CatalogModel, served: ServedModel): void {
+export function requireTried(model: CatalogModel, served: TriedVersion): void {
   if (mayAnswer(model, served)) return
   const { name } = model
   const { version } = served.version

@@ -1,11 +1,10 @@
 import type { ServedAs } from '../../monitoring/role.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
-import { placeOf, variantAt } from '../../statistics/assign.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
 import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rules.ts'
-import { routingRules } from '../rollouts/routing-rules.ts'
+import { routingRules, targetOf } from '../rollouts/routing-rules.ts'
 
 /** Rows of a request that one version of the model serves. */
 export interface VersionAssignment extends ServedAs {
@@ -109,36 +108,3 @@ function route(
   }
   return Array.from(rowsOf, ([target, rows]) => assigned(target, rows))
 }
-
-/** What a row gets by the first rule that covers it; null: none does. */
-export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
-  for (const rule of rules) {
-    const { slices, targets } = rule
-    const unit = rule.unitOf(entity, row, requestId)
-    const variant = unit === null ? null : (rule.kept?.get(unit) ?? variantAt(slices, placeIn(rule, unit)))
-    const target = variant === null ? undefined : targets.get(variant)
-    if (target !== undefined) return target
-  }
-  return null
-}
-
-/** A hash costs more than the rest of the routing, and the same units come again. */
-function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
-  const known = places.get(unit)
-  if (known !== undefined) return known
-  const place = within === undefined || isWithin(within, unit) ? placeOf(salt, unit) : nowhere
-  if (places.size >= maxPlaces) places.clear()
-  if (unit.length <= maxKeptLetters) places.set(unit, place)
-  return place
-}
-
-/** No slice has it. */
-const nowhere = 2
-
-function isWithin({ salt, from, to }: NonNullable<RoutingRule['within']>, unit: string): boolean {
-  const place = placeOf(salt, unit)
-  return from <= place && place < to
-}
-
-/** About 2 MB for each rollout. */
-const [maxPlaces, maxKeptLetters] = [20_000, 100]

@@ -3,6 +3,7 @@ import type { ServedAs } from '../../monitoring/role.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Slice } from '../../statistics/assign.ts'
+import { placeOf, variantAt } from '../../statistics/assign.ts'
 import { experimentRules } from './experiment-rules.ts'
 import type { UnitReader } from './unit-reader.ts'
 import { unitReader } from './unit-reader.ts'
@@ -69,3 +70,36 @@ function compile(
   const unitOf = unitReader(plan, unit)
   return unitOf === null ? none : [{ ...rule, unitOf }]
 }
+
+/** What a row gets by the first rule that covers it; null: none does. */
+export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
+  for (const rule of rules) {
+    const { slices, targets } = rule
+    const unit = rule.unitOf(entity, row, requestId)
+    const variant = unit === null ? null : (rule.kept?.get(unit) ?? variantAt(slices, placeIn(rule, unit)))
+    const target = variant === null ? undefined : targets.get(variant)
+    if (target !== undefined) return target
+  }
+  return null
+}
+
+/** A hash costs more than the rest of the routing, and the same units come again. */
+function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
+  const known = places.get(unit)
+  if (known !== undefined) return known
+  const place = within === undefined || isWithin(within, unit) ? placeOf(salt, unit) : nowhere
+  if (places.size >= maxPlaces) places.clear()
+  if (unit.length <= maxKeptLetters) places.set(unit, place)
+  return place
+}
+
+/** No slice has it. */
+const nowhere = 2
+
+function isWithin({ salt, from, to }: NonNullable<RoutingRule['within']>, unit: string): boolean {
+  const place = placeOf(salt, unit)
+  return from <= place && place < to
+}
+
+/** About 2 MB for each rollout. */
+const [maxPlaces, maxKeptLetters] = [20_000, 100]

@@ -10,12 +10,12 @@ import { servedFreshness } from '../../drift/served-freshness.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import type { ColumnResult } from './group-columns.ts'
-import { groupColumns } from './group-columns.ts'
+import { groupColumns, unknownColumn } from './group-columns.ts'
 import { writtenUntil } from '../../rollups/read-parts.ts'
 import { alphaOfEvaluation } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
-import { askedColumns, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
+import { askedColumns, nothingServed, reasonOf, watchedVersions } from './watched-versions.ts'
 
 type Spec = CheckOf<'drift'> | CheckOf<'predictions'>
 

@@ -1,10 +1,15 @@
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { CheckContext, CheckResult } from '../check-kind.ts'
 import type { WatchedVersion } from './watched-versions.ts'
+import { unknownBecause } from './watched-versions.ts'
 
 /** What a check found about one column. */
 export interface ColumnResult extends Omit<CheckResult, 'subject' | 'memory' | 'severity' | 'joined'> {
   readonly column: string
+}
+
+export function unknownColumn(column: string, cause: string): ColumnResult {
+  return { column, ...unknownBecause(cause) }
 }
 
 const listedColumns = 20

@@ -4,7 +4,6 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import { pickVersion } from '../../../registry/pick-version.ts'
 import { outputColumn } from '../../baselines/baseline.ts'
 import type { CheckResult } from '../check-kind.ts'
-import type { ColumnResult } from './group-columns.ts'
 
 /** A version of a model that serves, with the columns that its rollups have. */
 export interface WatchedVersion {
@@ -49,10 +48,6 @@ export function askedColumns(columns: readonly string[], asked: readonly string[
 export function nothingServed(model: string): CheckResult {
   const cause = `The model "${model}" has no version yet; push one with "lockstep model push ${model} FILE".`
   return { subject: model, ...unknownBecause(cause) }
-}
-
-export function unknownColumn(column: string, cause: string): ColumnResult {
-  return { column, ...unknownBecause(cause) }
 }
 
 /** The result of a subject about which nothing is known. */

@@ -7,9 +7,9 @@ import { entitiesOf, keyValues } from '../../monitoring/prediction-log/encode-pr
 import { predictionIdPrefix } from '../../monitoring/prediction-log/prediction-id.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
-import type { PredictedGroup, PredictRequest } from '../predict/predict.ts'
-import type { UnitReader } from './unit-reader.ts'
-import { unitReader } from './unit-reader.ts'
+import type { PredictedGroup, PredictRequest } from './predict.ts'
+import type { UnitReader } from '../rollouts/unit-reader.ts'
+import { unitReader } from '../rollouts/unit-reader.ts'
 
 /** Records the answered rows that got a variant of an experiment. */
 export function noteExposures(
