@@ -15,14 +15,12 @@ import { createReadCatalogs } from './features/read-catalog.ts'
 import { createServedAgeMetrics } from './features/served-age-metrics.ts'
 import { openStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
-import { createClockWatch } from './lifecycle/clock-watch.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
-import { createMemoryWatch } from './lifecycle/memory-watch.ts'
+import { createOwnWatches } from './lifecycle/own-watches.ts'
 import { about, createReadiness } from './lifecycle/readiness.ts'
 import type { ServerStatus } from './lifecycle/server-status.ts'
 import { shutDown } from './lifecycle/shut-down.ts'
 import { createStores } from './lifecycle/stores.ts'
-import { createUpkeepWatch } from './lifecycle/upkeep-watch.ts'
 import { createServerWatch } from './lifecycle/watch-server.ts'
 import { createServingMetrics } from './metrics.ts'
 import { createLiveCatalog, reachRevision } from './models/live-catalog.ts'
@@ -104,9 +102,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const lead = options.lead === false ? null : createLeadProcess({ ...led, auditRetentionDays, parityPerMinute })
 
   // readiness
-  const machineClock = createClockWatch(log)
-  const memory = createMemoryWatch(log)
-  const upkeep = createUpkeepWatch(log, lead?.freshness ?? null, options.workerGraceMs)
+  const own = createOwnWatches(log, lead?.freshness ?? null, options.workerGraceMs)
   const readiness = createReadiness({
     closing: () => closing !== null,
     stores,
@@ -117,18 +113,16 @@ export function createServer(options: ServerOptions): LockstepServer {
     warnings: () => [
       ...about('models', models.failures),
       ...about('views', views.warnings),
-      ...about('workers', upkeep.warnings),
-      ...about('online store', memory.warnings),
-      ...about('clock', machineClock.warnings),
+      ...own.warnings(),
       ...about('transforms', transforms.warnings),
       ...about('certificate', tls?.warnings() ?? []),
     ],
   })
   const watched = { stores, catalog, models, views, owner, traffic, staleCache, rollups, readiness, preloadModel }
-  const watch = createServerWatch({ ...watched, upkeep, machineClock, memory, pollMs, more: () => lead?.start() ?? [] })
+  const watch = createServerWatch({ ...watched, ...own.watches, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols
-  const own: ServerStatus = { readiness: async () => readiness.current(), metrics: () => options.metrics.metrics() }
+  const ownStatus: ServerStatus = { readiness: async () => readiness.current(), metrics: () => options.metrics.metrics() }
   const context: ServingContext = {
     catalog: catalog.current,
     readCatalog: () => readCatalogOf(catalog.current()),
@@ -155,7 +149,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     explainWindow,
     traffic,
     readiness: readiness.current,
-    status: options.status?.(own) ?? own,
+    status: options.status?.(ownStatus) ?? ownStatus,
     metricsAt: (config.metricsPort ?? null) === null ? (config.metricsAuth ?? 'off') : 'elsewhere',
     closing: () => closing !== null,
     metrics,
