@@ -28,6 +28,7 @@ export interface ModelFiguresTable {
   version: number
   as_of: Date
   report: ColumnType<unknown, string, string>
+  figures: ColumnType<unknown, string | null, string | null>
   created_at: Generated<Date>
 }
 

@@ -47,6 +47,7 @@ import * as unfinishedUndos from './0045-unfinished-undos.ts'
 import * as erasureSearches from './0046-erasure-searches.ts'
 import * as plannedEndsOfSilences from './0047-planned-ends-of-silences.ts'
 import * as storeWitnesses from './0048-store-witnesses.ts'
+import * as storedFigures from './0049-stored-figures.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -101,4 +102,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0046-erasure-searches': erasureSearches,
   '0047-planned-ends-of-silences': plannedEndsOfSilences,
   '0048-store-witnesses': storeWitnesses,
+  '0049-stored-figures': storedFigures,
 }

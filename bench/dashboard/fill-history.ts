@@ -42,8 +42,8 @@ export async function fillHistory(db: Database, answer: () => Promise<void>): Pr
   await storeModelFigures(db, catalog, catalog.model(model), now)
   await storeFigures(db, 'quality', { model, version: 1, asOf: new Date(), report: await qualityAt(now) })
   await db.query(
-    `insert into lockstep.model_figures (model, kind, version, as_of, report)
-     select model, kind, version, as_of - n * interval '1 hour', report from lockstep.model_figures, generate_series(1, ${figureDays * 24}) n`,
+    `insert into lockstep.model_figures (model, kind, version, as_of, report, figures)
+     select model, kind, version, as_of - n * interval '1 hour', report, figures from lockstep.model_figures, generate_series(1, ${figureDays * 24}) n`,
   )
   await db.query('analyze')
 }

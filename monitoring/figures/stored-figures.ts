@@ -26,11 +26,11 @@ export async function storeFigures<Kind extends keyof Reports>(
   kind: Kind,
   { model, version, asOf, report }: { readonly model: string } & StoredFigures<Kind>,
 ): Promise<void> {
-  const text = JSON.stringify(report)
+  const values = { report: JSON.stringify(report), figures: 'total' in report ? JSON.stringify(report.total.figures) : null }
   await kysely
     .insertInto('lockstep.model_figures')
-    .values({ model, kind, version, as_of: asOf, report: text })
-    .onConflict((conflict) => conflict.columns(['model', 'kind', 'version', 'as_of']).doUpdateSet({ report: text }))
+    .values({ model, kind, version, as_of: asOf, ...values })
+    .onConflict((conflict) => conflict.columns(['model', 'kind', 'version', 'as_of']).doUpdateSet(values))
     .execute()
   await kysely
     .deleteFrom('lockstep.model_figures')
@@ -79,15 +79,20 @@ const maxPoints = 120
  * 120 measurements has every second, third, … of them, and the newest.
  */
 export async function figuresOverTime(db: Pick<Database, 'query'>, model: string, window: Window): Promise<FigurePoint[]> {
-  return await db.query<FigurePoint>(
-    `select f.as_of as "asOf", f.version, e.key as figure, (e.value->>'value')::float8 as value, (e.value->>'low')::float8 as low,
-       (e.value->>'high')::float8 as high, (e.value->>'n')::float8 as n
+  const measured = await db.query<{ asOf: Date; version: number; figures: QualityReport['total']['figures'] }>(
+    // reports of before the column have their figures inside
+    `select as_of as "asOf", version, coalesce(figures, report->'total'->'figures') as figures
      from (
-       select as_of, version, report, row_number() over (partition by version order by as_of desc) - 1 as newer,
+       select as_of, version, figures, report, row_number() over (partition by version order by as_of desc) - 1 as newer,
          count(*) over (partition by version) as measured
        from lockstep.model_figures where model = $1 and kind = 'quality' and as_of >= $2 and as_of <= $3
-     ) f, json_each(f.report->'total'->'figures') e
-     where f.newer % ((f.measured + ${maxPoints - 1}) / ${maxPoints}) = 0 order by f.as_of, f.version, e.key`,
+     ) f
+     where newer % ((measured + ${maxPoints - 1}) / ${maxPoints}) = 0 order by as_of, version`,
     [model, new Date(window.from / 1000), new Date(window.to / 1000)],
+  )
+  return measured.flatMap(({ figures, ...of }) =>
+    Object.entries(figures)
+      .map(([figure, { value, low, high, n }]): FigurePoint => ({ ...of, figure, value, low, high, n }))
+      .sort((a, b) => (a.figure < b.figure ? -1 : 1)),
   )
 }
