@@ -5,11 +5,13 @@ import { RequestError } from './request.ts'
 export interface Connection {
   /** When reads began to fail, in epoch milliseconds; null while they succeed. */
   readonly downSinceMs: number | null
+  /** What did not answer. */
+  readonly down: 'server' | 'database'
   readonly lastAnswerMs: number
   readonly signedOut: boolean
 }
 
-let connection: Connection = { downSinceMs: null, lastAnswerMs: Date.now(), signedOut: false }
+let connection: Connection = { downSinceMs: null, down: 'server', lastAnswerMs: Date.now(), signedOut: false }
 const listeners = new Set<() => void>()
 
 function become(next: Connection): void {
@@ -35,7 +37,8 @@ export const queryClient = new QueryClient({
     onError(error) {
       if (!(error instanceof RequestError)) return
       if (error.status === 401) connectionStore.signed(false)
-      else if (error.status === 0 || error.status >= 502) become({ ...connection, downSinceMs: connection.downSinceMs ?? Date.now() })
+      else if (error.isUnreachable)
+        become({ ...connection, downSinceMs: connection.downSinceMs ?? Date.now(), down: error.isOfDatabase ? 'database' : 'server' })
     },
   }),
   defaultOptions: { queries: { staleTime: 5_000, gcTime: 10 * 60_000, refetchOnWindowFocus: true, networkMode: 'always' } },

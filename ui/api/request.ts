@@ -13,6 +13,16 @@ export class RequestError extends Error {
     this.status = status
     this.code = code
   }
+
+  /** Whether the server answered, but its database did not. */
+  get isOfDatabase(): boolean {
+    return this.code === 'POSTGRES_UNAVAILABLE'
+  }
+
+  /** Whether the server, a proxy before it or its database did not answer. */
+  get isUnreachable(): boolean {
+    return this.status === 0 || this.status >= 502
+  }
 }
 
 interface Kept {

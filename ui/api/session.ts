@@ -27,6 +27,10 @@ export function useSession(): SessionState {
     staleTime: 60_000,
     retry: 1,
     retryDelay: 300,
+    // a page without a session shows nothing else: it comes back with the server
+    refetchInterval: (query) => (query.state.data === undefined ? 3000 : false),
+    // the page of a failure has parts that read the session too
+    retryOnMount: false,
   })
   return { session: data === undefined ? undefined : data.data.signedIn ? data.data : null, error }
 }

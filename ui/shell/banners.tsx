@@ -8,7 +8,7 @@ import { useNow } from '../parts/moment.tsx'
 export function Banners(): ReactElement {
   const { asOf } = useSearch({ strict: false })
   const navigate = useNavigate()
-  const { downSinceMs, lastAnswerMs } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get)
+  const { downSinceMs, down, lastAnswerMs } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get)
   const staleSinceMs = useSyncExternalStore(staleData.subscribe, staleData.sinceMs)
   const nowMs = useNow()
   return (
@@ -16,7 +16,7 @@ export function Banners(): ReactElement {
       {(downSinceMs !== null || staleSinceMs !== null) && (
         <div className="banner" role="alert" data-tone="warn">
           <span>
-            {downSinceMs === null ? 'The server answers with errors.' : 'The server does not answer.'} The page shows what it knew{' '}
+            {downSinceMs === null ? 'The server answers with errors.' : `The ${down} does not answer.`} The page shows what it knew{' '}
             {formatAge(staleSinceMs ?? lastAnswerMs, nowMs)}.
           </span>
           <button type="button" onClick={() => void queryClient.refetchQueries({ type: 'active' })}>

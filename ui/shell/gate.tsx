@@ -2,6 +2,7 @@ import { Button, PasswordInput } from '@mantine/core'
 import { type FormEvent, type ReactElement, type ReactNode, useState, useSyncExternalStore } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { connectionStore } from '../api/query-client.ts'
+import { RequestError } from '../api/request.ts'
 import { useSession, useSigning } from '../api/session.ts'
 import { Command } from '../parts/command.tsx'
 
@@ -9,22 +10,28 @@ import { Command } from '../parts/command.tsx'
 export function Gate({ children }: { readonly children: ReactNode }): ReactElement | null {
   const { session, error } = useSession()
   const { signedOut } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get)
-  if (session === undefined) return error === null ? null : <Unreachable message={messageOf(error)} />
+  // while a failed read is repeated, its error is gone
+  const [failure, setFailure] = useState(error)
+  if (error !== null && error !== failure) setFailure(error)
+  if (session === undefined) return failure === null ? null : <Unreachable error={failure} />
   if (session === null || signedOut) return <SignIn />
   return <>{children}</>
 }
 
-function Unreachable({ message }: { readonly message: string }): ReactElement {
+function Unreachable({ error }: { readonly error: Error }): ReactElement {
+  const isOfDatabase = error instanceof RequestError && error.isOfDatabase
+  const hasAnswered = error instanceof RequestError && !error.isUnreachable
   return (
     <main className="sign-in">
       <div className="sign-in-card">
         <img src="/ui/assets/icon.svg" alt="" width="36" height="36" />
-        <h1>The server does not answer</h1>
-        <p className="dim">{message} Check the process and its log:</p>
+        <h1>{hasAnswered ? 'The server answers with an error' : `The ${isOfDatabase ? 'database' : 'server'} does not answer`}</h1>
+        <p className="dim">
+          {messageOf(error)} {isOfDatabase ? 'Check PostgreSQL:' : 'Check the process and its log:'}
+        </p>
         <Command text="lockstep doctor" />
-        <Button mt="md" onClick={() => location.reload()}>
-          Try again
-        </Button>
+        <p className="dim small space">The page tries again every few seconds.</p>
+        <Button onClick={() => location.reload()}>Try again</Button>
       </div>
     </main>
   )
