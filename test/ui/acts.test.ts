@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
-import { pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import { abortRollout, pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
@@ -45,6 +45,40 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await dialog.getByRole('button', { name: 'Promote' }).click()
   await page.getByText('Version 2 is the champion.').waitFor()
   await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
+
+it('a dialog stays what it was when the page offers the opposite act in its place', async () => {
+  const { page } = visits
+  await startRollout(world.db, 'delay', { version: 1, plan: 'default' }, { actor: 'ann' })
+  await visits.go('rollouts/delay')
+  await page.getByRole('button', { name: /^Pause/ }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Reason').fill('to look at it')
+  await pauseRollout(world.db, 'delay', { actor: 'bob' })
+  await page.locator('.page-title .badge', { hasText: 'paused' }).waitFor()
+  expect(await dialog.textContent()).toContain('Pause the rollout of version 1 of delay')
+  await dialog.getByRole('button', { name: 'Pause' }).click()
+  await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+  expect(await dialog.getByRole('button', { name: 'Resume' }).count()).toBe(0)
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+})
+
+it('an act that the page no longer offers says that nothing was done', async () => {
+  const { page } = visits
+  await visits.go('rollouts/delay')
+  await page.getByRole('button', { name: /^Abort/ }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Reason').fill('it is worse')
+  // the page has not read yet that it has ended
+  await page.route('**/ui/api/rollouts/delay/abort', async (route) => {
+    await abortRollout(world.db, 'delay', { actor: 'bob' })
+    await route.continue()
+  })
+  await dialog.getByRole('button', { name: 'Abort' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  await page.getByText('This has changed since you looked at it; nothing was done.').waitFor()
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
   expect(visits.faults()).toEqual([])
 })
 

@@ -2,7 +2,7 @@ import { Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useQueryClient } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, type ReactNode, useEffect, useState } from 'react'
+import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { RequestError, change } from '../api/request.ts'
 import { useMay } from '../api/session.ts'
@@ -20,7 +20,7 @@ interface ActProps {
   /** A text that the dialog asks for, as a member of the body. */
   readonly field?: { readonly name: string; readonly label: string; readonly description: string }
   /** The version of what the page shows: a stale page cannot act. */
-  readonly ifMatch?: string | null
+  readonly ifMatch?: string | null | undefined
   readonly scope?: 'ui:operate' | 'ui:admin'
   /** A word to type first, of what cannot be undone. */
   readonly confirm?: string
@@ -34,26 +34,52 @@ interface ActProps {
  */
 export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement | null {
   const may = useMay(scope)
-  const [opened, setOpened] = useState(false)
+  const [opened, open] = useState<Omit<ActProps, 'scope'> | null>(null)
   const { asOf } = useSearch({ strict: false })
+  // the page that is read again after a refusal may not offer the act any more: then nothing is left of its dialog
+  const refused = useRef<string | null>(null)
+  useEffect(
+    () => () => void (refused.current !== null && notifications.show({ message: refused.current, autoClose: false, ...closable })),
+    [],
+  )
   if (!may || asOf !== undefined) return null
   const { name, title, danger = false } = props
+  // where the page now offers another act in this place, the dialog stays what it was
+  const shown = opened === null || opened.path === props.path ? props : { ...opened, ifMatch: props.ifMatch }
+  const close = (): void => {
+    refused.current = null
+    open(null)
+  }
   return (
     <>
-      <button type="button" className="plain-button" data-danger={danger || undefined} onClick={() => setOpened(true)}>
+      <button type="button" className="plain-button" data-danger={danger || undefined} onClick={() => open(props)}>
         {name}
         <span className="hidden-text">: {title}</span>
       </button>
-      <Modal opened={opened} onClose={() => setOpened(false)} title={title} closeButtonProps={{ 'aria-label': 'Close' }}>
-        {opened && <ActForm {...props} close={() => setOpened(false)} />}
+      <Modal opened={opened !== null} onClose={close} title={shown.title} closeButtonProps={{ 'aria-label': 'Close' }}>
+        {opened !== null && <ActForm {...shown} close={close} onRefused={(why) => void (refused.current = why)} />}
       </Modal>
     </>
   )
 }
 
-type ActFormProps = Omit<ActProps, 'scope'> & { readonly close: () => void }
+const closable = { withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } } as const
 
-function ActForm({ name, children, path, body, field, ifMatch, confirm, danger = false, done, close }: ActFormProps): ReactElement {
+type ActFormProps = Omit<ActProps, 'scope'> & { readonly close: () => void; readonly onRefused: (why: string) => void }
+
+function ActForm({
+  name,
+  children,
+  path,
+  body,
+  field,
+  ifMatch,
+  confirm,
+  danger = false,
+  done,
+  close,
+  onRefused,
+}: ActFormProps): ReactElement {
   const client = useQueryClient()
   const [reason, setReason] = useState('')
   const [word, setWord] = useState('')
@@ -75,12 +101,13 @@ function ActForm({ name, children, path, body, field, ifMatch, confirm, danger =
         ...(seen.ifMatch === undefined ? {} : { ifMatch: seen.ifMatch }),
       })
       await client.invalidateQueries({ queryKey: ['read'] })
-      notifications.show({ message: done, withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } })
+      notifications.show({ message: done, ...closable })
       close()
     } catch (error) {
       const isStale = error instanceof RequestError && [409, 412].includes(error.status)
       setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
       if (isStale) {
+        onRefused(messageOf(error))
         await client.invalidateQueries({ queryKey: ['read'] })
         setOpening(null)
       }
