@@ -64,7 +64,7 @@ export interface RollupRecorder {
 
 export interface RollupRecorderDeps {
   readonly writer: RollupWriter
-  /** The present baseline of a version; null: none, or not loaded yet. */
+  /** The present baseline of a version, the same object while its bins are the same; null: none, or not loaded yet. */
   readonly baselineOf: (model: string, version: number) => BaselineBins | null
   readonly log: Logger
   /** Epoch microseconds. */
@@ -129,10 +129,11 @@ export function createRollupRecorder(
   }
 
   function rowsOf(own: Recorded, version: RecordedVersion): RowRecorder {
-    if (own.rows?.isOf(version) === true) return own.rows
-    // the version was reloaded in this minute, which is rare: the rows before are added separately
+    const baseline = baselineOf(own.key.model, own.key.version)
+    if (own.rows?.isOf(version, baseline) === true) return own.rows
+    // the version was reloaded in this minute or has other bins, which is rare: the rows before are added separately
     if (own.rows !== null) writer.add(minute, writtenBy, { key: own.key, traffic: new TrafficSummary(), columns: own.rows.summary() })
-    return (own.rows = new RowRecorder(version, baselineOf(own.key.model, own.key.version)))
+    return (own.rows = new RowRecorder(version, baseline))
   }
 
   function endMinute(ended: boolean): void {

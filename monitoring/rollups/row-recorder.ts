@@ -42,6 +42,7 @@ interface RecordedColumn {
 export class RowRecorder {
   readonly #service: ServicePlan
   readonly #outputs: readonly Column[]
+  readonly #baseline: BaselineBins | null
   readonly #summary: ColumnsSummary
   readonly #features: readonly RecordedColumn[]
   readonly #predicted: readonly RecordedColumn[]
@@ -57,6 +58,7 @@ export class RowRecorder {
   constructor({ service, outputs }: RecordedVersion, baseline: BaselineBins | null) {
     this.#service = service
     this.#outputs = outputs
+    this.#baseline = baseline
     const names = [...service.features.map(({ name }) => name), ...outputs.map(({ name }) => outputColumn(name))]
     const layout = baseline === null ? noBins : layoutOf(names.flatMap((name) => binnedColumn(name, baseline) ?? []))
     this.#bins = new Int32Array(layout.columns.length)
@@ -130,9 +132,9 @@ export class RowRecorder {
     this.#summary.forget(erased)
   }
 
-  /** Whether it records the rows of this version. */
-  isOf({ service, outputs }: RecordedVersion): boolean {
-    return service === this.#service && outputs === this.#outputs
+  /** Whether it records the rows of this version, over the bins of this baseline. */
+  isOf({ service, outputs }: RecordedVersion, baseline: BaselineBins | null): boolean {
+    return service === this.#service && outputs === this.#outputs && baseline === this.#baseline
   }
 
   #addNull({ summary, bins, place, from }: RecordedColumn): void {

@@ -2,13 +2,13 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { BaselineBins } from './row-recorder.ts'
 
-/** How long a baseline is used before it is read again: a version may get one after it began to serve. */
+/** How long a baseline is used before a request reads it again: a version may get one after it began to serve. */
 const keptMs = 60_000
 const maxVersions = 1000
 
 /**
- * The baselines of the versions that a process serves. They are read in the background, so the rows of a version's
- * first minute have no bins.
+ * The baselines of the versions that a process serves. They are read in the background, so the first rows of a version
+ * have no bins. A baseline stays the same object until its bins change.
  *
  * @param read null: the version has none
  */
@@ -21,7 +21,7 @@ export function createServedBaselines(
   function refresh(id: string, entry: { baseline: BaselineBins | null; readAt: number }, model: string, version: number): void {
     entry.readAt = performance.now()
     read(model, version).then(
-      (baseline) => (entry.baseline = baseline),
+      (baseline) => (entry.baseline = haveSameBins(entry.baseline, baseline) ? entry.baseline : baseline),
       (error: unknown) => log.debug({ version: id, error: messageOf(error) }, 'a baseline cannot be read'),
     )
   }
@@ -36,4 +36,11 @@ export function createServedBaselines(
     if (performance.now() - entry.readAt >= keptMs) refresh(id, entry, model, version)
     return entry.baseline
   }
+}
+
+function haveSameBins(one: BaselineBins | null, other: BaselineBins | null): boolean {
+  if (one === null || other === null) return one === other
+  if (one.columns.size !== other.columns.size) return false
+  for (const [name, { binsId }] of one.columns) if (other.columns.get(name)?.binsId !== binsId) return false
+  return true
 }

@@ -1,10 +1,13 @@
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ServiceRow } from '../../../kernel/service-plan.ts'
 import { allPresent, Status } from '../../../kernel/state.ts'
 import type { Value } from '../../../kernel/value-type.ts'
 import type { AnsweredGroup } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
+import type { BaselineBins } from '../../../monitoring/rollups/row-recorder.ts'
+import { createServedBaselines } from '../../../monitoring/rollups/served-baselines.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/forget-entity.ts'
 import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
@@ -51,11 +54,15 @@ interface Request {
 }
 
 /** A server process, as far as rollups know it. */
-function startProcess(model: string, database: () => Database = () => opened().db) {
+function startProcess(
+  model: string,
+  database: () => Database = () => opened().db,
+  baselineOf: (model: string, version: number) => BaselineBins | null = () => baseline,
+) {
   let now = day
   const log = createLogger('silent')
   const writer = createRollupWriter({ database, log })
-  const recorder = createRollupRecorder({ writer, baselineOf: () => baseline, log, clock: () => now }, { rowsPerSecond: 1_000_000 })
+  const recorder = createRollupRecorder({ writer, baselineOf, log, clock: () => now }, { rowsPerSecond: 1_000_000 })
   return {
     recorder,
     writer,
@@ -153,6 +160,42 @@ test('any split over processes, minutes and restarts gives the bytes of one proc
     const times = answered.map(({ ms }) => ms).sort((a, b) => a - b)
     expect((rollup.latency.total.quantile(0.5) ?? 0) / (times[Math.ceil(times.length / 2) - 1] ?? 0)).toBeCloseTo(1, 1)
   }
+})
+
+test('rows are counted over the bins of a baseline as soon as the server has read it, in the same minute', async () => {
+  const requests = fc.sample(request, { numRuns: 40, seed: 3 }).map((each) => ({ ...each, fails: false }))
+  const server = startProcess(
+    'first_minute',
+    undefined,
+    createServedBaselines(() => Promise.resolve(baseline), createLogger('silent')),
+  )
+  await server.at(day + minute)
+  const [first, ...others] = requests
+  if (first !== undefined) server.answer(first)
+  await setImmediate()
+  for (const each of others) server.answer(each)
+  await server.recorder.close(5000)
+  const { rows, columns } = await readRollup(opened().db, { model: 'first_minute', from: day, to: day + hour })
+  const counted = (name: string) => columns.get(name)?.bins.map(({ counts }) => counts.reduce((sum, count) => sum + count, 0))
+  expect({ rows, count: counted('count'), score: counted('output:score') }).toEqual({ rows: 40, count: [39], score: [39] })
+})
+
+test('a baseline that is read again stays the same object until its bins change', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  let columns = new Map(baseline.columns)
+  const served = createServedBaselines(() => Promise.resolve({ columns: new Map(columns) }), createLogger('silent'))
+  const next = async () => {
+    vi.advanceTimersByTime(60_000)
+    served('kept', 1)
+    await setImmediate()
+    return served('kept', 1)
+  }
+  const first = await next()
+  expect(first?.columns).toEqual(columns)
+  expect(await next()).toBe(first)
+  columns = new Map([...columns].map(([name, column]) => [name, { ...column, binsId: `${column.binsId} changed` }] as never))
+  expect((await next())?.columns).toEqual(columns)
 })
 
 test('the traffic of several models is one read of their minutes, without columns', async () => {
