@@ -59,6 +59,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'erase', load: async () => (await import('./commands/erase.ts')).eraseCommand },
   { name: 'backfill', load: async () => (await import('./commands/backfill.ts')).backfillCommand },
   { name: 'model push', load: async () => (await import('./commands/model-push.ts')).modelPushCommand },
+  { name: 'model pull', load: async () => (await import('./commands/model-pull.ts')).modelPullCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'model show', load: async () => (await import('./commands/model-show.ts')).modelShowCommand },
   { name: 'model promote', load: async () => (await import('./commands/model-promote.ts')).modelPromoteCommand },

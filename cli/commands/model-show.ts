@@ -37,13 +37,19 @@ export async function showModelVersion(context: Context, reference: string): Pro
   return { json: { ...shown, aliases, pinned, lineage }, text: versionText(shown, aliases, pinned, lineage) }
 }
 
-async function showServerVersion(server: Server, reference: string): Promise<Outcome> {
+/** @param reference `delay`, `delay@3`, `delay@challenger` */
+export async function readServerVersion(server: Server, reference: string) {
   const { model: name, version: wanted } = parseModelReference(reference)
   const path = `/v1/models/${encodeURIComponent(name)}`
   const { model, version: answering, versions, pinned } = await server.ask('GET', path, undefined, modelAnswer)
   const version = wanted ?? answering ?? versions.at(-1)?.version
   if (version === undefined) throw noVersion(model)
   const { requestId: _, ...answer } = await server.ask('GET', `${path}/versions/${version}`, undefined, modelVersionAnswer)
+  return { pinned, answer }
+}
+
+async function showServerVersion(server: Server, reference: string): Promise<Outcome> {
+  const { pinned, answer } = await readServerVersion(server, reference)
   // the schema says less than what a server of the same version answers
   const shown = answer as unknown as ShownVersion & { readonly aliases: readonly string[]; readonly lineage: ModelLineage }
   return { json: { ...shown, pinned }, text: versionText(shown, shown.aliases, pinned, shown.lineage) }

@@ -2,8 +2,6 @@ import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
 import type { ModelReport } from '../../monitoring/report/model-report.ts'
 import { modelReport } from '../../monitoring/report/model-report.ts'
 import { reportHtml } from '../../monitoring/report/report-html.ts'
-import { openSink } from '../../runtime/files/open-sink.ts'
-import { placeFiles } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { reportAnswer } from '../../serving/protocols/http/monitoring/report-route.ts'
 import type { Command } from '../command.ts'
@@ -13,6 +11,7 @@ import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
 import { bytes } from '../human.ts'
 import { reportText } from '../report-text.ts'
+import { writeOutput } from '../write-output.ts'
 
 export const reportCommand: Command = {
   name: 'report',
@@ -40,7 +39,7 @@ export const reportCommand: Command = {
     const overwrite = input.flag('overwrite')
     if (out !== null && !overwrite) await refuseExisting([out])
     const report = await readReport(context, input, model)
-    const size = out === null ? null : await writeText(out, reportHtml(report), overwrite)
+    const size = out === null ? null : await writeOutput(out, Buffer.from(reportHtml(report)), overwrite)
     return {
       json: { ...report, path: out },
       text: [reportText(report), ...(size === null ? [] : ['', `Wrote ${out} (${bytes(size)}). Open it in a browser.`])].join('\n'),
@@ -70,19 +69,5 @@ async function readReport(context: Context, input: Input, model: string): Promis
     )
   } finally {
     progress.end()
-  }
-}
-
-/** The file is there completely or not at all. */
-async function writeText(path: string, text: string, overwrite: boolean): Promise<number> {
-  const sink = await openSink(path, overwrite)
-  try {
-    await sink.write(Buffer.from(text))
-    const sealed = await sink.seal()
-    await placeFiles([sealed], overwrite)
-    return sealed.bytes
-  } catch (error) {
-    await sink.abort()
-    throw error
   }
 }

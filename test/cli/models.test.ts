@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -87,6 +87,16 @@ describe('the life of a model', () => {
     const listed = await text('model', 'list', 'delay')
     expect(listed).toMatch(/delay +1 +yes +champion +flight@1/)
     expect(listed).toMatch(/delay +2 +challenger +flight@1/)
+
+    const pulled = join(folder, 'pulled.onnx')
+    expect(await text('model', 'pull', 'delay', '--out', pulled)).toMatch(
+      /^Wrote delay@1 to .*pulled\.onnx \(403 B\); sha256 [0-9a-f]{64}\.$/,
+    )
+    expect(await readFile(pulled)).toEqual(await onnx('logistic'))
+    await expect(lockstep('model', 'pull', 'delay@2', '--out', pulled)).rejects.toMatchObject(refused('FILE_EXISTS', 'pulled.onnx'))
+    expect(await json('model', 'pull', 'delay@challenger', '--out', pulled, '--overwrite')).toMatchObject({ version: 2, path: pulled })
+    expect(await readFile(pulled)).toEqual(await onnx('mlp'))
+    await expect(lockstep('model', 'pull', 'delay@9')).rejects.toMatchObject(refused('UNKNOWN_DEFINITION', 'has no version 9'))
 
     const history = await text('model', 'history', 'delay')
     expect(history.split('\n').filter((line) => / (push|promote|rollback) /.test(line))).toHaveLength(6)

@@ -210,6 +210,14 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
         { version: 2, default: true, aliases: ['champion'] },
       ],
     })
+    const pulled = join(folder, 'pulled.onnx')
+    expect(await must(remote, 'model', 'pull', 'delay', '--out', pulled, '--overwrite')).toMatchObject({
+      model: 'delay',
+      version: 2,
+      path: pulled,
+    })
+    expect(await readFile(pulled)).toEqual(await readFile(join(folder, '2.onnx')))
+    expect((await lockstep(remote, 'model', 'pull', 'delay@1', '--out', pulled)).err).toMatch(/^error FILE_EXISTS: /)
     expect((await lockstep(remote, 'model', 'delete', 'delay@2')).err).toMatch(/^error IN_USE: /)
     expect(await must(remote, 'model', 'rollback', 'delay')).toMatchObject({ to: 1 })
     expect((await lockstep(remote, 'model', 'delete', 'delay@2', '--dry-run')).out).toMatch(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
@@ -14,6 +15,7 @@ import { inspectModel } from '../../inference/inspect-model.ts'
 import { budget } from '../budget.ts'
 import { until } from './gate.ts'
 import { constantModel } from '../inference/made-models.ts'
+import { onnx } from './fixtures.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
@@ -56,6 +58,16 @@ describe('the champion over HTTP', () => {
     expect((await predict()).body.version).toBe(2)
     // the Open Inference Protocol tells versions as texts
     for (const version of ['1', 'v1']) expect((await predict(version)).body.version).toBe(1)
+    const file = async (named: string, range?: string): Promise<Response> =>
+      await fetch(`${url}/v1/models/delay/versions/${named}/file`, range === undefined ? {} : { headers: { range } })
+    const complete = await file('challenger')
+    expect(complete.headers.get('content-disposition')).toBe('attachment; filename="delay-2.onnx"')
+    const bytes = Buffer.from(await complete.arrayBuffer())
+    expect(bytes).toEqual(await onnx('mlp'))
+    expect(complete.headers.get('etag')).toBe(`"${createHash('sha256').update(bytes).digest('hex')}"`)
+    const part = await file('2', 'bytes=10-')
+    expect([part.status, Buffer.from(await part.arrayBuffer())]).toEqual([206, bytes.subarray(10)])
+    expect((await file('9')).status).toBe(404)
     expect((await send('POST', '/rollback')).body).toMatchObject({ from: 2, to: 1 })
     expect((await predict()).body.version).toBe(1)
     expect((await send('GET', '')).body).toMatchObject({ version: 1, aliases: { champion: 1, challenger: 2 } })

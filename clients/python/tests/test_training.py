@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from faults import FaultServer
 
-from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, training_sets, uploads
+from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, NotFoundError, training_sets, uploads
+from lockstep_client import training as training_module
 
 FOLDER = Path(os.environ["LOCKSTEP_TEST_FOLDER"])
 
@@ -121,6 +122,16 @@ def test_the_upload_of_a_model_goes_on_after_broken_connections(
         sent = [request["upload-offset"] for request in server.requests if "upload-offset" in request]
         # each part arrived at the first try, and the client asked how far it was
         assert sent == ["0", "0", "100", "100"]
+
+
+def test_the_file_of_a_version_is_pulled_in_parts_as_it_was_pushed(
+    url: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "_MODEL_PART_BYTES", 100)
+    with FaultServer(url, "none", "none", "cut") as server, Client(server.url, key, timeout=60) as client:
+        assert client.pull_model("fraud", 1) == (FOLDER / "fraud.onnx").read_bytes()
+    with Client(url, key) as client, pytest.raises(NotFoundError):
+        client.pull_model("fraud", 99)
 
 
 def test_a_file_that_is_no_model_is_refused(client: Client) -> None:

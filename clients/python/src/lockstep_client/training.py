@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 ModelFile = Union[str, "os.PathLike[str]", bytes, Any]
 """The path of an ONNX file, its bytes, or an `onnx.ModelProto`."""
 
+# the server reads the complete model for each part
+_MODEL_PART_BYTES = 64 << 20
+
 
 class Training(Caller):
-    """The methods of `Client` that make training sets, and push and promote models."""
+    """The methods of `Client` that make training sets, and push, pull and promote models."""
 
     def historical_features(
         self,
@@ -132,6 +135,24 @@ class Training(Caller):
             "untried": untried or None,
         }
         return self._change(f"/v1/models/{quote(model, safe='')}/versions", asked, deadline)
+
+    def pull_model(self, model: str, version: Union[int, str] = "champion", *, timeout: float = 600.0) -> bytes:
+        """The ONNX file of a version, as it was pushed. The API key needs the scope `admin`.
+
+            onnx.load_model_from_string(client.pull_model("fraud", 3))
+
+        Args:
+            model: The name of the model.
+            version: The number of the version, or an alias.
+            timeout: Seconds.
+        """
+        deadline = self._deadline(timeout)
+        path = f"/v1/models/{quote(model, safe='')}/versions/{quote(str(version), safe='')}"
+        found = self._sender.json(path, deadline)
+        # an alias may point to another version by now
+        file = {"url": f"/v1/models/{quote(model, safe='')}/versions/{found['version']}/file"}
+        file |= {"bytes": found["sizeBytes"], "sha256": found["sha256"]}
+        return download(self._sender, file, deadline, _MODEL_PART_BYTES)
 
     def promote(
         self, model: str, version: Union[int, str], *, reason: Optional[str] = None, timeout: float = 60.0

@@ -7,7 +7,7 @@ import io
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import frames
 from .errors import BadAnswerError, DeadlineExceededError, InvalidRequestError
@@ -95,16 +95,17 @@ def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
         wait = min(_LONGEST_POLL, wait * 2)
 
 
-def download(sender: Sender, file: Mapping[str, Any], deadline: Deadline) -> bytes:
-    """A file of a training set, in parts, so that a broken connection costs one of them.
+def download(sender: Sender, file: Mapping[str, Any], deadline: Deadline, part_bytes: Optional[int] = None) -> bytes:
+    """A file of a training set or a model, in parts, so that a broken connection costs one of them.
 
     Raises:
         BadAnswerError: `BAD_ANSWER`: its hash is another one.
     """
     data = bytearray()
     size = int(file["bytes"])
+    part = part_bytes or _PART_BYTES
     while len(data) < size:
-        last = min(size, len(data) + _PART_BYTES) - 1
+        last = min(size, len(data) + part) - 1
         headers = {"Range": f"bytes={len(data)}-{last}", "Accept": "*/*"}
         reply, _ = sender.send("GET", file["url"], deadline, None, headers)
         data += reply.body if reply.status == 206 or not data else reply.body[len(data) :]

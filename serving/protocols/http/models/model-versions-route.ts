@@ -1,15 +1,21 @@
-import { readFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { defined } from '../../../../kernel/defined.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { catalogRevision } from '../../../../registry/revision.ts'
 import { deleteModelVersion } from '../../../../registry/delete-model-version.ts'
-import { versionReference } from '../../../../registry/pick-version.ts'
+import { readModelBytes } from '../../../../registry/model-versions.ts'
+import { pickVersion, versionReference } from '../../../../registry/pick-version.ts'
 import { pushVersion } from '../../../models/push-version.ts'
 import { readBody } from '../request/body.ts'
+import { cancelOnDisconnect } from '../request/client-connection.ts'
 import { actorOf, jsonAnswer, nameOf } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { dryRunQuery, reasonSchema } from '../request/change-schemas.ts'
+import { fileAnswer } from '../response/file-answer.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { deletedVersionAnswer, pushAnswer } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
@@ -31,7 +37,7 @@ const pushBody = z.strictObject({
   reason: reasonSchema,
 })
 
-/** The routes that store and delete versions of models. */
+/** The routes that store versions of models, send their files, and delete them. */
 export const modelVersionRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -59,6 +65,37 @@ export const modelVersionRoutes: readonly Route[] = [
         ? pushed.notes
         : [...pushed.notes, 'This server still loads the version, and answers with the one before until it has.']
       return jsonAnswer({ ...pushed, notes, requestId: call.requestId }, pushed.created ? 201 : 200)
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/:name/versions/:version/file',
+    scope: 'admin',
+    summary: 'Download the ONNX file of a version, by number or alias',
+    description: 'Takes `Range` and `If-Range`, so that a broken download goes on where it stopped. The `etag` is the SHA-256 of the file.',
+    tag: 'Models',
+    produces: 'application/octet-stream',
+    status: [200, 206],
+    async handle(call, deps) {
+      const { version: wanted = '' } = call.params
+      const { model, version, sizeBytes, sha256 } = pickVersion(deps.catalog().model(nameOf(call)), versionReference(wanted))
+      const { signal } = cancelOnDisconnect(call, deps.upkeep.database())
+      const content = await readModelBytes(deps.upkeep.database(), model, version)
+      // from a file it is sent as fast as its client reads it, past the deadline of the request
+      const path = join(tmpdir(), `lockstep-model-${randomUUID()}.onnx`)
+      try {
+        await writeFile(path, content, { signal })
+        call.outgoing.once('close', () => void rm(path, { force: true }))
+        signal.throwIfAborted()
+        const { range, 'if-range': ifRange } = call.incoming.headers
+        const asked = { range, ifRange: typeof ifRange === 'string' ? ifRange : undefined }
+        const answer = await fileAnswer({ path, name: `${model}-${version}.onnx`, bytes: sizeBytes, sha256 }, asked)
+        if (answer !== null) return answer
+        throw new LockstepError('INTERNAL', `The file of the model "${model}" version ${version} was written, and is gone. Try again.`)
+      } catch (error) {
+        await rm(path, { force: true })
+        throw error
+      }
     },
   },
   {
