@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isDuration } from '../../kernel/duration.ts'
+import { sayIssues } from '../format-issues.ts'
 
 const duration = z
   .string()
@@ -138,9 +139,8 @@ export type RolloutPlan = Omit<z.output<typeof planSchema>, 'gates'> & { readonl
 export function parsePlan(given: unknown, ownGates: readonly GateSpec[]): RolloutPlan {
   const parsed = planSchema.safeParse(given)
   if (!parsed.success) {
-    const [issue] = parsed.error.issues
-    const place = issue === undefined || issue.path.length === 0 ? 'The plan' : `"${issue.path.join('.')}" of the plan`
-    throw invalid(`${place} is wrong: ${issue?.message ?? 'it is no plan'}. See docs/rollouts.md for what a plan may have.`)
+    const { said } = sayIssues(parsed.error, planSchema, given)
+    throw invalid(`The plan is wrong: ${said}. See docs/rollouts.md for what a plan may have.`)
   }
   const { steps, gates = ownGates, ...rest } = parsed.data
   const falls = steps.findIndex(({ share }, i) => i > 0 && share <= (steps[i - 1]?.share ?? 0))

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { routes } from '../../serving/protocols/http/app.ts'
-import { sayIssues } from '../../serving/protocols/format-issues.ts'
+import { sayIssues } from '../../registry/format-issues.ts'
+import { parsePlan } from '../../registry/rollouts/plan-schema.ts'
 
 /** What is said of a body that a route's schema refuses. */
 function said(path: string, body: unknown): string {
@@ -68,4 +69,26 @@ it('names at most ten issues, and the number of the rest', () => {
   const inputs = Array.from({ length: 200 }, () => ({ name: 5, shape: [], datatype: 'FP32' }))
   const text = said('/v2/models/:model/infer', { inputs })
   expect(text).toMatch(/^("inputs\.\d\.name" is 5; it must be a string \([^)]*\); ){10}and 190 more$/)
+})
+
+it.each([
+  [
+    'a kind of gate that is misspelt',
+    { gates: [{ kind: 'split' }, { kind: 'predictons' }] },
+    /^The plan is wrong: "gates\.1\.kind" is "predictons"\. Did you mean "predictions"\? It must be one of "errors", .*, "webhook"\. See docs/,
+  ],
+  ['a gate without its kind', { gates: [{ margin: 1 }] }, /"gates\.0\.kind" is missing: one of "errors", /],
+  [
+    'a setting of a gate that is misspelt',
+    { gates: [{ kind: 'errors', margn: 0.1 }] },
+    /"gates\.0" has the field "margn", which is not a field here\. Did you mean "margin"\? The fields are "kind", "margin", /,
+  ],
+  ['a wrong type', { gates: [{ kind: 'latency', factor: '2' }] }, /"gates\.0\.factor" is "2"; it must be a number \(/],
+  ['a share in percent', { steps: [{ share: 20 }] }, /"steps\.0\.share" is 20; it must be at most 1\. See docs/],
+  ['no plan', undefined, /^The plan is wrong: it is missing: an object\. See docs/],
+])('names the place and the nearest word in a plan of a rollout: %s', (_, given, message) => {
+  const plan = given === undefined ? given : { steps: [{ share: 1 }], ...given }
+  expect(() => parsePlan(plan, [])).toThrow(
+    expect.objectContaining({ code: 'INVALID_REQUEST', message: expect.stringMatching(message) as string }),
+  )
 })

@@ -1,7 +1,7 @@
-import { cutText } from '../../kernel/cut-text.ts'
+import { cutText } from '../kernel/cut-text.ts'
 import type { z } from 'zod'
-import { shown } from '../../kernel/parse-value.ts'
-import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { shown } from '../kernel/parse-value.ts'
+import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /** What is wrong with a body or a query, for people and for programs. */
 export interface SaidIssues {
@@ -17,7 +17,7 @@ const maxIssues = 10
 const maxShown = 80
 
 /**
- * Says what a schema refused in the words of the interface, in place of zod's: which field, what was sent, and what it
+ * Says what a schema refused in the words of users, in place of zod's: which field, what was sent, and what it
  * must be.
  *
  * @param schema what the value was checked by, for what its fields are
@@ -27,29 +27,32 @@ export function sayIssues(error: z.ZodError, schema: z.ZodType, sent: unknown): 
   const all = error.issues
   const issues = all.slice(0, maxIssues).map((issue) => ({
     field: cut(issue.path.join('.')),
-    problem: problemOf(issue, at(sent, issue.path), schema),
+    problem: problemOf(issue, sent, schema),
   }))
   const said = issues.map(({ field, problem }) => (field === '' ? problem.replace(/^is /, 'it is ') : `"${field}" ${problem}`))
   if (all.length > maxIssues) said.push(`and ${all.length - maxIssues} more`)
   return { said: said.join('; '), issues }
 }
 
-function problemOf(issue: Issue, value: unknown, schema: z.ZodType): string {
+function problemOf(issue: Issue, sent: unknown, schema: z.ZodType): string {
+  const value = at(sent, issue.path)
   switch (issue.code) {
     case 'unrecognized_keys':
-      return unknownFields(issue, schema)
+      return unknownFields(issue, sent, schema)
     case 'invalid_type':
-      return mustBe(value, kindOf(issue.expected), schemaAt(schema, issue.path)?.description)
+      return mustBe(value, kindOf(issue.expected), schemaAt(schema, issue.path, sent)?.description)
     case 'invalid_value':
-      return mustBe(value, `one of ${issue.values.map((each) => JSON.stringify(each)).join(', ')}`)
+      return mustBeOneOf(value, issue.values)
     case 'invalid_union': {
+      const { options } = issue as { readonly options?: unknown }
+      if (Array.isArray(options)) return mustBeOneOf(value, options)
       if (issue.message !== 'Invalid input') return value === undefined ? `is missing; it ${issue.message}` : issue.message
       const inner = issue.errors.map(([first]) => first)
       const kinds = inner.map((first) => (first?.code === 'invalid_type' && first.path.length === 0 ? kindOf(first.expected) : null))
       const own = inner.find((_, i) => kinds[i] === null)
       // the branch that is of the right kind, if any
-      if (own !== undefined) return problemOf(own, at(value, own.path), schema)
-      return mustBe(value, [...new Set(kinds)].join(' or '), schemaAt(schema, issue.path)?.description)
+      if (own !== undefined) return problemOf(own, value, schema)
+      return mustBe(value, [...new Set(kinds)].join(' or '), schemaAt(schema, issue.path, sent)?.description)
     }
     case 'too_small':
     case 'too_big':
@@ -59,9 +62,9 @@ function problemOf(issue: Issue, value: unknown, schema: z.ZodType): string {
   }
 }
 
-function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_keys' }, schema: z.ZodType): string {
+function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_keys' }, sent: unknown, schema: z.ZodType): string {
   const [first = ''] = keys
-  const known = Object.keys(shapeOf(schemaAt(schema, path)) ?? {})
+  const known = Object.keys(shapeOf(schemaAt(schema, path, sent)) ?? {})
   const others = keys.length === 1 ? '' : ` (and ${keys.length - 1} more)`
   const within = path.length === 0 ? '' : 'has the field '
   return `${within}"${cut(first)}"${within === '' ? ' is' : ', which is'} not a field here${others}.${didYouMean(cut(first), known)} The fields are ${known.map((name) => `"${name}"`).join(', ')}`
@@ -70,6 +73,13 @@ function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_ke
 function mustBe(value: unknown, what: string, description?: string): string {
   const more = description === undefined ? '' : ` (${description})`
   return value === undefined ? `is missing: ${what}${more}` : `is ${summary(value)}; it must be ${what}${more}`
+}
+
+function mustBeOneOf(value: unknown, values: readonly unknown[]): string {
+  const all = `one of ${values.map((each) => JSON.stringify(each)).join(', ')}`
+  const texts = values.filter((each) => typeof each === 'string')
+  const hint = typeof value === 'string' ? didYouMean(cut(value), texts) : ''
+  return hint === '' ? mustBe(value, all) : `is ${summary(value)}.${hint} It must be ${all}`
 }
 
 function outOfBounds(issue: Issue & { readonly code: 'too_small' | 'too_big' }, value: unknown): string {
@@ -130,6 +140,9 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 
 /** The parts of zod's definitions that lead to another schema. */
 interface Parts {
+  readonly options?: readonly z.ZodType[]
+  readonly discriminator?: string
+  readonly values?: readonly unknown[]
   readonly innerType?: z.ZodType
   readonly shape?: Readonly<Record<string, z.ZodType>>
   readonly element?: z.ZodType
@@ -141,11 +154,27 @@ function partsOf(schema: z.ZodType): Parts {
 }
 
 /** The schema of a field; undefined where a union leaves it open. */
-function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodType | undefined {
-  return path.reduce<z.ZodType | undefined>((outer, key) => {
-    const parts = outer === undefined ? {} : partsOf(unwrapped(outer))
-    return parts.shape?.[String(key)] ?? parts.element ?? parts.valueType
-  }, schema)
+function schemaAt(schema: z.ZodType, path: readonly PropertyKey[], sent: unknown): z.ZodType | undefined {
+  return path.reduce<z.ZodType | undefined>(
+    (outer, key, i) => {
+      const parts = outer === undefined ? {} : partsOf(unwrapped(outer))
+      const inner = parts.shape?.[String(key)] ?? parts.element ?? parts.valueType
+      return inner === undefined ? undefined : chosen(inner, at(sent, path.slice(0, i + 1)))
+    },
+    chosen(schema, sent),
+  )
+}
+
+/** The option of a union that the discriminator of a value names; other schemas as they are. */
+function chosen(schema: z.ZodType, sent: unknown): z.ZodType {
+  const { options, discriminator } = partsOf(unwrapped(schema))
+  if (options === undefined || discriminator === undefined) return schema
+  const named = at(sent, [discriminator])
+  const isNamed = (option: z.ZodType): boolean => {
+    const kind = partsOf(option).shape?.[discriminator]
+    return kind !== undefined && (partsOf(kind).values?.includes(named) ?? false)
+  }
+  return options.find(isNamed) ?? schema
 }
 
 function shapeOf(schema: z.ZodType | undefined): Parts['shape'] {
