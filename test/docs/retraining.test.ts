@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { bareEnvironment } from '../bare-environment.ts'
+import type { LockstepCommand } from '../cli/one-process.ts'
+import { commandsWith } from '../cli/one-process.ts'
+import type { Environment } from '../cli/run-lockstep.ts'
+import { killAll, programFile } from '../cli/run-lockstep.ts'
+import { constantModel } from '../inference/made-models.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { rootFolder } from '../source-files.ts'
+import { fencedBlocks } from './fenced-blocks.ts'
+
+// The script of docs/orchestration.md, as a scheduler runs it.
+
+const definitions = `import { count, entity, featureService, featureView, model, source, t } from ${JSON.stringify(join(rootFolder, 'index.ts'))}
+
+export const card = entity('card', { key: { card: t.string } })
+export const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at', columns: { amount: t.float64 } })
+export const spending = featureView('spending', { version: 1, entity: card, source: payments, features: { paid1h: count('1h'), paid6h: count('6h'), paid1d: count('1d') } })
+export const fraudFeatures = featureService('fraud_features', { version: 1, features: [spending] })
+export const fraud = model('fraud', { service: fraudFeatures, output: { probabilities: t.float32 } })
+`
+
+let folder: string
+let env: Environment
+let lockstep: LockstepCommand
+let drop: () => Promise<void>
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-retraining-'))
+  const [database, redis] = [await testDatabase(), await testRedis()]
+  drop = database.drop
+  env = {
+    LOCKSTEP_POSTGRES_URL: database.url,
+    LOCKSTEP_REDIS_URL: redis.url,
+    LOCKSTEP_REDIS_PREFIX: redis.prefix,
+    LOCKSTEP_DIR: join(folder, 'unused'),
+  }
+  lockstep = commandsWith(env, folder)
+  const db = openPostgres(database.url)
+  await db.script(`create table labels (card text, paid_at timestamptz, amount float8, fraud boolean);
+    insert into labels values ('c1', '2026-01-05T10:00:00Z', 50, true), ('c2', '2026-02-01T00:00:00Z', 20, false)`)
+  await db.close()
+  await writeFile(join(folder, 'features.ts'), definitions)
+  for (const [i, file] of ['first', 'second', 'third'].entries()) await writeFile(join(folder, `${file}.onnx`), constantModel(i / 10))
+  for (const words of [['apply', 'features.ts'], ['materialize'], ['model', 'push', 'fraud', 'first.onnx', '--alias', 'champion']]) {
+    const { exitCode, err } = await lockstep(...words)
+    if (exitCode !== 0) throw new Error(`${words.join(' ')}: ${err}`)
+  }
+  const [script] = fencedBlocks(await readFile(join(rootFolder, 'docs/orchestration.md'), 'utf8')).filter(
+    ({ title }) => title === 'retrain.sh',
+  )
+  await put('retrain.sh', script?.text ?? '')
+  await mkdir(join(folder, 'bin'))
+  await put('bin/lockstep', `#!/bin/sh\nexec '${process.execPath}' '${programFile('cli/main')}' "$@"\n`)
+  // it has learned what the test puts in its place
+  await put('train', `#!/bin/sh\ncat "$1" "$2" > rows && cp trained.onnx "$3" && echo 0.91\n`)
+}, 240_000)
+
+afterAll(async () => {
+  killAll()
+  await drop?.()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function put(name: string, text: string): Promise<void> {
+  await writeFile(join(folder, name), text)
+  await chmod(join(folder, name), 0o755)
+}
+
+/** @returns the exit code of the script, and what it prints on standard error */
+async function retrain(trained: string, ...days: readonly string[]): Promise<{ readonly code: number; readonly err: string }> {
+  await copyFile(join(folder, trained), join(folder, 'trained.onnx'))
+  const path = [join(folder, 'bin'), dirname(process.execPath), process.env['PATH']].join(delimiter)
+  return await new Promise((resolve) => {
+    execFile('./retrain.sh', days, { cwd: folder, env: { ...bareEnvironment, ...env, PATH: path } }, (error, _, err) =>
+      resolve({ code: error === null ? 0 : Number(error.code), err }),
+    )
+  })
+}
+
+async function rolloutOf(): Promise<unknown> {
+  return JSON.parse((await lockstep('rollout', 'show', 'fraud', '--json')).out)
+}
+
+it('trains, pushes and rolls out a version, and does so once however often it runs', { timeout: 240_000 }, async () => {
+  expect(await retrain('second.onnx', '2020-01-01', '2020-01-20', '2020-03-01')).toMatchObject({ code: 99 })
+  const days = ['2026-01-01', '2026-01-20', '2026-03-01']
+  expect(await retrain('second.onnx', ...days)).toEqual({ code: 0, err: expect.anything() })
+  const rows = (await readFile(join(folder, 'rows'), 'utf8')).split(/\s+/)
+  expect(rows.map((row) => row.slice(0, 3))).toEqual(['car', 'c1,', 'car', 'c2,', ''])
+  expect(await rolloutOf()).toMatchObject({ serves: 1, rollout: { version: 2, state: 'running', share: 0.01 } })
+  const pushed = JSON.parse((await lockstep('model', 'show', 'fraud@2', '--json')).out) as unknown
+  expect(pushed).toMatchObject({ metrics: { auc: 0.91 }, lineage: { dataset: { sameService: true } } })
+  expect(await retrain('second.onnx', ...days)).toMatchObject({ code: 0, err: expect.stringContaining('IN_USE') })
+  const next = await retrain('third.onnx', ...days)
+  expect(next).toMatchObject({ code: 1, err: expect.stringContaining('IN_USE') })
+  expect(await rolloutOf()).toMatchObject({ rollout: { version: 2 } })
+})
