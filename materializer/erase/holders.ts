@@ -1,6 +1,7 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { sql } from 'kysely'
@@ -122,6 +123,7 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
   const parts: ReceiptPart[] = []
   const count = async (source: string, relation: string, condition: string, note: string): Promise<void> => {
     const rows = await countRows(db, relation, condition).catch((cause: unknown) => {
+      if (isTemporary(cause)) throw cause
       throw new LockstepError(
         'SOURCE_MISSING',
         `The rows of the source "${source}" cannot be counted; correct or retire it, and erase again.`,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
@@ -57,6 +58,7 @@ export async function makeLackingBaselines(
       if (await make()) made++
     } catch (error) {
       signal?.throwIfAborted()
+      if (isTemporary(error)) throw error
       // one that cannot be made must not keep the others from theirs
       onFailure(what, messageOf(error))
     }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Outcome } from '../../cli/command.ts'
 import type { Context } from '../../cli/context.ts'
@@ -13,6 +14,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadConfig } from '../../runtime/config.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import { binLabels, binOf } from '../../statistics/column-bins.ts'
 import { servingSet } from '../serving/definitions.ts'
 import { onnx } from '../serving/fixtures.ts'
@@ -126,6 +128,20 @@ describe('a baseline of a training set', () => {
     expect(failures).toEqual([dataset])
     await db.query('alter table other rename to spine')
     expect(await makeLackingBaselines(deps)).toBe(1)
+  })
+
+  it('is tried again after a failure that may pass', async () => {
+    await db.kysely.deleteFrom('lockstep.baselines').where('dataset', '=', dataset).execute()
+    const hurried = openPostgres(`${database.url}?options=${encodeURIComponent('-c lock_timeout=200ms')}`)
+    const failures: string[] = []
+    const deps = { db: hurried, catalog: () => loadCatalog(db), onFailure: (what: string) => failures.push(what) }
+    await db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table spine`.execute(transaction)
+      await expect(makeLackingBaselines(deps)).rejects.toThrow(/lock timeout/)
+    })
+    expect(await makeLackingBaselines(deps)).toBe(1)
+    expect(failures).toEqual([])
+    await hurried.close()
   })
 
   it('of a split set is that of its part for training', async () => {
