@@ -9,6 +9,8 @@ const advisoryLock = 5_496_228_817
 const schema = 'lockstep'
 /** The state of PostgreSQL if a statement waits for a lock for longer than `lock_timeout`. */
 const lockNotAvailable = '55P03'
+/** The state of PostgreSQL if the role may not do something. */
+const insufficientPrivilege = '42501'
 const table = 'migrations'
 
 /**
@@ -58,7 +60,9 @@ function stoppable(signal: AbortSignal): Record<string, Migration> {
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no reason given'
-  if (!('code' in error) || error.code !== lockNotAvailable) return error.message
+  const code = 'code' in error ? error.code : undefined
+  if (code === insufficientPrivilege) return `${error.message}. Run "lockstep doctor", which prints the grants that the role lacks`
+  if (code !== lockNotAvailable) return error.message
   return `another session has used a table for too long (${error.message}). End it, or run the migration again when it has ended`
 }
 

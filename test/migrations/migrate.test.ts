@@ -11,6 +11,7 @@ import { migrations } from '../../migrations/list.ts'
 import { pendingMigrations } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
 import { migrateDatabase, requireMigrated } from '../../runtime/migrated.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import { programFile } from '../cli/run-lockstep.ts'
 import type { OpenedDatabase } from '../opened-database.ts'
 import { during, openEmbedded, openServer } from '../opened-database.ts'
@@ -210,6 +211,19 @@ describe('the migrations', () => {
         'The migration "0042-prediction-stages" failed, and nothing was changed: another session has used a table for too long (canceling statement due to lock timeout). End it, or run the migration again when it has ended.',
       )
     })
+    await close()
+  })
+
+  it('name what prints the grants if the role may not create a schema', async () => {
+    const { db, url, close } = await openServer({ migrate: false })
+    const role = `lesser_${process.pid}`
+    await db.script(`create role ${role} login password 'lesser'`)
+    const own = new URL(url)
+    ;[own.username, own.password] = [role, 'lesser']
+    const lesser = openPostgres(own.href)
+    await expect(migrateDatabase(lesser.kysely)).rejects.toThrow(/permission denied .*\. Run "lockstep doctor", which prints the grants/)
+    await lesser.close()
+    await db.script(`drop role ${role}`)
     await close()
   })
 
