@@ -54,7 +54,7 @@ export interface Database {
   /**
    * Calls `onNotice` with the payload of each notification of the channel (`pg_notify`), and with null each time
    * listening starts, since earlier notifications were missed. PostgreSQL uses a separate connection, which is reopened
-   * when it is lost. Through a transaction pooler no notifications arrive.
+   * when it is lost.
    *
    * @param channel letters, digits and underscores @returns a function that stops listening
    */

@@ -15,6 +15,7 @@ import { createPostgresPool } from './postgres-pool.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { parseTarget } from './postgres-target.ts'
+import { createPrepareSession } from './prepare-session.ts'
 import { postgresUnavailable, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
@@ -55,8 +56,9 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
   const requireOpen = (): void => {
     if (stopped) signal?.throwIfAborted()
   }
-  const statements = createPostgresPool(target, poolSize, sessions, requireOpen)
-  const streams = createPostgresPool(target, Number.POSITIVE_INFINITY, sessions, requireOpen)
+  const deps = { sessions, prepare: createPrepareSession(target), requireOpen }
+  const statements = createPostgresPool(target, poolSize, deps)
+  const streams = createPostgresPool(target, Number.POSITIVE_INFINITY, deps)
   const [timeQuery, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),

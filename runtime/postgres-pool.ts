@@ -1,6 +1,8 @@
 import pg from 'pg'
+import { LockstepError } from '../kernel/errors.ts'
 import { randomBackoffMs, sleep, startPatientTimer } from './async.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
+import type { PrepareSession } from './prepare-session.ts'
 import { backendOf } from './postgres-snapshot.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { isTooManyConnections, isUnavailable, postgresUnavailable, silentText } from './postgres-unavailable.ts'
@@ -25,14 +27,19 @@ export interface PostgresPool {
   end(): Promise<void>
 }
 
-/** @param requireOpen throws if no connection may be taken any more */
+export interface PostgresPoolDeps {
+  readonly sessions: PostgresSessions
+  readonly prepare: PrepareSession
+  /** Throws if no connection may be taken any more. */
+  readonly requireOpen: () => void
+}
+
 export function createPostgresPool(
   { url, server }: PostgresTarget,
   max: number,
-  sessions: PostgresSessions,
-  requireOpen: () => void,
+  { sessions, prepare, requireOpen }: PostgresPoolDeps,
 ): PostgresPool {
-  const pool = createPool(url, max, sessions)
+  const pool = createPool(url, max, sessions, prepare)
   const explain = (error: unknown): unknown => (isUnavailable(error) ? postgresUnavailable(server, error) : error)
 
   async function connect(): Promise<pg.PoolClient> {
@@ -43,6 +50,7 @@ export function createPostgresPool(
         return await pool.connect()
       } catch (error) {
         // one of the others may soon be free
+        if (error instanceof LockstepError) throw error
         if (!isTooManyConnections(error) || performance.now() > until) throw postgresUnavailable(server, error)
       }
       await sleep(randomBackoffMs(failures, fullBackoff))
@@ -67,12 +75,13 @@ export function createPostgresPool(
   }
 }
 
-function createPool(connectionString: string, max: number, sessions: PostgresSessions): pg.Pool {
+function createPool(connectionString: string, max: number, sessions: PostgresSessions, prepare: PrepareSession): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
     max,
     keepAlive: true,
     types: { getTypeParser },
+    onConnect: prepare,
     // The pool's own limit would include the wait for a free connection, and that of a client passes during a stall.
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {

@@ -1,7 +1,13 @@
 import { LockstepError } from '../kernel/errors.ts'
 
-/** Session settings, independent of the defaults of role and database. */
-const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
+/** Names and values of session settings, independent of the defaults of role and database. */
+export const sessionSettings = [
+  ['TimeZone', 'UTC'],
+  ['DateStyle', 'ISO'],
+  ['bytea_output', 'hex'],
+  ['extra_float_digits', '1'],
+  ['idle_in_transaction_session_timeout', '0'],
+] as const
 
 export interface PostgresTarget {
   /** With what every session sets. */
@@ -21,7 +27,7 @@ export function parseTarget(url: string): PostgresTarget {
     throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
   }
   const options = parsed.searchParams.get('options') ?? ''
-  parsed.searchParams.set('options', [options, ...session.map((setting) => `-c ${setting}`)].join(' ').trim())
+  parsed.searchParams.set('options', [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value}`)].join(' ').trim())
   // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
   const name = parsed.searchParams.get('application_name') ?? ''
   parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())

@@ -47,13 +47,23 @@ export function isTooManyConnections(error: unknown): boolean {
 
 /** Makes a `POSTGRES_UNAVAILABLE` error that names the server as host:port, without user and password. */
 export function postgresUnavailable(server: string, cause: unknown): LockstepError {
-  const remedy = isTooManyConnections(cause)
-    ? 'Allow more connections there, or run fewer processes.'
-    : 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
-  return new LockstepError('POSTGRES_UNAVAILABLE', `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. ${remedy}`, {
+  return new LockstepError('POSTGRES_UNAVAILABLE', `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. ${remedyOf(cause)}`, {
     cause,
     details: { server },
   })
+}
+
+function remedyOf(cause: unknown): string {
+  if (isTooManyConnections(cause)) return 'Allow more connections there, or run fewer processes.'
+  if (cause instanceof Error && cause.message.startsWith('unsupported startup parameter'))
+    return 'Set pool_mode = session and ignore_startup_parameters = options in PgBouncer, or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.'
+  if (isOutOfFiles(cause)) return 'This process has as many open files as it may: raise "ulimit -n".'
+  return 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+}
+
+/** Whether this process, or its machine, may open no more files or connections. */
+function isOutOfFiles(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'EMFILE' || cause.code === 'ENFILE')
 }
 
 function reasonOf(cause: unknown): string {

@@ -8,7 +8,7 @@ import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.t
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { checkDatabase } from '../../cli/doctor/database-checks.ts'
 import { isOutage, isTemporary } from '../../runtime/is-temporary.ts'
-import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
+import { asLockstepError, postgresUnavailable } from '../../runtime/postgres-unavailable.ts'
 import { shownError } from '../../serving/traffic/shown-error.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
@@ -278,6 +278,13 @@ describe('PostgreSQL', () => {
     expect(asLockstepError(memory)).toMatchObject({ code: 'INTERNAL', message: 'no room' })
     expect([full, memory].map(isTemporary)).toEqual([true, true])
     expect([full, memory].map(isOutage)).toEqual([true, false])
+  })
+
+  it('says that its process has too many open files', () => {
+    const cause = Object.assign(new Error('connect EMFILE 127.0.0.1:5432'), { code: 'EMFILE' })
+    expect(postgresUnavailable('db:5432', cause).message).toBe(
+      'PostgreSQL at "db:5432" cannot be used: connect EMFILE 127.0.0.1:5432. This process has as many open files as it may: raise "ulimit -n".',
+    )
   })
 
   it('waits for one of its connections if the server gives it no more', async () => {

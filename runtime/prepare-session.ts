@@ -1,0 +1,73 @@
+import pg from 'pg'
+import { LockstepError } from '../kernel/errors.ts'
+import type { PostgresTarget } from './postgres-target.ts'
+import { sessionSettings } from './postgres-target.ts'
+import { sqlText } from './sql.ts'
+
+const probeTimeoutMs = 2_000
+/** Another client of the pooler may take the session that a probe waits for. */
+const probes = 3
+const shown = sessionSettings.map(([name]) => `current_setting(${sqlText(name)})`)
+const ask = `SELECT pg_backend_pid() AS pid, ARRAY[${shown.join(', ')}] AS settings`
+
+/**
+ * Prepares a new connection for its first statement, in one round trip if it leads directly to PostgreSQL.
+ *
+ * @throws LockstepError `POSTGRES_UNAVAILABLE`, if a pooler gives each transaction another session
+ */
+export type PrepareSession = (client: pg.ClientBase) => Promise<void>
+
+/**
+ * A direct connection has Lockstep's settings from its start. A pooler in session mode may drop them, so they are set
+ * again. It also reports another process id than that of the server, by which no statement can be cancelled, so the
+ * server's replaces it. A pooler in transaction mode is refused: an advisory lock would stay with a session that is no
+ * longer ours, and a view would never be materialized again.
+ */
+export function createPrepareSession({ url, server }: PostgresTarget): PrepareSession {
+  let isOwn = false
+  return async (client) => {
+    const [row] = (await client.query<{ pid: number; settings: readonly string[] }>(ask)).rows
+    if (row === undefined) return
+    if ('processID' in client && client.processID !== row.pid) {
+      if (!isOwn && (await isShared(client, row.pid, url))) throw sharedSessions(server)
+      isOwn = true
+      client.processID = row.pid
+    }
+    const lost = sessionSettings.filter(([, value], i) => row.settings[i]?.split(', ')[0] !== value)
+    if (lost.length > 0) await client.query(lost.map(([name, value]) => `SET ${name} = ${sqlText(value)}`).join('; '))
+  }
+}
+
+/**
+ * Whether another connection gets the session of this one while this one is idle. A pooler gives the session that was
+ * used last, so one probe usually shows it.
+ */
+async function isShared(client: pg.ClientBase, pid: number, url: string): Promise<boolean> {
+  for (let probe = 0; probe < probes; probe++) {
+    const other = new pg.Client({ connectionString: url, connectionTimeoutMillis: probeTimeoutMs, query_timeout: probeTimeoutMs })
+    other.on('error', () => undefined)
+    try {
+      await other.connect()
+      // it keeps its session until the transaction ends, so this connection would get another
+      await other.query('BEGIN')
+      if ((await backendPid(other)) === pid || (await backendPid(client)) !== pid) return true
+    } catch {
+      // a pooler in session mode may have no free session
+    } finally {
+      other.connection.stream.destroy()
+    }
+  }
+  return false
+}
+
+async function backendPid(client: pg.ClientBase): Promise<number | undefined> {
+  return (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid
+}
+
+function sharedSessions(server: string): LockstepError {
+  return new LockstepError(
+    'POSTGRES_UNAVAILABLE',
+    `PostgreSQL at "${server}" cannot be used: a pooler gives each transaction another session there. Set the pooler to session mode (PgBouncer: pool_mode = session), or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.`,
+    { details: { server } },
+  )
+}
