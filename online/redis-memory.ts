@@ -10,11 +10,26 @@ const answerMs = 2_000
 
 /** @throws as the client, also where the server forbids INFO */
 export async function readMemory(redis: Redis): Promise<ServerMemory> {
-  const info = await withPatience(redis.info('memory'), answerMs, () => new Error(`it did not answer within ${answerMs / 1000} s`))
+  const memory = await infoOf(redis, 'memory')
+  // of volatile policies it deletes keys with a time to live alone, which states do not have
+  const evictsStates = /^maxmemory_policy:allkeys-/m.test(memory)
+  const evictedKeys = evictsStates ? numberOf(await infoOf(redis, 'stats'), 'evicted_keys') : 0
   const { host, port, path } = redis.options
-  const numberOf = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
-  const evicts = !/^maxmemory_policy:noeviction/m.test(info)
-  return { server: path ?? `${host}:${port}`, usedBytes: numberOf('used_memory'), maxBytes: numberOf('maxmemory'), evicts }
+  return {
+    server: path ?? `${host}:${port}`,
+    usedBytes: numberOf(memory, 'used_memory'),
+    maxBytes: numberOf(memory, 'maxmemory'),
+    evictsStates,
+    evictedKeys,
+  }
+}
+
+async function infoOf(redis: Redis, section: string): Promise<string> {
+  return await withPatience(redis.info(section), answerMs, () => new Error(`it did not answer within ${answerMs / 1000} s`))
+}
+
+function numberOf(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
 }
 
 export function isAlmostFull({ usedBytes, maxBytes }: Pick<ServerMemory, 'usedBytes' | 'maxBytes'>): boolean {

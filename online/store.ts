@@ -97,8 +97,10 @@ export interface ServerMemory {
   readonly usedBytes: number
   /** How much it may use; 0: no limit, or the server does not report it. */
   readonly maxBytes: number
-  /** Whether it deletes keys when it is full; else it refuses writes. */
-  readonly evicts: boolean
+  /** Whether it deletes states when it is full; else it refuses writes. A deleted state looks like an unseen entity. */
+  readonly evictsStates: boolean
+  /** How many keys, of any program, it has deleted for that since it started. */
+  readonly evictedKeys: number
 }
 
 /**

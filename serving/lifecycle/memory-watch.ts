@@ -3,26 +3,32 @@ import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore, ServerMemory } from '../../online/store.ts'
 import type { Logger } from '../../runtime/log.ts'
 
-/** Watches whether the servers of the online store are almost full, as `doctor` does. */
+/** Watches whether the servers of the online store are almost full, or may delete states, as `doctor` does. */
 export interface MemoryWatch {
-  /** One sentence for each server, as of the last look. */
+  /** One sentence or more for each server, as of the last look. */
   readonly warnings: readonly string[]
   /** Never rejects. */
   check(store: Pick<OnlineStore, 'memory'>): Promise<void>
 }
 
+interface Finding {
+  /** The same while there is nothing new to say. */
+  readonly key: string
+  readonly event: string
+  readonly warning: string
+}
+
 export function createMemoryWatch(log: Logger): MemoryWatch {
-  let full: ReadonlyMap<string, string> = new Map()
+  let findings: readonly Finding[] = []
   return {
     get warnings() {
-      return [...full.values()]
+      return findings.map(({ warning }) => warning)
     },
     async check(store) {
       try {
-        const found = (await store.memory?.()) ?? []
-        const before = full
-        full = new Map(found.filter(isAlmostFull).map((memory) => [memory.server, warningOf(memory)]))
-        for (const [server, warning] of full) if (!before.has(server)) log.warn({ warning }, 'the online store is almost full')
+        const known = new Set(findings.map(({ key }) => key))
+        findings = ((await store.memory?.()) ?? []).flatMap(findingsOf)
+        for (const { key, event, warning } of findings) if (!known.has(key)) log.warn({ warning }, event)
       } catch (error) {
         log.debug({ error: messageOf(error) }, 'Lockstep cannot check how full the online store is')
       }
@@ -30,8 +36,25 @@ export function createMemoryWatch(log: Logger): MemoryWatch {
   }
 }
 
-function warningOf({ server, usedBytes, maxBytes, evicts }: ServerMemory): string {
-  const percent = Math.floor((100 * usedBytes) / maxBytes)
-  const then = evicts ? 'deletes states' : 'refuses writes'
-  return `Redis at "${server}" uses ${percent}% of its maxmemory. When it is full, it ${then}. Raise maxmemory, or delete other data in it.`
+function findingsOf(memory: ServerMemory): Finding[] {
+  const { server, usedBytes, maxBytes, evictsStates, evictedKeys } = memory
+  const found: Finding[] = []
+  if (isAlmostFull(memory)) {
+    const percent = Math.floor((100 * usedBytes) / maxBytes)
+    const then = evictsStates ? 'deletes states' : 'refuses writes'
+    const warning = `Redis at "${server}" uses ${percent}% of its maxmemory. When it is full, it ${then}. Raise maxmemory, or delete other data in it.`
+    found.push({ key: `full ${server}`, event: 'the online store is almost full', warning })
+  }
+  if (evictsStates) {
+    const event = evictedKeys > 0 ? 'the online store has deleted keys' : 'the online store may delete states'
+    found.push({ key: `${event} ${server}`, event, warning: evictionText(server, evictedKeys) })
+  }
+  return found
+}
+
+function evictionText(server: string, evictedKeys: number): string {
+  if (evictedKeys === 0)
+    return `Redis at "${server}" deletes states when it is full, and then features are wrong: an entity without a state looks like one that was never seen. Set its maxmemory-policy to noeviction.`
+  const keys = evictedKeys === 1 ? 'a key' : `${evictedKeys} keys`
+  return `Redis at "${server}" was full and has deleted ${keys}. Features of entities whose states are among them are wrong. Set its maxmemory-policy to noeviction, then run "lockstep materialize --rebuild".`
 }
