@@ -2,6 +2,7 @@ import { openOnlineStore } from '../online/open-store.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
+import { warnOfFewFiles } from '../runtime/open-files.ts'
 import type { PostgresOptions } from '../runtime/open-postgres.ts'
 import { postgresTimers, roundTripsOf } from '../runtime/round-trips.ts'
 import { serveMetrics } from '../serving/lifecycle/metrics-server.ts'
@@ -15,6 +16,7 @@ type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 
 /** Starts the server of a process, which the context closes, and its metrics. */
 export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {
   const { config, log } = context
+  warnOfFewFiles(log)
   const metrics = createMetricsRegistry()
   const tracing = await context.tracing(metrics)
   const server = createServer({

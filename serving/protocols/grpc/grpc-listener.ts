@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
@@ -8,6 +7,7 @@ import { ServerCredentials, ServerInterceptingCall, status } from '@grpc/grpc-js
 import type { Logger } from '../../../runtime/log.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
 import { listening } from '../../../runtime/listen.ts'
+import { openFilesLimit } from '../../../runtime/open-files.ts'
 
 /** How long connections and calls may take: as those of HTTP. */
 export interface GrpcPatience {
@@ -163,14 +163,4 @@ export function createGrpcListener(server: Server, { connected, maxConnections, 
 /** A quarter of the files that the process may have open: HTTP, the stores and models need the rest. */
 export function defaultMaxConnections(): number {
   return Math.max(16, Math.floor((openFilesLimit() ?? 4096) / 4))
-}
-
-/** null where the system does not say. */
-function openFilesLimit(): number | null {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft === undefined ? null : Number(soft)
-  } catch {
-    return null
-  }
 }
