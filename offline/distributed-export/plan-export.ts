@@ -49,7 +49,7 @@ export async function planExport(
   try {
     await indexSpine(db, spine, signal)
     const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
-    if (ranges.length > 1) await refuseUnfrozen(db, service)
+    if (ranges.length > 1) await refuseUnfrozen(db, service, 'export without parts')
     const made = isStoredObject(out) ? await clearFolder(out) : await makeFolders(out)
     const { drop: _, table: __, ...stored } = spine
     const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))
@@ -80,14 +80,17 @@ async function clearFolder(out: string): Promise<undefined> {
   await removeObjects(names.toSorted((a, b) => Number(b.endsWith('/manifest.json')) - Number(a.endsWith('/manifest.json'))))
 }
 
-/** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that does not record arrivals */
-export async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void> {
+/**
+ * @param instead what else to do, to end the message with
+ * @throws LockstepError `NOT_REPRODUCIBLE` naming a source that does not record arrivals
+ */
+export async function refuseUnfrozen(db: Database, service: ServicePlan, instead: string): Promise<void> {
   for (const { plan } of service.uses) {
     const { source } = plan.spec
     if ((await readSourceTable(db, source)).hasXid) continue
     throw new LockstepError(
       'NOT_REPRODUCIBLE',
-      `The table of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while new rows arrive. Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id()), let "apply" create the table, or export without parts.`,
+      `The ${source.relation.kind === 'sql' ? 'query' : 'table'} of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while new rows arrive. ${source.relation.kind === 'sql' ? 'Name a table' : 'Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id())'}, let "apply" create the table, or ${instead}.`,
       { details: { source: source.name } },
     )
   }

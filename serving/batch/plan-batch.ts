@@ -44,7 +44,7 @@ export async function planBatch(
       request,
       outputs,
     )
-    if (spine.rows > rowsPerPart) await refuseUnfrozen(db, service)
+    if (spine.rows > rowsPerPart) await refuseUnfrozen(db, service, `let one part have all ${spine.rows} rows (--rows-per-part)`)
     const numbered = [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${sqlIdentifier(ordinalName)}` }] as const
     await output.begin(batchColumns({ columns: numbered }, request, outputs).columns, spine.time)
     const { columns, key } = await storeByKey(db, service, spine, job, signal)

@@ -209,6 +209,20 @@ describe('a table that a batch cannot write', () => {
     expect(await leftovers()).toEqual([])
   })
 
+  it('of several parts needs sources that record arrivals, and says what else to do', async () => {
+    await world.db.script('alter table lockstep_source.landings rename column "_xid" to "not_xid"')
+    try {
+      expect(await failing({ out: 'postgres:ml.unrecorded' })).toMatchObject({
+        code: 'NOT_REPRODUCIBLE',
+        message: expect.stringMatching(
+          /"landings" has no column "_xid".*, or let one part have all 60 rows \(--rows-per-part\)\.$/,
+        ) as string,
+      })
+    } finally {
+      await world.db.script('alter table lockstep_source.landings rename column "not_xid" to "_xid"')
+    }
+  })
+
   it('needs rights', async () => {
     const user = `batch_user_${process.pid}`
     await world.db.script(
