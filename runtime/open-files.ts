@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import type { Logger } from './log.ts'
 
 /** Requests in flight, connections that wait for one, the stores and models need fewer by default. */
@@ -11,6 +12,15 @@ export function openFilesLimit(): number | null {
     return soft === undefined ? null : Number(soft)
   } catch {
     return null
+  }
+}
+
+/** How many it has open; null: the system does not say. With none left, not even this can be read: infinity. */
+export async function countOpenFiles(): Promise<number | null> {
+  try {
+    return (await readdir('/proc/self/fd')).length
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EMFILE' ? Number.POSITIVE_INFINITY : null
   }
 }
 

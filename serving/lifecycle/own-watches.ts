@@ -1,20 +1,23 @@
 import type { Logger } from '../../runtime/log.ts'
 import type { FreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
 import { createClockWatch } from './clock-watch.ts'
+import { createFileWatch } from './file-watch.ts'
 import { createMemoryWatch } from './memory-watch.ts'
 import { about } from './readiness.ts'
 import { createUpkeepWatch } from './upkeep-watch.ts'
 
-/** The watches that only warn: of views without workers, of the store's memory and of this machine's clock. */
+/** The watches that only warn: of views without workers, of the store's memory, of open files and of this machine's clock. */
 export function createOwnWatches(log: Logger, freshness: FreshnessReader | null, workerGraceMs: number | undefined) {
   const upkeep = createUpkeepWatch(log, freshness, workerGraceMs)
   const memory = createMemoryWatch(log)
+  const openFiles = createFileWatch(log)
   const machineClock = createClockWatch(log)
   return {
-    watches: { upkeep, memory, machineClock },
+    watches: { upkeep, memory, openFiles, machineClock },
     warnings: () => [
       ...about('workers', upkeep.warnings),
       ...about('online store', memory.warnings),
+      ...about('server', openFiles.warnings),
       ...about('clock', machineClock.warnings),
     ],
   }

@@ -13,6 +13,7 @@ import { reachRevision } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { ClockWatch } from './clock-watch.ts'
+import type { FileWatch } from './file-watch.ts'
 import type { MemoryWatch } from './memory-watch.ts'
 import type { ServerReadiness } from './readiness.ts'
 import type { Stores } from './stores.ts'
@@ -27,6 +28,7 @@ export interface WatchDeps {
   readonly upkeep: UpkeepWatch
   readonly machineClock: ClockWatch
   readonly memory: MemoryWatch
+  readonly openFiles: FileWatch
   readonly traffic: Traffic
   /** null: states are not kept. */
   readonly staleCache: StaleCache | null
@@ -116,6 +118,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
 
   async function watchUpkeep(): Promise<void> {
     const { available: db } = database
+    await deps.openFiles.check()
     if (online.available !== null) await deps.memory.check(online.available)
     if (db !== null) await deps.machineClock.check(db)
     if (db !== null && online.value !== null && catalog.loaded !== null) await upkeep.check(db, online.value, catalog.loaded)
