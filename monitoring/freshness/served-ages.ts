@@ -1,9 +1,10 @@
 import type { Window } from '../window.ts'
+import { floorTo } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
-import { RollupMerger, stepMicros } from '../rollups/merged-rollups.ts'
+import { stepMicros } from '../rollups/merged-rollups.ts'
 import { readParts } from '../rollups/read-parts.ts'
-import { ageQuantile } from '../rollups/traffic-summary.ts'
+import { ageQuantile, TrafficSummary } from '../rollups/traffic-summary.ts'
 
 /**
  * How old a view was when requests were answered from it: from the moment that an entity's newest stored row counts, to
@@ -34,9 +35,9 @@ export interface ServedAges {
  */
 export async function readServedAges(db: Pick<Database, 'query'>, window: Window): Promise<ServedAges> {
   const parts = await readParts(db, { models: [], ...window }, 'day')
-  const ofProcesses = new RollupMerger()
-  for await (const rows of parts.rows) for (const row of rows) ofProcesses.add(row)
-  const byView = new Map(Array.from(ofProcesses.traffic.ages, ([view, ages]) => [view, servedAge(ages)] as const))
+  const all = new TrafficSummary()
+  for await (const rows of parts.rows) for (const { traffic } of rows) all.mergeEncoded(traffic)
+  const byView = new Map(Array.from(all.ages, ([view, ages]) => [view, servedAge(ages)] as const))
   return { from: parts.from, to: parts.to, byView }
 }
 
@@ -46,25 +47,39 @@ export interface ServedAgePoint {
   readonly age: ServedAge | null
 }
 
-/** The age of one view by hour; null where no answer was looked at. @param window epoch microseconds, [from, to) */
-export async function servedAgeSeries(db: Pick<Database, 'query'>, view: string, window: Window): Promise<ServedAgePoint[]> {
-  const hourOf = (at: number) => Math.floor(at / stepMicros.hour) * stepMicros.hour
-  const parts = await readParts(db, { models: [], from: hourOf(window.from), to: window.to }, 'hour')
-  const hours = new Map<number, RollupMerger>()
+/** The age of one view in a window, and by hour. */
+export interface ServedAgeSeries extends Omit<ServedAges, 'byView'> {
+  readonly total: ServedAge | null
+  /** Its first hour begins before the window. */
+  readonly hours: readonly ServedAgePoint[]
+}
+
+/** Reads the ages of one view once, for the window and for its hours. @param window epoch microseconds, [from, to) */
+export async function servedAgeSeries(db: Pick<Database, 'query'>, view: string, window: Window): Promise<ServedAgeSeries> {
+  const first = floorTo(window.from, stepMicros.hour)
+  const parts = await readParts(db, { models: [], from: first, to: window.to, cutAt: window.from }, 'hour')
+  const from = parts.startOf(window.from)
+  const beforeWindow = new TrafficSummary()
+  const hours = new Map<number, TrafficSummary>()
   for await (const rows of parts.rows) {
-    for (const row of rows) {
-      const at = hourOf(row.at)
-      let merger = hours.get(at)
-      if (merger === undefined) hours.set(at, (merger = new RollupMerger()))
-      merger.add(row)
+    for (const { at, traffic } of rows) {
+      const hour = floorTo(at, stepMicros.hour)
+      const summary = at < from ? beforeWindow : (hours.get(hour) ?? new TrafficSummary())
+      if (at >= from) hours.set(hour, summary)
+      summary.mergeEncoded(traffic)
     }
   }
-  const points: ServedAgePoint[] = []
-  for (let at = hourOf(window.from); at < window.to; at += stepMicros.hour) {
-    const ages = hours.get(at)?.traffic.ages.get(view)
-    points.push({ at, age: ages === undefined ? null : servedAge(ages) })
+  const all = new TrafficSummary()
+  for (const hour of hours.values()) all.merge(hour)
+  beforeWindow.merge(hours.get(first) ?? new TrafficSummary())
+  hours.set(first, beforeWindow)
+  const ageOf = (summary: TrafficSummary | undefined): ServedAge | null => {
+    const ages = summary?.ages.get(view)
+    return ages === undefined ? null : servedAge(ages)
   }
-  return points
+  const points: ServedAgePoint[] = []
+  for (let at = first; at < window.to; at += stepMicros.hour) points.push({ at, age: ageOf(hours.get(at)) })
+  return { from, to: parts.to, total: ageOf(all), hours: points }
 }
 
 function servedAge(ages: LatencyHistogram): ServedAge {

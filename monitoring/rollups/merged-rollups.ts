@@ -1,5 +1,6 @@
 import type { Database } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
+import type { Window } from '../window.ts'
 import type { Coverage } from './coverage.ts'
 import type { RollupKey } from './rollup-writer.ts'
 import { ColumnsSummary } from './columns-summary.ts'
@@ -31,32 +32,38 @@ export interface PeriodRows extends RollupKey {
 const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::float8`
 const moment = (parameter: string) => `to_timestamp(${parameter}::float8 / 1000000)`
 
-/**
- * By period and key, whether merged rows are complete: a minute may be written late, after it was merged.
- *
- * @param models absent: all
- */
-export async function readPeriods(
+/** By period and key, whether merged rows are complete: a minute may be written late, after it was merged. */
+export async function readPeriods(db: Pick<Database, 'query'>, step: MergedStep, from: number, to: number): Promise<PeriodRows[]> {
+  return await db.query<PeriodRows>(`${periodsSql(step, '$1', '$2', 'true')} ORDER BY at`, [from, to])
+}
+
+/** The same for hours and days of models, in one statement. */
+export async function readHoursAndDays(
   db: Pick<Database, 'query'>,
-  step: MergedStep,
-  from: number,
-  to: number,
-  models?: readonly string[],
-): Promise<PeriodRows[]> {
+  hours: Window,
+  days: Window,
+  models: readonly string[],
+): Promise<{ readonly hours: readonly PeriodRows[]; readonly days: readonly PeriodRows[] }> {
+  const ofModels = 'model = ANY ($5::text[])'
+  const rows = await db.query<PeriodRows & { readonly step: MergedStep }>(
+    `${periodsSql('hour', '$1', '$2', ofModels)} UNION ALL ${periodsSql('day', '$3', '$4', ofModels)} ORDER BY at`,
+    [hours.from, hours.to, days.from, days.to, models],
+  )
+  const of = (each: MergedStep) => rows.filter(({ step }) => step === each)
+  return { hours: of('hour'), days: of('day') }
+}
+
+function periodsSql(step: MergedStep, from: string, to: string, filter: string): string {
   // days are made of hours, and are complete if both are made of as many minutes
   const finer =
     step === 'hour'
       ? `SELECT date_trunc('hour', at) AS at, model, version, role, count(*)::int AS parts FROM lockstep.rollups`
       : `SELECT date_trunc('day', at) AS at, model, version, role, sum(parts)::int AS parts FROM lockstep.merged_rollups`
-  const where = `at >= ${moment('$1')} AND at < ${moment('$2')}${models === undefined ? '' : ' AND model = ANY ($3::text[])'}`
-  return await db.query<PeriodRows>(
-    `SELECT ${micros('at')} AS at, model, version, role, coalesce(f.parts, 0) AS finer, m.parts AS merged
+  const where = `at >= ${moment(from)} AND at < ${moment(to)} AND ${filter}`
+  return `SELECT '${step}' AS step, ${micros('at')} AS at, model, version, role, coalesce(f.parts, 0) AS finer, m.parts AS merged
      FROM (${finer} WHERE ${where}${step === 'day' ? ` AND step = 'hour'` : ''} GROUP BY 1, 2, 3, 4) f
      FULL JOIN (SELECT at, model, version, role, parts FROM lockstep.merged_rollups WHERE step = '${step}' AND ${where}) m
-       USING (at, model, version, role)
-     ORDER BY at`,
-    models === undefined ? [from, to] : [from, to, models],
-  )
+       USING (at, model, version, role)`
 }
 
 /** Merged rows of models. */

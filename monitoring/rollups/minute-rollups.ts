@@ -34,10 +34,16 @@ export async function* readMinutes(
   }
 }
 
-/** The minutes that processes have written. */
-export async function readWritten(db: Pick<Database, 'query'>, from: number, to: number): Promise<WrittenMinute[]> {
-  return await db.query<WrittenMinute>(`SELECT ${micros} AS at, process, ended FROM lockstep.rollups WHERE ${window} AND model = ''`, [
-    from,
-    to,
-  ])
+/** The minutes that processes have written, and the database's time, epoch microseconds. */
+export async function readWritten(
+  db: Pick<Database, 'query'>,
+  from: number,
+  to: number,
+): Promise<{ readonly written: readonly WrittenMinute[]; readonly now: number }> {
+  const rows = await db.query<(WrittenMinute | { readonly at: null }) & { readonly now: number }>(
+    `SELECT (extract(epoch FROM clock.now) * 1000000)::float8 AS now, ${micros} AS at, process, ended
+     FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN (SELECT * FROM lockstep.rollups WHERE ${window} AND model = '') written ON true`,
+    [from, to],
+  )
+  return { written: rows.flatMap((row) => (row.at === null ? [] : [row])), now: rows[0]?.now ?? to }
 }

@@ -3,7 +3,7 @@ import { floorTo } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
 import type { MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
-import { readMerged, readMergedCoverage, readPeriods, stepMicros } from './merged-rollups.ts'
+import { readHoursAndDays, readMerged, readMergedCoverage, stepMicros } from './merged-rollups.ts'
 import { readMinutes, readWritten } from './minute-rollups.ts'
 import { noModel } from './rollup-writer.ts'
 
@@ -19,16 +19,20 @@ export interface PartsQuery extends RollupWindow {
   readonly models: readonly string[]
   /** Leaves out the rows of the processes. */
   readonly modelsOnly?: boolean
+  /** The hour of this moment is read by its minutes, if these are kept. */
+  readonly cutAt?: number | undefined
 }
 
 /** What is stored of a window, in periods that do not overlap. */
 export interface WindowParts {
   /** In batches. Rows of the processes have the model ''. */
   readonly rows: AsyncIterable<readonly StoredRollup[]>
-  /** By period: how it was measured. */
-  readonly coverage: readonly MeasuredPeriod[]
+  /** By period: how it was measured. It is read for each call. */
+  readonly coverage: () => Promise<readonly MeasuredPeriod[]>
   readonly from: number
   readonly to: number
+  /** Where the period of a moment begins: its minute, or the hour or day that is read in place of its minutes. */
+  readonly startOf: (moment: number) => number
 }
 
 /** Servers write a minute within seconds of its end. Later than this, it is missing. */
@@ -43,7 +47,7 @@ interface Period extends Window {
 /** Reads each period from the coarsest rows that have all of it. @param coarsest the coarsest step to read */
 export async function readParts(
   db: Pick<Database, 'query'>,
-  { models, from, to, trafficOnly = false, modelsOnly = false }: PartsQuery,
+  { models, from, to, trafficOnly = false, modelsOnly = false, cutAt }: PartsQuery,
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts> {
   const all = [...models, noModel.model]
@@ -51,20 +55,23 @@ export async function readParts(
   const [dayFrom, dayTo] = [floorTo(first, stepMicros.day), -floorTo(-end, stepMicros.day)]
   // only a complete day needs all its hours: PostgreSQL counts the minutes of a day in milliseconds for each server
   const hour = coarsest === 'day' ? stepMicros.day : stepMicros.hour
-  const hours = byTime(await readPeriods(db, 'hour', floorTo(first, hour), -floorTo(-end, hour), all))
-  const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, all))
-  const periods = planPeriods(first, end, hours, days, coarsest)
+  const ofHours = { from: floorTo(first, hour), to: -floorTo(-end, hour) }
+  const found = await readHoursAndDays(db, ofHours, { from: dayFrom, to: dayTo }, all)
+  const periods = planPeriods({ from: first, to: end, cutAt }, byTime(found.hours), byTime(found.days), coarsest)
   return {
     rows: readPeriodRows(db, periods, modelsOnly ? models : all, !trafficOnly),
-    coverage: await readCoverage(db, periods, all, coarsest),
+    coverage: () => readCoverage(db, periods, all, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
+    startOf(moment) {
+      const period = periods.find((each) => each.from <= moment && moment < each.to)
+      return period === undefined || period.step === 'minute' ? floorTo(moment, stepMicros.minute) : period.from
+    },
   }
 }
 
 function planPeriods(
-  from: number,
-  to: number,
+  { from, to, cutAt = from }: Window & Pick<PartsQuery, 'cutAt'>,
   hours: ReadonlyMap<number, readonly PeriodRows[]>,
   days: ReadonlyMap<number, readonly PeriodRows[]>,
   coarsest: MergedStep | 'minute',
@@ -95,7 +102,7 @@ function planPeriods(
       const hourEnd = hour + stepMicros.hour
       if (hourEnd <= from || hour >= to) continue
       const isGone = ofHour.length > 0 && ofHour.every(({ finer }) => finer === 0)
-      const inside = from <= hour && hourEnd <= to
+      const inside = from <= hour && hourEnd <= to && !(hour < cutAt && cutAt < hourEnd)
       if (ofHour.length > 0 && isMerged(ofHour) && (isGone || (inside && coarsest !== 'minute'))) add('hour', hour, hourEnd)
       else add('minute', Math.max(hour, from), Math.min(hourEnd, to))
     }
@@ -143,7 +150,7 @@ async function readCoverage(
   periods: readonly Period[],
   models: readonly string[],
   coarsest: MergedStep | 'minute',
-): Promise<WindowParts['coverage']> {
+): Promise<MeasuredPeriod[]> {
   const parts: MeasuredPeriod[] = []
   for (const batch of inBatches(periods, periodsAtOnce)) {
     if (batch.step === 'minute') for (const part of await minuteCoverage(db, batch.from, batch.to, stepMicros[coarsest])) parts.push(part)
@@ -153,7 +160,7 @@ async function readCoverage(
 }
 
 /** By step of `size`. Those without anything are left out: a window may be centuries long. */
-async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<WindowParts['coverage']> {
+async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<MeasuredPeriod[]> {
   const around = await readAround(db, from, to)
   const minutes = new Set(around.written.flatMap(({ at }) => (from <= at && at < to ? [at] : [])))
   const measured = new Map<number, number>()
@@ -177,11 +184,10 @@ export function writtenUntil(moment: number): number {
 
 /** The minutes that were written in a window and around it, and up to when they are known. */
 export async function readAround(db: Pick<Database, 'query'>, from: number, to: number) {
-  const written = await readWritten(db, from - lookBackMicros, to + lookBackMicros)
-  const [now] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
+  const { written, now } = await readWritten(db, from - lookBackMicros, to + lookBackMicros)
   // a server whose clock is ahead of the database's has written later minutes
   const last = written.reduce((latest, { at }) => Math.max(latest, at + minuteMicros), Number.NEGATIVE_INFINITY)
-  return { written, knownTo: floorTo(Math.max((now?.now ?? to) - writtenWithinMicros, Math.min(last, to)), minuteMicros) }
+  return { written, knownTo: floorTo(Math.max(now - writtenWithinMicros, Math.min(last, to)), minuteMicros) }
 }
 
 function byTime(rows: readonly PeriodRows[]): Map<number, PeriodRows[]> {

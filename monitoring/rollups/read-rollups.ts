@@ -63,14 +63,14 @@ export async function readRollupGroups(
   by: readonly ('version' | 'role')[],
 ): Promise<RollupGroup[]> {
   const groups = groupsOf(query, by)
-  return groups.result(await addParts(await readParts(db, partsOf(query), 'day'), [groups]))
+  return await summaryOf(await readParts(db, partsOf(query), 'day'), groups)
 }
 
 /** What was answered by minute, hour or day. Every period of the window has a point of each line. */
 export async function rollupSeries(db: Pick<Database, 'query'>, query: SeriesQuery): Promise<SeriesPoint[]> {
   const series = seriesOf(query)
   const window = { from: periodOf(query.from, query.step), to: -periodOf(-query.to, query.step) }
-  return series.result(await addParts(await readParts(db, partsOf({ ...query, ...window }), query.step), [series]))
+  return await summaryOf(await readParts(db, partsOf({ ...query, ...window }), query.step), series)
 }
 
 /** How many rows of one column have each status, by minute, hour or day. Every period of the window has a point. */
@@ -90,7 +90,7 @@ export async function statusSeries(
       if (name !== undefined && count > 0) counts?.set(name, (counts.get(name) ?? 0) + count)
     })
   }
-  await addParts(parts, [{ add }])
+  await addRows(parts, add)
   return Array.from(periods, ([at, statuses]) => ({ at, statuses }))
 }
 
@@ -127,8 +127,9 @@ export async function readTraffic(
     minutes.set(at, minute)
     minute.mergeEncoded(row.traffic)
   }
-  await addParts(parts, [{ add }])
-  const measured = new Set(parts.coverage.flatMap(({ at, model, coverage }) => (model === '' && coverage.minutes > 0 ? [at] : [])))
+  const coverages = await parts.coverage()
+  await addRows(parts, add)
+  const measured = new Set(coverages.flatMap(({ at, model, coverage }) => (model === '' && coverage.minutes > 0 ? [at] : [])))
   const { from, to } = parts
   const trafficOf = (found: ReadonlyMap<number, ReadonlyMap<number, TrafficSummary>>): ModelTraffic => {
     const versions = [...found].toSorted(([a], [b]) => a - b)
@@ -161,18 +162,24 @@ function partsOf({ model, from, to, trafficOnly }: RollupQuery): PartsQuery {
 /** Makes an answer of the rows of a window. */
 interface Summary<Answer> {
   add(row: StoredRollup): void
-  result(parts: WindowParts): Answer
+  result(parts: WindowParts, coverages: readonly MeasuredPeriod[]): Answer
 }
 
-async function addParts(parts: WindowParts, summaries: readonly Pick<Summary<unknown>, 'add'>[]): Promise<WindowParts> {
+async function summaryOf<Answer>(parts: WindowParts, { add, result }: Summary<Answer>): Promise<Answer> {
+  // first, so that a minute that is written meanwhile is not measured and without rows
+  const coverages = await parts.coverage()
+  await addRows(parts, add)
+  return result(parts, coverages)
+}
+
+async function addRows(parts: WindowParts, add: (row: StoredRollup) => void): Promise<void> {
   const turns = startTurns()
   for await (const rows of parts.rows) {
     for (const row of rows) {
       if (turns.isOver()) await turns.next()
-      for (const summary of summaries) summary.add(row)
+      add(row)
     }
   }
-  return parts
 }
 
 function groupsOf(query: RollupQuery, by: readonly ('version' | 'role')[]): Summary<RollupGroup[]> {
@@ -189,10 +196,10 @@ function groupsOf(query: RollupQuery, by: readonly ('version' | 'role')[]): Summ
         mergerOf(groups, id).add(row)
       }
     },
-    result: (parts) =>
+    result: (parts, coverages) =>
       Array.from(groups, ([id, { traffic, columns }]): RollupGroup => {
         const key = first.get(id)
-        const coverage = coverageOf(parts.coverage, (own) => isAsked(query, own, by.includes('role')) && groupOf(own, by) === id)
+        const coverage = coverageOf(coverages, (own) => isAsked(query, own, by.includes('role')) && groupOf(own, by) === id)
         return {
           version: by.includes('version') ? (key?.version ?? null) : null,
           role: by.includes('role') ? (key?.role ?? null) : null,
@@ -218,8 +225,8 @@ function seriesOf({ step, by, ...query }: SeriesQuery): Summary<SeriesPoint[]> {
         mergerOf(period.groups, lineOf(row)).add(row)
       }
     },
-    result(parts) {
-      const coverages = Map.groupBy(parts.coverage, ({ at }) => periodOf(at, step))
+    result(parts, all) {
+      const coverages = Map.groupBy(all, ({ at }) => periodOf(at, step))
       const points: SeriesPoint[] = []
       for (let at = periodOf(parts.from, step); at < parts.to; at += size) {
         const period = periods.get(at)

@@ -5,7 +5,7 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { readRunWaits } from '../../../monitoring/freshness/run-waits.ts'
 import type { ServedAge } from '../../../monitoring/freshness/served-ages.ts'
-import { readServedAges, servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
+import { servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
 import type { RowStage } from '../../../materializer/row-delays.ts'
 import { readRowDelays } from '../../../materializer/row-delays.ts'
 import { lastRunAt } from '../../../materializer/status.ts'
@@ -61,13 +61,11 @@ export const freshnessModel = readModel({
     const id = `${definition.name}@${definition.version}`
     const window = { from: now - dayMicros, to: now }
     const waits = await readRunWaits(db, id, now)
-    const ages = await readServedAges(db, window)
-    const served = ages.byView.get(id) ?? null
+    const { total: served, hours, ...ages } = await servedAgeSeries(db, id, window)
     const span = spanText({ from: formatTimestamp(ages.from), to: formatTimestamp(ages.to) })
-    const series = await servedAgeSeries(db, id, window)
     const { freshnessSeconds = null, newestRowSeconds = null, lag = null } = page.online?.freshness ?? {}
     const points = (of: 'medianSeconds' | 'p95Seconds') =>
-      series.map(({ at, age }) => ({ t: at / 1000, v: age?.[of] ?? null, n: age?.answers ?? 0 }))
+      hours.map(({ at, age }) => ({ t: at / 1000, v: age?.[of] ?? null, n: age?.answers ?? 0 }))
     // the hour of a past moment has rows of after it
     const to = ask.isPast ? Math.floor(now / hourMicros) * hourMicros : now + hourMicros
     const delays = await readRowDelays(db, id, { from: to - dayMicros, to })

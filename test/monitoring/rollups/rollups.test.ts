@@ -10,7 +10,7 @@ import type { BaselineBins } from '../../../monitoring/rollups/row-recorder.ts'
 import { createServedBaselines } from '../../../monitoring/rollups/served-baselines.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/forget-entity.ts'
-import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
+import { readServedAges, servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { trafficReport } from '../../../monitoring/report/traffic-report.ts'
 import { modelStatistics, trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
@@ -354,6 +354,39 @@ test('a process that ends while a minute begins leaves no gap, and its last minu
   await mergeRollups(db, days, Date.now() * 1000)
   expect(await ages()).toEqual(before)
   expect((await readServedAges(db, { from: start + hour, to: start + 2 * hour })).byView.size).toBe(0)
+})
+
+test('the ages of a window and of its hours come from one read, whether or not its hours were merged', async () => {
+  const { db } = opened()
+  const start = day + 20 * hour
+  const server = startProcess('aging')
+  for (let n = 0; n < 3 * 6; n++) {
+    await server.at(start + n * 10 * minute)
+    server.recorder.servedAge('aging@1', n + 1)
+  }
+  await server.at(start + 3 * hour)
+  for (const kept of ['minutes', 'minutes and hours', 'hours']) {
+    if (kept === 'minutes and hours') await mergeRollups(db, days, Date.now() * 1000)
+    if (kept === 'hours') await db.query('delete from lockstep.rollups where at >= to_timestamp($1::float8)', [start / 1e6])
+    for (const [from, first] of [
+      [start, 6],
+      [start + minute / 2, 6],
+      [start + 30 * minute, 3],
+      [start + 59 * minute, 0],
+    ] as const) {
+      const window = { from, to: start + 2 * hour + 50 * minute }
+      const { total, hours, ...bounds } = await servedAgeSeries(db, 'aging@1', window)
+      const { byView, ...expected } = await readServedAges(db, window)
+      expect(total).toEqual(byView.get('aging@1'))
+      expect(bounds).toEqual(expected)
+      expect(total?.answers).toBe(kept === 'hours' ? 18 : first + 11)
+      expect(hours.map(({ at, age }) => [at, age?.answers])).toEqual([
+        [start, 6],
+        [start + hour, 6],
+        [start + 2 * hour, kept === 'hours' ? 6 : 5],
+      ])
+    }
+  }
 })
 
 test('an erased entity leaves no trace in minutes, hours, days, or what a server has not written', async () => {
