@@ -80,14 +80,19 @@ export interface Gate<K extends GateKind = GateKind, Evidence = JsonValue> {
  * - else: advance; with `prove` only once it is shown to keep the margin
  */
 export function compareAnswer(
-  { alpha, prove, onBreach }: { readonly alpha: number; readonly prove: boolean; readonly onBreach: 'roll back' | 'hold' },
+  {
+    alpha,
+    prove,
+    samples,
+    onBreach,
+  }: { readonly alpha: number; readonly prove: boolean; readonly samples: number; readonly onBreach: 'roll back' | 'hold' },
   found: { readonly p: number; readonly seemsWorse: boolean; readonly isProven: boolean; readonly hasSamples: boolean },
   text: string,
 ): GateAnswer {
   const meter = Number.isNaN(found.p) ? {} : { meter: evidenceMeter(found.p, alpha) }
   const answer = (verdict: GateVerdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, ...meter })
   if (found.p <= alpha) return answer(onBreach, ` It is shown to be worse by more than the margin (p ${short(found.p)}).`)
-  if (!found.hasSamples) return answer('not enough evidence', ' That is too few.')
+  if (!found.hasSamples) return answer('not enough evidence', ` That is too few: each version needs ${samples}.`)
   if (found.seemsWorse)
     return answer('hold', ` It seems to be worse by more than the margin, which is not shown yet (p ${short(found.p)}).`)
   if (prove && !found.isProven) return answer('not enough evidence', ' It is not shown yet to keep the margin.')

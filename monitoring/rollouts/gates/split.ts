@@ -34,7 +34,9 @@ export const split: Gate<'split', SplitEvidence> = {
     const meter = evidenceMeter(p, alpha)
     if (p <= alpha) return { verdict: onBreach, text: `${text} That is no accident (p ${short(p)}).`, meter }
     if (n === 0) return { verdict: 'not enough evidence', text: 'No row was logged. LOCKSTEP_LOG_PREDICTIONS logs a share of them.' }
-    return n < samples ? { verdict: 'not enough evidence', text: `${text} That is too few.`, meter } : { verdict: 'advance', text, meter }
+    return n < samples
+      ? { verdict: 'not enough evidence', text: `${text} That is too few: the test needs ${samples} units.`, meter }
+      : { verdict: 'advance', text, meter }
   },
 }
 

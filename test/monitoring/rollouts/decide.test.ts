@@ -66,6 +66,7 @@ describe('the gate', () => {
     expect(verdict(spec, errorsOf([1000, 100]))).toBe('roll back')
     expect(verdict(spec, errorsOf([5000, 6]))).toBe('advance')
     expect(verdict(spec, errorsOf([100, 0]))).toBe('not enough evidence')
+    expect(judgeGate(spec, errorsOf([100, 0])).text).toMatch(/ That is too few: each version needs 200\.$/)
     expect(verdict(spec, errorsOf([250, 5]))).toBe('hold')
     const lies = (
       [
@@ -159,6 +160,8 @@ describe('the gate', () => {
 
   it('split, parity, freshness, inputs, load and webhook say what they found', () => {
     const split = (candidate: number) => ({ at: 0, share: 0.5, candidate, champion: 1000, leastP: 1 })
+    const few = { at: 0, share: 0.5, candidate: 20, champion: 30, leastP: 1 }
+    expect(judgeGate(gate({ kind: 'split' }), few).text).toMatch(/ That is too few: the test needs 100 units\.$/)
     expect([verdict(gate({ kind: 'split' }), split(1010)), verdict(gate({ kind: 'split' }), split(700))]).toEqual(['advance', 'roll back'])
     const parity = (differing: number) => ({
       checkedTo: 0,
