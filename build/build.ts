@@ -46,7 +46,15 @@ function copyAssets(): void {
   const templates = globSync('templates/**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile())
   // README.md and messages link to them; an image is built without them
   const documents = globSync(
-    ['*.md', 'docs/**/*.md', 'docs/images/*.png', 'observability/prometheus/rules.yaml', 'observability/grafana/*.json'],
+    [
+      '*.md',
+      'docs/**/*.md',
+      'docs/images/*.png',
+      'observability/prometheus/rules.yaml',
+      'observability/grafana/*.json',
+      'deploy/.env.example',
+      'deploy/**/*.{yaml,json,tpl,txt,service}',
+    ],
     { cwd: root },
   )
   for (const file of ['bin/lockstep.cjs', 'LICENSE', ...documents, ...assets, ...templates]) {
@@ -79,7 +87,7 @@ function writeManifest(): void {
     // npm compares with the Node that runs npm. bin/lockstep.cjs checks the one that runs Lockstep, and says what to do
     engines: { node: '>=20' },
     bin: { lockstep: 'bin/lockstep.cjs' },
-    files: [...folders, 'ui', 'bin', 'templates', 'docs', 'observability', '*.md', 'index.js', 'index.d.ts'],
+    files: [...folders, 'ui', 'bin', 'templates', 'docs', 'observability', 'deploy', '*.md', 'index.js', 'index.d.ts'],
     sideEffects: false,
   }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

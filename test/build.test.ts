@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyOutFolder } from '../build/out-folder.ts'
@@ -52,11 +52,15 @@ describe('the package that is published', () => {
     expect(compiled.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
   })
 
-  it('has each page that its README names, except examples', async () => {
-    const readme = await readFile(join(installed, 'README.md'), 'utf8')
-    const pages = [...readme.matchAll(/\]\(([^):#]+)[^)]*\)/g)].map(([, page = '']) => page).filter((page) => !page.startsWith('examples/'))
-    expect(pages.length).toBeGreaterThan(30)
-    expect(pages.filter((page) => !packed.includes(`package/${page}`))).toEqual([])
+  it('has each page and file that its README and docs name, except examples and sources', async () => {
+    const linked = new Set<string>()
+    for (const page of ['README.md', ...globSync('docs/*.md', { cwd: installed })]) {
+      const text = await readFile(join(installed, page), 'utf8')
+      for (const [, path = ''] of text.matchAll(/\]\((?!https?:)([^):#]+)[^)]*\)/g)) linked.add(join(dirname(page), path))
+    }
+    const kept = [...linked].filter((path) => !/^(examples|test|observability\/grafana\/source)\//.test(path))
+    expect(kept.length).toBeGreaterThan(60)
+    expect(kept.filter((path) => !existsSync(join(installed, path)))).toEqual([])
   })
 
   it('brings dependencies along, so that npm runs no script and finds no old engine', async () => {

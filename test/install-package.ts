@@ -29,7 +29,11 @@ interface Manifest {
 }
 
 /** What the build depends on: all but what tests, benchmarks and examples are made of. */
-const sources = ['*.{json,md,ts}', 'LICENSE', ...['build', 'bin', 'docs', 'observability', 'templates', 'ui'].map((name) => `${name}/**/*`)]
+const sources = [
+  '*.{json,md,ts}',
+  'LICENSE',
+  ...['build', 'bin', 'deploy', 'docs', 'observability', 'templates', 'ui'].map((name) => `${name}/**/*`),
+]
 
 /**
  * A new folder of a user, `name`, beneath one with the product installed. The product is built once for its sources,
