@@ -47,7 +47,18 @@ export interface SourceLag {
  * @param now epoch microseconds
  * @returns null where it is unknown: the source has no `_xid`, or many rows without an index on it
  */
-export async function sourceLag(
+export async function sourceLag(...lagOf: Parameters<typeof readLag>): Promise<SourceLag | null> {
+  try {
+    return await readLag(...lagOf)
+  } catch (error) {
+    const [db, , plan] = lagOf
+    // the table may have lost a column since it was checked
+    if (!sqlState(error).startsWith('42') || !searchable(db).delete(plan)) throw error
+    return await readLag(...lagOf)
+  }
+}
+
+async function readLag(
   db: Database,
   store: Pick<OnlineStore, 'read'> | null,
   plan: ViewPlan,

@@ -152,6 +152,16 @@ describe('the freshness of a view', () => {
     expect(statements.slice(before).filter((text) => !text.includes('pg_current_snapshot'))).toHaveLength(1)
   })
 
+  it('is unknown at once if the table loses its arrivals after it was looked at', async () => {
+    const { db, store } = opened().open('redis')
+    const { table, plan } = await freshView(db)
+    const lag = async () => await sourceLag(db, store, plan, allBelow(1), Date.now() * 1000)
+    await table.insert([paidAt(Date.now() * 1000 - hour)])
+    expect(await lag()).toMatchObject({ rows: 1 })
+    await db.script(`alter table ${table.name} drop column _xid`)
+    expect(await lag()).toBeNull()
+  })
+
   it('reads no large table without an index on its arrivals', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db)
