@@ -7,7 +7,7 @@ import { about } from './readiness.ts'
 import { createUpkeepWatch } from './upkeep-watch.ts'
 
 /**
- * The watches that only warn: of views without workers, of the store's memory, of open files and of this machine's clock.
+ * The watches that only warn: of views without workers, of the store, of open files and of the clock of this machine.
  */
 export function createOwnWatches(log: Logger, freshness: FreshnessReader | null, workerGraceMs: number | undefined) {
   const upkeep = createUpkeepWatch(log, freshness, workerGraceMs)
