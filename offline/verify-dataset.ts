@@ -145,10 +145,13 @@ function contentDifferences(service: ServicePlan, manifest: DatasetManifest, bui
   return [...where, `The spine is the same, so rows of ${quoted(frozen)} that the training set was made of were changed or deleted.`]
 }
 
-/** The sources of the features in these columns. Not sure: no feature is named, or an on-demand view computes one. */
+/**
+ * The sources of the features in these columns. Those of on-demand views are left out if others say enough. Not sure: no
+ * feature of a view is named.
+ */
 function sourcesBehind(service: ServicePlan, columns: readonly string[]): { readonly sources: string[]; readonly isSure: boolean } {
-  const uses = service.features.filter(({ name }) => columns.includes(name)).map(({ use }) => use)
-  const isSure = uses.length > 0 && !uses.includes(null)
+  const uses = service.features.filter(({ name, use }) => use !== null && columns.includes(name)).map(({ use }) => use)
+  const isSure = uses.length > 0
   const plans = service.uses.filter((_, use) => !isSure || uses.includes(use)).map(({ plan }) => plan)
   return { sources: [...new Set(plans.map(({ spec }) => spec.source.name))], isSure }
 }

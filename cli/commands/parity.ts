@@ -46,10 +46,13 @@ export const parityCommand: Command = {
     const values = counts.reduce((sum, { compared }) => sum + compared, 0)
     const differing = counts.reduce((sum, feature) => sum + feature.differing, 0)
     const within = values > 0 && differing <= values * budget
+    const skipped = Object.values(report.skipped).reduce((sum, each) => sum + each, 0)
     const none =
       report.features.length > 0
         ? 'There are no values to compare: rows of all their sources were erased since.'
-        : `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
+        : skipped > 0
+          ? 'There are no values to compare: every logged vector was skipped. "lockstep status" says whether sources can be read.'
+          : `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
     const share = `(${percent(differing / values)}, and the budget is ${percent(budget)})`
     return {
       json: { ...report, values, differing, budget, within },

@@ -179,6 +179,12 @@ for (const { kind, open } of databases) {
         changed,
         'The spine is the same, so rows of "things" that the training set was made of were changed or deleted.',
       ])
+      // the features of a view say which source it was, whatever an on-demand view reads
+      const computed = { ...both, features: both.features.map((each) => (each.name === 'other__last' ? { ...each, use: null } : each)) }
+      expect((await verify(manifest, () => computed)).differences.slice(1)).toEqual([
+        'The statistics of "last", "other__last" differ.',
+        'The spine is the same, so rows of "things" that the training set was made of were changed or deleted.',
+      ])
     })
 
     it('names the inputs that no longer exist', async () => {
