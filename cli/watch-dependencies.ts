@@ -3,6 +3,7 @@ import type { Database } from '../runtime/database.ts'
 import { createDependencyMetric } from '../runtime/metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'
+import { createClockWatch } from '../serving/lifecycle/clock-watch.ts'
 import { createDependency } from '../serving/lifecycle/dependency.ts'
 import { createMemoryWatch } from '../serving/lifecycle/memory-watch.ts'
 import { createOnlineServers } from '../serving/lifecycle/online-servers.ts'
@@ -39,6 +40,7 @@ export async function watchDependencies(
   const close = (): Promise<void> => Promise.resolve() // their owners close them
   const servers = createOnlineServers(log)
   const memory = createMemoryWatch(log)
+  const machineClock = createClockWatch(log, 'this worker')
   const watched = [
     { name: 'database', dependency: createDependency({ name: 'The database', open: async () => ({ close }), ping: () => db.ping(), log }) },
     ...(store === null
@@ -61,6 +63,7 @@ export async function watchDependencies(
     async () => {
       await Promise.all(watched.map(({ dependency }) => dependency.check()))
       for (const { name, dependency } of watched) tell(name, dependency.failure === null)
+      if (!failing().includes('database')) await machineClock.check(db)
       if (store !== null && !failing().includes('store')) await memory.check(store)
     },
     () => watchMs,
@@ -69,8 +72,10 @@ export async function watchDependencies(
   return {
     readiness() {
       const down = failing()
-      const warnings = [...(down.includes('store') ? [] : servers.warnings), ...memory.warnings]
-      return { ready: down.length === 0, failing: down, ...(warnings.length === 0 ? {} : { degraded: ['store'], warnings }) }
+      const ofStore = [...(down.includes('store') ? [] : servers.warnings), ...memory.warnings]
+      const warnings = [...ofStore, ...machineClock.warnings]
+      const degraded = [...(ofStore.length === 0 ? [] : ['store']), ...(machineClock.warnings.length === 0 ? [] : ['clock'])]
+      return { ready: down.length === 0, failing: down, ...(warnings.length === 0 ? {} : { degraded, warnings }) }
     },
     close: () => look.stop(),
   }

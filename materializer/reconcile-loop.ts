@@ -9,6 +9,7 @@ import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { Semaphore } from '../runtime/async.ts'
+import { sharedNowMicros } from '../runtime/database-clock.ts'
 import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
 import { beginBackfill } from './backfill.ts'
@@ -224,7 +225,9 @@ async function keepSchedule(
   const isBehind =
     checkpoint.setBack === true || checkpoint.frontier.below < (await reachedByRuns(db, plan.id, identity, checkpoint.origin))
   if (!isBehind) {
-    const now = clock()
+    const own = clock()
+    if (runPoint(availability, own) <= view.settled) return
+    const now = await sharedNowMicros(db, own)
     const point = runPoint(availability, now)
     if (point <= view.settled) return
     const isFolded = (checkpoint.begunAt ?? Number.NEGATIVE_INFINITY) >= lastInstant(availability, now)

@@ -4,6 +4,7 @@ import { formatTimestamp } from '../kernel/time.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import { sharedNowMicros } from '../runtime/database-clock.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { readJobs } from '../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
@@ -48,7 +49,7 @@ export interface ScheduleTools {
 export async function askForScheduledRun({ db, store, clock, worker }: ScheduleTools, plan: ViewPlan): Promise<boolean> {
   const { availability } = plan.spec
   if (availability.kind !== 'schedule') return true
-  const moment = runPoint(availability, clock())
+  const moment = runPoint(availability, await sharedNowMicros(db, clock()))
   const scope = await store.identity()
   const spec = { view: plan.id, fingerprint: plan.fingerprint }
   if (moment < 0 || (await isDone(db, scope, spec, moment))) return true
@@ -77,7 +78,11 @@ export function scheduledRuns(
       const plan = await find(spec.view)
       // it was rebuilt, and has asked for runs of its own
       if (plan.fingerprint !== spec.fingerprint || plan.spec.availability.kind !== 'schedule') return null
-      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs, ...(log && { log }) })
+      // a run that seems to have begun later than it has would stand for later instants, too
+      const own = clock()
+      const aheadMicros = own - (await sharedNowMicros(db, own))
+      const now = () => clock() - aheadMicros
+      const run = () => materializeView(db, store, plan, { now, signal, replayMs, ...(log && { log }) })
       const result = await recordRun(span?.child(runSpan), plan, run)
       onRun(plan, result)
       return { rows: result.rows, entities: result.entities }

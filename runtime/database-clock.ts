@@ -1,10 +1,15 @@
 import type { Database } from './database.ts'
 
 /**
- * Now, epoch milliseconds, for code that deletes what processes share: by the database's clock where the process' own
- * is ahead of it, so that one wrong clock deletes nothing that the others still need.
+ * Now, epoch milliseconds, for what processes share: by the database's clock where the process' own is ahead of it. So
+ * one wrong clock deletes nothing that the others still need, and runs nothing of a schedule before its time.
  */
 export async function sharedNowMs(db: Pick<Database, 'query'>, ownNowMs: number): Promise<number> {
-  const [row] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now')
-  return Math.min(ownNowMs, row?.now ?? ownNowMs)
+  return (await sharedNowMicros(db, ownNowMs * 1000)) / 1000
+}
+
+/** As `sharedNowMs`, in epoch microseconds. */
+export async function sharedNowMicros(db: Pick<Database, 'query'>, ownNowMicros: number): Promise<number> {
+  const [row] = await db.query<{ now: number }>('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
+  return Math.min(ownNowMicros, row?.now ?? ownNowMicros)
 }

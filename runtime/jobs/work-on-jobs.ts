@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { sleep } from '../async.ts'
 import type { Database } from '../database.ts'
+import { sharedNowMicros } from '../database-clock.ts'
 import type { FaultPoint } from '../fault-point.ts'
 import { faultPoint } from '../fault-point.ts'
 import { isDiskFull, isOutage, isTemporary } from '../is-temporary.ts'
@@ -34,7 +35,7 @@ export interface WorkOptions {
   readonly tracing?: Tracing | null
   /** How long it waits for a notice before it looks for steps again. Default: 1,000. */
   readonly idleMs?: number
-  /** Epoch microseconds, for schedules. */
+  /** Epoch microseconds, for schedules. Default: this machine's clock, or the database's where that is behind it. */
   readonly clock?: () => number
 }
 
@@ -68,7 +69,7 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
 
   async function look(): Promise<void> {
     if (options.only !== undefined) return
-    await firer?.fire(options.clock?.() ?? Date.now() * 1000)
+    await firer?.fire(options.clock?.() ?? (await sharedNowMicros(db, Date.now() * 1000)))
     for (const kind of options.known === undefined ? [] : await unknownKinds(db, options.known)) {
       if (!reported.has(kind)) options.onEvent?.({ type: 'unknown kind', kind })
       reported.add(kind)

@@ -14,7 +14,8 @@ export interface ClockWatch {
   check(db: Pick<Database, 'query'>): Promise<void>
 }
 
-export function createClockWatch(log: Logger): ClockWatch {
+/** @param who whose clock it is */
+export function createClockWatch(log: Logger, who: 'this server' | 'this worker' = 'this server'): ClockWatch {
   let warnings: readonly string[] = []
   return {
     get warnings() {
@@ -25,7 +26,7 @@ export function createClockWatch(log: Logger): ClockWatch {
         const found = await readClockOffset(db, () => Date.now() * 1000, 1)
         if (found === null) return
         const isOff = secondsOff(found) >= tooMuchSeconds
-        const warning = offsetText('this server', found)
+        const warning = offsetText(who, found)
         if (isOff && warnings.length === 0) log.warn({ warning }, 'the clock differs from that of the database')
         warnings = isOff ? [warning] : []
       } catch (error) {

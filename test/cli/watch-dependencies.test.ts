@@ -6,6 +6,7 @@ import type { Database } from '../../runtime/database.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openBehind } from '../open-behind.ts'
 import { testDatabase } from '../services/index.ts'
 import { asking } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
@@ -15,11 +16,13 @@ let cluster: TestCluster
 let db: Database
 let store: OnlineStore
 let drop: () => Promise<void>
+let url: string
 
 beforeAll(async () => {
   const [database, opened] = await Promise.all([testDatabase(), testRedisCluster('redis-server')])
   cluster = opened
   drop = database.drop
+  url = database.url
   db = openPostgres(database.url)
   store = await openOnlineStore({ redisUrl: cluster.url, redisPrefix: 'watched', directory: '/nowhere' })
 }, 120_000)
@@ -56,6 +59,17 @@ it('a worker stays ready while a primary is full or dead, and names it', { timeo
   await expect.poll(() => watched.readiness(), wait).toEqual(named)
   expect(logged.filter((line) => line.includes('a server of the Redis Cluster does not answer'))).toHaveLength(1)
   await watched.close()
+})
+
+it('a worker warns if its clock differs from that of the database', { timeout: 60_000 }, async () => {
+  const behind = await openBehind(url, db)
+  const watched = await watchDependencies({ db: behind, store: null }, createMetricsRegistry(), createLogger('silent'))
+  const warning = 'The clock of this worker is 7200.0 s ahead of that of the database. Check its time synchronization (NTP).'
+  await expect
+    .poll(() => watched.readiness(), { timeout: 30_000 })
+    .toEqual({ ready: true, failing: [], degraded: ['clock'], warnings: [warning] })
+  await watched.close()
+  await behind.close()
 })
 
 function must(): never {

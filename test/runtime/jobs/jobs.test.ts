@@ -14,6 +14,8 @@ import type { JobKind } from '../../../runtime/jobs/job-kind.ts'
 import { readJob, readJobs, readSteps } from '../../../runtime/jobs/read-jobs.ts'
 import { claimStep, finishChunk, renewLease, unknownKinds } from '../../../runtime/jobs/steps.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
+import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
+import { openBehind } from '../../open-behind.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
 import { hiredWorkers } from './hired-workers.ts'
 import { numbers } from './number-kind.ts'
@@ -429,4 +431,19 @@ describe.each([
     expect((await readJobs(db(), { kind: kind.name, state: 'done' })).map(({ id }) => id)).toEqual([ids[3], ids[2], ids[1]])
     expect(await db().query(`SELECT FROM lockstep.job_chunks WHERE job = ${ids[0]}`)).toEqual([])
   })
+})
+
+it('jobs of a schedule wait for their instant if the clock of a worker is ahead', { timeout: 90_000 }, async () => {
+  const { db, url, close } = await openServer()
+  const behind = await openBehind(url, db)
+  const schedules = async () => [{ key: 'each hour', subject: 'the numbers', cron: '0 * * * *', spec: { upTo: 1 } }]
+  const stop = new AbortController()
+  const working = workOnJobs(behind, { kinds: [{ ...numbers, schedules }], worker: 'ahead', signal: stop.signal, idleMs: 20 })
+  await expect.poll(() => readJobs(db, { kind: numbers.name }), wait).toHaveLength(1)
+  stop.abort()
+  await working
+  const [job] = await readJobs(db, { kind: numbers.name })
+  expect(job?.moment).toBeLessThanOrEqual((Date.now() - 7_200_000) * 1000)
+  await behind.close()
+  await close()
 })
