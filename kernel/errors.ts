@@ -131,6 +131,14 @@ export class LockstepError extends Error {
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return 'it is a folder, not a file'
+  if (error instanceof Error && 'code' in error) {
+    if (error.code === 'EISDIR') return 'it is a folder, not a file'
+    // not of a program or a socket
+    if (error.code === 'ENOENT' && 'syscall' in error && isFileCall(error.syscall)) return 'there is no such file or folder'
+  }
   return error instanceof Error ? error.message : String(error)
+}
+
+function isFileCall(syscall: unknown): boolean {
+  return syscall === 'open' || syscall === 'stat' || syscall === 'lstat' || syscall === 'scandir'
 }

@@ -389,7 +389,7 @@ describe('a file of another kind', () => {
     for (const kind of ['parquet', 'csv', 'jsonl']) {
       await expect(openTabularFile(join(folder, `absent.${kind}`))).rejects.toMatchObject({
         code: 'FILE_UNREADABLE',
-        message: expect.stringContaining('ENOENT'),
+        message: expect.stringContaining('there is no such file or folder'),
       })
     }
   })

@@ -90,7 +90,9 @@ describe('a certificate and its key', () => {
     await writeFile(files.cert, '')
     expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT is not a certificate in PEM/) })
     await rm(files.cert)
-    expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT cannot be read: ENOENT/) })
+    expect(await refused()).toMatchObject({
+      message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT cannot be read: there is no such file or folder/),
+    })
   })
 
   it('are warned of if every user can read or replace the key', async () => {
