@@ -63,7 +63,7 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   modelTraffic: waysOf.modelTraffic('delay'),
   quality: waysOf.quality('delay', null),
   drift: waysOf.drift('delay'),
-  served: waysOf.served('airport_delays@1', 'lastDelay', ['delay']),
+  served: waysOf.served('airport_delays@1', 'lastDelay', [{ model: 'delay', column: 'lastDelay' }]),
   definition: waysOf.definition('view', 'airport_delays@1'),
   lineage: waysOf.lineage('view airport_delays@1'),
   readers: waysOf.readers('view', 'airport_delays@1'),

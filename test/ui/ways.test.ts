@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { waysOf } from '../../ui/parts/ways.ts'
 import { offersAt } from './offers.ts'
 
 it('an offer takes the moment of the page where the interface has one', () => {
@@ -17,4 +18,10 @@ it('a moment of the address is one text in SQL and one part of a URL', () => {
     if (taking.includes('sql')) expect(texts['SQL']).toContain(`timestamptz '2001-07-01'' or 1=1; --'`)
     if (taking.includes('curl')) expect(texts['curl']).toMatch(/=2001-07-01'%20or%201%3D1%3B%20--"/)
   }
+})
+
+it('values of a feature are looked for under each name that a service gives it', () => {
+  const uses = ['origin__delay', 'destination__delay'].map((column) => ({ model: 'late', column }))
+  expect(waysOf.served('airport@1', 'delay', uses)().sql).toContain("unnest(array['origin__delay', 'destination__delay']) AS feature")
+  expect(waysOf.served('airport@1', 'delay', [])().sql).toContain("unnest(array['delay']) AS feature")
 })

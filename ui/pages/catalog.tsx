@@ -4,7 +4,9 @@ import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { type Entry, kindName, search, useIndex } from '../api/use-index.ts'
 import { formatNumber } from '../parts/format.ts'
+import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -152,16 +154,27 @@ function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement
   )
 }
 
-const commands: Readonly<Record<string, readonly string[]>> = {
-  rollout: ['lockstep model push delay delay.onnx', 'lockstep rollout start delay@2 --plan default'],
-  experiment: ['lockstep apply features.ts', 'lockstep experiment start late_model'],
-  model: ['lockstep model push delay delay.onnx', 'lockstep model promote delay@1'],
+/** What makes the first thing of a kind; without an entry, applying definitions does. */
+function commandsFor(kind: string, service: string): readonly string[] {
+  switch (kind) {
+    case 'model':
+      return ['lockstep model push delay delay.onnx', 'lockstep model promote delay@1']
+    case 'rollout':
+      return ['lockstep model push delay delay.onnx', 'lockstep rollout start delay@2 --plan default']
+    case 'experiment':
+      return ['lockstep apply features.ts', 'lockstep experiment start late_model']
+    case 'dataset':
+      return [`lockstep dataset create ${shellText(service)} --spine labels.csv --out training.parquet`, 'lockstep list datasets']
+    default:
+      return ['lockstep apply features.ts']
+  }
 }
 
 function NoneFound({ kind, text }: { readonly kind: string | undefined; readonly text: string }): ReactElement {
+  const { service } = useOwnNames()
   if (text.trim() !== '' || kind === undefined)
     return <Empty title="Nothing has these words">Names, kinds, owners, tags and descriptions were searched.</Empty>
-  return <Empty title={`There are no ${pluralOf(kind).toLowerCase()} yet`} commands={commands[kind] ?? ['lockstep apply features.ts']} />
+  return <Empty title={`There are no ${pluralOf(kind).toLowerCase()} yet`} commands={commandsFor(kind, service)} />
 }
 
 function Nothing(): ReactElement {

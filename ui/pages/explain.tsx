@@ -7,8 +7,10 @@ import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { Moment } from '../parts/moment.tsx'
+import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -104,6 +106,7 @@ function Ask(): ReactElement {
 
 function Start(): ReactElement {
   const start = useRead<ExplainStart>('explain/start', { everyMs: false })
+  const own = useOwnNames()
   return (
     <Loaded of={start}>
       {({ names, recent }) => (
@@ -149,7 +152,7 @@ function Start(): ReactElement {
           {recent.length === 0 && names.every(({ example }) => example === null) && (
             <Empty
               title="Nothing can be explained yet"
-              commands={['lockstep ingest landings flights.parquet', 'lockstep explain airport_delays --entity \'{"airport": "ATL"}\'']}
+              commands={[`lockstep ingest ${shellText(own.source)} rows.parquet`, explainCommand(names)]}
             >
               Load rows of a source. Each value of an entity is explained from them.
             </Empty>
@@ -158,4 +161,11 @@ function Start(): ReactElement {
       )}
     </Loaded>
   )
+}
+
+/** A command for the first view, or for the example's, whose entity is to be filled in. */
+function explainCommand(names: ExplainStart['names']): string {
+  const { name, keys } = names.find(({ kind }) => kind === 'view') ?? { name: 'airport_delays', keys: ['airport'] }
+  const entity = JSON.stringify(Object.fromEntries(keys.map((key) => [key, 'KEY'])))
+  return `lockstep explain ${shellText(name)} --entity ${shellText(entity)}`
 }

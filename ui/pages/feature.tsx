@@ -10,6 +10,7 @@ import { DataTable } from '../parts/data-table.tsx'
 import { formatHarm, formatNumber } from '../parts/format.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -35,12 +36,9 @@ export default function FeaturePage(): ReactElement {
 }
 
 function FeatureParts({ data, name }: { readonly data: FeatureData; readonly name: string }): ReactElement {
-  const { view, distribution, categories, reference, nulls, nullsInTraining, drift } = data
-  const ways = waysOf.served(
-    view,
-    name,
-    drift.map(({ model }) => model),
-  )
+  const { view, distribution, categories, reference, nulls, nullsInTraining, drift, uses } = data
+  const ways = waysOf.served(view, name, uses)
+  const [user] = uses
   return (
     <>
       <Panel title={`As served, beside ${reference}`} ways={ways}>
@@ -71,10 +69,13 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
             ]}
           />
         )}
-        {distribution === null && categories.length === 0 && (
+        {distribution === null && categories.length === 0 && user === undefined && (
+          <Empty title="No model reads it directly">Values are summarized as models read them.</Empty>
+        )}
+        {distribution === null && categories.length === 0 && user !== undefined && (
           <Empty
             title="There is no summary of its values yet"
-            commands={['lockstep baseline create delay', 'lockstep stats delay --since 24h']}
+            commands={[`lockstep baseline create ${shellText(user.model)}`, `lockstep stats ${shellText(user.model)} --since 24h`]}
           >
             Servers write summaries each minute, and a baseline keeps those of training.
           </Empty>

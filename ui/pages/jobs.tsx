@@ -9,9 +9,11 @@ import { Badge } from '../parts/badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
+import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -23,6 +25,7 @@ type Job = JobsData['jobs'][number]
 export default function Jobs(): ReactElement {
   const { job: asked } = useSearch({ strict: false })
   const [cursor, setCursor] = useState<string | null>(null)
+  const { view } = useOwnNames()
   const query = asked === undefined ? (cursor === null ? '' : `?cursor=${cursor}`) : `?id=${encodeURIComponent(asked)}`
   const jobs = useRead<JobsData>(`jobs${query}`, { everyMs: readEveryMs.jobs })
   return (
@@ -47,10 +50,7 @@ export default function Jobs(): ReactElement {
               rowKey={({ id }) => id}
               empty={
                 asked === undefined ? (
-                  <Empty
-                    title="No job has run yet"
-                    commands={['lockstep backfill airport_delays --from 2001-01-01 --to 2001-02-01', 'lockstep worker']}
-                  >
+                  <Empty title="No job has run yet" commands={[`lockstep backfill ${shellText(view)}`, 'lockstep worker']}>
                     A command submits the work, and workers do it.
                   </Empty>
                 ) : (

@@ -6,8 +6,10 @@ import { readEveryMs } from '../api/read-every.ts'
 import { kindName, useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
+import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -22,6 +24,7 @@ export default function Lineage(): ReactElement {
   const { focus, from: up = '1', to: down = '1' } = useSearch({ strict: false })
   const navigate = useNavigate()
   const { entries = [] } = useIndex()
+  const own = useOwnNames()
   const query = new URLSearchParams({ ...(focus === undefined ? {} : { focus }), up, down })
   const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: readEveryMs.hour })
   const names = useMemo(
@@ -53,7 +56,10 @@ export default function Lineage(): ReactElement {
         <Depth name="Steps down" value={down} onChange={(value) => become({ to: value })} />
       </div>
       {focus === undefined ? (
-        <Empty title="Around what?" commands={['lockstep lineage airport_delays', 'lockstep lineage flight_features --up']}>
+        <Empty
+          title="Around what?"
+          commands={[`lockstep lineage ${shellText(own.view)}`, `lockstep lineage ${shellText(own.service)} --up`]}
+        >
           Choose a definition. Its page has a link to its lineage too.
         </Empty>
       ) : (

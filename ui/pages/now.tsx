@@ -11,9 +11,11 @@ import { Figures } from '../parts/facts.tsx'
 import { formatNumber, keepUnits } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
+import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { SeverityBadge, severityTones } from '../parts/severity-badge.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -33,6 +35,7 @@ export default function Now(): ReactElement {
 function NowParts({ data }: { readonly data: NowData }): ReactElement {
   const { headline, isWell, problems, models, views, jobs, alerts } = data
   const isPast = usePastMoment() !== undefined
+  const model = useOwnNames().model ?? 'delay'
   return (
     <>
       <div className="headline" data-tone={isWell ? 'good' : problems.some(({ severity }) => severity === 'page') ? 'bad' : 'warn'}>
@@ -96,8 +99,8 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
             <Empty
               title={isPast ? 'No model answered' : 'No model answers yet'}
               commands={[
-                'lockstep model push delay examples/flights/delay.onnx',
-                'lockstep model promote delay@1 --reason "first version"',
+                `lockstep model push ${shellText(model)} ${shellText(`${model}.onnx`)}`,
+                `lockstep model promote ${shellText(`${model}@1`)} --reason "first version"`,
               ]}
             >
               Push a model and promote it.

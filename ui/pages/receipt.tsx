@@ -35,10 +35,7 @@ export default function Receipt(): ReactElement {
       {id === undefined ? (
         <Empty
           title="Which request?"
-          commands={[
-            'lockstep predictions list --limit 5',
-            'curl -i "$LOCKSTEP/v1/predict" -d \'{"model": "delay", "entities": [{"airport": "ATL"}]}\'',
-          ]}
+          commands={['lockstep predictions list --limit 5', 'curl "$LOCKSTEP/v1/predictions?limit=5" -H "authorization: Bearer $KEY"']}
         >
           Every answer has its id in the header x-request-id, and a prediction id for each row.
         </Empty>

@@ -93,9 +93,9 @@ function knownAt(column: string, at: string | undefined): string {
 }
 
 /** The requests of the hour before. */
-function loggedInHour(at: string | undefined): string {
+function loggedInHour(at: string | undefined, beside = ''): string {
   const end = at === undefined ? 'now()' : sqlMoment(at)
-  return `FROM lockstep.prediction_log WHERE role <> 'backfill' AND at > ${end} - interval '1 hour'${until('at', at)}`
+  return `FROM lockstep.prediction_log${beside} WHERE role <> 'backfill' AND at > ${end} - interval '1 hour'${until('at', at)}`
 }
 
 export const waysOf = {
@@ -153,17 +153,19 @@ ${loggedInHour(at)} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
       ...get(`/v1/models/${part(model)}/drift`),
       sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(model)} AND kind = 'drift'${until('as_of', at)} ORDER BY as_of DESC`,
     }),
-  /** The values of a feature as they were served. @param models that take it */
+  /** The values of a feature as they were served. @param uses the models that take it, and its names in their services */
   served:
-    (view: string, feature: string, models: readonly string[]): Ways =>
+    (view: string, feature: string, uses: readonly { readonly model: string; readonly column: string }[]): Ways =>
     (at) => {
-      const [model] = models
+      const model = uses[0]?.model
+      const columns = uses.length === 0 ? [feature] : [...new Set(uses.map(({ column }) => column))]
       return {
         command: model === undefined ? `lockstep show ${shellText(view)}` : `lockstep drift ${shellText(model)}`,
         ...(model === undefined ? get(`/v1/entries/${part(split(view)[0])}`) : get(`/v1/models/${part(model)}/drift`)),
         sql: `-- of the requests that are logged
-SELECT coalesce(statuses ->> ${sqlText(feature)}, 'PRESENT') AS status, features ->> ${sqlText(feature)} AS value, count(*)
-${loggedInHour(at)} AND features::jsonb ? ${sqlText(feature)} GROUP BY 1, 2 ORDER BY 3 DESC`,
+SELECT feature, coalesce(statuses ->> feature, 'PRESENT') AS status, features ->> feature AS value, count(*)
+${loggedInHour(at, `, unnest(array[${columns.map(sqlText).join(', ')}]) AS feature`)} AND features::jsonb ? feature
+GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC`,
       }
     },
   /** @param kind as in the registry: `view`, `onDemand` */
@@ -336,6 +338,6 @@ FROM lockstep.api_keys${until('created_at', at, 'WHERE')} ORDER BY created_at`,
   audit: (): Ways => (at) => ({
     command: 'lockstep audit',
     ...get('/v1/audit'),
-    sql: `SELECT at, actor_name, action, subject, reason FROM lockstep.audit_log${until('at', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
+    sql: `SELECT at, coalesce(actor_name, actor) AS who, action, subject, reason FROM lockstep.audit_log${until('at', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
   }),
 }

@@ -14,13 +14,16 @@ export const feature = definition.extend({
   categories: z
     .array(z.object({ value: z.string(), served: z.number().nullable(), trained: z.number().nullable() }))
     .describe('Of text and booleans: the shares'),
+  uses: z
+    .array(z.object({ model: z.string(), column: z.string().describe("The feature's name in the service of the model") }))
+    .describe('Where models read it'),
   reference: z.enum(['training', 'the first rows served']).describe('What served values are compared with'),
   nulls: chart.describe('The share of each reason over time: NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE'),
   nullsInTraining: z.array(z.object({ reason: z.string(), share: z.number() })),
   drift: z.array(
     z.object({
       model: z.string(),
-      column: z.string().describe("The feature's name in the service of the model: `origin__meanDelay3h`"),
+      column: z.string().describe('As in `uses`: `origin__meanDelay3h`'),
       says: z.string(),
       drifted: z.boolean(),
       distance: z.number().nullable(),

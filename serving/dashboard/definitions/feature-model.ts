@@ -54,8 +54,9 @@ export const featureModel = readModel({
         first === undefined || isNumeric(first)
           ? []
           : first.bins.map(({ label, baseline, window }) => ({ value: label, served: window, trained: baseline })),
+      uses: users,
       reference: first?.reference ?? 'training',
-      nulls: await nullsOf(ask, first ?? users[0] ?? null),
+      nulls: await nullsOf(ask, first ?? users[0] ?? null, users.length > 1),
       nullsInTraining: (first?.missing.reasons ?? []).map(({ status, baseline }) => ({ reason: statusText(status), share: baseline })),
       drift: drifts.map((each) => ({
         model: each.model,
@@ -78,11 +79,16 @@ function columnsOf({ deps }: Ask, view: string, name: string): { readonly model:
   return [...catalog.models.values()].flatMap((model) => {
     const service = catalog.services.get(model.spec.service)
     return (service?.features ?? []).flatMap((feature) =>
-      feature.view === view && (feature.name === name || feature.name.endsWith(`__${name}`))
+      feature.view === view && feature.name === nameIn(service?.uses[feature.use ?? -1]?.alias ?? null, name)
         ? [{ model: model.name, column: feature.name }]
         : [],
     )
   })
+}
+
+/** A feature's name in a service that reads its view under an alias. */
+function nameIn(alias: string | null, name: string): string {
+  return alias === null ? name : `${alias}__${name}`
 }
 
 function statusText(status: string): string {
@@ -120,7 +126,11 @@ function binName(label: string): string {
 }
 
 /** The share of rows without a value, by the reason, each hour of the last day. */
-async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonly column: string } | null): Promise<Chart> {
+async function nullsOf(
+  { db, now }: Ask,
+  user: { readonly model: string; readonly column: string } | null,
+  isOneOfMany: boolean,
+): Promise<Chart> {
   if (user === null) return { finding: 'No model reads this feature.', series: [] }
   const window = { from: now - dayMicros, to: now, step: 'hour' } as const
   const series = await statusSeries(db, { model: user.model, column: user.column, roles: clientAndBackfillRoles, ...window })
@@ -137,7 +147,7 @@ async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonl
     finding:
       rows === 0
         ? `${user.model} answered no rows${span}.`
-        : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model}${span} had no value.`,
+        : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model}${span} had no value${isOneOfMany ? ` as ${user.column}` : ''}.`,
     // a line of zeros where no row lacks a value
     series: [...(reasons.size === 0 && rows > 0 ? ['NULL_VALUE'] : reasons)].map((status) => ({
       label: statusText(status),

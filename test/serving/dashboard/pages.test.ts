@@ -113,6 +113,7 @@ describe('explain', () => {
     expect(await dataOf('/views/airport_delays')).toMatchObject({ example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown })
     expect(await dataOf('/features/airport_delays@1.lastDelay/stats')).toMatchObject({
       example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown,
+      uses: expect.arrayContaining([{ model: 'delay', column: 'lastDelay' }]) as unknown,
     })
     expect(await dataOf('/views/flight_context')).toMatchObject({ example: null })
   })
