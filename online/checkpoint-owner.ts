@@ -2,7 +2,7 @@ import { endOf } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { knownWitnesses } from './witness.ts'
+import { areKnown, columnsOf } from './witness.ts'
 
 /**
  * Finds out whether this database wrote what a store holds of a view: it knows the run that began the view, knows the
@@ -29,7 +29,7 @@ export interface CheckpointedView {
   readonly checkpoint: Checkpoint
 }
 
-type Handle = Pick<Database, 'kysely' | 'query'>
+type Handle = Pick<Database, 'query'>
 
 /**
  * - `other`: another database began the view
@@ -66,23 +66,22 @@ function foreignBy(view: DefinitionId, verdict: Verdict): Foreign | null {
   return { problem: verdict === 'other' ? otherDatabase(view) : lostRows(view), passes: verdict === 'ahead' }
 }
 
+/** Asks all in one statement, as each check of all views does so. */
 async function judge(db: Handle, views: readonly CheckpointedView[]): Promise<ReadonlyMap<string, Verdict>> {
   const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
-  const runs =
-    ids.length === 0
-      ? []
-      : await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
-  const begun = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
-  const witnessed = await knownWitnesses(
-    db,
-    views.map(({ checkpoint }) => checkpoint.witness),
+  const rows = await db.query<{ id: string | null; startedAt: Date; known: boolean[]; xmax: string }>(
+    `select r.id::text as id, r.started_at as "startedAt", history.known, history.xmax
+     from (select ${areKnown} as known, ${shownXmax} as xmax) history
+     left join lockstep.materialization_runs r on r.id = any ($3::text[]::bigint[])`,
+    [...columnsOf(views.map(({ checkpoint }) => checkpoint.witness)), ids],
   )
-  const xmax = await currentXmax(db)
+  const begun = new Set(rows.flatMap(({ id, startedAt }) => (id === null ? [] : [nameOf({ id, startedAt })])))
+  const xmax = Number(rows[0]?.xmax)
   return new Map(
     views.map(({ checkpoint }, i) => {
       const name = nameOf(checkpoint.origin)
       if (!begun.has(name)) return [name, 'other']
-      if (witnessed[i] !== true) return [name, 'lost']
+      if (rows[0]?.known[i] !== true) return [name, 'lost']
       return [name, endOf(checkpoint.frontier) <= xmax ? 'own' : 'ahead']
     }),
   )
@@ -101,9 +100,11 @@ export async function knowsRun(db: Pick<Database, 'kysely'>, run: Checkpoint['or
 
 /** One past the last transaction that has ended. Open transactions may be beyond it. */
 export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> {
-  const [row] = await db.query<{ xmax: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax')
+  const [row] = await db.query<{ xmax: string }>(`SELECT ${shownXmax} AS xmax`)
   return Number(row?.xmax)
 }
+
+const shownXmax = 'pg_snapshot_xmax(pg_current_snapshot())::text'
 
 const storeSettings = 'LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR'
 /** What to do where two installations share a store. */

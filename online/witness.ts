@@ -30,8 +30,8 @@ interface Writer {
 /** The names of this process, by database and store. */
 const own = new WeakMap<Handle, Map<string, Writer>>()
 
-/** $1 and $2: the writers and the numbers, null for none. */
-const areKnown = `array(
+/** Which witnesses the database knows, as an array. $1 and $2 are those of `columnsOf`. */
+export const areKnown = `array(
   select p.writer is null or exists (select from lockstep.store_witnesses w where w.writer = p.writer and w.number >= p.number)
   from unnest($1::uuid[], $2::bigint[]) with ordinality as p(writer, number, i) order by i)`
 
@@ -83,6 +83,7 @@ export function unknownWitness(): Witness {
   return { writer: randomUUID(), number: 1 }
 }
 
-function columnsOf(witnesses: readonly (Witness | undefined)[]): unknown[] {
+/** The writers and the numbers of witnesses, null for none. */
+export function columnsOf(witnesses: readonly (Witness | undefined)[]): unknown[] {
   return [witnesses.map((witness) => witness?.writer ?? null), witnesses.map((witness) => witness?.number ?? null)]
 }
