@@ -116,7 +116,7 @@ export function createEventReader(
         'future',
         index,
         name,
-        `${what} is ${formatTimestamp(time)}, more than ${futureMicros / 1_000_000} s after now (${formatTimestamp(receivedAt)}); correct the sender's clock, or raise LOCKSTEP_FUTURE_SECONDS.`,
+        `${what} is ${formatTimestamp(time)}, more than ${futureMicros / 1_000_000} s after now (${formatTimestamp(receivedAt)}); correct the clock of the sender or of this server, or raise LOCKSTEP_FUTURE_SECONDS.`,
         json,
       )
     }

@@ -212,7 +212,7 @@ for (const { kind, open } of databases) {
         event({ at: '2026-03-01T12:10:00.000001Z' }),
         'future',
         'at',
-        'more than 600 s after now (2026-03-01T12:00:00Z)',
+        'more than 600 s after now (2026-03-01T12:00:00Z); correct the clock of the sender or of this server',
       ],
       [
         'what is known in the future',
