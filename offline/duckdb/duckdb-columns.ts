@@ -91,8 +91,8 @@ function timeSql(time: string): string {
 }
 
 /**
- * An expression of `columnSql` as it is sent to `readColumn`. DuckDB's decoder of texts drops a byte order mark at their
- * beginning, so such a text gets a second one.
+ * An expression of `columnSql` as it is sent to `readColumn`. DuckDB's decoder of texts drops a byte order mark at
+ * their beginning, so such a text gets a second one.
  */
 export function sentSql(expression: string, { kind }: ValueType): string {
   if (kind !== 'string') return expression
