@@ -1,6 +1,6 @@
 import { jobJson } from '../../runtime/jobs/job-json.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
-import { jobsAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { jobsAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Command } from '../command.ts'
 import { jobTable } from '../job-text.ts'
 import { queryOf } from '../remote/server.ts'

@@ -1,6 +1,6 @@
 import { jobJson, stepJson } from '../../runtime/jobs/job-json.ts'
 import { readJob, readSteps } from '../../runtime/jobs/read-jobs.ts'
-import { jobAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Command } from '../command.ts'
 import { jobIdOf, jobText } from '../job-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

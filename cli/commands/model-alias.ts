@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { removeModelAlias } from '../../registry/promote.ts'
-import { aliasChangeAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { aliasChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'

@@ -1,5 +1,5 @@
 import { listModelEvents, maxModelEvents } from '../../registry/model-events.ts'
-import { modelHistoryAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { modelHistoryAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command } from '../command.ts'
 import { moment } from '../human.ts'
 import { queryOf } from '../remote/server.ts'

@@ -1,7 +1,7 @@
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
-import { modelAnswer, modelsAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { modelAnswer, modelsAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { bytes, moment } from '../human.ts'

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { pinModel } from '../../registry/pin-model.ts'
-import { pinChangeAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { pinChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { pinChangeText } from '../model-text.ts'

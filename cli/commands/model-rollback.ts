@@ -1,6 +1,6 @@
 import { championAlias } from '../../registry/model-aliases.ts'
 import { rollBackModel } from '../../registry/promote.ts'
-import { aliasChangeAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { aliasChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'

@@ -1,5 +1,5 @@
 import { unpinModel } from '../../registry/pin-model.ts'
-import { pinChangeAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { pinChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { pinChangeText } from '../model-text.ts'

@@ -6,7 +6,7 @@ import type { Lineage } from '../../registry/find/graph.ts'
 import type { Found } from '../../registry/find/search.ts'
 import type { DefinitionPage } from '../../serving/find/definition-page.ts'
 import { definitionAnswer, entriesAnswer, lineageAnswer, searchAnswer } from '../../serving/protocols/http/registry/find-schemas.ts'
-import { featuresAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import { featuresAnswer } from '../../serving/protocols/http/features/feature-schemas.ts'
 import type { Server } from '../remote/server.ts'
 import type { Finder, ReadFeatures } from './finder.ts'
 

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { JobAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
-import { jobAnswer } from '../../serving/protocols/http/response/response-schemas.ts'
+import type { JobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
+import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Context } from '../context.ts'
 import type { Server } from './server.ts'
 

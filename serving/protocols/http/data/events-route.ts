@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { pushToken } from '../../../../kernel/push-token.ts'
 import { reasonOf } from '../../../../materializer/streams/dead-letters.ts'
-import { eventsAnswer } from '../response/response-schemas.ts'
+import { eventsAnswer } from './event-schemas.ts'
 import { readBody } from '../request/body.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call, RouteAnswer } from '../call.ts'

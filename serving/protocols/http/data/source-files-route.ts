@@ -8,7 +8,8 @@ import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer, nameOf } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
 import { asRefusal } from '../response/refusal.ts'
-import { ingestAnswer, requestId as requestIdField, undoneIngestAnswer } from '../response/response-schemas.ts'
+import { ingestAnswer, undoneIngestAnswer } from './event-schemas.ts'
+import { requestId as requestIdField } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
 
 const ingestBody = z.strictObject({

@@ -1,13 +1,22 @@
+import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { cacheFor } from '../../../../runtime/cache-for.ts'
 import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
-import { liveAnswer, readyAnswer } from '../response/response-schemas.ts'
 import { keyOf } from '../../../traffic/key-ring.ts'
 import { isFromHere, requireLocalHost } from '../../../traffic/loopback.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call } from '../call.ts'
 import { jsonAnswer, keptAnswer } from '../call.ts'
 import type { Route } from '../route.ts'
+
+const liveAnswer = z.object({ live: z.literal(true).describe('The process answers') })
+const readyAnswer = z.object({
+  ready: z.boolean().describe('Whether requests can be answered'),
+  failing: z.array(z.string()).optional().describe('The parts that make the server not ready, by name'),
+  degraded: z.array(z.string()).optional().describe('The parts that have problems although the server is ready, by name'),
+  reasons: z.array(z.string()).optional().describe('Why it is not ready. Only for this machine and keys of scope admin'),
+  warnings: z.array(z.string()).optional().describe('Other problems. Only for this machine and keys of scope admin'),
+})
 
 /** The text takes milliseconds to make, and longer to compress. */
 const metricsMs = 1000

@@ -17,7 +17,8 @@ import { actorOf, jsonAnswer } from '../call.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
-import { jobState, requestId } from '../response/response-schemas.ts'
+import { jobState } from './job-schemas.ts'
+import { requestId } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
 
 const objectUrl = z.string().regex(/^(s3|gs):\/\/[^/]+\/.+/, 'a URL such as s3://bucket/key')

@@ -9,7 +9,7 @@ import { reasonBody } from '../request/change-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, idOf, jsonAnswer } from '../call.ts'
-import { jobAnswer, jobsAnswer, jobState } from '../response/response-schemas.ts'
+import { jobAnswer, jobsAnswer, jobState } from './job-schemas.ts'
 import type { Route } from '../route.ts'
 
 const query = z.object({

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { championAlias } from '../../../../registry/model-aliases.ts'
 import { maxModelEvents } from '../../../../registry/model-events.ts'
-import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from '../response/response-schemas.ts'
+import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './model-schemas.ts'
 import { readBody } from '../request/body.ts'
 import { checkQuery } from '../request/check-query.ts'
 import type { ServingContext } from '../../../context.ts'

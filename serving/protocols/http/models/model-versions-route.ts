@@ -17,7 +17,7 @@ import { checkQuery } from '../request/check-query.ts'
 import { dryRunQuery, reasonSchema } from '../request/change-schemas.ts'
 import { fileAnswer } from '../response/file-answer.ts'
 import { asRefusal } from '../response/refusal.ts'
-import { deletedVersionAnswer, pushAnswer } from '../response/response-schemas.ts'
+import { deletedVersionAnswer, pushAnswer } from './model-schemas.ts'
 import type { Route } from '../route.ts'
 
 /** What PostgreSQL stores in one value. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { maxAuditRecords } from '../../../../runtime/audit.ts'
-import { auditAnswer } from '../response/response-schemas.ts'
+import { auditAnswer } from './registry-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { jsonAnswer } from '../call.ts'
 import type { Route } from '../route.ts'

@@ -69,3 +69,22 @@ export const pruneBody = z.strictObject({
   dryRun: z.boolean().optional().describe('Answers what would be retired, and retires nothing'),
   reason: reasonSchema,
 })
+
+export const auditAnswer = z.object({
+  records: z.array(
+    z.object({
+      id: z.int().describe('Its id'),
+      at: z.string().describe('When, RFC 3339'),
+      actor: z.string().describe('The id of an API key, "http" if the server has no keys, or user@host'),
+      actorName: z.string().nullable().describe('The name of the key'),
+      action: z.string().describe('The action'),
+      subject: z.string().describe('The definition, key or other thing that was changed'),
+      before: z.unknown().describe('The state before'),
+      after: z.unknown().describe('The state after'),
+      reason: z.string().nullable().describe('The reason, if one was given'),
+      requestId: z.string().nullable().describe('The id of the request that did it'),
+    }),
+  ),
+  next: z.int().nullable().describe('Send it as `before` to read the next page; null: there are no more records'),
+  requestId,
+})

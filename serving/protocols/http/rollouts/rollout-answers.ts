@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { aliasChangeAnswer } from '../response/response-schemas.ts'
+import { aliasChangeAnswer } from '../models/model-schemas.ts'
 
 const { requestId } = aliasChangeAnswer.shape
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { aliasChangeAnswer, requestId } from '../response/response-schemas.ts'
+import { aliasChangeAnswer } from '../models/model-schemas.ts'
+import { requestId } from '../response/response-schemas.ts'
 
 /** What the routes of shadows answer; the `shadow` commands read it. */
 
