@@ -18,7 +18,7 @@ const columns = {
 const measures = Object.values(columns)
 
 /** Files that cost less, in seconds, are left out of the table. */
-const leastSeconds = 1
+const minSeconds = 1
 
 /** Prints a table of seconds by test file, the most expensive first: `npm test -- --timings`. */
 export default class TimingsReporter implements Reporter {
@@ -30,7 +30,7 @@ export default class TimingsReporter implements Reporter {
     const head = Object.keys(columns)
     const line = (seconds: readonly number[]) => seconds.map((value, column) => value.toFixed(1).padStart(width(head[column]))).join('  ')
     console.log(`\nSeconds by test file\n${head.map((name) => name.padStart(width(name))).join('  ')}  file`)
-    for (const { file, seconds } of rows.filter((row) => cost(row) >= leastSeconds)) console.log(`${line(seconds)}  ${file}`)
+    for (const { file, seconds } of rows.filter((row) => cost(row) >= minSeconds)) console.log(`${line(seconds)}  ${file}`)
     console.log(`${line(totals)}  all ${rows.length} files`)
     const [, , cpu = 0, children = 0] = totals
     console.log(`Processor time of all files: ${(cpu + children).toFixed(0)} s, without that of the services they use`)

@@ -21,16 +21,16 @@ const writeEveryMs = 10_000
 const maxCounts = 100_000
 /** Buckets grow by a tenth, from a millisecond on; those of shorter delays are bucket 0. */
 const growth = Math.log(1.1)
-const leastSeconds = 0.001
+const minSeconds = 0.001
 const hourMs = 3_600_000
 
 function bucketOf(seconds: number): number {
-  return seconds <= leastSeconds ? 0 : 1 + Math.floor(Math.log(seconds / leastSeconds) / growth)
+  return seconds <= minSeconds ? 0 : 1 + Math.floor(Math.log(seconds / minSeconds) / growth)
 }
 
 /** The middle of a bucket, so within 5 %. */
 function secondsOf(bucket: number): number {
-  return bucket === 0 ? 0 : leastSeconds * Math.exp((bucket - 0.5) * growth)
+  return bucket === 0 ? 0 : minSeconds * Math.exp((bucket - 0.5) * growth)
 }
 
 /** Rows of one view that one run, or one push, folds. */

@@ -35,9 +35,9 @@ export function leastUnits(skewness: number, share: number): number {
   if (!Number.isFinite(skewness)) return Number.POSITIVE_INFINITY
   const smaller = Math.min(share, 1 - share)
   const ofDifference = Math.abs(1 / share ** 2 - 1 / (1 - share) ** 2) / (1 / share + 1 / (1 - share)) ** 1.5
-  return Math.ceil(Math.max(leastArm / smaller, (skewness / maxArmSkewness) ** 2 / smaller, ((skewness * ofDifference) / maxSkewness) ** 2))
+  return Math.ceil(Math.max(minArm / smaller, (skewness / maxArmSkewness) ** 2 / smaller, ((skewness * ofDifference) / maxSkewness) ** 2))
 }
 
-const leastArm = 100
+const minArm = 100
 const maxSkewness = 0.15
 const maxArmSkewness = 0.5

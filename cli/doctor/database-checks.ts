@@ -1,12 +1,12 @@
 import { pendingMigrations, unknownMigrations } from '../../migrations/migrate.ts'
-import { offsetText, readServerClocks, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
+import { maxSecondsOff, offsetText, readServerClocks, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
 import { foreignRowsAdvice } from '../../offline/foreign-rows.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { poolSize } from '../../runtime/open-postgres.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
-import { skewAnswer, tooMuchMs } from './clock-skew.ts'
+import { skewAnswer } from './clock-skew.ts'
 
 const oldestVersion = 15
 
@@ -105,7 +105,7 @@ export async function checkConnections(db: Database): Promise<Answer> {
 export async function checkServerClocks(db: Database): Promise<Answer[]> {
   const servers = await readServerClocks(db)
   return servers
-    .filter((server) => secondsOff(server) >= tooMuchMs / 1000)
+    .filter((server) => secondsOff(server) >= maxSecondsOff)
     .map((server) => wrong(offsetText(`the server "${server.process}"`, server)))
 }
 

@@ -44,7 +44,7 @@ export interface CheckContext {
   readonly signal: AbortSignal
 }
 
-/** One kind of check. Its options stand in `registry/monitor-spec.ts`, where definitions are validated. */
+/** One kind of check. Its options stand in `registry/define/check-options.ts`, which validates definitions. */
 export interface CheckKind<Spec extends CheckSpec = CheckSpec> {
   readonly name: Spec['kind']
   evaluate(context: CheckContext, spec: Spec): Promise<readonly CheckResult[]>

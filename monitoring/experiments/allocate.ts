@@ -7,7 +7,7 @@ import type { ExperimentEvidence } from './experiment-evidence.ts'
 import { weightedArms } from './shared-periods.ts'
 
 /** Smaller changes of all shares are left out. */
-const leastChange = 0.01
+const minChange = 0.01
 
 /**
  * The shares that the variants of an experiment get next: the chance of each to be the best by the primary metric, with
@@ -24,7 +24,7 @@ export function nextShares({ spec }: Pick<ExperimentRun, 'spec'>, { allocation, 
   const arms = weightedArms(allocation.periods, sums).map(({ n, mean, variance }) => ({ n, mean, varianceOfMean: variance / n }))
   const { floor, minUnits } = spec.allocation
   const next = nextWeights(arms, { floor, minUnits, better: metric.better })
-  if (next === null || next.every((share, i) => Math.abs(share - (present[i] as number)) < leastChange)) return null
+  if (next === null || next.every((share, i) => Math.abs(share - (present[i] as number)) < minChange)) return null
   return next
 }
 

@@ -1,10 +1,7 @@
 import { messageOf } from '../../kernel/errors.ts'
-import { offsetText, readClockOffset, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
+import { maxSecondsOff, offsetText, readClockOffset, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-
-/** An offset that `doctor` reports as wrong, too. */
-const tooMuchSeconds = 5
 
 /** Watches whether the clock of this machine agrees with that of the database. */
 export interface ClockWatch {
@@ -25,7 +22,7 @@ export function createClockWatch(log: Logger, who: 'this server' | 'this worker'
       try {
         const found = await readClockOffset(db, () => Date.now() * 1000, 1)
         if (found === null) return
-        const isOff = secondsOff(found) >= tooMuchSeconds
+        const isOff = secondsOff(found) >= maxSecondsOff
         const warning = offsetText(who, found)
         if (isOff && warnings.length === 0) log.warn({ warning }, 'the clock differs from that of the database')
         warnings = isOff ? [warning] : []

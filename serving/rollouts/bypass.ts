@@ -46,7 +46,7 @@ interface State {
 }
 
 const halfMs = 5000
-const leastRequests = 5
+const minRequests = 5
 /** So few failures are forgotten. */
 const negligible = 0.05
 /** The share of rows that may fail. */
@@ -101,7 +101,7 @@ export function createBypass({ registry, log, now, onBegin }: BypassDeps): Bypas
     // failures of requests that began before the bypass say nothing new
     if (isProbe && !state.isProbed) return
     state.isProbed = false
-    if (!isProbe && (state.failedRequests < leastRequests || state.failedRows < maxFailed * state.rows)) return
+    if (!isProbe && (state.failedRequests < minRequests || state.failedRows < maxFailed * state.rows)) return
     // the time of a probe is longer already
     if (!isProbe) state.openMs = minOpenMs
     state.openUntilMs = now() + state.openMs

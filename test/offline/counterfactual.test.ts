@@ -116,28 +116,28 @@ for (const { kind, open } of databases) {
         const counted = countSteps(plan, 40_000)
         const found = await computeCounterfactuals(opened.db, counted.plan, served, { hasArrivals: true, graceMicros: minute })
         expect(found.map(({ all }) => all.values[0])).toEqual(served.map((_, i) => (i === 0 ? null : 2 * i)))
-        const { total, mostInTurn } = counted.end()
+        const { total, maxInTurn } = counted.end()
         // two chains: a third of the answers has rows of no transaction
         expect(total).toBeLessThanOrEqual(6 * (2 * rows + probes))
         // a step takes at least 20 µs, and a turn 1 ms; the turn is checked after a few steps
-        expect(mostInTurn).toBeLessThan(200)
+        expect(maxInTurn).toBeLessThan(200)
       })
     }
   })
 }
 
 /** Counts the calls of a plan's states. Each takes at least 20 µs, so a turn of bounded time has a bounded number. */
-function countSteps(plan: ViewPlan, limit: number): { plan: ViewPlan; end(): { total: number; mostInTurn: number } } {
-  let [total, inTurn, mostInTurn, ended] = [0, 0, 0, false]
+function countSteps(plan: ViewPlan, limit: number): { plan: ViewPlan; end(): { total: number; maxInTurn: number } } {
+  let [total, inTurn, maxInTurn, ended] = [0, 0, 0, false]
   const countTurn = () => {
-    mostInTurn = Math.max(mostInTurn, inTurn)
+    maxInTurn = Math.max(maxInTurn, inTurn)
     inTurn = 0
     if (!ended) setImmediate(countTurn)
   }
   setImmediate(countTurn)
   const step = () => {
     inTurn++
-    if (++total > limit) throw new Error(`more than ${limit} steps, ${Math.max(mostInTurn, inTurn)} in a turn`)
+    if (++total > limit) throw new Error(`more than ${limit} steps, ${Math.max(maxInTurn, inTurn)} in a turn`)
     for (const startMs = performance.now(); performance.now() - startMs < 0.02;);
   }
   const newState = (): EntityState => {
@@ -155,7 +155,7 @@ function countSteps(plan: ViewPlan, limit: number): { plan: ViewPlan; end(): { t
     end() {
       ended = true
       countTurn()
-      return { total, mostInTurn }
+      return { total, maxInTurn }
     },
   }
 }

@@ -9,7 +9,7 @@ type Node = LineageData['nodes'][number]
 
 const [width, height] = [196, 54]
 /** A wide drawing shrinks this far at most, so that it can be read. Beyond that it scrolls. */
-const leastZoom = 0.75
+const minZoom = 0.75
 
 interface DrawingProps extends Pick<LineageData, 'nodes' | 'edges'> {
   /** What it is the lineage of. */
@@ -25,7 +25,7 @@ interface DrawingProps extends Pick<LineageData, 'nodes' | 'edges'> {
 export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, effects }: DrawingProps): ReactElement {
   const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
   const { ref, width: room } = useElementSize()
-  const zoom = room === 0 ? 1 : Math.min(1, Math.max(leastZoom, room / drawn.width))
+  const zoom = room === 0 ? 1 : Math.min(1, Math.max(minZoom, room / drawn.width))
   const graph = useRef<HTMLDivElement>(null)
   const centre = drawn.nodes.find(({ node }) => node.key === focusKey)
   // a drawing that is wider than its room starts at the node in focus

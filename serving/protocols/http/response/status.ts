@@ -21,7 +21,10 @@ export type HttpErrorStatus =
   | 504
   | 507
 
-/** The HTTP status of an error. Only this file chooses it. Failures of the server are 500. */
+/**
+ * The HTTP status of an error. Only this file chooses it, and a new code has to be added here. Failures of the server
+ * are 500.
+ */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
   switch (code) {
     case 'INVALID_REQUEST':
@@ -100,8 +103,58 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'INTERNAL':
     case 'WRITE_FAILED':
       return 500
-    default:
+    case 'DEFINITIONS_INVALID':
+    case 'DEFINITIONS_EMPTY':
+    case 'DUPLICATE_NAME':
+    case 'INVALID_DURATION':
+    case 'INVALID_SCHEDULE':
+    case 'UNKNOWN_COLUMN':
+    case 'UNKNOWN_FEATURE':
+    case 'FEATURE_NAME_CLASH':
+    case 'TRANSFORM_NOT_STATIC':
+    case 'TRANSFORM_IMPURE':
+    case 'CODE_HASH_MISMATCH':
+    case 'SIGNATURE_INVALID':
+    case 'SOURCE_MISSING':
+    case 'SOURCE_TYPE_MISMATCH':
+    case 'INVALID_ROW':
+    case 'ORDER_VIOLATED':
+    case 'PENDING_OVERFLOW':
+    case 'FILE_UNREADABLE':
+    case 'FILE_EXISTS':
+    case 'COLUMNS_MISMATCH':
+    case 'SPINE_INVALID':
+    case 'LABEL_LEAK':
+    case 'TOO_MANY_REFUSED':
+    case 'NOT_REPRODUCIBLE':
+    case 'STATE_CORRUPT':
+    case 'STATE_VERSION':
+    case 'STATE_TOO_LARGE':
+    case 'STORE_MISMATCH':
+    case 'HISTORY_NEEDED':
+    case 'MESSAGE_TOO_LARGE':
+    case 'SERVER_UNAVAILABLE':
+    case 'MODEL_INVALID':
+    case 'MODEL_MISMATCH':
+    case 'MODEL_FAILED':
+    case 'DELIVERY_FAILED':
+    case 'CONFIG_INVALID':
+    case 'USAGE':
+    case 'STORAGE_DENIED':
+    case 'STORAGE_UNAVAILABLE':
+    case 'STREAM_UNAVAILABLE':
+    case 'EMBEDDED_IN_USE':
+    case 'EMBEDDED_ALONE':
+    case 'EMBEDDED_DAMAGED':
+    case 'PORT_IN_USE':
+    case 'MIGRATIONS_PENDING':
+    case 'SCHEMA_NEWER':
+    case 'STOPPED':
       // of what the request brought, or of what the server has
+      return details['refused'] === true ? 422 : 500
+    default:
+      code satisfies never
+      // of a process with another version
       return details['refused'] === true ? 422 : 500
   }
 }
