@@ -146,8 +146,8 @@ function contentDifferences(service: ServicePlan, manifest: DatasetManifest, bui
 }
 
 /**
- * The sources of the features in these columns. Those of on-demand views are left out if others say enough. Not sure: no
- * feature of a view is named.
+ * The sources of the features in these columns. Those of on-demand views are left out if others say enough. Not sure:
+ * no feature of a view is named.
  */
 function sourcesBehind(service: ServicePlan, columns: readonly string[]): { readonly sources: string[]; readonly isSure: boolean } {
   const uses = service.features.filter(({ name, use }) => use !== null && columns.includes(name)).map(({ use }) => use)

@@ -2,8 +2,8 @@ import type { Database } from '../runtime/database.ts'
 import { openPostgres } from '../runtime/open-postgres.ts'
 
 /**
- * Opens a database of a test once more, as one whose clock is two hours behind: as a process whose own clock is two hours
- * ahead sees it. Close it as any other.
+ * Opens a database of a test once more, as one whose clock is two hours behind: as a process whose own clock is two
+ * hours ahead sees it. Close it as any other.
  *
  * @param db the same database
  */
