@@ -11,7 +11,7 @@ import { FeatureLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
-import { type View, rowStates, stepAt } from './explain-steps.ts'
+import { type View, rowStates, rowsInValue, stepAt } from './explain-steps.ts'
 
 /**
  * The moment, the values at it, and the rows behind them. All of the window is here, so moving asks the server nothing.
@@ -191,7 +191,7 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
               return value === undefined ? <span className="dim">–</span> : <Short text={value.value ?? 'null'} />
             },
           },
-          { name: 'Rows in it', numeric: true, cell: ({ steps }) => stepAt(steps, t)?.rows.length ?? 0 },
+          { name: 'Rows in it', numeric: true, cell: (each) => rowsInValue(view, each, t) },
           {
             name: 'Over time',
             wide: true,
