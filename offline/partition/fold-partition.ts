@@ -203,7 +203,7 @@ function comparesTies({ spec: { features } }: ViewPlan): boolean {
   return features.some((feature) => feature.kind === 'latest' || ordered.includes(feature.aggregate))
 }
 
-/** As rows of a database without `_row` (offline/row-decoder.ts): all columns of the source, by name. */
+/** As rows of a database without `_row` (offline/row-decoder.ts): the bytes of all columns of the source, by name. */
 function tieWriter({ source, columns }: StreamLayout): (values: readonly (Value | null)[]) => string {
   const names = source.columns.map(({ name }) => name).sort()
   const slots = names.map((name) => columns.findIndex((column) => column.name === name))
