@@ -33,7 +33,7 @@ import { rolloutControl, workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
 import { jobKinds, workerTools } from './worker-tools.ts'
 
-export interface ViewsWork {
+export interface UpkeepWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
   /**
@@ -43,8 +43,8 @@ export interface ViewsWork {
   readonly kinds: readonly JobKind[]
 }
 
-/** The work of a worker, or of a server with an embedded database, for the online views. */
-export function viewsWork(
+/** The work of a worker, or of a server with an embedded database: the online views, and what is known about models. */
+export function upkeepWork(
   tools: WorkerTools,
   {
     log,
@@ -52,7 +52,7 @@ export function viewsWork(
     tracing,
     rollupDays,
   }: { readonly log: Logger; readonly metrics: ViewRunMetrics; readonly tracing: Tracing | null; readonly rollupDays: RollupDays },
-): ViewsWork {
+): UpkeepWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = logOversized(log, metrics.overCap)
   const onRun = ({ id }: ViewPlan, { rows, tooLarge, setAside }: MaterializeResult): void => {
@@ -110,7 +110,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
   async function work(signal: AbortSignal): Promise<void> {
     const tools = await workerTools(context)
     const tracing = await context.tracing(registry)
-    const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
+    const { keep, kinds } = upkeepWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const exports = exportsInParts({ db: tools.db, find: tools.service })
     const batchTools = { ...tools, log, store: () => Promise.resolve(tools.store) }
     const batches = createBatchJobs(batchTools)

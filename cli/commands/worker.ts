@@ -24,7 +24,7 @@ import { sleep } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { Command } from '../command.ts'
-import { viewsWork } from '../keep-views.ts'
+import { upkeepWork } from '../keep-views.ts'
 import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
@@ -82,7 +82,7 @@ export const workerCommand: Command = {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
     }
-    const views = tools === null ? null : viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
+    const views = tools === null ? null : upkeepWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const monitors = tools === null ? null : watchMonitors(tools, context, registry)

@@ -153,7 +153,11 @@ ${loggedInHour(at)} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
       ...get(`/v1/models/${part(model)}/drift`),
       sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(model)} AND kind = 'drift'${until('as_of', at)} ORDER BY as_of DESC`,
     }),
-  /** The values of a feature as they were served. @param uses the models that take it, and its names in their services */
+  /**
+   * The values of a feature as they were served.
+   *
+   * @param uses the models that take it, and its names in their services
+   */
   served:
     (view: string, feature: string, uses: readonly { readonly model: string; readonly column: string }[]): Ways =>
     (at) => {
