@@ -105,12 +105,12 @@ function ActForm({
       close()
     } catch (error) {
       const isStale = error instanceof RequestError && [409, 412].includes(error.status)
-      setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
       if (isStale) {
         onRefused(messageOf(error))
         await client.invalidateQueries({ queryKey: ['read'] })
         setOpening(null)
       }
+      setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
       setBusy(false)
     }
   }
