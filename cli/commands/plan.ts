@@ -1,4 +1,5 @@
 import { relative } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { BumpPlan } from '../../registry/bump.ts'
 import { planBump } from '../../registry/bump.ts'
 import type { PlanJson } from '../../registry/change-plan.ts'
@@ -18,11 +19,15 @@ import { counted } from '../human.ts'
 import { changeCounts, changesAnything, planText, screenOptions } from '../plan-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
+/** What `--exit-code` says of changes: not 1, which is an error, and not 2, which is a wrong call. */
+const changesExitCode = 3
+
 export const planCommand: Command = {
   name: 'plan',
   summary: 'Show what "apply" would change',
   description: [
     'Reads the registry and the tables of the sources, and writes nothing there. Exits with 1 if "apply" would refuse the file.',
+    `With --exit-code it exits with ${changesExitCode} if "apply" would change something, and with 0 if not, so that a script can tell.`,
     'If definitions changed under versions that exist, --bump raises these versions and those of all that depends on them. It prints a patch for "git apply", or edits the files with --write. Only the numbers change.',
   ],
   arguments: [definitionsArgument],
@@ -30,12 +35,16 @@ export const planCommand: Command = {
     prune: { help: 'Plan to retire definitions that are not in the file.' },
     'break-models': { help: 'Plan what "apply --break-models" would do.' },
     verbose: { help: 'Show every field, state size, note and statement.' },
+    'exit-code': { help: `Exit with ${changesExitCode} if something changes.` },
     bump: { help: 'Print a patch that raises the versions of changed definitions.' },
     write: { help: 'With --bump: edit the files.' },
     server: serverOption,
   },
   example: 'lockstep plan',
   async run(context, input) {
+    const bumps = input.flag('bump') || input.flag('write')
+    if (bumps && input.flag('exit-code'))
+      throw new LockstepError('USAGE', 'Use "--exit-code" or "--bump", and not both: a patch says itself what it changes.')
     const file = definitionsFile(context, input)
     const given = input
       .arguments('FILE')
@@ -50,7 +59,7 @@ export const planCommand: Command = {
         ? planJson(await planChanges(await context.database(), set, { ...changes, privateAddresses, logShares }))
         : (await server.ask('POST', '/v1/registry/plan', { definitions: portableDefinitions(set, readVersion()), ...changes }, planAnswer))
             .plan
-    if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })
+    if (bumps) return bump(context, plan, { file, given, write: input.flag('write') })
     const refused = plan.problems.length > 0
     const url = input.text('server')
     const options = [
@@ -67,7 +76,7 @@ export const planCommand: Command = {
       ]
         .filter((part) => part !== '')
         .join('\n\n'),
-      exitCode: refused ? 1 : 0,
+      exitCode: refused ? 1 : input.flag('exit-code') && changesAnything(plan) ? changesExitCode : 0,
     }
   },
 }

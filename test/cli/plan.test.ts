@@ -154,3 +154,28 @@ export const five = make('five')`
   writeFileSync(join(at, 'views.ts'), edited.replace('featureView(name, { version: 1', 'featureView(name, { version: 2'))
   expect((await run('plan', join(again(at), 'features.ts'))).exitCode).toBe(0)
 })
+
+it('plan --exit-code tells changes, no changes and a refused file apart', { timeout: 120_000 }, async () => {
+  const gates = `import { entity, featureView, last, source, t } from 'lockstep'
+export const gate = entity('gate', { key: { gate: t.string } })
+export const closings = source('closings', { key: { gate: 'gate' }, eventTime: 'at', columns: { delay: t.float64 } })
+export const waits = featureView('waits', { version: 1, entity: gate, source: closings, features: { last: last('delay') } })
+`
+  const codes = async (file: string, ...options: readonly string[]): Promise<unknown[]> => [
+    (await run('plan', file, ...options)).exitCode,
+    (await run('plan', file, '--exit-code', ...options)).exitCode,
+  ]
+  const file = (text: string): string => join(definitionFiles({ 'features.ts': text }), 'features.ts')
+  const same = file(gates)
+  expect(await codes(same)).toEqual([0, 3])
+  await run('apply', same)
+  expect(await codes(same)).toEqual([0, 0])
+  expect(await codes(file(gates.replace("entity('gate', {", "entity('gate', { description: 'a door', ")))).toEqual([0, 3])
+  expect(await codes(file(gates.replace("last('delay')", "last('delay', { ttl: '1d' })")))).toEqual([1, 1])
+
+  // what the file lacks stays, unless it is pruned
+  const less = file(gates.replace(/^export const waits .*$/m, ''))
+  expect(await codes(less)).toEqual([0, 0])
+  expect(await codes(less, '--prune')).toEqual([0, 3])
+  await expect(run('plan', same, '--exit-code', '--bump')).rejects.toThrow('Use "--exit-code" or "--bump", and not both')
+})

@@ -140,6 +140,7 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     const definitions = file(features(15, '2d'))
     const planned = await lockstep(remote, 'plan', definitions)
     expect([planned.code, planned.out]).toEqual([0, expect.stringContaining(`at ${url}`)])
+    expect((await lockstep(remote, 'plan', definitions, '--exit-code')).code).toBe(3)
     expect(await must(remote, 'apply', definitions, '--reason', 'the first')).toMatchObject({ changed: true, revision: 1 })
     expect(await must(remote, 'apply', definitions)).toMatchObject({ changed: false, revision: 1 })
     expect(await must(remote, 'ingest', 'flights', join(folder, 'flights.csv'))).toMatchObject({ rows: 2, source: 'flights' })
