@@ -2,6 +2,8 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
 
 const tooManyConnections = '53300'
+/** What helps against it. */
+export const moreConnections = 'Allow more connections there, or run fewer processes.'
 /** The error message of pg for a connection timeout. */
 export const silentText = 'timeout expired'
 
@@ -40,9 +42,9 @@ export function isUnavailable(error: unknown): boolean {
   return unavailableMessages.some((pattern) => pattern.test(error.message))
 }
 
-/** Whether the server, the database or the user has as many connections as it may. */
+/** Whether the server, the database or the user has as many connections as it may: the error, or what caused it. */
 export function isTooManyConnections(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === tooManyConnections
+  return error instanceof Error && (('code' in error && error.code === tooManyConnections) || isTooManyConnections(error.cause))
 }
 
 /** Makes a `POSTGRES_UNAVAILABLE` error that names the server as host:port, without user and password. */
@@ -54,7 +56,7 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
 }
 
 function remedyOf(cause: unknown): string {
-  if (isTooManyConnections(cause)) return 'Allow more connections there, or run fewer processes.'
+  if (isTooManyConnections(cause)) return moreConnections
   if (cause instanceof Error && cause.message.startsWith('unsupported startup parameter'))
     return 'Set pool_mode = session and ignore_startup_parameters = options in PgBouncer, or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.'
   if (isOutOfFiles(cause)) return 'This process has as many open files as it may: raise "ulimit -n".'

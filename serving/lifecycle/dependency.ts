@@ -16,6 +16,8 @@ export interface Dependency<T> {
    * clients.
    */
   readonly failure: string | null
+  /** The error of that check, if it had one. */
+  readonly error: unknown
   /**
    * Opens it if that has not succeeded yet, and checks that it answers. Never rejects, and takes `answerMs` at most.
    */
@@ -35,6 +37,7 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
   const { name, log } = options
   let value: T | null = null
   let failure: string | null = `${name} has not been reached yet.`
+  let lastError: unknown = null
   let announced = false
   let closed = false
   let opening: Promise<T> | null = null
@@ -67,19 +70,25 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
     get failure() {
       return failure
     },
+    get error() {
+      return lastError
+    },
     async check() {
       if (closed) return
       let problem: string | null = null
+      let met: unknown = null
       try {
         await withPatience(ask(), answerMs, () => new Error(`It does not answer within ${answerMs / 1000} s.`))
       } catch (error) {
         problem = `${name}: ${messageOf(error)}`
+        met = error
       }
       if (closed) return
       if (problem !== null && !announced) log.warn({ dependency: name, error: problem }, 'a dependency does not answer')
       if (problem === null && announced) log.info({ dependency: name }, 'a dependency answers again')
       announced = problem !== null
       failure = problem
+      lastError = met
     },
     async close() {
       const open = value

@@ -39,7 +39,7 @@ export function createStores(options: StoresOptions): Stores {
     onlineServers: servers,
     needDatabase() {
       if (database.available !== null) return database.available
-      throw new LockstepError('POSTGRES_UNAVAILABLE', database.failure ?? 'The database is not open.')
+      throw new LockstepError('POSTGRES_UNAVAILABLE', database.failure ?? 'The database is not open.', { cause: database.error })
     },
     needOnline() {
       const { available, value, failure } = online

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { asLockstepError, isTooManyConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
+import { asLockstepError, isTooManyConnections, moreConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
 import { shortError, shortMessage } from './short-error.ts'
 import type { Trace } from './trace.ts'
 import { traceOf } from './trace.ts'
@@ -18,14 +18,15 @@ export function shownError(requestId: string, error: unknown): LockstepError {
     })
   }
   if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
-    return unavailable(error.code, isTooManyConnections(error.cause) ? 'has no free connection' : 'does not answer', error)
+    if (isTooManyConnections(error.cause)) return unavailable(error.code, 'has no free connection', error, ` ${moreConnections}`)
+    return unavailable(error.code, 'does not answer', error)
   }
   return shortError(error)
 }
 
-function unavailable(code: 'POSTGRES_UNAVAILABLE' | 'REDIS_UNAVAILABLE', problem: string, cause: unknown): LockstepError {
+function unavailable(code: 'POSTGRES_UNAVAILABLE' | 'REDIS_UNAVAILABLE', problem: string, cause: unknown, remedy = ''): LockstepError {
   const what = code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
-  return new LockstepError(code, `${what}, which this request needs, ${problem}; try again soon.`, { cause })
+  return new LockstepError(code, `${what}, which this request needs, ${problem}; try again soon.${remedy}`, { cause })
 }
 
 export interface FailedRequest {

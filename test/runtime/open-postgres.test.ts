@@ -9,6 +9,8 @@ import { openPostgres } from '../../runtime/open-postgres.ts'
 import { checkDatabase } from '../../cli/doctor/database-checks.ts'
 import { isOutage, isTemporary } from '../../runtime/is-temporary.ts'
 import { asLockstepError, postgresUnavailable } from '../../runtime/postgres-unavailable.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { createStores } from '../../serving/lifecycle/stores.ts'
 import { shownError } from '../../serving/traffic/shown-error.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
@@ -303,7 +305,17 @@ describe('PostgreSQL', () => {
       const held = [await holder.lock(1, 1), await holder.lock(1, 2)]
       const error = await failureOf(holder.snapshot(() => Promise.resolve()))
       expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('Allow more connections') as string })
-      expect(shownError('r', error).message).toBe('The database, which this request needs, has no free connection; try again soon.')
+      const said =
+        'The database, which this request needs, has no free connection; try again soon. Allow more connections there, or run fewer processes.'
+      expect(shownError('r', error).message).toBe(said)
+      const stores = createStores({
+        database: () => Promise.resolve(holder),
+        store: () => Promise.reject(new Error('not needed')),
+        redisUrl: null,
+        log: createLogger('silent'),
+      })
+      await stores.database.check()
+      expect(shownError('r', await failureOf(Promise.resolve().then(stores.needDatabase))).message).toBe(said)
       await Promise.all(held.map((release) => release()))
     } finally {
       await holder.close()
