@@ -64,7 +64,8 @@ function Acts({ data: { name, champion, pinned, rollBack, revision, says } }: { 
           done={`Version ${to} is the champion.`}
         >
           <p>
-            Version {to}, the champion before version {champion}, answers from the next request on. {says}
+            Version {to}, the champion before version {champion}, {pinned === null ? 'answers' : 'is the champion'} from the next request
+            on. {staysPinned(pinned)} {says}
           </p>
         </Act>
       )}
@@ -75,6 +76,10 @@ function Acts({ data: { name, champion, pinned, rollBack, revision, says } }: { 
       )}
     </>
   )
+}
+
+function staysPinned(pinned: number | null): string {
+  return pinned === null ? '' : `Version ${pinned} stays pinned: it answers all requests that name no version until you unpin it.`
 }
 
 function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
@@ -157,7 +162,8 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
                       done={`Version ${version} is the champion.`}
                     >
                       <p>
-                        Version {version} answers all requests that name no version, in place of version {champion ?? 'none'}.
+                        Version {version} {pinned === null ? 'answers all requests that name no version' : 'becomes the champion'}, in place
+                        of version {champion ?? 'none'}. {staysPinned(pinned)}
                       </p>
                     </Act>
                   )}

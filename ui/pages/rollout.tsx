@@ -43,7 +43,13 @@ export default function RolloutPage(): ReactElement {
   )
 }
 
-function Acts({ data: { model, champion, headline }, rollout }: { readonly data: RolloutData; readonly rollout: Rollout }): ReactElement {
+function Acts({
+  data: { model, champion, pinned, headline },
+  rollout,
+}: {
+  readonly data: RolloutData
+  readonly rollout: Rollout
+}): ReactElement {
   const { version, share, revision, paused, steps } = rollout
   const path = `rollouts/${encodeURIComponent(model)}`
   const name = `version ${version} of ${model}`
@@ -58,7 +64,7 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
       ) : (
         <Act name="Pause" title={`Pause the rollout of ${name}`} path={`${path}/pause`} ifMatch={revision} done="The rollout is paused.">
           <p>
-            The candidate keeps {formatNumber(share, 'share')} of the requests. No gate acts until you resume. {headline}
+            The share of the candidate stays at {formatNumber(share, 'share')}. No gate acts until you resume. {headline}
           </p>
         </Act>
       )}
@@ -70,7 +76,8 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
         done={`Version ${version} is the champion.`}
       >
         <p>
-          Version {version} answers all requests, in place of version {champion ?? 'none'}. {headline}
+          Version {version} {pinned === null ? 'answers all requests' : 'becomes the champion'}, in place of version {champion ?? 'none'}.{' '}
+          {headline}
         </p>
       </Act>
       <Act
@@ -79,10 +86,10 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
         path={`${path}/abort`}
         ifMatch={revision}
         danger
-        done="The champion answers all requests."
+        done={pinned === null ? 'The champion answers all requests.' : 'The rollout has ended.'}
       >
         <p>
-          Version {champion ?? 'none'} answers all requests from the next one on. {headline}
+          {pinned === null ? `Version ${champion ?? 'none'} answers all requests from the next one on.` : 'The rollout ends.'} {headline}
         </p>
       </Act>
     </>
@@ -138,7 +145,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             ['Model', <ThingLink key="model" kind="model" id={model} />],
             ['Candidate', `version ${rollout.version}`],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
-            ['Pinned', pinned === null ? null : `version ${pinned}, which answers everything`],
+            ['Pinned', pinned === null ? null : `version ${pinned}, which ${isPast ? 'answered' : 'answers'} everything`],
             [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
             ['Split by', rollout.unit],
             [

@@ -62,7 +62,7 @@ export const rolloutModel = readModel({
               endedAt: rollout.endedAt?.toISOString() ?? null,
               revision: await modelRevision(db, model.name),
             },
-      headline: headlineOf(model.name, rollout, decisions, isPast),
+      headline: headlineOf(model, rollout, decisions, isPast),
       traffic: trafficOf(rollout, decisions, now),
       gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast),
       decisions: decisions.map((decision) => decisionOf(decision, replays.get(decision.id))),
@@ -136,18 +136,28 @@ async function modelDuring(ask: Ask, model: CatalogModel, rollout: Rollout | nul
   return await modelAt({ ...ask, now: rollout.startedAt.getTime() * 1000, isPast: true }, model.name)
 }
 
-function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[], isPast: boolean): string {
-  if (rollout === null) return isPast ? `${model} had had no rollout.` : `${model} has had no rollout.`
-  const candidate = `${model}@${rollout.version}`
+function headlineOf(
+  { name, pin }: Pick<CatalogModel, 'name' | 'pin'>,
+  rollout: Rollout | null,
+  decisions: readonly RolloutDecision[],
+  isPast: boolean,
+): string {
+  if (rollout === null) return isPast ? `${name} had had no rollout.` : `${name} has had no rollout.`
+  const candidate = `${name}@${rollout.version}`
   const is = isPast ? 'was' : 'is'
   const answers = isPast ? 'answered' : 'answers'
-  if (rollout.state === 'promoted') return `${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
+  const allRequests = 'all requests that name no version'
+  const pinned = pin === null ? '' : `${name}@${pin} ${is} pinned and ${answers} ${allRequests}. `
+  if (rollout.state === 'promoted') return `${pinned}${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
   if (rollout.state !== 'running') {
     const at = rollout.endedAt === null ? '' : ` at ${rollout.endedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`
     const why = decisions[0]?.reasons[0]
-    return `The rollout of ${candidate} was ${rollout.state}${at}: the champion ${answers} again.${why === undefined ? '' : ` ${why}`}`
+    const now = pin === null ? `the champion ${answers} again` : `${name}@${pin}, which ${is} pinned, ${answers} ${allRequests}`
+    return `The rollout of ${candidate} was ${rollout.state}${at}: ${now}.${why === undefined ? '' : ` ${why}`}`
   }
-  const share = `${candidate} ${answers} ${percent(rollout.share)} of the requests`
+  const wouldAnswer = isPast ? 'would have answered' : 'would answer'
+  const own = pin === null ? `${candidate} ${answers}` : `${pinned}Without the pin, ${candidate} ${wouldAnswer}`
+  const share = `${own} ${percent(rollout.share)} of the requests`
   if (rollout.plan === null) return `${share}. The share ${is} changed by hand.`
   const step = `${share}: step ${(rollout.step ?? 0) + 1} of ${rollout.plan.steps.length}`
   if (rollout.paused) return `${step}. It ${is} paused.`

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
+import { promoteModel } from '../../../registry/promote.ts'
+import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
+import type { World } from '../world.ts'
+import { createWorld } from '../world.ts'
+import type { Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+const by = { actor: 'ann' }
+
+let world: World
+let ann: Visitor
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  for (const producer of ['', 'second', 'third']) await world.push('delay', 'logistic', producer)
+  await promoteModel(world.db, 'delay', 1, by)
+  await startRollout(world.db, 'delay', { version: 2, share: 0.2 }, by)
+  const { server, url } = await world.serve()
+  await server.whenReady()
+  ann = createVisitor(url)
+  await ann.login(world.db)
+})
+afterAll(() => world?.close())
+
+const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+
+describe('the headline of a rollout', () => {
+  // a server reads what others changed a little later
+  const headlineOnce = async (pinned: number | null, state = 'running') => {
+    const read = async () => (await dataOf('/rollouts/delay')) as RolloutData
+    await expect.poll(read).toMatchObject({ pinned, rollout: { state } })
+    return (await read()).headline
+  }
+
+  it('says which version answers while the model is pinned, and what the rollout would give', async () => {
+    expect(await headlineOnce(null)).toBe('delay@2 answers 20 % of the requests. The share is changed by hand.')
+    await pinModel(world.db, 'delay', 3, by, { atOnce: true })
+    const without = 'Without the pin, delay@2 would answer 20 % of the requests. The share is changed by hand.'
+    expect(await headlineOnce(3)).toBe(`delay@3 is pinned and answers all requests that name no version. ${without}`)
+    await pinModel(world.db, 'delay', 2, by, { atOnce: true })
+    expect(await headlineOnce(2)).toBe(`delay@2 is pinned and answers all requests that name no version. ${without}`)
+  })
+
+  it('does not say that the champion answers again after an end, while another version is pinned', async () => {
+    await pinModel(world.db, 'delay', 2, by, { atOnce: true })
+    await abortRollout(world.db, 'delay', by)
+    expect(await headlineOnce(2, 'aborted')).toMatch(
+      /^The rollout of delay@2 was aborted at .* UTC: delay@2, which is pinned, answers all requests that name no version\./,
+    )
+    await unpinModel(world.db, 'delay', by)
+    expect(await headlineOnce(null, 'aborted')).toMatch(/: the champion answers again\./)
+  })
+})
