@@ -9,7 +9,7 @@ export const rolloutReplayCommand: Command = {
   name: 'rollout replay',
   summary: 'Decide again from the stored evidence of a decision',
   description: [
-    'Takes the evidence that the controller has stored with its decision, and decides again. It is an error if that gives another decision or another reason.',
+    'Takes the evidence that the controller has stored with its decision, and decides again. It is an error if that gives another decision, or reasons of other gates or with other figures.',
   ],
   arguments: [
     { name: 'NAME', help: 'The model.' },

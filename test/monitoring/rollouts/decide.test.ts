@@ -4,7 +4,9 @@ import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import { webhookAnswer } from '../../../monitoring/rollouts/gates/webhook.ts'
+import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import { SideCounts } from '../../../monitoring/rollouts/side-counts.ts'
+import { controllerActor } from '../../../registry/rollouts/decisions.ts'
 import type { GateSpec } from '../../../registry/rollouts/plan-schema.ts'
 import { gate, parsePlan } from '../../../registry/rollouts/plan-schema.ts'
 
@@ -57,6 +59,38 @@ describe('decide', () => {
     const decision = decide(own, step, evidence(fields))
     expect([decision.action, decision.reasons.length > 0]).toEqual([action, true])
     expect(decide(own, step, JSON.parse(JSON.stringify(evidence(fields))) as Evidence)).toEqual(decision)
+  })
+
+  it('gives the decision of an earlier version whose reasons had other words, not one with other figures', () => {
+    const gates = parsePlan({ steps, gates: [{ kind: 'errors', samples: 2000 }, { kind: 'split' }] }, [])
+    const units = { at: 0, share: 0.5, candidate: 20, champion: 30, leastP: 1 }
+    const found = { ...evidence({ gates: [errorsOf([1000, 1]), units], failures: [null, null] }) }
+    const again = decide(gates, 0, found)
+    expect(again.reasons).toMatchObject([/each version needs 2000\.$/, /needs 100 units\.$/].map((end) => expect.stringMatching(end)))
+    const replay = (reasons: readonly string[]) =>
+      replayDecision(gates, {
+        id: 7,
+        revision: 1,
+        step: 0,
+        at: new Date(0),
+        action: again.action,
+        by: controllerActor,
+        reasons,
+        evidence: JSON.parse(JSON.stringify(found)) as JsonValue,
+        shareBefore: 0.1,
+        shareAfter: 0.1,
+      })
+    const earlier = again.reasons.map((reason) => reason.replace(/ That is too few.*/, ' That is too few.'))
+    expect(replay(earlier)).toEqual(again)
+    const [errors = '', split = ''] = earlier
+    const others = [
+      [errors],
+      [split, errors],
+      [errors, split, split],
+      [errors.replace('1000', '1001'), split],
+      [errors, `parity: ${split}`],
+    ]
+    for (const other of others) expect(() => replay(other)).toThrow(/^The decision 7 was "not enough evidence", .* differs/)
   })
 })
 
