@@ -1,6 +1,5 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'
-import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { cancelJob, notRunning } from '../../runtime/jobs/end-job.ts'
 import { isSettled } from '../../runtime/jobs/read-jobs.ts'
 import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
 import type { BatchAnswer } from '../../serving/protocols/http/jobs/batches-route.ts'
@@ -31,11 +30,7 @@ export const batchCancelCommand: Command = {
     }
     const tools = await jobTools(context)
     const { id: job, state, subject: id } = await findBatch(tools.db, named)
-    if (!(await cancelJob(tools.db, job, by))) {
-      throw new LockstepError('INVALID_REQUEST', `The batch "${batchName(id)}" is ${state}; only a running batch can be cancelled.`, {
-        details: { id, state },
-      })
-    }
+    if (!(await cancelJob(tools.db, job, by))) throw notRunning('batch', batchName(id), { id, state })
     const work = { kinds: [batchJobs(context, tools).kind], worker: tools.worker }
     await awaitJob(tools.jobs, job, { signal: context.signal, work })
     const isClean = await isSettled(tools.db, job)

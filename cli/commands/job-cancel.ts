@@ -1,8 +1,7 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { exportKind } from '../../offline/distributed-export/export-spec.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'
-import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { cancelJob, notRunning } from '../../runtime/jobs/end-job.ts'
 import { jobJson } from '../../runtime/jobs/job-json.ts'
 import { isSettled, readJob } from '../../runtime/jobs/read-jobs.ts'
 import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
@@ -32,11 +31,7 @@ export const jobCancelCommand: Command = {
     }
     const tools = await jobTools(context)
     const { id, kind, state } = await readJob(tools.db, given)
-    if (!(await cancelJob(tools.db, id, by))) {
-      throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a running job can be cancelled.`, {
-        details: { id, state },
-      })
-    }
+    if (!(await cancelJob(tools.db, id, by))) throw notRunning('job', id, { id, state })
     const isClean = kind !== exportKind || (await cleanUp(context, tools, id))
     return cancelled({ ...jobJson(await readJob(tools.db, id)), isClean })
   },

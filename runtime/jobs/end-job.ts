@@ -56,6 +56,21 @@ export async function cancelJob({ kysely }: Handle, id: number, by: Actor, actio
   })
 }
 
+/**
+ * Why a job that has ended cannot be cancelled.
+ *
+ * @param name what its user calls it
+ * @param code `STALE`: a page showed it as running
+ */
+export function notRunning(
+  what: 'job' | 'batch',
+  name: number | string,
+  details: { readonly id: number | string; readonly state: JobState },
+  code: 'INVALID_REQUEST' | 'STALE' = 'INVALID_REQUEST',
+): LockstepError {
+  return new LockstepError(code, `The ${what} "${name}" is ${details.state}; only a running ${what} can be cancelled.`, { details })
+}
+
 export async function endJobWithin(
   transaction: Transaction<LockstepTables>,
   id: number,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
+import { createVisitor } from './dashboard/visitor.ts'
 
 let world: World
 let url: string
@@ -31,7 +32,11 @@ describe('/v1/backfills and /v1/jobs', () => {
     expect(await ask(url, '/v1/jobs?kind=export')).toMatchObject({ status: 200, body: { jobs: [] } })
     const cancelled = await ask(url, `/v1/jobs/${id}/cancel`, { reason: 'by mistake' })
     expect(cancelled).toMatchObject({ status: 200, body: { ...job, state: 'cancelled', steps: [{ step: 'chunk', state: 'closed' }] } })
-    expect(await ask(url, `/v1/jobs/${id}/cancel`, {})).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    const message = `The job "${id}" is cancelled; only a running job can be cancelled.`
+    expect(await ask(url, `/v1/jobs/${id}/cancel`, {})).toMatchObject({
+      status: 400,
+      body: { error: { code: 'INVALID_REQUEST', message } },
+    })
     const retried = await ask(url, `/v1/jobs/${id}/retry`, {})
     expect(retried).toMatchObject({
       status: 202,
@@ -46,6 +51,10 @@ describe('/v1/backfills and /v1/jobs', () => {
       { action: 'job.retry', before: { state: 'cancelled' }, after: { kind: 'backfill', job: id } },
       { action: 'job.cancel', reason: 'by mistake' },
     ])
+    const visitor = createVisitor(url)
+    await visitor.login(world.db)
+    const stale = await visitor.ask(`/ui/api/jobs/${id}/cancel`, { method: 'POST', body: { reason: 'by mistake' } })
+    expect(stale).toMatchObject({ status: 412, body: { error: { code: 'STALE', message } } })
     for (const path of ['/v1/jobs/x', '/v1/jobs/999999']) expect((await ask(url, path)).status).toBe(404)
     expect((await ask(url, '/v1/jobs?state=lost')).status).toBe(400)
   })

@@ -5,7 +5,7 @@ import { noAlert } from '../../../monitoring/alerts/read-alerts.ts'
 import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
 import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
 import { dashboardScopesOf, scopes } from '../../../registry/keys/scope.ts'
-import { cancelJob, noJob, retryJob } from '../../../runtime/jobs/end-job.ts'
+import { cancelJob, noJob, notRunning, retryJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { idOf } from '../../protocols/http/call.ts'
 import { storedText } from '../../protocols/http/request/change-schemas.ts'
@@ -26,7 +26,7 @@ export const operationActs: readonly Act[] = [
       const id = idOf(call, noJob)
       const { state } = await readJob(db, id)
       if (await cancelJob(db, id, by)) return { id: String(id) }
-      throw new LockstepError('STALE', `The job "${id}" is ${state}; only a running job can be cancelled.`, { details: { id, state } })
+      throw notRunning('job', id, { id, state }, 'STALE')
     },
   }),
   act({

@@ -1,9 +1,8 @@
 import { z } from 'zod'
-import { LockstepError } from '../../../../kernel/errors.ts'
 import { parseDuration } from '../../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { outputFields } from '../../../../registry/define/batch-output-fields.ts'
-import { cancelJob } from '../../../../runtime/jobs/end-job.ts'
+import { cancelJob, notRunning } from '../../../../runtime/jobs/end-job.ts'
 import { maxListedJobs } from '../../../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../../../runtime/log.ts'
 import { processName } from '../../../../runtime/process-name.ts'
@@ -187,11 +186,7 @@ export const batchRoutes: readonly Route[] = [
       const { reason } = checkQuery(call, cancelQuery)
       const [db, id] = [deps.upkeep.database(), call.params['id'] ?? '']
       const { id: job, state } = await readBatch(db, id)
-      if (!(await cancelJob(db, job, actorOf(call, reason)))) {
-        throw new LockstepError('INVALID_REQUEST', `The batch "${id}" is ${state}; only a running batch can be cancelled.`, {
-          details: { id, state },
-        })
-      }
+      if (!(await cancelJob(db, job, actorOf(call, reason)))) throw notRunning('batch', id, { id, state })
       return jsonAnswer({ ...batchJson(await readBatch(db, id)), requestId: call.requestId })
     },
   },

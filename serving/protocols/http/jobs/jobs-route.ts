@@ -1,8 +1,7 @@
 import { z } from 'zod'
-import { cancelJob, noJob, retryJob } from '../../../../runtime/jobs/end-job.ts'
+import { cancelJob, noJob, notRunning, retryJob } from '../../../../runtime/jobs/end-job.ts'
 import { jobJson, stepJson } from '../../../../runtime/jobs/job-json.ts'
 import { maxListedJobs, readJob, readJobs, readSteps } from '../../../../runtime/jobs/read-jobs.ts'
-import { LockstepError } from '../../../../kernel/errors.ts'
 import type { ServingContext } from '../../../context.ts'
 import { readBody } from '../request/body.ts'
 import { reasonBody } from '../request/change-schemas.ts'
@@ -57,11 +56,7 @@ export const jobRoutes: readonly Route[] = [
       const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
-      if (!(await cancelJob(db, id, actorOf(call, why)))) {
-        throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a running job can be cancelled.`, {
-          details: { id, state },
-        })
-      }
+      if (!(await cancelJob(db, id, actorOf(call, why)))) throw notRunning('job', id, { id, state })
       return await answerJob(call, deps, id)
     },
   },
