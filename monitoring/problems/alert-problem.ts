@@ -1,6 +1,7 @@
 import { asRecord, isRecord } from '../../kernel/is-record.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { checkKinds } from '../../registry/define/check-options.ts'
 import { summaryOf } from '../alerts/alert-message.ts'
 import type { Alert } from '../alerts/read-alerts.ts'
 import type { FoundProblem, Thing } from './problem.ts'
@@ -66,7 +67,10 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
   const model = modelOf(catalog, monitor)
   const ofModel = (what: 'features' | 'outputs'): string[] => (model === null ? [] : [`${what} of ${model}`])
   const plain = { id: `${check} of ${subject}`, causes: [], follows: [] }
-  switch (check) {
+  const kind = checkKinds.find((each) => each === check)
+  // an alert that another version stored may have a check that this one does not know
+  if (kind === undefined) return plain
+  switch (kind) {
     case 'freshness': {
       const source = [...catalog.views.values()].find(({ id }) => id === subject)?.spec.source.name
       return { ...plain, follows: [`view ${subject}`, ...(source === undefined ? [] : [`source ${source}`])] }
@@ -96,8 +100,12 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
       const waits = listOf(result.evidence, 'stuck').some(({ worker }) => worker === null)
       return { ...plain, follows: [...(waits ? ['worker'] : []), failuresOf(subject)] }
     }
-    default:
+    case 'parity':
+    case 'traffic':
+    case 'clock':
       return plain
+    default:
+      return kind satisfies never
   }
 }
 
