@@ -54,10 +54,14 @@ function methodText({ analysis: { method, alpha, correction } }: ExperimentResul
     : `at a fixed number of units, ${level} intervals, ${corrected}`
 }
 
-function progressText({ progress: { units, planned, immatureShare, unitsByDay, daysLeft } }: ExperimentResult): string {
+function progressText({ progress: { units, planned, immatureShare, maturesAt, unitsByDay, daysLeft } }: ExperimentResult): string {
+  const until =
+    maturesAt === null || maturesAt === undefined
+      ? ''
+      : ` (the first at ${moment(new Date(maturesAt.first))} UTC, all exposed so far at ${moment(new Date(maturesAt.last))} UTC)`
   return [
     planned === null ? counted(units, 'mature unit') : `${count(units)} of ${counted(planned, 'planned unit')}`,
-    `${shareText(Number(immatureShare.toPrecision(3)))} not mature yet`,
+    `${shareText(Number(immatureShare.toPrecision(3)))} not mature yet${until}`,
     `${counted(unitsByDay, 'unit')} a day`,
     ...(daysLeft === null || daysLeft === 0 ? [] : [`about ${counted(Math.ceil(daysLeft), 'day')} left`]),
   ].join(', ')

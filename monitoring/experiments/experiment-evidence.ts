@@ -43,10 +43,17 @@ export interface MetricEvidence {
   readonly bins: readonly UnitBins[] | null
   /** Units whose window has not passed, or the time of outcomes after it. */
   readonly immature: readonly number[]
+  /** The first and the last exposure of those units, epoch microseconds; null: none. Older evidence has none. */
+  readonly immatureSince?: ExposureSpan | null
   /** How long after its exposure a unit counts. */
   readonly matureAfterMicros: number
   /** By period of the allocation, and variant. */
   readonly byPeriod?: readonly (readonly PeriodSums[])[]
+}
+
+export interface ExposureSpan {
+  readonly first: number
+  readonly last: number
 }
 
 export interface PeriodEvidence {
@@ -82,6 +89,7 @@ export async function gatherExperimentEvidence(
   const sums = [...asked, ...periods].map(summers)
   const bins = asked.map(({ spec: { kind } }) => (kind === 'quantile' ? variants.map(() => createUnitBinner()) : null))
   const immature = asked.map(() => variants.map(() => 0))
+  const immatureSince = asked.map((): ExposureSpan | null => null)
   const ofAll = variants.map(() => createUnitSummer(Math.max(2, 2 * covariates.length)))
   const allocation = exposed.periods === undefined ? null : allocationSums(exposed.periods, asked.length, variants.length)
   const row = new Float64Array(width)
@@ -97,7 +105,7 @@ export async function gatherExperimentEvidence(
   }
 
   function addUnit(unit: ExposedUnit): void {
-    const { variant, features, figures, mature } = unit
+    const { variant, exposedAt, features, figures, mature } = unit
     const arm = variants.indexOf(variant)
     if (arm < 0) return
     const period = allocation === null ? 0 : allocation.count(unit, arm)
@@ -110,7 +118,11 @@ export async function gatherExperimentEvidence(
     for (const [i, figure] of figures.entries()) {
       const waiting = immature[i]
       if (figure !== null) addFigure(i, arm, figure, unit, period)
-      else if (waiting !== undefined && mature[i] !== true) waiting[arm] = (waiting[arm] as number) + 1
+      else if (waiting !== undefined && mature[i] !== true) {
+        waiting[arm] = (waiting[arm] as number) + 1
+        const { first, last } = immatureSince[i] ?? { first: exposedAt, last: exposedAt }
+        immatureSince[i] = { first: Math.min(first, exposedAt), last: Math.max(last, exposedAt) }
+      }
     }
   }
 
@@ -122,6 +134,7 @@ export async function gatherExperimentEvidence(
       sums: summed(sums[i] as Summers),
       bins: bins[i]?.map((each) => each.bins()) ?? null,
       immature: immature[i] as number[],
+      immatureSince: immatureSince[i] ?? null,
       ...(allocation === null ? {} : { byPeriod: allocation.metrics[i]?.sums() ?? [] }),
       matureAfterMicros: metricMatureAfter(plan, plan.metrics[i] as PlannedMetric),
     })),

@@ -1,4 +1,5 @@
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
@@ -163,16 +164,32 @@ function stableEffect(metrics: readonly MetricResult[]): HealthCheck {
 }
 
 function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthCheck {
-  const { immatureShare, units } = progressOf(spec, evidence)
+  const { immatureShare, units, maturesAt } = progressOf(spec, evidence)
+  const until =
+    maturesAt === null || maturesAt === undefined
+      ? ''
+      : `the first at ${minuteText(maturesAt.first)}, the last of those exposed so far at ${minuteText(maturesAt.last)}`
   const check = 'maturity'
   if (units === 0)
-    return { check, state: 'unknown', value: null, text: 'No unit is mature yet: the window of the primary metric has to pass.' }
+    return {
+      check,
+      state: 'unknown',
+      value: null,
+      text: `No unit is mature yet: the window of the primary metric has to pass.${until === '' ? '' : ` The units count later: ${until}.`}`,
+    }
   return {
     check,
     state: 'ok',
     value: 1 - immatureShare,
-    text: `${percent(1 - immatureShare)} of the units are mature. The others count later.`,
+    text: `${percent(1 - immatureShare)} of the units are mature. The others count later${until === '' ? '' : `: ${until}`}.`,
   }
+}
+
+/** A moment in UTC to the minute, rounded up: then it has passed. */
+function minuteText(moment: string): string {
+  const minuteMs = 60_000
+  const up = new Date(Math.ceil(Date.parse(moment) / minuteMs) * minuteMs)
+  return `${up.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 
 const dayMicros = 86_400_000_000
@@ -185,11 +202,16 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
   const unitsByDay = exposures.recentDays === 0 ? 0 : exposures.recentUnits / exposures.recentDays
   const planned = spec.analysis.units
   const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
-  const matureAfterDays = (primary?.matureAfterMicros ?? 0) / dayMicros
+  const matureAfterMicros = primary?.matureAfterMicros ?? 0
+  const since = primary?.immatureSince ?? null
   return {
     units,
     planned,
     immatureShare: units + waiting === 0 ? 0 : waiting / (units + waiting),
+    maturesAt:
+      since === null
+        ? null
+        : { first: formatTimestamp(since.first + matureAfterMicros), last: formatTimestamp(since.last + matureAfterMicros) },
     unitsByDay,
     daysLeft:
       planned === null || lacking === null
@@ -198,7 +220,7 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
           ? 0
           : lacking > 0 && unitsByDay === 0
             ? null
-            : lacking / Math.max(unitsByDay, 1e-9) + matureAfterDays,
+            : lacking / Math.max(unitsByDay, 1e-9) + matureAfterMicros / dayMicros,
   }
 }
 

@@ -142,6 +142,11 @@ export interface Progress {
   readonly planned: number | null
   /** The share of units whose window of the primary metric has not passed. */
   readonly immatureShare: number
+  /**
+   * When the first and the last of those units will count, of the units that are exposed so far; null: all count. Older
+   * results have none.
+   */
+  readonly maturesAt?: { readonly first: string; readonly last: string } | null | undefined
   readonly unitsByDay: number
   /** Until the planned units are there and mature, at the present rate; null: not known. */
   readonly daysLeft: number | null

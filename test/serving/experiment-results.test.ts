@@ -8,10 +8,12 @@ import { experimentExportCommand } from '../../cli/commands/experiment-export.ts
 import { experimentPlanCommand } from '../../cli/commands/experiment-plan.ts'
 import { rolloutShowCommand } from '../../cli/commands/rollout-show.ts'
 import { createContext } from '../../cli/context.ts'
+import { experimentText } from '../../cli/experiment-text.ts'
 import { parseInput } from '../../cli/input.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import type { ExperimentSpec, MeasureSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { analyzeRun, requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
@@ -163,6 +165,17 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   const early = await analyzeRun(world.db, catalog, started, now)
   expect(early.metrics[0]?.arms.map(({ units: mature }) => mature)).toEqual([0, 0])
   expect(early.metrics[0]?.comparisons[0]?.waitsFor).toMatchObject({ units: 0, needed: 100 })
+  const exposedAt = (await exposed()).map(({ at }) => at)
+  const maturesAt = {
+    first: formatTimestamp(Math.min(...exposedAt) + 24 * hour),
+    last: formatTimestamp(Math.max(...exposedAt) + 24 * hour),
+  }
+  const waiting = (await ask(url, '/v1/experiments/weather/results')).body as unknown as ExperimentReport
+  expect(waiting.result?.progress.maturesAt).toEqual(maturesAt)
+  const second = (moment: string): string => moment.slice(0, 19).replace('T', ' ')
+  expect(experimentText(waiting)).toContain(
+    `100 % not mature yet (the first at ${second(maturesAt.first)} UTC, all exposed so far at ${second(maturesAt.last)} UTC), `,
+  )
   await analyzeRun(world.db, catalog, started, now + 50 * hour)
 
   const answer = await ask(url, '/v1/experiments/weather/results')
@@ -213,7 +226,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   const then = await asOf(first)
   expect(then).toMatchObject({
     ...known,
-    progress: { immatureShare: 1 },
+    progress: { immatureShare: 1, maturesAt: early.progress.maturesAt },
     health: early.health.map(({ check, state }) => ({ check, state })),
   })
   expect(then.exposures.series.map(({ points }) => points.length)).toEqual([1, 1])

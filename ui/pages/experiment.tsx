@@ -37,6 +37,12 @@ export default function Experiment(): ReactElement {
   )
 }
 
+/** When the units that are not mature will count. */
+function waitNote(maturesAt: NonNullable<ExperimentData['progress']>['maturesAt']): string {
+  if (maturesAt === null || maturesAt === undefined) return 'they count later'
+  return `the first counts at ${formatMoment(maturesAt.first)}, all exposed so far at ${formatMoment(maturesAt.last)}`
+}
+
 function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElement {
   const { name, model, description, startedAt, endedAt, analyzedAt, method, variants, metrics, health, exposures, progress } = data
   const primary = metrics.filter(({ role }) => role === 'primary')
@@ -54,7 +60,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
               note:
                 progress.planned === null ? 'with a value of the primary metric' : `of ${formatNumber(progress.planned, 'count')} planned`,
             },
-            { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: 'they count later' },
+            { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: waitNote(progress.maturesAt) },
             ...(hasRunFor(startedAt, analyzedAt, dayMs)
               ? [{ name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }]
               : endedAt === null

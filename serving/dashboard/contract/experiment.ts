@@ -41,6 +41,7 @@ export const experiment = z.object({
       units: z.number(),
       planned: z.number().nullable(),
       immatureShare: z.number(),
+      maturesAt: z.object({ first: moment, last: moment }).nullable().optional(),
       unitsByDay: z.number(),
       daysLeft: z.number().nullable(),
     })

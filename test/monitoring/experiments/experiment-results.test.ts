@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { experimentPlanText } from '../../../cli/experiment-plan-text.ts'
 import { experimentText } from '../../../cli/experiment-text.ts'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
 import { analyzeRun, requireRun } from '../../../monitoring/experiments/analyze-run.ts'
 import type { ExperimentEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
@@ -118,6 +119,29 @@ describe('an experiment with a known effect', () => {
     expect(holds(revenue(result), naive)).toBe(false)
   })
 
+  test('says when the first unit that waits and all exposed so far will be mature', async () => {
+    const asOf = start + 9 * day
+    const text = async (at: number, wanted: ExperimentSpec = spec): Promise<[ExperimentResult, string]> => {
+      const result = analyzeExperiment(wanted, await gather(at, wanted), null)
+      return [result, result.health.find(({ check }) => check === 'maturity')?.text ?? '']
+    }
+    const matures = (at: number, after: number): { first: string; last: string } => {
+      const moments = exposures.filter((each) => each.at <= at && each.at + after > at).map((each) => each.at + after)
+      return { first: formatTimestamp(Math.min(...moments)), last: formatTimestamp(Math.max(...moments)) }
+    }
+    const [some, someText] = await text(asOf)
+    expect(some.progress.maturesAt).toEqual(matures(asOf, 7 * day))
+    expect(someText).toMatch(
+      /% of the units are mature\. The others count later: the first at .* UTC, the last of those exposed so far at .* UTC\.$/,
+    )
+    // an outcome has its own time after the window
+    const byOutcome = { ...spec, metrics: spec.metrics.filter(({ name }) => name === 'click_worth') }
+    const [none, noneText] = await text(start + 5 * day, byOutcome)
+    expect(none.progress.maturesAt).toEqual(matures(start + 5 * day, 9 * day))
+    expect(noneText).toMatch(/^No unit is mature yet: .* The units count later: the first at 2026-03-11 00:\d\d UTC, the last /)
+    expect((await complete()).metrics[0]?.immatureSince).toBeNull()
+  })
+
   test('has narrower intervals with the covariate, as theory says', async () => {
     const without: ExperimentSpec = { ...spec, covariates: [] }
     const adjusted = analyzeExperiment(spec, await complete(), null)
@@ -174,6 +198,7 @@ describe('an experiment with a known effect', () => {
     expect(text).toMatch(/returning +guardrail +treatment .*\(margin 10 %\)\n/)
     expect(text).toMatch(/sample ratio +ok/)
     expect(text).toContain('clicking')
+    expect(text).toMatch(/, 0 % not mature yet, /)
     expect(text).toContain('not enough units: 0 of 100')
   })
 

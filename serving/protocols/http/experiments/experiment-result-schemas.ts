@@ -130,6 +130,14 @@ const result = z.object({
       units: z.int().describe('Units with a value of the primary metric'),
       planned: z.number().nullable().describe('The planned units'),
       immatureShare: z.number().describe('The share of units that are not mature'),
+      maturesAt: z
+        .object({
+          first: z.string().describe('When the first of them is mature, RFC 3339'),
+          last: z.string().describe('When the last of them is mature, RFC 3339'),
+        })
+        .nullable()
+        .optional()
+        .describe('When the units that were exposed so far and are not mature will be; null: all are mature'),
       unitsByDay: z.number().describe('New units by day, lately'),
       daysLeft: z.number().nullable().describe('The days until the planned units are mature'),
     })
