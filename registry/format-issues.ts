@@ -24,14 +24,45 @@ const maxShown = 80
  * @param sent the value
  */
 export function sayIssues(error: z.ZodError, schema: z.ZodType, sent: unknown): SaidIssues {
-  const all = error.issues
-  const issues = all.slice(0, maxIssues).map((issue) => ({
+  const all = groupUnknown(error.issues)
+  const issues = all.slice(0, maxIssues).map(({ issue, others }) => ({
     field: cut(issue.path.join('.')),
-    problem: problemOf(issue, sent, schema),
+    problem: `${problemOf(issue, sent, schema)}${alsoIn(others)}`,
   }))
   const said = issues.map(({ field, problem }) => (field === '' ? problem.replace(/^is /, 'it is ') : `"${field}" ${problem}`))
   if (all.length > maxIssues) said.push(`and ${all.length - maxIssues} more`)
   return { said: said.join('; '), issues }
+}
+
+interface IssueGroup {
+  readonly issue: Issue
+  /** The paths of the other elements of arrays that have the same unknown fields. */
+  readonly others: string[]
+}
+
+/** An unknown field that many elements of an array have is one issue; any other issue stands alone. */
+function groupUnknown(all: readonly Issue[]): IssueGroup[] {
+  const unknown = new Map<string, IssueGroup>()
+  const groups: IssueGroup[] = []
+  for (const issue of all) {
+    const place = issue.path.map((part) => (typeof part === 'number' ? null : part))
+    const key = issue.code === 'unrecognized_keys' && place.includes(null) ? JSON.stringify([place, issue.keys]) : null
+    const known = key === null ? undefined : unknown.get(key)
+    if (known !== undefined) {
+      known.others.push(issue.path.join('.'))
+      continue
+    }
+    const group: IssueGroup = { issue, others: [] }
+    groups.push(group)
+    if (key !== null) unknown.set(key, group)
+  }
+  return groups
+}
+
+function alsoIn(others: readonly string[]): string {
+  const [first = '', last = ''] = [others[0], others.at(-1)]
+  if (others.length === 0) return ''
+  return others.length === 1 ? ` (also in "${cut(first)}")` : ` (also in ${others.length} others, from "${cut(first)}" to "${cut(last)}")`
 }
 
 function problemOf(issue: Issue, sent: unknown, schema: z.ZodType): string {

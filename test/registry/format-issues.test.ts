@@ -71,6 +71,17 @@ it('names at most ten issues, and the number of the rest', () => {
   expect(text).toMatch(/^("inputs\.\d\.name" is 5; it must be a string \([^)]*\); ){10}and 190 more$/)
 })
 
+it('names an unknown field of many elements once, with their number', () => {
+  const outcomes = (sent: (i: number) => object) =>
+    said('/v1/outcomes', { model: 'm', outcomes: Array.from({ length: 40 }, (_, i) => sent(i)) })
+  const once = /^"outcomes\.0" has the field "valeu", which is not a field here\. Did you mean "value"\? The fields are [^;]*"id"/
+  const all = outcomes(() => ({ predictionId: 'p', value: 1, valeu: 1 }))
+  expect(all).toMatch(once)
+  expect(all).toMatch(/"id" \(also in 39 others, from "outcomes\.1" to "outcomes\.39"\)$/)
+  const several = outcomes((i) => ({ value: 1, ...(i === 0 || i === 7 ? { valeu: 1 } : {}), ...(i === 9 ? { idd: 1 } : {}) }))
+  expect(several).toMatch(/"id" \(also in "outcomes\.7"\); "outcomes\.9" has the field "idd", .*"id"$/)
+})
+
 it.each([
   [
     'a kind of gate that is misspelt',
