@@ -12,7 +12,12 @@ export function showKey(parts: readonly Column<KeyType>[], key: EntityKey): stri
 
 /** The failure of a transform, with the key of the row that it failed on; any other as it is. */
 export function namingKey(parts: readonly Column<KeyType>[], key: EntityKey, error: unknown): unknown {
+  return namingRow(error, () => `The row is one of ${showKey(parts, key)}.`)
+}
+
+/** The failure of a transform, with the sentence that names the row it failed on; any other as it is. */
+export function namingRow(error: unknown, sentence: () => string): unknown {
   if (!(error instanceof LockstepError) || (error.code !== 'TRANSFORM_FAILED' && error.code !== 'TRANSFORM_TIMEOUT')) return error
   const { code, message, cause, details } = error
-  return new LockstepError(code, `${message} The row is one of ${showKey(parts, key)}.`, { cause, details })
+  return new LockstepError(code, `${message} ${sentence()}`, { cause, details })
 }

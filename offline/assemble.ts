@@ -1,6 +1,8 @@
-import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { Status } from '../kernel/state.ts'
+import type { ServicePlan, ServiceRow } from '../kernel/service-plan.ts'
+import { namingRow } from '../kernel/show-key.ts'
+import type { Status, ViewValues } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
+import { show } from '../kernel/value-type.ts'
 import type { JoinedBatch } from './join.ts'
 import type { AnswerColumns } from './answers.ts'
 
@@ -11,6 +13,8 @@ export interface Assembly {
   readonly service: ServicePlan
   /** By index of `service.request`, the column of the spine. */
   readonly request: readonly number[]
+  /** By index of `service.keys`, the column of the spine; empty: the spine has none of them. */
+  readonly keys: readonly number[]
   /** By index of `service.uses`. */
   readonly answers: readonly AnswerColumns[]
   readonly joined: JoinedBatch & { readonly missing: (readonly string[])[] }
@@ -34,7 +38,8 @@ function assembleColumns({ service, answers, joined, from, to, first }: Assembly
   }
 }
 
-function assembleRows({ service, request, answers, joined, from, to, first }: Assembly): void {
+function assembleRows(assembly: Assembly): void {
+  const { request, answers, joined, from, to, first } = assembly
   const asked = new Array<Value>(request.length)
   const read = answers.map(({ features }) => ({
     values: new Array<Value | null>(features),
@@ -50,10 +55,21 @@ function assembleRows({ service, request, answers, joined, from, to, first }: As
       }
     }
     for (let i = 0; i < request.length; i++) asked[i] = joined.spine[request[i] as number]?.[row] as Value
-    const result = service.evaluate(read, asked, joined.times[row] as number)
+    const result = evaluateRow(assembly, row, read, asked)
     joined.missing[row] = result.missing
     for (let f = 0; f < joined.values.length; f++) (joined.values[f] as Column)[row] = result.values[f] ?? null
     for (let f = 0; f < joined.statuses.length; f++) (joined.statuses[f] as Status[])[row] = result.statuses[f] as Status
+  }
+}
+
+/** @throws LockstepError as `evaluate`; that of a transform names its moment and here the keys of the row */
+function evaluateRow({ service, keys, joined }: Assembly, row: number, read: readonly ViewValues[], asked: readonly Value[]): ServiceRow {
+  try {
+    return service.evaluate(read, asked, joined.times[row] as number)
+  } catch (error) {
+    if (keys.length === 0) throw error
+    const shown = keys.map((column, k) => `"${service.keys[k]?.name}" = ${show(joined.spine[column]?.[row] ?? null)}`)
+    throw namingRow(error, () => `The row of the spine has ${shown.join(', ')}.`)
   }
 }
 

@@ -233,7 +233,9 @@ export async function zip(
     const place = places.findIndex((uses) => uses.includes(use))
     return { place, index: places[place]?.indexOf(use) ?? -1 }
   })
-  const request = service.request.map(({ name }) => spine.columns.findIndex((column) => column.name === name))
+  const columnsOf = (columns: readonly { readonly name: string }[]) =>
+    columns.map(({ name }) => spine.columns.findIndex((column) => column.name === name))
+  const [request, keys] = [columnsOf(service.request), columnsOf(service.keys)]
   let bucket = -1
   let answers: readonly AnswerColumns[] = []
   let rows = 0
@@ -257,7 +259,7 @@ export async function zip(
       }
       const first = bucket * buckets.rowsPerBucket - rows
       const to = Math.min(length, first + buckets.rowsPerBucket)
-      assemble({ service, request, answers, joined, from, to, first })
+      assemble({ service, request, keys, answers, joined, from, to, first })
       from = to
     }
     rows += length

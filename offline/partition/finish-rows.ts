@@ -30,7 +30,7 @@ export function finishRows(service: ServicePlan, columns: readonly Values[], row
     missing: new Array<readonly string[]>(rows).fill(noneMissing),
   }
   const request = service.request.map((_, i) => i)
-  assemble({ service, request, answers, joined, from: 0, to: rows, first: 0 })
+  assemble({ service, request, keys: [], answers, joined, from: 0, to: rows, first: 0 })
   return joined
 }
 

@@ -275,7 +275,9 @@ for (const { kind, open } of databases) {
         spec: pressure,
         code: '({ it }) => { if (it.last === 1) throw new Error("not one"); return { pressure: 1 } }',
       })
-      await expect(createDataset(opened.db, failing, { spine: { sql: spine }, out })).rejects.toMatchObject({ code: 'TRANSFORM_FAILED' })
+      const failed = createDataset(opened.db, failing, { spine: { sql: spine }, out })
+      await expect(failed).rejects.toMatchObject({ code: 'TRANSFORM_FAILED' })
+      await expect(failed).rejects.toThrow(/moment 2001-03-01T11:59:59\.999999Z: not one\. .* The row of the spine has "thing" = "a"\.$/)
       const controller = new AbortController()
       const aborted = createDataset(opened.db, asked, {
         spine: { sql: spine },
