@@ -27,6 +27,8 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await visits.go('rollouts/delay')
   await page.getByRole('button', { name: /^Promote/ }).click()
   const dialog = page.getByRole('dialog')
+  await dialog.getByText(/^Version 2 got no request from /).waitFor()
+  await dialog.getByText('The controller has not looked yet.').first().waitFor()
   await dialog.getByLabel('Reason').fill('it is better')
   await pauseRollout(world.db, 'delay', { actor: 'bob' })
   // the page behind shows it
@@ -102,6 +104,15 @@ it('a model says which version was champion before, and rolls back to it', async
   await page.getByText('Version 2 is the champion.').waitFor()
   await page.locator('.page-title .badge', { hasText: 'version 2' }).waitFor()
   expect(visits.faults()).toEqual([])
+})
+
+it('a version shows its newest figures before it is promoted', async () => {
+  const { page } = visits
+  await visits.go('models/delay')
+  await page.getByRole('button', { name: /^Promote\W+Promote version 1 of delay/ }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText(/^Version 1 got no request from /).waitFor()
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
 })
 
 it('a model that cannot be rolled back says why', async () => {

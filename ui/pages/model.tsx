@@ -141,6 +141,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
               by: ({ requests }) => requests,
               cell: ({ requests }) => formatNumber(requests, 'count'),
             },
+            { name: 'Failed', numeric: true, by: ({ failed }) => failed, cell: ({ failed }) => formatNumber(failed, 'count') },
             { name: 'p99', numeric: true, by: ({ p99Ms }) => p99Ms, cell: ({ p99Ms }) => formatNumber(p99Ms, 'ms') },
             {
               name: 'Notes',
@@ -150,7 +151,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             },
             {
               name: 'Act',
-              cell: ({ version }) => (
+              cell: ({ version, evidence }) => (
                 <span className="row tight one-line">
                   {version !== champion && (
                     <Act
@@ -165,6 +166,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
                         Version {version} {pinned === null ? 'answers all requests that name no version' : 'becomes the champion'}, in place
                         of version {champion ?? 'none'}. {staysPinned(pinned)}
                       </p>
+                      <p>{evidence}</p>
                     </Act>
                   )}
                   {version !== pinned && (

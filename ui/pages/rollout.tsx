@@ -44,7 +44,7 @@ export default function RolloutPage(): ReactElement {
 }
 
 function Acts({
-  data: { model, champion, pinned, headline },
+  data: { model, champion, pinned, headline, evidence },
   rollout,
 }: {
   readonly data: RolloutData
@@ -79,6 +79,9 @@ function Acts({
           Version {version} {pinned === null ? 'answers all requests' : 'becomes the champion'}, in place of version {champion ?? 'none'}.{' '}
           {headline}
         </p>
+        {evidence.map((says, index) => (
+          <p key={index}>{says}</p>
+        ))}
       </Act>
       <Act
         name="Abort"

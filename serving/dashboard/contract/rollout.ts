@@ -38,6 +38,7 @@ export const rollout = z.object({
     })
     .nullable(),
   headline: z.string().describe('A sentence: how far it is, and what it waits for'),
+  evidence: z.array(z.string()).describe('The newest figures of the candidate, and what each gate says; empty: the rollout has ended'),
   traffic: chart.describe('The share of the candidate over time, as steps'),
   gates: z.array(
     z.object({

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { versionsWithBaseline } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { rollBackTarget } from '../../../registry/promote.ts'
+import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
+import { controllerActor, readDecisions } from '../../../registry/rollouts/decisions.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
-import type { Database } from '../../../runtime/database.ts'
 import type { ModelData } from '../contract/model.ts'
 import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
@@ -18,8 +18,8 @@ import { backfilledNotes } from './backfilled-notes.ts'
 import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
 import { errorsOf, latencyChart, momentText, rounded, spanText, trafficChart } from './traffic-charts.ts'
+import { bypassedText, requestsOf, versionEvidence, versionTraffic } from './version-traffic.ts'
 
-const hourMicros = 3_600_000_000
 /** So many versions, the newest ones, are looked at for a baseline. */
 const shownVersions = 20
 
@@ -33,14 +33,16 @@ export const modelModel = readModel({
     const name = (ask.params['id'] ?? '').split('@')[0] ?? ''
     const model = await modelAt(ask, name)
     const { page, data: definition, notes } = await definitionData(ask, name, ['model'])
-    const byVersion = await versionsOf(db, name, now)
+    const byVersion = await versionTraffic(ask, name)
     const champion = model.aliases.get(championAlias)?.version ?? null
     const rolledBack = await rollBacks(ask, name)
     const baselines = await versionsWithBaseline(db, name)
+    const lastCheck = model.rollout === null ? null : lastCheckOf(await readDecisions(db.kysely, model.rollout.id))
     const versions: ModelData['versions'] = []
     for (const pushed of model.versions.toReversed().slice(0, shownVersions)) {
       const role = roleOf(model, pushed.version)
       const ended = role === null ? rolledBack.get(pushed.version) : undefined
+      const asked = requestsOf(byVersion, pushed.version)
       const figures = byVersion.groups.find(({ version }) => version === pushed.version)
       versions.push({
         version: pushed.version,
@@ -48,8 +50,13 @@ export const modelModel = readModel({
         service: pushed.service,
         pushedAt: pushed.createdAt.toISOString(),
         sizeBytes: pushed.sizeBytes,
-        requests: figures?.requests ?? 0,
+        requests: asked?.requests ?? 0,
+        failed: asked?.failed ?? 0,
         p99Ms: figures?.latencyMs.total.p99 ?? null,
+        evidence: [
+          versionEvidence(byVersion, pushed.version),
+          ...(lastCheck !== null && model.rollout?.version === pushed.version ? [lastCheck] : []),
+        ].join(' '),
         baseline: baselines.has(pushed.version),
         note: [
           ...(ended === undefined ? [] : [`rolled back at ${momentText(ended.toISOString())}`]),
@@ -77,7 +84,7 @@ export const modelModel = readModel({
       says: saysOf(byVersion, requests, errorsOf(errors), latencyMs.total.p99),
       rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share, paused: model.rollout.paused },
       experiment: model.experiments[0]?.name ?? null,
-      versionsSay: `Requests and their times are of answers${spanText(byVersion)}.`,
+      versionsSay: `Requests are those sent to a version${spanText(byVersion)}, and p99 is of those that it answered.`,
       versions,
       inputs: (service?.features ?? []).map((feature) => ({
         feature: feature.name,
@@ -99,13 +106,6 @@ function rollBackOf(model: CatalogModel): ModelData['rollBack'] {
     if (!(error instanceof LockstepError)) throw error
     return { to: null, says: error.message }
   }
-}
-
-/** What the versions of the model answered in the last hour. */
-async function versionsOf(db: Database, name: string, now: number): Promise<TrafficStatistics> {
-  const found = (await trafficStatistics(db, { models: [name], from: now - hourMicros, to: now, byVersion: true })).get(name)
-  if (found === undefined) throw new Error('Each model that is asked for has statistics.')
-  return found
 }
 
 /** Versions that the model had then and that were deleted since. */
@@ -133,8 +133,16 @@ function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version
   return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'arm' : null
 }
 
-function saysOf(window: Pick<TrafficStatistics, 'from' | 'to'>, requests: number, failed: number, p99: number | null): string {
-  if (requests === 0) return `Nobody asked for a prediction${spanText(window)}.`
+/** The newest check of a running rollout. */
+function lastCheckOf(decisions: readonly RolloutDecision[]): string | null {
+  const last = decisions.find(({ by }) => by === controllerActor)
+  if (last === undefined) return null
+  const said = [last.action, ...last.reasons].join('. ')
+  return `The newest check of its rollout, at ${momentText(last.at.toISOString())}: ${said.replace(/\.?$/, '.')}`
+}
+
+function saysOf(traffic: TrafficStatistics, requests: number, failed: number, p99: number | null): string {
+  if (requests === 0) return `Nobody asked for a prediction${spanText(traffic)}.`
   const time = p99 === null ? '' : ` 99 of 100 were answered within ${rounded(p99)} ms.`
-  return `${requests.toLocaleString('en-US')} requests${spanText(window)}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${time}`
+  return `${requests.toLocaleString('en-US')} requests${spanText(traffic)}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${bypassedText(traffic)}${time}`
 }

@@ -11,8 +11,14 @@ export function trafficChart(all: readonly Named[]): Chart {
   const finding =
     total === 0
       ? `No predictions${span}.`
-      : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${stepText(all)}`
+      : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${bypassedText(all)}${stepText(all)}`
   return { finding, series: all.map((named) => line(named, 'count', ({ requests }) => requests)) }
+}
+
+function bypassedText(all: readonly Named[]): string {
+  const bypassed = all.reduce((sum, [, statistics]) => sum + errorsOf(statistics.total.bypassed), 0)
+  if (bypassed === 0) return ''
+  return ` Candidates failed ${bypassed === 1 ? 'once' : `${bypassed.toLocaleString('en-US')} times`}: the champion answered in their place.`
 }
 
 /**

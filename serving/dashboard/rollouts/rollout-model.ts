@@ -11,6 +11,7 @@ import { decisionEvidence as decisionContract, rollout as rolloutContract } from
 import { percent } from '../models/drift-lines.ts'
 import { modelAt } from '../models/model-at.ts'
 import { modelRevision } from '../models/model-revision.ts'
+import { versionEvidence, versionTraffic } from '../models/version-traffic.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { decidedGates, gatesOf } from './gate-evidence.ts'
@@ -40,6 +41,11 @@ export const rolloutModel = readModel({
     const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
     const judged = rollout === null ? [] : await judgeDecisions(db, rollout, decisions)
     const replays = new Map(judged.map(({ decision, replay }) => [decision.id, replay]))
+    const gates = rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast)
+    const evidence =
+      rollout?.state === 'running'
+        ? [versionEvidence(await versionTraffic(ask, model.name), rollout.version), ...gates.map(({ says }) => says)]
+        : []
     const data: RolloutData = {
       model: model.name,
       champion: (await modelDuring(ask, model, rollout)).aliases.get(championAlias)?.version ?? null,
@@ -63,8 +69,9 @@ export const rolloutModel = readModel({
               revision: await modelRevision(db, model.name),
             },
       headline: headlineOf(model, rollout, decisions, isPast),
+      evidence,
       traffic: trafficOf(rollout, decisions, now),
-      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast),
+      gates,
       decisions: decisions.map((decision) => decisionOf(decision, replays.get(decision.id))),
       others: all.filter((other) => other.id !== rollout?.id).map((other) => otherOf(other, isPast ? at : null)),
     }

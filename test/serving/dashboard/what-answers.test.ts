@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
 import { promoteModel } from '../../../registry/promote.ts'
 import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
+import type { NowData } from '../../../serving/dashboard/contract/now.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import type { World } from '../world.ts'
-import { createWorld } from '../world.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
 import { createVisitor } from './visitor.ts'
 
@@ -26,6 +31,40 @@ beforeAll(async () => {
 afterAll(() => world?.close())
 
 const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+
+/** Writes what the champion and the candidate were asked in a minute. */
+async function answered(minute: number): Promise<void> {
+  const writer = createRollupWriter({ database: () => world.db, log: createLogger('silent') })
+  const champion = Object.assign(new TrafficSummary(), { requests: 106 })
+  const candidate = Object.assign(new TrafficSummary(), { requests: 18 })
+  candidate.addBypassed('MODEL_FAILED', 53)
+  for (const [version, role, traffic] of [
+    [1, 'champion', champion],
+    [2, 'canary', candidate],
+  ] as const)
+    writer.add(minute, 'first', { key: { model: 'delay', version, role }, traffic, columns: null })
+  writer.end(minute, 'first', false)
+  await writer.write()
+}
+
+describe('a candidate that fails while the champion answers in its place', () => {
+  it('shows its failures on the pages of the model and of now, and before it is promoted', async () => {
+    await answered(noon - 10 * 60_000_000)
+    const { says, traffic, versions } = (await dataOf('/models/delay')) as ModelData
+    const failed = 'failed on 53 of 71 requests'
+    expect(says).toContain(`none failed. Version 2 ${failed}: the champion answered in its place.`)
+    expect(traffic.finding).toContain('none failed. Candidates failed 53 times: the champion answered in their place.')
+    expect(((await dataOf('/now')) as NowData).traffic.finding).toContain('Candidates failed 53 times')
+    const span = 'from 11:00 to 12:00 UTC'
+    const evidence = `Version 2 ${failed} ${span}: the champion answered in its place.`
+    expect(versions).toMatchObject([
+      { version: 3, requests: 0, failed: 0, evidence: `Version 3 got no request ${span}.` },
+      { version: 2, requests: 71, failed: 53, evidence },
+      { version: 1, requests: 106, failed: 0, evidence: `Version 1 failed on none of 106 requests ${span}.` },
+    ])
+    expect(await dataOf('/rollouts/delay')).toMatchObject({ evidence: [evidence] })
+  })
+})
 
 describe('the headline of a rollout', () => {
   // a server reads what others changed a little later
