@@ -90,16 +90,37 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
 /**
  * Reads the bytes of a model version.
  *
- * @param options.unsigned whether to read bytes without a valid signature even if signing keys are set
- * @throws LockstepError `UNKNOWN_DEFINITION` if the version does not exist; `CODE_HASH_MISMATCH` if the bytes have
- *   changed since the push; `SIGNATURE_INVALID`
+ * @throws LockstepError as `readModelPieces`
  */
-export async function readModelBytes(
+export async function readModelBytes(db: Database, model: string, version: number, options: ModelReadOptions = {}): Promise<Buffer> {
+  const { length, pieces } = await readModelPieces(db, model, version, options)
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let at = 0
+  for await (const piece of pieces) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
+}
+
+export interface ModelReadOptions {
+  /** Whether to read bytes without a valid signature even if signing keys are set. */
+  readonly unsigned?: boolean
+}
+
+/**
+ * Reads the bytes of a model version piece by piece, so that the model is never complete in memory. Do not use them
+ * before the last piece is read: what has changed is known only then.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION` if the version does not exist; `SIGNATURE_INVALID`; after the last piece
+ *   `CODE_HASH_MISMATCH` if the bytes have changed since the push
+ */
+export async function readModelPieces(
   db: Database,
   model: string,
   version: number,
-  { unsigned = false }: { readonly unsigned?: boolean } = {},
-): Promise<Buffer> {
+  { unsigned = false }: ModelReadOptions = {},
+): Promise<{ readonly length: number; readonly pieces: AsyncIterable<Uint8Array> }> {
   // the bytes are checked against the signed hash, because version and bytes are read separately
   const found = (await readModelVersions(db.kysely, model)).find((each) => each.version === version)
   if (!unsigned && found !== undefined) requireSignedModel(db.signing, found)
@@ -118,21 +139,22 @@ export async function readModelBytes(
       },
     )
   }
-  const bytes = Buffer.allocUnsafeSlow(row.length)
+  return { length: row.length, pieces: checkedPieces(db, found, row.length) }
+}
+
+async function* checkedPieces(db: Database, { model, version, sha256 }: ModelVersion, length: number): AsyncIterable<Uint8Array> {
   const hash = createHash('sha256')
-  for (let at = 0; at < row.length; at += pieceBytes) {
+  for (let at = 0; at < length; at += pieceBytes) {
     const piece = await readPiece(db, model, version, at)
-    bytes.set(piece, at)
     hash.update(piece)
+    yield piece
   }
-  if (hash.digest('hex') !== found.sha256) {
-    throw new LockstepError(
-      'CODE_HASH_MISMATCH',
-      `The stored bytes of the model "${model}" version ${version} do not match their SHA-256, so they were changed outside Lockstep and are not run. Push the model file again.`,
-      { details: { model, version } },
-    )
-  }
-  return bytes
+  if (hash.digest('hex') === sha256) return
+  throw new LockstepError(
+    'CODE_HASH_MISMATCH',
+    `The stored bytes of the model "${model}" version ${version} do not match their SHA-256, so they were changed outside Lockstep and are not run. Push the model file again.`,
+    { details: { model, version } },
+  )
 }
 
 /** Bytes arrive as text and may be large, so they are read in pieces that do not block the event loop. */

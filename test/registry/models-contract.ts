@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -6,7 +7,7 @@ import { labelOf } from '../../registry/definition.ts'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
 import type { ModelContract } from '../../registry/model-contract.ts'
 import { listModelEvents } from '../../registry/model-events.ts'
-import { listModelVersions, readModelBytes } from '../../registry/model-versions.ts'
+import { listModelVersions, readModelBytes, readModelPieces } from '../../registry/model-versions.ts'
 import { pushModel } from '../../registry/models.ts'
 import { promoteModel, rollBackModel } from '../../registry/promote.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
@@ -246,6 +247,28 @@ export function modelsContract(opened: () => TestRegistry): void {
     it('that is undeclared is refused, naming the nearest', async () => {
       const error = await refusal(push('one', { model: 'delays' }))
       expect([error.code, error.message]).toEqual(['UNKNOWN_DEFINITION', expect.stringContaining('Did you mean "delay"?')])
+    })
+
+    it('is read in small pieces, and a change of its stored bytes is reported after the last', async () => {
+      const bytes = randomBytes(300_000)
+      await push('', { bytes })
+      const lengths: number[] = []
+      const read = async (): Promise<Buffer> => {
+        const { length, pieces } = await readModelPieces(registry.db, 'delay', 1)
+        expect(length).toBe(300_000)
+        const all: Uint8Array[] = []
+        lengths.length = 0
+        for await (const piece of pieces) {
+          all.push(piece)
+          lengths.push(piece.length)
+        }
+        return Buffer.concat(all)
+      }
+      expect(await read()).toEqual(bytes)
+      expect(lengths).toEqual([131_072, 131_072, 37_856])
+      await registry.db.query('update lockstep.model_versions set bytes = set_byte(bytes, 299999, get_byte(bytes, 299999) # 1)')
+      expect((await refusal(read())).code).toBe('CODE_HASH_MISMATCH')
+      expect(lengths).toHaveLength(3)
     })
 
     it('whose stored bytes were changed is not served', async () => {

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { LoadReply, LoadRequest } from '../../registry/load-request.ts'
@@ -68,6 +71,12 @@ describe('the champion over HTTP', () => {
     const part = await file('2', 'bytes=10-')
     expect([part.status, Buffer.from(await part.arrayBuffer())]).toEqual([206, bytes.subarray(10)])
     expect((await file('9')).status).toBe(404)
+    const flip = async () =>
+      await world.db.query('update lockstep.model_versions set bytes = set_byte(bytes, 9, 255 - get_byte(bytes, 9)) where version = 2')
+    await flip()
+    const refused = await file('2', 'bytes=10-')
+    expect([refused.status, await refused.json()]).toMatchObject([500, { error: { code: 'CODE_HASH_MISMATCH' } }])
+    await flip()
     expect((await send('POST', '/rollback')).body).toMatchObject({ from: 2, to: 1 })
     expect((await predict()).body.version).toBe(1)
     expect((await send('GET', '')).body).toMatchObject({ version: 1, aliases: { champion: 1, challenger: 2 } })
@@ -341,4 +350,24 @@ describe('versions that change under load', () => {
     expect(new Set(pushed).size).toBe(files)
     pushed.forEach((version, i) => expect([version, ...(said.get(version) ?? [])]).toEqual([version, i + 1]))
   }, 120_000)
+})
+
+it('the file of a version that is sent is for its owner alone, and is deleted once its client disconnects', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-sent-'))
+  vi.stubEnv('TMPDIR', folder)
+  onTestFinished(async () => {
+    vi.unstubAllEnvs()
+    await rm(folder, { recursive: true, force: true })
+  })
+  // more than the buffers of a connection take; field 2 of ONNX's ModelProto names a producer
+  const producer = Buffer.alloc(32 << 20, 'x')
+  const version = await world.push('delay', Buffer.concat([await onnx('mlp'), Buffer.of(0x12, 0x80, 0x80, 0x80, 0x10), producer]))
+  const client = new AbortController()
+  const asked = async () => await fetch(`${url}/v1/models/delay/versions/${version}/file`, { signal: client.signal })
+  await until(async () => (await fetch(`${url}/v1/models/delay/versions/${version}`)).status === 200)
+  expect((await asked()).status).toBe(200)
+  const [name = ''] = await readdir(folder)
+  expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600)
+  client.abort()
+  await until(async () => (await readdir(folder)).length === 0)
 })

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ModelFile = Union[str, "os.PathLike[str]", bytes, Any]
 """The path of an ONNX file, its bytes, or an `onnx.ModelProto`."""
 
-# the server reads the complete model for each part
+# the server reads the complete model from its database for each part
 _MODEL_PART_BYTES = 64 << 20
 
 

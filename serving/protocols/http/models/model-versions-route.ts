@@ -7,7 +7,7 @@ import { defined } from '../../../../kernel/defined.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { catalogRevision } from '../../../../registry/revision.ts'
 import { deleteModelVersion } from '../../../../registry/delete-model-version.ts'
-import { readModelBytes } from '../../../../registry/model-versions.ts'
+import { readModelPieces } from '../../../../registry/model-versions.ts'
 import { pickVersion, versionReference } from '../../../../registry/pick-version.ts'
 import { pushVersion } from '../../../models/push-version.ts'
 import { readBody } from '../request/body.ts'
@@ -80,11 +80,11 @@ export const modelVersionRoutes: readonly Route[] = [
       const { version: wanted = '' } = call.params
       const { model, version, sizeBytes, sha256 } = pickVersion(deps.catalog().model(nameOf(call)), versionReference(wanted))
       const { signal } = cancelOnDisconnect(call, deps.upkeep.database())
-      const content = await readModelBytes(deps.upkeep.database(), model, version)
+      const { pieces } = await readModelPieces(deps.upkeep.database(), model, version)
       // from a file it is sent as fast as its client reads it, past the deadline of the request
       const path = join(tmpdir(), `lockstep-model-${randomUUID()}.onnx`)
       try {
-        await writeFile(path, content, { signal })
+        await writeFile(path, pieces, { signal, flag: 'wx', mode: 0o600 })
         call.outgoing.once('close', () => void rm(path, { force: true }))
         signal.throwIfAborted()
         const { range, 'if-range': ifRange } = call.incoming.headers
