@@ -1,3 +1,4 @@
+import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
@@ -44,7 +45,7 @@ export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery)
 }
 
 function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: number): (batch: TupleBatch) => OutcomeRow[] {
-  const { spec, missing } = outcome
+  const { spec } = outcome
   const bound = matureBefore(spec.withinMicros, asOf)
   const readers = outcome.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of source "${spec.source.name}"`))
   const outputName = JSON.stringify(spec.output)
@@ -95,13 +96,29 @@ function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: num
         columns: values,
         mature,
         matched,
-        outcome: matched ? outcome.valueOf(found) : mature ? missing : null,
-        amounts: outcome.figures.map(({ column }) => (matched ? amountOf(found[column] ?? null) : mature && missing !== null ? 0 : null)),
+        outcome: countedValue(outcome, mature, matched, found),
+        amounts: outcome.figures.map(({ column }) =>
+          matched ? amountOf(found[column] ?? null) : mature && outcome.missing !== null ? 0 : null,
+        ),
         outcomeAt: matched ? outcomeAt : null,
         found: prediction === undefined || outcomeAt === null ? null : { at: outcomeAt, late, value: outcome.valueOf(found) },
       }
     })
   }
+}
+
+/**
+ * What figures compare a prediction with; null: they leave it out.
+ *
+ * @param found the columns of the outcome's row, if the prediction is `matched`
+ */
+export function countedValue(
+  { valueOf, missing }: OutcomePlan,
+  mature: boolean,
+  matched: boolean,
+  found: readonly (Value | null)[],
+): Value | null {
+  return matched ? valueOf(found) : mature ? missing : null
 }
 
 function amountOf(value: Value | null): number | null {

@@ -14,6 +14,8 @@ export interface OutcomeQuery {
   readonly asOf: number
   /** Only this prediction. Its rows are found by an index of the source, if there is one. Absent: all. */
   readonly prediction?: string
+  /** Whether to read from when on the rows count: matching by entity then takes longer. Default: false. */
+  readonly known?: boolean
 }
 
 /** A logged prediction with its outcome. */

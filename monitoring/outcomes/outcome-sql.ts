@@ -6,22 +6,27 @@ import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/sq
 import { answeredId, answeredIdSql } from '../prediction-log/prediction-id.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 
+/** The logged predictions as `p`, each with its row of `pickedSql` as `o`, if there is one. */
+export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boolean): string {
+  const picked = pickedSql(table, query, immature)
+  return `lockstep.prediction_log p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE ${predictionsWhere(query, immature)}`
+}
+
 /**
- * The logged predictions as `p`, each with the greatest row of its outcome's source as `o`: `o.event_time` (null:
- * there is none), `o.late` (it happened after `within`), and `o.c0`, `o.c1` … for the columns of the plan.
+ * For each logged prediction (`id`) the greatest row of its outcome's source, if there is one: `event_time`, `late` (it
+ * happened after `within`), `known` (from when on it counts, if the query asks), and `c0`, `c1` … for the columns of the
+ * plan.
  *
  * Only rows that were known at `asOf` count. The greatest row is the last in the total order of event time, known time
  * and identity, but for `take: 'first'` the first event time comes before.
  */
-export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boolean): string {
-  const { spec } = query.outcome
+export function pickedSql(table: SourceTable, query: OutcomeQuery, immature: boolean): string {
+  const { match } = query.outcome.spec
   const where = predictionsWhere(query, immature)
   const parts = partsOf(table, query)
-  const picked =
-    spec.match.kind === 'prediction'
-      ? byPrediction(parts, spec.match.column, where, query.prediction)
-      : byEntity(parts, spec.match, where, query.prediction !== undefined)
-  return `lockstep.prediction_log p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE ${where}`
+  return match.kind === 'prediction'
+    ? byPrediction(parts, match.column, where, query.prediction)
+    : byEntity(parts, match, where, query.prediction !== undefined)
 }
 
 interface Parts {
@@ -31,13 +36,14 @@ interface Parts {
   readonly typed: (column: Column) => string
   readonly event: string
   readonly visible: string
+  readonly hasKnown: boolean
   readonly values: readonly string[]
   readonly conditions: readonly string[]
   /** What breaks ties of rows with the same times. */
   readonly tie: readonly string[]
 }
 
-function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: OutcomeQuery): Parts {
+function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf, known: hasKnown = false }: OutcomeQuery): Parts {
   const { source } = spec
   const typed = ({ name, type }: Column): string => castTo(type, `s.${sqlIdentifier(name)}`, table.types.get(name))
   const event = typed({ name: source.eventTime, type: { kind: 'timestamp' } })
@@ -48,6 +54,7 @@ function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: Outco
     typed,
     event,
     visible,
+    hasKnown,
     values: columns.map(typed),
     conditions: [`${event} IS NOT NULL`, `${visible} <= ${sqlMoment(asOf)}`, ...(table.hasOnlineOnly ? ['NOT s."_online_only"'] : [])],
     tie: tieOrder(table, source.columns),
@@ -59,7 +66,7 @@ function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: Outco
  *   collation "C"
  */
 function byPrediction(
-  { spec, table, typed, event, visible, values, conditions, tie }: Parts,
+  { spec, table, typed, event, visible, hasKnown, values, conditions, tie }: Parts,
   column: string,
   where: string,
   prediction: string | undefined,
@@ -69,7 +76,12 @@ function byPrediction(
   // what came of a row came of the shadow's row, too; a rewritten id of each answer would cost time
   const answered = `CASE WHEN p.role = 'shadow' THEN ${answeredIdSql('p.prediction_id')} ELSE p.prediction_id END`
   const inTime = `${event} <= p.as_of + ${sqlInterval(spec.withinMicros)}`
-  const found = [`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values.map((value, i) => `${value} AS c${i}`)]
+  const found = [
+    `${event} AS event_time`,
+    `NOT (${inTime}) AS late`,
+    ...(hasKnown ? [`${visible} AS known`] : []),
+    ...values.map((value, i) => `${value} AS c${i}`),
+  ]
   const order = ['p.prediction_id', `(${inTime}) DESC`, ...[event, visible, ...tie].map(descending)]
   return `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${found.join(', ')}
     FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${id} = ${answered}
@@ -84,7 +96,7 @@ function byPrediction(
  * @param isOne whether there is one prediction: then only rows of its key are read
  */
 function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string, isOne: boolean): string {
-  const { spec, table, typed, event, visible, values, tie } = parts
+  const { spec, table, typed, event, visible, hasKnown, values, tie } = parts
   const within = sqlInterval(spec.withinMicros)
   const isLast = take === 'last'
   const collated = (type: KeyType): string => (type.kind === 'string' ? ' COLLATE "C"' : '')
@@ -117,9 +129,14 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
     UNION ALL SELECT ${predictions.join(', ')} FROM lockstep.prediction_log p WHERE ${where}`
   const islands = `SELECT u.*, count(event_time) OVER (PARTITION BY ${names.join(', ')} ORDER BY ${order.join(', ')} ROWS UNBOUNDED PRECEDING) AS island
     FROM (${passing}) u`
-  const found = [`first_value(event_time) OVER w AS event_time`, ...values.map((_, i) => `first_value(v${i}) OVER w AS c${i}`)]
+  const found = [
+    'first_value(event_time) OVER w AS event_time',
+    ...(hasKnown ? ['first_value(visible) OVER w AS known'] : []),
+    ...values.map((_, i) => `first_value(v${i}) OVER w AS c${i}`),
+  ]
   const matched = `SELECT id, as_of, ${found.join(', ')} FROM (${islands}) i WINDOW w AS (PARTITION BY ${names.join(', ')}, island ORDER BY side DESC)`
-  return `WITH bounds AS MATERIALIZED (${bounds}) SELECT DISTINCT ON (id) id, event_time, false AS late${values.map((_, i) => `, c${i}`).join('')} FROM (${matched}) m
+  const taken = ['event_time', 'false AS late', ...(hasKnown ? ['known'] : []), ...values.map((_, i) => `c${i}`)]
+  return `WITH bounds AS MATERIALIZED (${bounds}) SELECT DISTINCT ON (id) id, ${taken.join(', ')} FROM (${matched}) m
     WHERE id IS NOT NULL AND event_time > as_of AND event_time <= as_of + ${within} ORDER BY id`
 }
 

@@ -5,6 +5,8 @@ import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
+import type { ExportedOutcome } from '../outcomes/exported-outcome.ts'
+import { joinedOutcome, outcomeColumns } from '../outcomes/exported-outcome.ts'
 import type { LogField } from './columns.ts'
 import { columnOf, logColumns, readSql } from './columns.ts'
 
@@ -16,6 +18,8 @@ export interface ExportQuery {
   /** Epoch microseconds: logged from `since` on and before `until`. */
   readonly since: number
   readonly until: number
+  /** What came of them, in further columns (`outcomeColumns`). Absent: no such columns. */
+  readonly outcome?: ExportedOutcome
 }
 
 /** What is exported of the row itself, under names that no feature has: `_request_id` for `requestId`. */
@@ -33,8 +37,16 @@ const ownFields = [
 const kinds = { timestamptz: 'timestamp', text: 'string', integer: 'int32' } as const
 const own: readonly Column[] = ownFields.map((field) => ({ name: `_${columnOf(field)}`, type: { kind: kinds[logColumns[field].type] } }))
 
-/** The fields of the row itself; the service's keys, request values and features; and the outputs as `output__NAME`. */
-export function exportColumns({ service, outputs }: ExportQuery): Column<ValueType>[] {
+/**
+ * The fields of the row itself; the service's keys, request values and features; the outputs as `output__NAME`; and the
+ * outcome.
+ */
+export function exportColumns({ service, outputs, outcome }: ExportQuery): Column<ValueType>[] {
+  const logged = loggedColumns(service, outputs)
+  return outcome === undefined ? logged : [...logged, ...outcomeColumns(outcome)]
+}
+
+function loggedColumns(service: ServicePlan, outputs: readonly Column[]): Column<ValueType>[] {
   const named = outputs.map(({ name, type }) => ({ name: `output__${name}`, type }))
   const all: Column<ValueType>[] = []
   // a key may be request data, too
@@ -46,32 +58,38 @@ export function exportColumns({ service, outputs }: ExportQuery): Column<ValueTy
 /**
  * Batches by column, in the order in which they were logged.
  *
- * @throws LockstepError `INVALID_ROW` for a row that something else has written
+ * @throws LockstepError `INVALID_ROW` for a row that something else has written; with an outcome, those of
+ *   `maturePredictions`
  */
 export async function* exportPredictions(snapshot: Snapshot, query: ExportQuery): AsyncGenerator<(Value | null)[][]> {
   const { model, service, outputs, since, until } = query
-  const columns = exportColumns(query)
+  const [columns, exported] = [loggedColumns(service, outputs), exportColumns(query)]
+  const outcome = query.outcome === undefined ? null : await joinedOutcome(snapshot, query.outcome, since, until)
   const output = new Map(outputs.map(({ name }) => [`output__${name}`, name]))
   const moment = (micros: number) => `to_timestamp(${micros / 1e6})`
   const fields: readonly LogField[] = ['keys', 'request', 'features', 'outputs', ...ownFields]
-  const select = `SELECT json_build_array(${fields.map(readSql).join(', ')})::text
-    FROM lockstep.prediction_log WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
+  const selected = [`json_build_array(${fields.map(readSql).join(', ')})::text`, ...(outcome?.fields ?? [])]
+  const select = `SELECT ${selected.join(', ')} FROM lockstep.prediction_log ${outcome?.join ?? ''} WHERE at >= ${moment(since)} AND at < ${moment(until)} AND model = ${sqlText(model)}
       AND service = ${sqlText(service.id)} AND service_fingerprint = ${sqlText(service.fingerprint)} ORDER BY at, request_id, entity`
-  for await (const { bytes, starts } of snapshot.tuples(select)) {
+  for await (const { bytes, starts } of snapshot.tuples(select, outcome === null ? {} : { fullScan: true, largeJoin: true })) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const rows = starts.map((start) => {
-      const text = bytes.toString('utf8', start + 6, start + 6 + bytes.readInt32BE(start + 2))
+      const end = start + 6 + view.getInt32(start + 2)
+      const text = bytes.toString('utf8', start + 6, end)
       const [keys, request, features, outputValues, ...ownValues] = JSON.parse(text) as unknown[]
       const ofRow: Readonly<Record<string, unknown>> = Object.fromEntries(own.map(({ name }, i) => [name, ownValues[i]]))
       const named = { ...asRecord(request), ...asRecord(keys), ...asRecord(features), ...ofRow }
       const requestId = String(ofRow['_request_id'])
-      return columns.map(({ name, type }) => {
+      const values = columns.map(({ name, type }) => {
         const outputName = output.get(name)
         const json = outputName === undefined ? named[name] : asRecord(outputValues)[outputName]
         if (json === undefined) throw unreadable(requestId, name)
         return valueFromJson(type, json, `"${name}" of the request "${requestId}"`)
       })
+      if (outcome !== null) values.push(...outcome.read(bytes, view, end, ofRow['_prediction_id'] !== null, Number(ofRow['_as_of'])))
+      return values
     })
-    yield columns.map((_, c) => rows.map((row) => row[c] ?? null))
+    yield exported.map((_, c) => rows.map((row) => row[c] ?? null))
   }
 }
 

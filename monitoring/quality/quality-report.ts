@@ -155,8 +155,11 @@ function predictionOf(row: OutcomeRow, columns: readonly string[]): OutcomeOfPre
   return { at, version, role: role ?? 'unknown', entity: hashText(row.entity), output, columns: values, outcome, mature, matched, amounts }
 }
 
-/** @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST` */
-function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: string | undefined): OutcomePlan {
+/**
+ * @param asked the name of the outcome; undefined: the only one of the model
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`
+ */
+export function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: string | undefined): OutcomePlan {
   const own = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === name)
   const names = own.map(({ spec }) => `"${spec.name}"`).join(', ')
   if (asked !== undefined) {
