@@ -14,15 +14,16 @@ import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import { fencedBlocks } from './fenced-blocks.ts'
 
-// The script of docs/orchestration.md, as a scheduler runs it.
+// The scripts of docs/orchestration.md, as a scheduler runs them.
 
-const definitions = `import { count, entity, featureService, featureView, model, source, t } from ${JSON.stringify(join(rootFolder, 'index.ts'))}
+const definitions = `import { count, entity, featureService, featureView, model, outcome, source, t } from ${JSON.stringify(join(rootFolder, 'index.ts'))}
 
 export const card = entity('card', { key: { card: t.string } })
 export const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at', columns: { amount: t.float64 } })
 export const spending = featureView('spending', { version: 1, entity: card, source: payments, features: { paid1h: count('1h'), paid6h: count('6h'), paid1d: count('1d') } })
 export const fraudFeatures = featureService('fraud_features', { version: 1, features: [spending] })
 export const fraud = model('fraud', { service: fraudFeatures, output: { probabilities: t.float32 } })
+export const chargeback = outcome('chargeback', { model: fraud, value: t.bool, within: '1d', missing: false })
 `
 
 let folder: string
@@ -46,19 +47,17 @@ beforeAll(async () => {
     insert into labels values ('c1', '2026-01-05T10:00:00Z', 50, true), ('c2', '2026-02-01T00:00:00Z', 20, false)`)
   await db.close()
   await writeFile(join(folder, 'features.ts'), definitions)
-  for (const [i, file] of ['first', 'second', 'third'].entries()) await writeFile(join(folder, `${file}.onnx`), constantModel(i / 10))
+  for (const [i, file] of ['first', 'second', 'third', 'fourth'].entries())
+    await writeFile(join(folder, `${file}.onnx`), constantModel(i / 10))
   for (const words of [['apply', 'features.ts'], ['materialize'], ['model', 'push', 'fraud', 'first.onnx', '--alias', 'champion']]) {
-    const { exitCode, err } = await lockstep(...words)
-    if (exitCode !== 0) throw new Error(`${words.join(' ')}: ${err}`)
+    await must(...words)
   }
-  const [script] = fencedBlocks(await readFile(join(rootFolder, 'docs/orchestration.md'), 'utf8')).filter(
-    ({ title }) => title === 'retrain.sh',
-  )
-  await put('retrain.sh', script?.text ?? '')
+  for (const { title, text } of fencedBlocks(await readFile(join(rootFolder, 'docs/orchestration.md'), 'utf8')))
+    if (title === 'retrain.sh' || title === 'retrain-served.sh') await put(title, text)
   await mkdir(join(folder, 'bin'))
   await put('bin/lockstep', `#!/bin/sh\nexec '${process.execPath}' '${programFile('cli/main')}' "$@"\n`)
   // it has learned what the test puts in its place
-  await put('train', `#!/bin/sh\ncat "$1" "$2" > rows && cp trained.onnx "$3" && echo 0.91\n`)
+  await put('train', `#!/bin/sh\n: > rows\nwhile [ $# -gt 1 ]; do cat "$1" >> rows; shift; done\ncp trained.onnx "$1" && echo 0.91\n`)
 }, 240_000)
 
 afterAll(async () => {
@@ -67,6 +66,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+async function must(...words: readonly string[]): Promise<void> {
+  const { exitCode, err } = await lockstep(...words)
+  if (exitCode !== 0) throw new Error(`${words.join(' ')}: ${err}`)
+}
+
 async function put(name: string, text: string): Promise<void> {
   await writeFile(join(folder, name), text)
   await chmod(join(folder, name), 0o755)
@@ -74,10 +78,18 @@ async function put(name: string, text: string): Promise<void> {
 
 /** @returns the exit code of the script, and what it prints on standard error */
 async function retrain(trained: string, ...days: readonly string[]): Promise<{ readonly code: number; readonly err: string }> {
+  return await runScript('retrain.sh', trained, days)
+}
+
+async function runScript(
+  script: string,
+  trained: string,
+  days: readonly string[],
+): Promise<{ readonly code: number; readonly err: string }> {
   await copyFile(join(folder, trained), join(folder, 'trained.onnx'))
   const path = [join(folder, 'bin'), dirname(process.execPath), process.env['PATH']].join(delimiter)
   return await new Promise((resolve) => {
-    execFile('./retrain.sh', days, { cwd: folder, env: { ...bareEnvironment, ...env, PATH: path } }, (error, _, err) =>
+    execFile(`./${script}`, days, { cwd: folder, env: { ...bareEnvironment, ...env, PATH: path } }, (error, _, err) =>
       resolve({ code: error === null ? 0 : Number(error.code), err }),
     )
   })
@@ -100,4 +112,30 @@ it('trains, pushes and rolls out a version, and does so once however often it ru
   const next = await retrain('third.onnx', ...days)
   expect(next).toMatchObject({ code: 1, err: expect.stringContaining('IN_USE') })
   expect(await rolloutOf()).toMatchObject({ rollout: { version: 2 } })
+})
+
+it('trains on what was served, with the outcomes that are known', { timeout: 240_000 }, async () => {
+  await must('rollout', 'abort', 'fraud', '--reason', 'for the next')
+  const served = `select 'p' || card as id, card, date_trunc('day', now()) - interval '3 days' as paid_at from labels
+    union all select 'new', 'c1', now() - interval '1 hour'`
+  await must('predictions', 'backfill', 'fraud', '--version', '1', '--spine', served, '--id', 'id')
+  const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
+  await db.script(
+    `insert into lockstep_source.chargeback (prediction_id, at, value) values ('pc1', date_trunc('day', now()) - interval '60 hours', true)`,
+  )
+  await db.close()
+  expect(await runScript('retrain-served.sh', 'fourth.onnx', ['2020-01-01'])).toMatchObject({ code: 99 })
+  expect(await runScript('retrain-served.sh', 'fourth.onnx', [new Date().toISOString()])).toEqual({ code: 0, err: expect.anything() })
+  const [names = [], ...rows] = (await readFile(join(folder, 'rows'), 'utf8'))
+    .trimEnd()
+    .split(/\r?\n/)
+    .map((line) => line.split(','))
+  const of = (name: string) => rows.map((row) => row[names.indexOf(name)])
+  expect([of('_prediction_id'), of('paid1h'), of('_outcome'), of('_outcome_state')]).toEqual([
+    ['pc1', 'pc2'],
+    ['0', '0'],
+    ['true', 'false'],
+    ['matched', 'missing'],
+  ])
+  expect(await rolloutOf()).toMatchObject({ rollout: { version: 4, state: 'running' } })
 })
