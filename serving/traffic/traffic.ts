@@ -6,6 +6,8 @@ import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
 import type { Breaker } from './circuit-breaker.ts'
 import { createBreaker } from './circuit-breaker.ts'
+import type { FailureLog } from './failure-log.ts'
+import { createFailureLog } from './failure-log.ts'
 import type { ServerBreakers } from './server-breakers.ts'
 import { createServerBreakers } from './server-breakers.ts'
 import type { TrafficMetrics } from './traffic-metrics.ts'
@@ -35,6 +37,7 @@ export interface Traffic {
   readonly storeServers: ServerBreakers
   readonly history: Breaker
   readonly metrics: TrafficMetrics
+  readonly failures: FailureLog
   /** How long a request may take, milliseconds; null: as long as it says. */
   readonly requestTimeoutMs: number | null
   /** The share of requests that are logged, 0 to 1. */
@@ -96,6 +99,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
       },
     })
   }
+  const failures = createFailureLog(log)
   const sampling = setInterval(admission.sample, sampleMs).unref()
   const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
   return {
@@ -112,6 +116,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     }),
     history: breaker('database', 'The database', 'POSTGRES_UNAVAILABLE'),
     metrics,
+    failures,
     requestTimeoutMs: options.requestTimeoutMs ?? null,
     accessLogShare: options.accessLogShare ?? 0,
     close() {
@@ -119,6 +124,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
       admission.close()
       paced.close()
       limits.close()
+      failures.close()
     },
   }
 }

@@ -6,7 +6,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { requestIdOf } from '../../traffic/request-id.ts'
-import { logError, shownError } from '../../traffic/shown-error.ts'
+import { shownError } from '../../traffic/shown-error.ts'
 import { beginRequest, traceOf, traceparent } from '../../traffic/trace.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
@@ -186,7 +186,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
         const { grpc, http } = grpcStatusOf(shown)
         status = http
         ended = grpc
-        logError(deps.log, { requestId, trace, error, shown, status })
+        deps.traffic.failures.failed({ requestId, trace, error, shown, status })
         if (status >= 500) span?.fail(error)
         else span?.set({ 'error.type': errorType(error) })
         // a client's error has the trailing metadata; the initial one is only for clients that listen for it

@@ -220,9 +220,9 @@ class StagedCall implements HttpCall, Admitted {
   }
 
   #errorAnswer(error: unknown): RouteAnswer {
-    const { rollups, log } = this.#shared.context
+    const { rollups, traffic } = this.#shared.context
     rollups.errorAnswered(error)
-    return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
+    return errorAnswer(this.requestId, error, { failures: traffic.failures, shape: this.route.errors ?? 'lockstep', trace: this.trace })
   }
 
   #finish(answer: RouteAnswer, error?: unknown): void {

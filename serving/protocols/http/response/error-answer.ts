@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../../../kernel/errors.ts'
-import type { Logger } from '../../../../runtime/log.ts'
-import { logError, shownError } from '../../../traffic/shown-error.ts'
+import type { FailureLog } from '../../../traffic/failure-log.ts'
+import { shownError } from '../../../traffic/shown-error.ts'
 import type { Trace } from '../../../traffic/trace.ts'
 import type { RouteAnswer } from '../call.ts'
 import type { ErrorShape } from '../route.ts'
@@ -13,11 +13,11 @@ const retryAfter = '1'
 export function errorAnswer(
   requestId: string,
   error: unknown,
-  { log, shape, trace }: { readonly log: Logger; readonly shape: ErrorShape; readonly trace: Trace | null },
+  { failures, shape, trace }: { readonly failures: FailureLog; readonly shape: ErrorShape; readonly trace: Trace | null },
 ): RouteAnswer {
   const shown = shownError(requestId, error)
   const status = shape === 'oip' ? oipStatusOf(shown) : statusOf(shown)
-  logError(log, { requestId, trace, error, shown, status })
+  failures.failed({ requestId, trace, error, shown, status })
   const body = JSON.stringify(shapedError(shown, shape, requestId), (_key, value: unknown) =>
     typeof value === 'bigint' ? String(value) : value,
   )
