@@ -35,7 +35,7 @@ export default function ViewPage(): ReactElement {
 }
 
 function ViewParts({ data }: { readonly data: ViewData }): ReactElement {
-  const { id, online, state, says, lastRun, nextRun } = data
+  const { id, online, state, says, lastRun, nextRun, lacksWorker } = data
   const isPast = usePastMoment() !== undefined
   const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`, { enabled: online, everyMs: readEveryMs.day })
   // what stands below would jump when it comes
@@ -46,7 +46,11 @@ function ViewParts({ data }: { readonly data: ViewData }): ReactElement {
         of={[
           { name: 'Online', value: online ? 'yes' : 'no', note: says, ...(state === 'late' ? { tone: 'warn' as const } : {}) },
           ...(lastRun === null ? [] : [{ name: 'Last run', value: <Moment at={lastRun} /> }]),
-          ...(nextRun === null ? [] : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={nextRun} /> }]),
+          ...(nextRun === null
+            ? []
+            : lacksWorker
+              ? [{ name: 'Next run', value: 'none', note: 'No worker is connected: start “lockstep worker”.', tone: 'warn' as const }]
+              : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={nextRun} /> }]),
         ]}
       />
       {online && <Freshness id={id} of={freshness} />}

@@ -9,6 +9,7 @@ export const view = definition.extend({
   says: z.string().describe('How fresh it is, in a sentence'),
   lastRun: moment.nullable(),
   nextRun: moment.nullable(),
+  lacksWorker: z.boolean().describe('Whether no worker is connected that would begin the next run'),
 })
 export type ViewData = z.output<typeof view>
 

@@ -9,6 +9,8 @@ import { servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
 import type { RowStage } from '../../../materializer/row-delays.ts'
 import { readRowDelays } from '../../../materializer/row-delays.ts'
 import { lastRunAt } from '../../../materializer/status.ts'
+import { isEmbedded } from '../../../runtime/database.ts'
+import { hasWorker } from '../../../runtime/worker-sessions.ts'
 import type { Definition } from '../../../registry/definition.ts'
 import type { OnlineState } from '../../find/definition-page.ts'
 import { definition as definitionContract } from '../contract/definition.ts'
@@ -30,11 +32,14 @@ export const viewModel = readModel({
     const id = `${definition.name}@${definition.version}` as const
     const plan = ask.deps.catalog().views.get(id)
     const lastRunSeconds = page.online?.freshness?.lastRunSeconds ?? null
+    const next = plan === undefined ? null : nextRun(plan, now)
     const answer: ViewData = {
       ...data,
       ...(isPast ? stateThen(definition) : { online: page.online !== undefined, ...stateOf(page.online) }),
       lastRun: isPast ? await lastRunAt(db, id, now) : lastRunSeconds === null ? null : momentOf(now - lastRunSeconds * 1e6),
-      nextRun: plan === undefined ? null : nextRun(plan, now),
+      nextRun: next,
+      // the process that serves an embedded database runs its views
+      lacksWorker: next !== null && !isPast && !isEmbedded(db) && !(await hasWorker(db)),
     }
     return { data: answer, notes }
   },
