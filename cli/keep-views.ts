@@ -27,11 +27,12 @@ import type { ViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import { createViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
+import { jobKinds } from '../runtime/jobs/job-kinds.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
 import { rolloutControl, workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
-import { jobKinds, workerTools } from './worker-tools.ts'
+import { workerTools } from './worker-tools.ts'
 
 export interface UpkeepWork {
   /** Keeps the online views current, until the signal. */

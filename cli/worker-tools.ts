@@ -1,22 +1,8 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { backfillKind } from '../materializer/backfill-spec.ts'
-import { housekeepingKind } from '../materializer/housekeeping.ts'
-import { sourceSyncKind } from '../materializer/sync-source.ts'
-import { scheduledRunKind } from '../materializer/scheduled-runs.ts'
-import { baselineKind } from '../monitoring/baselines/baseline-job.ts'
-import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
-import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
-import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
-import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
-import { figuresKind } from '../monitoring/figures/figures-job.ts'
-import { rolloutKind } from '../monitoring/rollouts/controller.ts'
-import { batchKind } from '../serving/batch/batch-spec.ts'
-import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import { loadCatalog } from '../registry/catalog.ts'
-import { scheduledBatchKind } from '../registry/scheduled-batch-spec.ts'
 import { catalogRevision } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { isEmbedded } from '../runtime/database.ts'
@@ -24,24 +10,6 @@ import { openDatabase } from '../runtime/open-database.ts'
 import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
-
-/** All job kinds of this version. */
-export const jobKinds = [
-  backfillKind,
-  scheduledRunKind,
-  housekeepingKind,
-  exportKind,
-  batchKind,
-  scheduledBatchKind,
-  sourceSyncKind,
-  baselineKind,
-  mergeRollupsKind,
-  monitorKind,
-  deliveryKind,
-  experimentsKind,
-  figuresKind,
-  rolloutKind,
-] as const
 
 /** The resources of a process that works on jobs. */
 export interface JobTools {

@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 
 /** The kind of jobs that backfills are. */
-export const backfillKind = 'backfill'
+export const backfillKind = 'backfill' satisfies JobKindName
 
 export const backfillSpec = z.object({
   view: z.string(),

@@ -6,6 +6,7 @@ import { lockRegistry } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { endAbandonedJobs, forgetJobs } from '../runtime/jobs/forget-jobs.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 import { forgetErased } from './erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from './erase/finish-erasures.ts'
 import type { PruneOptions } from './prune-runs.ts'
@@ -13,7 +14,7 @@ import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
 
 /** The kind of jobs by which old records are deleted. */
-export const housekeepingKind = 'housekeeping'
+export const housekeepingKind = 'housekeeping' satisfies JobKindName
 
 const waitMs = 1_000
 

@@ -6,6 +6,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { sharedNowMicros } from '../runtime/database-clock.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 import { readJobs } from '../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -14,7 +15,7 @@ import { materializeView } from './materialize.ts'
 import { recordRun, runSpan } from './record-run.ts'
 
 /** The kind of jobs that runs of schedules are. */
-export const scheduledRunKind = 'scheduled-run'
+export const scheduledRunKind = 'scheduled-run' satisfies JobKindName
 
 const specSchema = z.object({ view: z.string(), fingerprint: z.string() })
 type ScheduledRunSpec = z.infer<typeof specSchema>

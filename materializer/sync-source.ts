@@ -17,6 +17,7 @@ import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import { materializeView } from './materialize.ts'
@@ -24,7 +25,7 @@ import type { Replacement } from './undo-ingest.ts'
 import { readersOf, replaceIngest, undoIngest } from './undo-ingest.ts'
 
 /** The kind of jobs that load Parquet files into the table of their source. */
-export const sourceSyncKind = 'source-sync'
+export const sourceSyncKind = 'source-sync' satisfies JobKindName
 
 const specSchema = z.object({
   source: z.string(),

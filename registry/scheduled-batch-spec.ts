@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 
 /** The job kind that begins batches by schedules. */
-export const scheduledBatchKind = 'scheduled-batch'
+export const scheduledBatchKind = 'scheduled-batch' satisfies JobKindName
 
 const text = z.string().min(1).max(10_000)
 

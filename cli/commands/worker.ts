@@ -22,6 +22,7 @@ import { batchJobs } from '../batch-tools.ts'
 import { durationOption } from '../duration-option.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
+import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { Command } from '../command.ts'
 import { upkeepWork } from '../keep-views.ts'
@@ -29,7 +30,7 @@ import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
-import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
+import { jobTools, workerTools } from '../worker-tools.ts'
 
 const idleCheckMs = 500
 const works = ['views', 'exports', 'batches', 'pipelines'] as const

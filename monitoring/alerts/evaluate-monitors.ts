@@ -4,6 +4,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { cronOf } from '../../registry/define/period.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { submitJob } from '../../runtime/jobs/submit-job.ts'
 import type { ActiveMonitors } from './default-monitors.ts'
 import type { DeliveryDeps } from './deliver/deliver-alerts.ts'
@@ -23,7 +24,7 @@ export interface MonitoringDeps extends Omit<DeliveryDeps, 'channels'> {
 const monitorJob = z.object({ monitor: z.string() })
 type MonitorJob = z.output<typeof monitorJob>
 
-export const monitorKind = 'monitor'
+export const monitorKind = 'monitor' satisfies JobKindName
 
 /** The kinds of jobs that evaluate monitors and deliver their alerts. */
 export function monitoringKinds(deps: MonitoringDeps): readonly JobKind[] {

@@ -4,11 +4,12 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
 /** The kind of jobs that create the missing baselines of model versions. */
-export const baselineKind = 'baselines'
+export const baselineKind = 'baselines' satisfies JobKindName
 
 export interface BaselineJobDeps {
   readonly db: Database

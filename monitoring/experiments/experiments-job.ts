@@ -2,11 +2,12 @@ import { z } from 'zod'
 import { readExperimentRuns } from '../../registry/experiments/experiment.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { analyzeRun } from './analyze-run.ts'
 import type { UnitsCatalog } from './plan-units.ts'
 
 /** The kind of jobs that analyze experiments. */
-export const experimentsKind = 'experiments'
+export const experimentsKind = 'experiments' satisfies JobKindName
 
 const experimentsJob = z.object({ run: z.int() })
 

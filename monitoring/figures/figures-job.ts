@@ -4,13 +4,14 @@ import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { driftJson } from '../drift/drift-json.ts'
 import { driftReport } from '../drift/drift-report.ts'
 import { qualityReport } from '../quality/quality-report.ts'
 import { storeFigures } from './stored-figures.ts'
 
 /** The kind of jobs that store the quality and drift of models. */
-export const figuresKind = 'figures'
+export const figuresKind = 'figures' satisfies JobKindName
 
 const figuresJob = z.object({ model: z.string() })
 

@@ -14,6 +14,7 @@ import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import type { ReadSecret } from '../alerts/deliver/formats.ts'
 import type { Evidence } from './decide.ts'
 import { decide } from './decide.ts'
@@ -31,7 +32,7 @@ export interface ControllerDeps {
   readonly clock: () => number
 }
 
-export const rolloutKind = 'rollouts'
+export const rolloutKind = 'rollouts' satisfies JobKindName
 
 const minuteMicros = 60_000_000
 /** A rollout that is due sooner waits for so long. */

@@ -2,6 +2,7 @@ import { dayOf, rollupPartitions } from '../day-partitions.ts'
 import { z } from 'zod'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'
 import type { PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from './merged-rollups.ts'
@@ -9,7 +10,7 @@ import { readMinutes } from './minute-rollups.ts'
 import { readAround } from './read-parts.ts'
 
 /** The kind of jobs by which minutes are merged to hours, and hours to days. */
-export const mergeRollupsKind = 'merge-rollups'
+export const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
 
 /** How many days rollups are kept, by their step. */
 export interface RollupDays {

@@ -6,9 +6,10 @@ import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { JoinSummary } from '../join.ts'
 import type { ReadFiles } from '../source-files/stored-files.ts'
 import { within } from '../dataset-manifest.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 
 /** The job kind of exports in parts. */
-export const exportKind = 'export'
+export const exportKind = 'export' satisfies JobKindName
 
 const micros = z.number().nullable()
 

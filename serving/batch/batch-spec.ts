@@ -2,9 +2,10 @@ import { z } from 'zod'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { ReadFiles } from '../../offline/source-files/stored-files.ts'
 import type { StoredSpine } from '../../offline/spine/spine.ts'
+import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 
 /** The job kind of batch inference. */
-export const batchKind = 'batch'
+export const batchKind = 'batch' satisfies JobKindName
 
 /** Of a batch that one process does, without a job. */
 export const noJob = 0

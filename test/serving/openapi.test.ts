@@ -1,6 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
 import { timeoutOf } from '../../serving/traffic/request-deadline.ts'
+import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
 import { docsPage } from '../../serving/protocols/http/openapi/docs-page.ts'
 import { openApi } from '../../serving/protocols/http/openapi/openapi.ts'
@@ -42,6 +43,11 @@ describe('the OpenAPI document', () => {
       const inPath = (operation?.parameters ?? []).filter((parameter) => 'in' in parameter && parameter.in === 'path')
       expect(inPath.map((parameter) => 'name' in parameter && parameter.name)).toEqual(names)
     }
+  })
+
+  it('names every kind of job', () => {
+    const [, named] = /"The kind of job: ([^"]*)"/.exec(JSON.stringify(document)) ?? []
+    expect(named?.split(', ')).toEqual(jobKinds)
   })
 
   it('has no dangling references', () => {

@@ -6,6 +6,7 @@ import type { Database } from '../../../runtime/database.ts'
 import { faultPoint } from '../../../runtime/fault-point.ts'
 import { isTemporary } from '../../../runtime/is-temporary.ts'
 import type { JobKind, StepContext } from '../../../runtime/jobs/job-kind.ts'
+import type { JobKindName } from '../../../runtime/jobs/job-kinds.ts'
 import { alertMessage } from '../alert-message.ts'
 import type { ReadSecret } from './formats.ts'
 import { formatRequest } from './formats.ts'
@@ -30,7 +31,7 @@ export const defaultTimeoutMs = 10_000
 const maxFailures = 3
 const maxDays = 3
 
-export const deliveryKind = 'alert-delivery'
+export const deliveryKind = 'alert-delivery' satisfies JobKindName
 
 /**
  * Sends the notifications that wait for one channel. If a receiver refuses one, it stays, and the job is tried again

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { jobKinds } from '../../../../runtime/jobs/job-kinds.ts'
 import { requestId } from '../response/response-schemas.ts'
 
 export const jobState = z.enum(['running', 'done', 'failed', 'cancelled'])
@@ -14,7 +15,7 @@ export const backfillAnswer = z.looseObject({
 const jobError = z.object({ code: z.string().describe('The error code'), message: z.string().describe('The message') })
 const jobFields = {
   id: z.int().describe('Its id'),
-  kind: z.string().describe('The kind of job: backfill, export, scheduled-run, source-sync, housekeeping, baselines'),
+  kind: z.string().describe(`The kind of job: ${jobKinds.join(', ')}`),
   subject: z.string().describe('The subject, such as a view or a service'),
   state: jobState.describe('Its progress'),
   moment: z.string().nullable().describe('The instant of its schedule; null: it has no schedule'),
