@@ -1,0 +1,85 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { Context } from '../../cli/context.ts'
+import { createContext } from '../../cli/context.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
+import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { submitJob } from '../../runtime/jobs/submit-job.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { must } from './lockstep.ts'
+import type { Environment } from './run-lockstep.ts'
+import { killAll, start, whenReady } from './run-lockstep.ts'
+
+// A job whose kind no process works on waits for ever. One with an invalid spec fails as soon as a process takes it.
+
+const subject = 'invalid'
+const closers: (() => Promise<void>)[] = []
+afterAll(async () => {
+  killAll()
+  for (const close of closers.toReversed()) await close()
+})
+
+async function folder(): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'lockstep-job-kinds-'))
+  closers.push(() => rm(made, { recursive: true }))
+  return made
+}
+
+function contextOf(env: Environment): Context {
+  return createContext(loadConfig({ ...env, LOCKSTEP_LOG_LEVEL: 'silent' }), createTerminal(true), new AbortController().signal)
+}
+
+/** Submits jobs of all kinds with invalid specs. Some kinds have the store as their scope. */
+async function submitInvalid(context: Context): Promise<void> {
+  const [db, store] = [await context.database(), await context.store()]
+  for (const scope of ['', await store.identity()]) {
+    for (const name of jobKinds) {
+      const kind = { name, spec: z.string(), retries: 0, backoffSeconds: { from: 1, to: 1 }, run: async () => null }
+      await submitJob(db, kind, { spec: 'invalid', subject, scope, worker: 'test' })
+    }
+  }
+}
+
+/** The kinds of which no such job has been taken. */
+function untaken(jobs: readonly { readonly kind: string; readonly subject: string; readonly state: string }[]): string[] {
+  const taken = new Set(jobs.filter((job) => job.subject === subject && job.state === 'failed').map(({ kind }) => kind))
+  return jobKinds.filter((kind) => !taken.has(kind))
+}
+
+it('"lockstep worker" works on jobs of every kind', { timeout: 120_000 }, async () => {
+  const [database, redis] = await Promise.all([testDatabase(), testRedis()])
+  closers.push(() => database.drop())
+  const env = {
+    LOCKSTEP_DIR: await folder(),
+    LOCKSTEP_POSTGRES_URL: database.url,
+    LOCKSTEP_REDIS_URL: redis.url,
+    LOCKSTEP_REDIS_PREFIX: redis.prefix,
+  }
+  await must(env, 'migrate')
+  const context = contextOf(env)
+  closers.push(() => context.close())
+  await submitInvalid(context)
+  start(env, 'worker')
+  const db = await context.database()
+  await expect.poll(async () => untaken(await readJobs(db, { subject, limit: maxListedJobs })), { timeout: 60_000 }).toEqual([])
+})
+
+it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 120_000 }, async () => {
+  const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1' }
+  await must(env, 'migrate')
+  const context = contextOf(env)
+  try {
+    await submitInvalid(context)
+  } finally {
+    await context.close()
+  }
+  const [, url = ''] = await start(env, 'serve', '--port', '0').until(/Listening on (http\S+?)\.?\s/)
+  await whenReady(url)
+  const listed = async () => (await (await fetch(`${url}/v1/jobs?subject=${subject}&limit=${maxListedJobs}`)).json()) as { jobs: [] }
+  await expect.poll(async () => untaken((await listed()).jobs), { timeout: 60_000 }).toEqual([])
+})
