@@ -14,8 +14,8 @@ export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boo
 
 /**
  * For each logged prediction (`id`) the greatest row of its outcome's source, if there is one: `event_time`, `late` (it
- * happened after `within`), `known` (from when on it counts, if the query asks), and `c0`, `c1` … for the columns of the
- * plan.
+ * happened after `within`), `known` (from when on it counts, if the query asks), and `c0`, `c1` … for the columns of
+ * the plan.
  *
  * Only rows that were known at `asOf` count. The greatest row is the last in the total order of event time, known time
  * and identity, but for `take: 'first'` the first event time comes before.
