@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
@@ -28,6 +28,8 @@ export interface DevelopDeps {
   readonly startedMs: number
   /** Prints some lines. */
   readonly say: (text: string) => void
+  /** Called when a step that may take long begins. */
+  readonly onStep: (text: string) => void
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
 }
@@ -45,7 +47,7 @@ export interface Developing {
 const pollMs = 1_000
 
 /** Brings what is served up to date whenever a file of the project changes, and says what has changed. */
-export function develop({ folder, file }: Project, { session, loader, say, startedMs, signal }: DevelopDeps): Developing {
+export function develop({ folder, file }: Project, { session, loader, say, onStep, startedMs, signal }: DevelopDeps): Developing {
   const rowsFolder = resolve(folder, 'data')
   const modelsFolder = resolve(folder, 'models')
   let loaded: LoadedDefinitions | null = null
@@ -89,6 +91,7 @@ export function develop({ folder, file }: Project, { session, loader, say, start
     if (loaded !== null && isSame) return { loaded, isNew: false, started }
     // taken before the load, so that an edit meanwhile is seen the next time
     const before = new Map([...stamps.keys(), file].map((path) => [path, stampOf(path)]))
+    onStep(`Compiling ${relative(folder, file)}`)
     loaded = await loader.load()
     signal.throwIfAborted()
     // the file too, which may be a link to the first of them

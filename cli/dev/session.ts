@@ -19,6 +19,7 @@ import { readersOf } from '../../registry/plan-sources.ts'
 import { bumpRevision } from '../../registry/revision.ts'
 import { startTurns } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
+import { counted } from '../human.ts'
 import { developmentSet } from './development-set.ts'
 import type { ProjectFile } from './project-files.ts'
 import { byName } from './project-files.ts'
@@ -32,6 +33,8 @@ export interface SessionDeps {
   /** Runs some work while nothing else brings the views up to date. */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>
   readonly actor: string
+  /** Called when a step that may take long begins. */
+  readonly onStep: (text: string) => void
   readonly signal: AbortSignal
 }
 
@@ -107,6 +110,8 @@ export function createDevSession(deps: SessionDeps): DevSession {
   async function fill(next: readonly NextRows[]): Promise<Load[]> {
     if (next.length > 0) await makeNextTables(db.kysely, next)
     const loads: Load[] = []
+    const files = next.filter(({ file }) => file !== null).length
+    if (files > 0) deps.onStep(`Loading ${counted(files, 'file')} of rows`)
     for (const { source, filling, file } of next) {
       const path = file?.path ?? null
       loads.push({ source, path, rows: path === null ? 0 : (await ingestFile(db, filling, path, { signal })).rows })
@@ -125,12 +130,15 @@ export function createDevSession(deps: SessionDeps): DevSession {
       await forget(name)
       models.push({ model: name, path: null })
     }
-    for (const model of catalog.models.values()) {
+    const due = [...catalog.models.values()].flatMap((model) => {
       const file = files.get(model.name)
-      if (file === undefined) continue
+      if (file === undefined) return []
       const fits = JSON.stringify([model.spec, catalog.services.get(model.spec.service)?.fingerprint])
       const before = pushed.get(model.name)
-      if (before?.file === file.stamp && before.fits === fits) continue
+      return before?.file === file.stamp && before.fits === fits ? [] : [{ model, file, fits, before }]
+    })
+    if (due.length > 0) deps.onStep(`Loading ${counted(due.length, 'model')}`)
+    for (const { model, file, fits, before } of due) {
       try {
         await push(catalog, model, file)
         pushed.set(model.name, { file: file.stamp, fits })
@@ -164,12 +172,13 @@ export function createDevSession(deps: SessionDeps): DevSession {
   async function materialize(catalog: Catalog): Promise<{ views: string[]; problems: LockstepError[] }> {
     const views: string[] = []
     const problems: LockstepError[] = []
-    for (const plan of [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])) {
-      const key = JSON.stringify([plan.fingerprint, tables.get(plan.spec.source.name)])
-      if (states.get(plan.id) === key) continue
+    const keyOf = (plan: ViewPlan): string => JSON.stringify([plan.fingerprint, tables.get(plan.spec.source.name)])
+    const stale = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? []).filter((plan) => states.get(plan.id) !== keyOf(plan))
+    if (stale.length > 0) deps.onStep(`Materializing ${counted(stale.length, 'view')}`)
+    for (const plan of stale) {
       try {
         problems.push(...(await rebuild(plan)))
-        states.set(plan.id, key)
+        states.set(plan.id, keyOf(plan))
         views.push(plan.id)
       } catch (error) {
         if (!(error instanceof LockstepError) || signal.aborted) throw error

@@ -39,6 +39,8 @@ export interface DevOptions {
   /** When the user started it, by `performance.now()`. Default: now. */
   readonly startedMs?: number
   readonly say: (text: string) => void
+  /** Called when a step of the start begins that may take long, with a line about it. Default: nobody hears of them. */
+  readonly onStep?: (text: string) => void
 }
 
 /**
@@ -63,10 +65,15 @@ export async function startDev(outer: Context, project: Project, options: DevOpt
 export async function serveProject(
   context: Context,
   project: Project,
-  { port, say, startedMs = performance.now() }: DevOptions,
+  { port, say, onStep, startedMs = performance.now() }: DevOptions,
 ): Promise<DevServer> {
   const { signal } = context
   signal.throwIfAborted()
+  let isStarting = true
+  const step = (text: string): void => {
+    if (isStarting) onStep?.(`${text}…`)
+  }
+  step('Making the store')
   const { kysely } = await context.unmigratedDatabase()
   await migrateDatabase(kysely, { signal })
   await markDevelopment(kysely)
@@ -83,12 +90,14 @@ export async function serveProject(
     refresh: server.refresh,
     alone: keeping.without,
     actor: userAtHost(),
+    onStep: step,
     signal,
   })
   const loader = createDefinitionsLoader(project.file)
-  const developing: Developing = develop(project, { session, loader, say, startedMs, signal })
+  const developing: Developing = develop(project, { session, loader, say, onStep: step, startedMs, signal })
   context.add('project', () => developing.close())
   await unlessAborted(signal, () => developing.first)
+  isStarting = false
   const { catalog } = developing
   const link = uiUrl === null ? null : () => uiLink(context, uiUrl)
   return { url, link, example: catalog === null ? null : await unlessAborted(signal, () => exampleOf(context, catalog)) }

@@ -67,6 +67,8 @@ const entities = [{ airport: 'ATL' }, { airport: 'ORD' }, { airport: 'JFK' }]
 interface Running {
   readonly url: string
   readonly example: unknown
+  /** The steps that were reported. */
+  readonly steps: readonly string[]
   /** What was printed since the last call, once it holds the text. */
   said(text: string): Promise<string>
   close(): Promise<void>
@@ -86,10 +88,13 @@ async function develop(folder: string): Promise<Running> {
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   contexts.push(context)
   const startedMs = performance.now() - 10 * 3_600_000
-  const { url, example } = await startDev(context, { folder, file: join(folder, 'features.ts') }, { port: 0, startedMs, say })
+  const steps: string[] = []
+  const options = { port: 0, startedMs, say, onStep: (line: string) => void steps.push(line) }
+  const { url, example } = await startDev(context, { folder, file: join(folder, 'features.ts') }, options)
   return {
     url,
     example,
+    steps,
     async said(wanted) {
       while (!text.includes(wanted)) await once(heard, 'said')
       const found = text
@@ -167,6 +172,13 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(text).toContain('+ feature view delays@1')
     expect(text).toContain('landings: 3 rows from data/landings.csv')
     expect(text).toContain('delay: models/delay.onnx')
+    expect(dev.steps).toEqual([
+      'Making the store…',
+      'Compiling features.ts…',
+      'Loading 1 file of rows…',
+      'Loading 1 model…',
+      'Materializing 1 view…',
+    ])
     expect(dev.example).toMatchObject({
       path: '/v1/predict',
       problem: null,
@@ -177,6 +189,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
   })
 
   it('a changed window, feature or derived column is served as in a new store', async () => {
+    const before = [...dev.steps]
     expect(await edit(definitions({ window: '3h' }))).toMatch(/Updated in (?!10 h)[^]*landed\.window 1h → 3h/)
     expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('+ sum6h')
     const more = "sum6h: sum('delay', '6h'), late6h: mean('late', '6h')"
@@ -185,6 +198,8 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(await edit(definitions({ window: '3h', more, derive: derive(15) }))).toContain('+ late6h')
     expect(await edit(definitions({ window: '3h', more, derive: derive(2) }))).toContain('transform changed')
     expect(await served(dev.url)).toEqual(await servedAnew())
+    // steps are of the start alone
+    expect(dev.steps).toEqual(before)
     expect(await edit(definitions())).toContain('- late6h')
     expect(await served(dev.url)).toEqual(await servedAnew())
   })
@@ -396,6 +411,20 @@ describe('the command', { timeout: 240_000 }, () => {
     expect([code, err]).toEqual([143, 'error STOPPED: Stopped by SIGTERM before it was done.\n'])
     expect(out).not.toMatch(/Watching|has not finished/)
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
+  })
+
+  it.each([
+    ['prints each long step of the start when it begins', [], /Making the store…\nCompiling features\.ts…\nloading$/],
+    ['prints no steps with --json', ['--json'], /^loading$/],
+  ])('%s', async (_, options, printed) => {
+    const text = `import { writeSync } from 'node:fs'\nwriteSync(1, 'loading')\nfor (;;) {}\n`
+    const place = definitionFiles({ 'features.ts': text })
+    const running = start({ LOCKSTEP_DIR: join(place, '.lockstep') }, 'dev', join(place, 'features.ts'), '--port', '0', ...options)
+    await running.until(/loading/)
+    running.child.kill('SIGTERM')
+    const { out, err } = await running.ended
+    expect(out).toMatch(printed)
+    expect(err).not.toContain('…')
   })
 
   it('keeps files of others in the folder that its store would have', async () => {
