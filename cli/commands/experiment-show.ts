@@ -17,7 +17,7 @@ export const experimentShowCommand: Command = {
   summary: 'Show what an experiment found, and whether its figures can be trusted',
   description: [
     'Shows the newest analysis of the running run, or of the last one. A worker analyzes each experiment once an hour.',
-    'A unit counts once the window of a metric has passed since its first exposure. Sequential intervals hold however often you look.',
+    'A unit counts once the window of a metric has passed since its first exposure. The output says when the first unit that waits will count, and when all exposed so far will. Sequential intervals hold however often you look.',
     'With --watch it follows the experiment until it is stopped. On a terminal it redraws; elsewhere it prints each new analysis.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
