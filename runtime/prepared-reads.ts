@@ -19,8 +19,8 @@ const lostStatement: ReadonlySet<string> = new Set(['26000', '42P05'])
 
 /**
  * A database whose frequent reads are prepared statements: PostgreSQL spends more time on parsing and planning a short
- * read than on running it. Use it for reads that are repeated, such as those of open pages; it runs no transactions by
- * Kysely. Where prepared statements fail, it reads without them.
+ * read than on running it. Use it for reads that are repeated, such as those of open pages. Statements of transactions are
+ * not prepared. Where prepared statements fail, it reads without them.
  */
 export const preparedReads: (db: Database) => Database = memoizeWeak((db: Database): Database => {
   if (isEmbedded(db)) return db
@@ -59,11 +59,15 @@ export const preparedReads: (db: Database) => Database = memoizeWeak((db: Databa
       return await db.query(text, parameters, options)
     }
   }
-  return { ...db, query, kysely: kyselyBy(query) }
+  return { ...db, query, kysely: kyselyBy(query, db.kysely) }
 })
 
-function kyselyBy(query: Database['query']): Kysely<LockstepTables> {
+function kyselyBy(query: Database['query'], plain: Kysely<LockstepTables>): Kysely<LockstepTables> {
   class Reads extends DummyDriver {
+    /** Such as of `startTransaction`: its statements would run on several connections, each by itself. */
+    override async beginTransaction(): Promise<void> {
+      throw new Error('Prepared reads begin no transactions: use "transaction()", or the database itself.')
+    }
     override async acquireConnection(): Promise<DatabaseConnection> {
       return {
         executeQuery: async <Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> => ({
@@ -75,7 +79,15 @@ function kyselyBy(query: Database['query']): Kysely<LockstepTables> {
       }
     }
   }
-  return new Kysely({
+  class PreparedKysely extends Kysely<LockstepTables> {
+    override transaction(): ReturnType<Kysely<LockstepTables>['transaction']> {
+      return plain.transaction()
+    }
+    override connection(): ReturnType<Kysely<LockstepTables>['connection']> {
+      return plain.connection()
+    }
+  }
+  return new PreparedKysely({
     dialect: {
       createAdapter: () => new PostgresAdapter(),
       createDriver: () => new Reads(),

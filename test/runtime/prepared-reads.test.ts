@@ -75,6 +75,25 @@ describe('prepared reads', () => {
     expect(await named()).toHaveLength(200)
   })
 
+  it('keep the snapshot of a transaction, and undo what it did when it fails', async () => {
+    const other = openPostgres(database.url)
+    const count = sql<{ n: number }>`select count(*)::int as n from item`
+    const reads = db.kysely.transaction().setIsolationLevel('repeatable read')
+    const counted = await reads.execute(async (transaction) => {
+      const before = await count.execute(transaction)
+      await other.query('insert into item values (3, null)')
+      return [before.rows, (await count.execute(transaction)).rows]
+    })
+    await other.close()
+    expect(counted).toEqual([[{ n: 2 }], [{ n: 2 }]])
+    const failed = db.kysely.transaction().execute(async (transaction) => {
+      await sql`delete from item`.execute(transaction)
+      throw new Error('not so')
+    })
+    await expect(failed).rejects.toThrow('not so')
+    expect((await count.execute(db.kysely)).rows).toEqual([{ n: 3 }])
+  })
+
   it('report what fails for another reason', async () => {
     for (let i = 0; i < 4; i++)
       await expect(db.query('select 1 / id from item where id = $1 - 2 or 1 / $1 > 5', [0])).rejects.toThrow('division by zero')
