@@ -1,6 +1,7 @@
 import type { Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { QualityData } from '../../serving/dashboard/contract/model.ts'
+import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
 import { shown } from './visits.ts'
@@ -67,6 +68,31 @@ describe('the page of a model', () => {
     const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
     expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
     expect(await visits.flaws()).toEqual([])
+  })
+})
+
+describe('the heat map of parity', () => {
+  it('keeps the chosen cell while the pointer crosses others on its way to the example', async () => {
+    const { page } = visits
+    const cell = (example: string) => ({ checked: 10, erased: 0, share: 0.1, by: { late: 1 }, example })
+    const data: ParityData = {
+      finding: '10 % differ.',
+      checkedAt: null,
+      times: [noon - 3_600_000, noon],
+      rows: [{ feature: 'lastDelay', view: 'airport_delays@1', cells: [cell('first'), cell('second')] }],
+    }
+    await page.route('**/ui/api/parity', (route: Route) => void route.fulfill({ json: { data, asOf: new Date(noon).toISOString() } }))
+    await visits.go('parity')
+    const example = page.getByRole('link', { name: 'Open an example of this cell' })
+    const cells = page.locator('.heat tbody td')
+    await cells.first().click()
+    await cells.nth(1).hover()
+    await example.hover()
+    expect(await example.getAttribute('href')).toContain('/receipt/first')
+    await cells.nth(1).click()
+    await expect.poll(() => example.getAttribute('href')).toContain('/receipt/second')
+    await page.getByRole('application', { name: /^Heat map/ }).press('ArrowLeft')
+    await expect.poll(() => example.getAttribute('href')).toContain('/receipt/first')
   })
 })
 

@@ -87,7 +87,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
         className="table-frame"
         tabIndex={0}
         role="application"
-        aria-label="Heat map of differences. Arrow keys move; Enter opens an example."
+        aria-label="Heat map of differences. A click or the arrow keys choose a cell; Enter opens an example."
         onKeyDown={move}
       >
         <table className="heat">
@@ -113,7 +113,8 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
                     key={times[columnIndex]}
                     className={each === null || each.checked === 0 ? 'heat-none' : `heat-${depthOf(each.share)}`}
                     data-at={rowIndex === row && columnIndex === column ? true : undefined}
-                    onMouseEnter={() => setAt([rowIndex, columnIndex])}
+                    // not on hover: on its way to the example the pointer crosses other cells
+                    onClick={() => setAt([rowIndex, columnIndex])}
                   >
                     <span className="hidden-text">{sayOf(each)}</span>
                     <span aria-hidden="true">{each !== null && each.share > 0 ? '×' : ''}</span>
