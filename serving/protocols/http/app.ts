@@ -109,8 +109,8 @@ const files = new WeakMap<HttpCall, FileRange>()
 
 /**
  * Answers HTTP. An ordinary Hono app has every route. The routes with `isHot` are also matched before it, by Hono's own
- * router, and answered without a `Request` and a `Response`: these cost more than all else that a prediction takes
- * here. A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
+ * router, and answered without a `Request` and a `Response`: these and the app take 12 us of CPU, 26 % of the 45 us of a
+ * prediction. A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
  *
  * Both ways go through the stages of `call-stages.ts` and are sent by `send-response.ts`. `@hono/node-server` would
  * take the place of the latter, but (tried with its version 2.1.9)
