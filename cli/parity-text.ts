@@ -1,4 +1,4 @@
-import type { Difference, ParityReport, ShownAnswer } from '../monitoring/parity/check-parity.ts'
+import type { Difference, ParityReport, ShownAnswer, SkipCause } from '../monitoring/parity/check-parity.ts'
 import { verdicts } from '../monitoring/parity/classify.ts'
 import { counted } from './human.ts'
 import { table } from './table.ts'
@@ -11,8 +11,10 @@ const skippedText: Readonly<Record<keyof ParityReport['skipped'], string>> = {
 
 const maxExamples = 10
 
-/** The report as a table by feature, with examples of differences. */
-export function parityText({ vectors, skipped, features, examples }: ParityReport): string {
+type ShownReport = Omit<ParityReport, 'skippedBecause'> & Partial<Pick<ParityReport, 'skippedBecause'>>
+
+/** The report as a table by feature, with examples of differences. An older server does not say why it skipped. */
+export function parityText({ vectors, skipped, skippedBecause = [], features, examples }: ShownReport): string {
   const shown = examples.slice(0, maxExamples)
   const erased = features.reduce((sum, feature) => sum + feature.erased, 0)
   return [
@@ -30,9 +32,18 @@ export function parityText({ vectors, skipped, features, examples }: ParityRepor
     `Recomputed ${counted(vectors, 'logged vector')}.`,
     ...(erased === 0 ? [] : [`note: ${counted(erased, 'value')} not compared, because rows of their sources were erased since`]),
     ...Object.entries(skipped).flatMap(([why, count]) =>
-      count === 0 ? [] : [`note: skipped ${counted(count, 'vector')} ${skippedText[why as keyof typeof skippedText]}`],
+      count === 0
+        ? []
+        : [
+            `note: skipped ${counted(count, 'vector')} ${skippedText[why as keyof typeof skippedText]}`,
+            ...skippedBecause.filter(({ reason }) => reason === why && reason !== 'degraded').map((each) => `  ${causeText(each)}`),
+          ],
     ),
   ].join('\n')
+}
+
+function causeText({ service, vectors, cause }: SkipCause): string {
+  return `${counted(vectors, 'vector')} of ${service}: ${cause}`
 }
 
 function exampleText(example: Difference): string {

@@ -39,6 +39,8 @@ export interface ParityReport {
   readonly vectors: number
   /** Vectors that were skipped, by reason. */
   readonly skipped: Readonly<Record<SkipReason, number>>
+  /** Why they were skipped, most frequent first: at most `maxCauses`. */
+  readonly skippedBecause: readonly SkipCause[]
   readonly features: readonly FeatureParity[]
   /** Differences, the first of each feature and verdict. */
   readonly examples: readonly Difference[]
@@ -50,6 +52,16 @@ export interface ParityReport {
  * - `unreadable`: no server wrote the row, or its history cannot be read
  */
 export type SkipReason = 'definitions' | 'degraded' | 'unreadable'
+
+/** Skipped vectors with the same cause. */
+export interface SkipCause {
+  readonly reason: SkipReason
+  /** The feature service with its version. */
+  readonly service: DefinitionId
+  readonly vectors: number
+  /** A sentence; of errors, the first one with its code. */
+  readonly cause: string
+}
 
 export type FeatureParity = { readonly service: DefinitionId; readonly feature: string; readonly view: DefinitionId } & Readonly<
   Record<Verdict, number>
@@ -77,6 +89,7 @@ export interface ShownAnswer {
   readonly status: string
 }
 
+const maxCauses = 20
 const defaultGraceMicros = 10_000_000
 /** The maximum answers that are read in one snapshot: while one is open, it delays changes of the tables. */
 const answersPerSnapshot = 500
@@ -89,23 +102,25 @@ const answersPerSnapshot = 500
  * entities' rows (`computeCounterfactuals`). From these `classify` finds why a value differs.
  */
 export async function checkParity(db: Database, catalog: Pick<Catalog, 'services'>, options: ParityOptions): Promise<ParityReport> {
-  const skipped = { definitions: 0, degraded: 0, unreadable: 0 }
+  const skipped = createSkipTally()
   const answers: LoggedAnswer[] = []
   const turns = startTurns(options.signal)
   for (const row of await readLoggedVectors(db, options)) {
     if (turns.isOver()) await turns.next()
     const service = catalog.services.get(row.service as DefinitionId)
     if (service?.fingerprint !== row.serviceFingerprint) {
-      skipped.definitions++
+      const problem = service === undefined ? 'is not in the registry' : 'has changed since these predictions were answered'
+      skipped.add('definitions', row.service as DefinitionId, problem, `The feature service "${row.service}" ${problem}.`)
       continue
     }
     try {
       const answer = readAnswer(row, service)
-      if (answer.reads.some(({ from }) => from === 'default')) skipped.degraded++
+      if (answer.reads.some(({ from }) => from === 'default'))
+        skipped.add('degraded', service.id, '', 'They were answered with defaults, because the online store was down.')
       else answers.push(answer)
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error
-      skipped.unreadable++
+      skipped.add('unreadable', service.id, error.code, error.message)
     }
   }
   const tally = createTally()
@@ -123,8 +138,8 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
     compare(answer, byRows, mayHaveErased, tally)
     if (turns.isOver()) await turns.next()
   }
-  skipped.unreadable += failed
-  return { vectors: answers.length - failed, skipped, ...tally.report() }
+  for (const [{ service }, error] of failed) skipped.add('unreadable', service.id, error.code, error.message)
+  return { vectors: answers.length - failed.size, ...skipped.report(), ...tally.report() }
 }
 
 /** Counts the vectors that equal what all rows say, and returns the others. */
@@ -167,7 +182,7 @@ async function recompute(
   answers: readonly LoggedAnswer[],
   turns: Turns,
   { graceMicros, signal }: Pick<ParityOptions, 'graceMicros' | 'signal'>,
-): Promise<{ computed: Map<LoggedAnswer, ByRowSet>; failed: number }> {
+): Promise<{ computed: Map<LoggedAnswer, ByRowSet>; failed: ReadonlyMap<LoggedAnswer, LockstepError> }> {
   const usesByPlan = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
   for (const answer of answers) {
     for (const [use, { plan }] of answer.service.uses.entries()) {
@@ -177,7 +192,7 @@ async function recompute(
     }
   }
   const found = new Map<LoggedAnswer, Counterfactuals[]>(answers.map((answer) => [answer, []]))
-  const failed = new Set<LoggedAnswer>()
+  const failed = new Map<LoggedAnswer, LockstepError>()
   for (const [plan, uses] of usesByPlan) {
     try {
       const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
@@ -187,7 +202,7 @@ async function recompute(
       for (const [i, { answer, use }] of uses.entries()) (found.get(answer) as Counterfactuals[])[use] = results[i] as Counterfactuals
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code === 'POSTGRES_UNAVAILABLE') throw error
-      for (const { answer } of uses) failed.add(answer)
+      for (const { answer } of uses) failed.set(answer, error)
     }
   }
   const computed = new Map<LoggedAnswer, ByRowSet>()
@@ -200,7 +215,7 @@ async function recompute(
       byRowSet((rowSet) => evaluate(answer, valuesFrom(rowSet))),
     )
   }
-  return { computed, failed: failed.size }
+  return { computed, failed }
 }
 
 function servedAnswerOf({ row, keys, reads }: LoggedAnswer, use: number): ServedAnswer {
@@ -245,6 +260,25 @@ function compare(answer: LoggedAnswer, computed: ByRowSet, mayHaveErased: MayHav
 
 function loggedFeature({ values, statuses }: LoggedAnswer, f: number): FeatureAnswer {
   return { value: values[f] ?? null, status: statuses[f] as FeatureAnswer['status'] }
+}
+
+function createSkipTally() {
+  const skipped: Record<SkipReason, number> = { definitions: 0, degraded: 0, unreadable: 0 }
+  const causes = new Map<string, SkipCause & { vectors: number }>()
+  return {
+    /** @param kind tells causes of one reason and service apart, where their sentences name a row */
+    add(reason: SkipReason, service: DefinitionId, kind: string, cause: string): void {
+      skipped[reason]++
+      const key = JSON.stringify([reason, service, kind])
+      const known = causes.get(key)
+      if (known === undefined) causes.set(key, { reason, service, vectors: 1, cause })
+      else known.vectors++
+    },
+    report(): Pick<ParityReport, 'skipped' | 'skippedBecause'> {
+      const frequent = [...causes.values()].toSorted((a, b) => b.vectors - a.vectors)
+      return { skipped, skippedBecause: frequent.slice(0, maxCauses) }
+    },
+  }
 }
 
 interface Tally {

@@ -61,6 +61,7 @@ describe('lockstep parity', () => {
     const unreadable = await parity()
     await world.db.query(`alter table lockstep_source.landings rename column renamed to delay`)
     expect([unreadable.code, unreadable.out]).toEqual([1, expect.stringContaining('every logged vector was skipped')])
+    expect(unreadable.out).toMatch(/note: skipped 2 vectors that cannot be read or recomputed\n {2}2 vectors of flight@1: .*"delay"/)
     const { url, server } = await world.serve({ clock: () => Date.now() * 1000 })
     await server.whenReady()
     const remote = await parity('--budget', '20%', '--model', 'echo', '--since', '30m', '--json', '--server', url)

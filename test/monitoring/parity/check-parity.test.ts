@@ -238,7 +238,12 @@ describe('a parity check', () => {
          features = case n when 2 then '{"lastDelay":"seven"}' else features end
        from (select ctid, row_number() over () as n from lockstep.prediction_log) q where q.ctid = p.ctid`,
     )
-    const { vectors, skipped } = await check()
+    const { vectors, skipped, skippedBecause } = await check()
     expect([vectors, skipped]).toEqual([1, { definitions: 1, degraded: 0, unreadable: 1 }])
+    const changed = 'The feature service "flight@1" has changed since these predictions were answered.'
+    expect(skippedBecause).toEqual([
+      { reason: 'definitions', service: 'flight@1', vectors: 1, cause: changed },
+      { reason: 'unreadable', service: 'flight@1', vectors: 1, cause: expect.stringContaining('The feature "lastDelay" is') as string },
+    ])
   })
 })

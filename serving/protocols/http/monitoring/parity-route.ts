@@ -39,6 +39,17 @@ export const parityAnswer = z.object({
     degraded: z.int().describe('Vectors that were answered with defaults, because the online store was down'),
     unreadable: z.int().describe('Vectors that cannot be read or recomputed'),
   }),
+  skippedBecause: z
+    .array(
+      z.object({
+        reason: z.enum(['definitions', 'degraded', 'unreadable']).describe('Under which reason they are counted'),
+        service: z.string().describe('The feature service with its version'),
+        vectors: z.int().describe('The number of vectors'),
+        cause: z.string().describe('The cause; of several errors with one code, the first'),
+      }),
+    )
+    .optional()
+    .describe('Why vectors were skipped, the most frequent cause first; absent: an older server'),
   features: z.array(
     z.object({
       service: z.string().describe('The feature service with its version'),
