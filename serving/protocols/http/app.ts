@@ -109,15 +109,15 @@ const files = new WeakMap<HttpCall, FileRange>()
 
 /**
  * Answers HTTP. An ordinary Hono app has every route. The routes with `isHot` are also matched before it, by Hono's own
- * router, and answered without a `Request` and a `Response`: these and the app take 12 us of CPU, 26 % of the 45 us of a
- * prediction. A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
+ * router, and answered without a `Request` and a `Response`: these and the app take 12 us of CPU, 26 % of the 45 us of
+ * a prediction. A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
  *
  * Both ways go through the stages of `call-stages.ts` and are sent by `send-response.ts`. `@hono/node-server` would
  * take the place of the latter, but (tried with its version 2.1.9)
  *
- * - it takes in the rest of a refused body for 0.5 s, and nothing of it with `Connection: close`, or if a handler has
- *   begun to read it. Then it ends the connection, so that a client that reads only when it has sent 20 MB never gets
- *   the answer. `send-response.ts` takes in the rest for 1 s in all of these cases;
+ * - it takes in the rest of a refused body for 0.5 s. With `Connection: close`, or if a handler has begun to read the
+ *   body, it takes in nothing, and a client that reads only when it has sent 20 MB never gets the answer.
+ *   `send-response.ts` takes in the rest for 1 s in all of these cases;
  * - it waits for ever for a client that does not read: the connection was still open after 65 s;
  * - it costs 8.1 us of CPU more per request, which is 18 % of the 45 us of a prediction: 26.9 us instead of the 18.8 us
  *   of a bare server with `IncomingRequest`, for a JSON body of 54 bytes.
