@@ -65,3 +65,11 @@ describe('the next run of a view', () => {
     expect(then).toMatchObject({ nextRun: '2001-07-01T11:00:00Z', lacksWorker: false })
   })
 })
+
+describe('a version without a baseline', () => {
+  it('says so, beside its training set', async () => {
+    expect(await dataOf('/models/delay')).toMatchObject({ versions: [{ version: 1, baseline: false, note: 'no training set' }] })
+    await visits.go('models/delay')
+    await visits.page.getByText('no training set; no baseline: drift has nothing to compare with').waitFor()
+  })
+})

@@ -147,7 +147,13 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
               name: 'Notes',
               wide: true,
               cell: ({ note, baseline }) =>
-                note ?? (baseline ? '' : <span className="dim">no baseline: drift has nothing to compare with</span>),
+                baseline ? (
+                  note
+                ) : (
+                  <>
+                    {note}; <span className="dim">no baseline: drift has nothing to compare with</span>
+                  </>
+                ),
             },
             {
               name: 'Act',

@@ -34,7 +34,7 @@ export const model = z.object({
       p99Ms: z.number().nullable(),
       evidence: z.string().describe('The newest figures of the version, in sentences, for who may promote it'),
       baseline: z.boolean().describe('Whether drift has something to compare with'),
-      note: z.string().nullable(),
+      note: z.string().describe('Its training set, and when it was rolled back'),
     }),
   ),
   inputs: z.array(z.object({ feature: z.string(), view: z.string().describe('A view, or an on-demand view'), type: z.string() })),
