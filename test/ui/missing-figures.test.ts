@@ -2,6 +2,8 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ViewData } from '../../serving/dashboard/contract/view.ts'
 import { workerUrl } from '../../runtime/worker-sessions.ts'
+import { promoteModel } from '../../registry/promote.ts'
+import { startExperiment } from '../../registry/experiments/change-experiment.ts'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
 import { startBrowser } from '../services/browser.ts'
 import { createVisitor } from '../serving/dashboard/visitor.ts'
@@ -71,5 +73,19 @@ describe('a version without a baseline', () => {
     expect(await dataOf('/models/delay')).toMatchObject({ versions: [{ version: 1, baseline: false, note: 'no training set' }] })
     await visits.go('models/delay')
     await visits.page.getByText('no training set; no baseline: drift has nothing to compare with').waitFor()
+  })
+})
+
+describe('an experiment that was not analyzed yet', () => {
+  it('has no counts of units in place of 0', async () => {
+    await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
+    await world.push('delay', 'logistic', 'second')
+    await startExperiment(world.db, 'prices', {}, { actor: 'ann' })
+    const uncounted = { units: null, rows: null }
+    const read = () => dataOf('/experiments/prices/series')
+    await expect.poll(read).toMatchObject({ state: 'running', variants: [uncounted, uncounted] })
+    await visits.go('experiments/prices')
+    const rows = visits.page.getByRole('region', { name: 'Variants' }).locator('tbody tr')
+    expect((await rows.first().locator('td').allTextContents()).slice(3)).toEqual(['–', '–'])
   })
 })

@@ -17,7 +17,13 @@ export const experiment = z.object({
   decision: z.string().nullable().describe('What was decided, by whom and why; null: nothing yet'),
   verdict: z.string().describe('A sentence that a manager can read'),
   variants: z.array(
-    z.object({ variant: z.string(), version: z.number().nullable(), weight: z.number(), units: z.number(), rows: z.number() }),
+    z.object({
+      variant: z.string(),
+      version: z.number().nullable(),
+      weight: z.number(),
+      units: z.number().nullable().describe('null: it was not analyzed yet'),
+      rows: z.number().nullable(),
+    }),
   ),
   metrics: z.array(
     z.object({

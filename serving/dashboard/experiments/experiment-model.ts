@@ -44,7 +44,8 @@ export const experimentModel = readModel({
       verdict: result === null && isPast ? 'There was no result yet.' : verdictOf(result),
       variants: spec.variants.map(({ name: variant, weight }) => {
         const found = result?.variants.find((each) => each.variant === variant)
-        return { variant, version: run?.versions[variant] ?? null, weight, units: found?.units ?? 0, rows: found?.rows ?? 0 }
+        const counted = result === null ? { units: null, rows: null } : { units: found?.units ?? 0, rows: found?.rows ?? 0 }
+        return { variant, version: run?.versions[variant] ?? null, weight, ...counted }
       }),
       metrics: (result?.metrics ?? []).flatMap((metric, i) =>
         metric.comparisons.map((comparison) => ({
