@@ -4,7 +4,8 @@ import type { PostgresTarget } from './postgres-target.ts'
 import { sessionSettings } from './postgres-target.ts'
 import { sqlText } from './sql.ts'
 
-const probeTimeoutMs = 2_000
+/** Both steps of a probe that waits for a session take less than a ping may. */
+const probeTimeoutMs = 1_500
 /** Another client of the pooler may take the session that a probe waits for. */
 const probes = 3
 const shown = sessionSettings.map(([name]) => `current_setting(${sqlText(name)})`)
@@ -43,7 +44,8 @@ export function createPrepareSession({ url, server }: PostgresTarget): PrepareSe
  * used last, so one probe usually shows it.
  */
 async function isShared(client: pg.ClientBase, pid: number, url: string): Promise<boolean> {
-  for (let probe = 0; probe < probes; probe++) {
+  const until = performance.now() + probeTimeoutMs
+  for (let probe = 0; probe < probes && performance.now() < until; probe++) {
     const other = new pg.Client({ connectionString: url, connectionTimeoutMillis: probeTimeoutMs, query_timeout: probeTimeoutMs })
     other.on('error', () => undefined)
     try {
@@ -52,7 +54,8 @@ async function isShared(client: pg.ClientBase, pid: number, url: string): Promis
       await other.query('BEGIN')
       if ((await backendPid(other)) === pid || (await backendPid(client)) !== pid) return true
     } catch {
-      // a pooler in session mode may have no free session
+      // a pooler in session mode may have no free session; in transaction mode, others have all, and this one's too
+      if ((await backendPid(client)) !== pid) return true
     } finally {
       other.connection.stream.destroy()
     }

@@ -8,7 +8,7 @@ import { ownPgBouncer } from '../services/pgbouncer.ts'
 
 const ignored = 'ignore_startup_parameters = options'
 let database: TestDatabase
-let poolers: { readonly session: Service; readonly transaction: Service; readonly strict: Service }
+let poolers: { readonly session: Service; readonly transaction: Service; readonly strict: Service; readonly full: Service }
 
 beforeAll(async () => {
   database = await testDatabase({ migrate: false })
@@ -18,12 +18,13 @@ beforeAll(async () => {
     for (const setting of [`timezone = 'Asia/Kathmandu'`, `datestyle = 'SQL, DMY'`, `bytea_output = escape`, `extra_float_digits = -5`])
       await client.query(`alter database "${name}" set ${setting}`)
   })
-  const [session, transaction, strict] = await Promise.all([
+  const [session, transaction, strict, full] = await Promise.all([
     ownPgBouncer(database.url, ['pool_mode = session', ignored]),
     ownPgBouncer(database.url, ['pool_mode = transaction', ignored]),
     ownPgBouncer(database.url, ['pool_mode = session']),
+    ownPgBouncer(database.url, ['pool_mode = session', ignored, 'default_pool_size = 1']),
   ])
-  poolers = { session, transaction, strict }
+  poolers = { session, transaction, strict, full }
 }, 360_000)
 afterAll(async () => {
   await Promise.all(Object.values(poolers ?? {}).map((pooler) => pooler.stop()))
@@ -37,6 +38,14 @@ it('a pooler in session mode that drops settings changes no value', { timeout: 6
   expect(answer).toEqual([{ at: new Date('2001-07-01'), text: '2001-07-01 12:00:00+00', bytes: Buffer.from([255, 0]), sum: 0.1 + 0.2 }])
   expect(await pooled.query(asked)).toEqual(answer)
   await Promise.all([direct.close(), pooled.close()])
+})
+
+it('a pooler in session mode that has no other free session is used within the time of a ping', { timeout: 60_000 }, async () => {
+  const db = openPostgres(poolers.full.url)
+  const startMs = performance.now()
+  expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+  expect(performance.now() - startMs).toBeLessThan(3_500)
+  await db.close()
 })
 
 it('a statement behind a pooler in session mode can be cancelled', { timeout: 60_000 }, async () => {
