@@ -19,8 +19,8 @@ const lostStatement: ReadonlySet<string> = new Set(['26000', '42P05'])
 
 /**
  * A database whose frequent reads are prepared statements: PostgreSQL spends more time on parsing and planning a short
- * read than on running it. Use it for reads that are repeated, such as those of open pages. Statements of transactions are
- * not prepared. Where prepared statements fail, it reads without them.
+ * read than on running it. Use it for reads that are repeated, such as those of open pages. Statements of transactions
+ * are not prepared. Where prepared statements fail, it reads without them.
  */
 export const preparedReads: (db: Database) => Database = memoizeWeak((db: Database): Database => {
   if (isEmbedded(db)) return db
