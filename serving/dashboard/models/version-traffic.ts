@@ -1,13 +1,36 @@
+import { floorTo } from '../../../kernel/time.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Ask } from '../read-model.ts'
 import { errorsOf, rounded, spanText } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000
+const periods = [60_000_000, hourMicros, 24 * hourMicros] as const
 
-/** What each version of a model answered in the last hour before the page's moment. */
-export async function versionTraffic({ db, now }: Pick<Ask, 'db' | 'now'>, name: string): Promise<TrafficStatistics> {
-  const found = (await trafficStatistics(db, { models: [name], from: now - hourMicros, to: now, byVersion: true })).get(name)
+/**
+ * What models answered in the last hour before the page's moment. Of a past moment, the minute that was not over is
+ * left out, so that nothing counts that came later. Where minutes are no longer kept, it is the last complete hour or
+ * day.
+ */
+export async function recentTraffic(
+  { db, now, isPast }: Pick<Ask, 'db' | 'now' | 'isPast'>,
+  models: readonly string[],
+  byVersion: boolean,
+): Promise<ReadonlyMap<string, TrafficStatistics>> {
+  const read = (from: number, to: number) => trafficStatistics(db, { models, from, to, byVersion })
+  if (!isPast) return await read(now - hourMicros, now)
+  let found: ReadonlyMap<string, TrafficStatistics> = new Map()
+  for (const period of periods) {
+    const to = floorTo(now, period)
+    found = await read(to - Math.max(hourMicros, period), to)
+    if ([...found.values()].every((each) => Date.parse(each.to) * 1000 <= to)) break
+  }
+  return found
+}
+
+/** What each version of a model answered in that hour. */
+export async function versionTraffic(ask: Pick<Ask, 'db' | 'now' | 'isPast'>, name: string): Promise<TrafficStatistics> {
+  const found = (await recentTraffic(ask, [name], true)).get(name)
   if (found === undefined) throw new Error('Each model that is asked for has statistics.')
   return found
 }

@@ -4,7 +4,6 @@ import type { ProblemSources } from '../../../monitoring/problems/find-problems.
 import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
@@ -17,10 +16,10 @@ import { registryNotes, registryOf } from '../past-registry.ts'
 import { backfilledNotes } from '../models/backfilled-notes.ts'
 import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
+import { recentTraffic } from '../models/version-traffic.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
 import { headlineOf, modelProblems, pipelineProblem, readinessProblems } from './problems.ts'
 
-const hourMicros = 3_600_000_000
 /** So many models have figures; all others are in the catalog. */
 const maxModels = 12
 
@@ -41,12 +40,8 @@ export const nowModel = readModel({
     const known = await modelsAt(ask)
     const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
-    const figures = await trafficStatistics(db, {
-      models: models.map(({ name }) => name),
-      from: now - hourMicros,
-      to: now,
-      byVersion: false,
-    })
+    const names = models.map(({ name }) => name)
+    const figures = await recentTraffic(ask, names, false)
     const found = findProblems(catalog, sources, now)
     const problems = groupProblems([
       ...found,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
 import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
@@ -91,5 +92,41 @@ describe('the headline of a rollout', () => {
     )
     await unpinModel(world.db, 'delay', by)
     expect(await headlineOnce(null, 'aborted')).toMatch(/: the champion answers again\./)
+  })
+})
+
+describe('traffic as of a moment', () => {
+  // the registry knows the model from its first state on
+  const saysAt = async (at: string) => ((await dataOf(`/models/delay?asOf=${at}`)) as ModelData).says
+
+  it('has no request of the minute that was not over', async () => {
+    await answered(Date.UTC(2001, 5, 30, 3, 25) * 1000)
+    await answered(Date.UTC(2001, 5, 30, 3, 26) * 1000)
+    expect(await saysAt('2001-06-30T03:26:54Z')).toMatch(/^124 requests from 02:26 to 03:26 UTC, /)
+    expect(await saysAt('2001-06-30T03:27:00Z')).toMatch(/^248 requests from 02:27 to 03:27 UTC, /)
+  })
+
+  it('has the last complete hour where minutes are no longer kept', async () => {
+    for (const [hour, requests] of [
+      [2, 20],
+      [3, 30],
+    ] as const)
+      for (const [model, role] of [
+        ['delay', 'champion'],
+        ['', ''],
+      ] as const)
+        await writeMerged(
+          world.db,
+          'hour',
+          { at: Date.UTC(2001, 5, 20, hour) * 1000, model, version: model === '' ? 0 : 1, role },
+          {
+            parts: 60,
+            traffic: Object.assign(new TrafficSummary(), { requests }),
+            columns: null,
+            coverage: model === '' ? { minutes: 60, missing: [] } : null,
+          },
+        )
+    expect(await saysAt('2001-06-20T03:30:00Z')).toMatch(/^20 requests from 02:00 to 03:00 UTC, /)
+    expect(await saysAt('2001-06-20T04:00:00Z')).toMatch(/^30 requests from 03:00 to 04:00 UTC, /)
   })
 })
