@@ -14,7 +14,7 @@ import type { Server } from '../remote/server.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
-const defaultSample = 1000
+const defaultSample = 200
 
 export const parityCommand: Command = {
   name: 'parity',
@@ -26,7 +26,7 @@ export const parityCommand: Command = {
   options: {
     model: { value: 'MODEL', help: 'Only predictions of this model.' },
     since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
-    sample: { value: 'N', help: 'The maximum number of vectors, chosen at random. Default: 1000.' },
+    sample: { value: 'N', help: 'The maximum number of vectors, chosen at random. Default: 200.' },
     budget: { value: 'SHARE', help: 'The share of values that may differ, such as 0.1%. Default: 0%.' },
     grace: {
       value: 'DURATION',
@@ -41,12 +41,19 @@ export const parityCommand: Command = {
     const budget = shareOf(input.text('budget') ?? '0%')
     const model = input.text('model')
     const graceMicros = grace === undefined ? undefined : durationOption('parity', 'grace', grace)
-    const report = await readReport(context, serverOf(context, input), { model, since, sample, graceMicros })
+    const progress = context.terminal.progress('Recomputing logged predictions', 'vectors')
+    const onProgress = progress.update
+    const asked = { model, since, sample, graceMicros, onProgress }
+    const report = await readReport(context, serverOf(context, input), asked).finally(progress.end)
     const counts = report.features.map(countValues)
     const values = counts.reduce((sum, { compared }) => sum + compared, 0)
     const differing = counts.reduce((sum, feature) => sum + feature.differing, 0)
     const within = values > 0 && differing <= values * budget
     const skipped = Object.values(report.skipped).reduce((sum, each) => sum + each, 0)
+    const isPart = report.vectors + skipped >= sample
+    const note = isPart
+      ? [`note: "--sample ${sample}" is the limit of this check; a higher one takes more predictions, and more time.`]
+      : []
     const none =
       report.features.length > 0
         ? 'There are no values to compare: rows of all their sources were erased since.'
@@ -56,7 +63,9 @@ export const parityCommand: Command = {
     const share = `(${percent(differing / values)}, and the budget is ${percent(budget)})`
     return {
       json: { ...report, values, differing, budget, within },
-      text: [parityText(report), values === 0 ? none : `${count(differing)} of ${count(values)} values differ ${share}.`].join('\n'),
+      text: [parityText(report), ...note, values === 0 ? none : `${count(differing)} of ${count(values)} values differ ${share}.`].join(
+        '\n',
+      ),
       exitCode: within ? 0 : 1,
     }
   },
@@ -68,9 +77,11 @@ interface Asked {
   readonly since: number
   readonly sample: number
   readonly graceMicros: number | undefined
+  readonly onProgress: (done: number, total: number) => void
 }
 
-async function readReport(context: Context, server: Server | null, { model, since, sample, graceMicros }: Asked): Promise<ParityReport> {
+async function readReport(context: Context, server: Server | null, asked: Asked): Promise<ParityReport> {
+  const { model, since, sample, graceMicros, onProgress } = asked
   if (server !== null) {
     const grace = graceMicros === undefined ? undefined : formatDuration(graceMicros)
     const path = `/v1/parity${queryOf({ model, since: formatDuration(since), sample, grace })}`
@@ -90,6 +101,7 @@ async function readReport(context: Context, server: Server | null, { model, sinc
       limit: sample,
       order: 'random',
       signal: context.signal,
+      onProgress,
       ...(model === undefined ? {} : { model }),
       ...(graceMicros === undefined ? {} : { graceMicros }),
     },

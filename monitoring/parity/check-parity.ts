@@ -32,6 +32,8 @@ export interface ParityOptions extends LoggedQuery {
    */
   readonly graceMicros?: number
   readonly signal?: AbortSignal
+  /** How many vectors are done, and of how many. Those that do not equal the history are done last. */
+  readonly onProgress?: (done: number, total: number) => void
 }
 
 export interface ParityReport {
@@ -127,8 +129,11 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
   const unequal: LoggedAnswer[] = []
   // in the order of time, so that the rows of a portion are near each other
   answers.sort((a, b) => a.row.asOf - b.row.asOf)
-  for (let at = 0; at < answers.length; at += answersPerSnapshot)
+  for (let at = 0; at < answers.length; at += answersPerSnapshot) {
+    options.onProgress?.(at - unequal.length, answers.length)
     unequal.push(...(await findUnequal(db, answers.slice(at, at + answersPerSnapshot), tally, turns, options.signal)))
+  }
+  options.onProgress?.(answers.length - unequal.length, answers.length)
   options.signal?.throwIfAborted()
   const { computed, failed } = await recompute(db, unequal, turns, options)
   const firstAt = unequal.reduce((first, { row }) => Math.min(first, row.at), Number.POSITIVE_INFINITY)
@@ -138,6 +143,7 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
     compare(answer, byRows, mayHaveErased, tally)
     if (turns.isOver()) await turns.next()
   }
+  options.onProgress?.(answers.length, answers.length)
   for (const [{ service }, error] of failed) skipped.add('unreadable', service.id, error.code, error.message)
   return { vectors: answers.length - failed.size, ...skipped.report(), ...tally.report() }
 }

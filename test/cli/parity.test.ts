@@ -2,6 +2,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createContext } from '../../cli/context.ts'
+import { prepare } from '../../cli/run.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { withContext } from '../../cli/with-context.ts'
+import { loadConfig } from '../../runtime/config.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld, noon } from '../serving/world.ts'
 import { lockstep } from './lockstep.ts'
@@ -41,6 +46,9 @@ describe('lockstep parity', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0 +0\n/)
     expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
+    expect(out).not.toContain('--sample')
+    const part = await parity('--sample', '1')
+    expect([part.code, part.out]).toEqual([0, expect.stringMatching(/note: "--sample 1" is the limit .*\n0 of 3 values differ/)])
   }, 120_000)
 
   it('exits with 1 if more differs than the budget allows, with an example', async () => {
@@ -145,5 +153,18 @@ describe('lockstep parity', () => {
       const { code, err } = await parity(...words)
       expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${words[0]}".*lockstep parity --help`))])
     }
+  }, 120_000)
+
+  it('takes 200 predictions by default, and shows its progress on a terminal', async () => {
+    await world.db.query(`insert into lockstep.prediction_log select p.* from lockstep.prediction_log p, generate_series(1, 150)`)
+    const shown: string[] = []
+    const err = { isTTY: true, write: (text: string) => shown.push(text) }
+    const config = loadConfig({ ...env, LOCKSTEP_LOG_LEVEL: 'silent' })
+    const context = createContext(config, createTerminal(false, { out: { write: () => true }, err }), new AbortController().signal)
+    const { json, text } = await withContext(context, async () => (await prepare(['parity']))(context))
+    expect(json).toMatchObject({ vectors: 200 })
+    expect(text).toContain('note: "--sample 200" is the limit of this check')
+    expect(shown[0]).toContain('Recomputing logged predictions ...')
+    expect(shown.at(-1)).toBe('\r\u001B[K')
   }, 120_000)
 })

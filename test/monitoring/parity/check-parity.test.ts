@@ -195,7 +195,16 @@ describe('a parity check', () => {
     while (asked < 1000) await Promise.all([push(), ...Array.from({ length: 20 }, mixed), push(), push()])
     await served.server.close()
     expect(await logged()).toBe(asked)
-    const report = await check()
+    const steps: number[] = []
+    const report = await check({
+      onProgress: (done, total) => {
+        expect(total).toBe(asked)
+        steps.push(done)
+      },
+    })
+    // before each portion of 500, after the last one, and at the end
+    expect([steps.length, steps[0], steps.at(-1)]).toEqual([Math.ceil(asked / 500) + 2, 0, asked])
+    expect(steps).toEqual(steps.toSorted((a, b) => a - b))
     expect([report.vectors, report.skipped]).toEqual([asked, { definitions: 0, degraded: 0, unreadable: 0 }])
     expect(report.examples).toEqual([])
     const counts = report.features.map((feature) => verdicts.map((verdict) => feature[verdict]))

@@ -14,7 +14,7 @@ import { cancelOnDisconnect } from '../request/client-connection.ts'
 const query = z.object({
   model: z.string().optional().describe('Only predictions of this model'),
   since: durationQuery().describe('How far back to look, such as 30m or 7d. Default: 1h'),
-  sample: z.coerce.number().int().min(1).max(10_000).optional().describe('The maximum number of vectors, chosen at random. Default: 1000'),
+  sample: z.coerce.number().int().min(1).max(10_000).optional().describe('The maximum number of vectors, chosen at random. Default: 200'),
   grace: durationQuery().describe(
     "How long after it becomes visible a row may be missing online. Default: the view's freshness, or 10s if it declares none",
   ),
@@ -90,7 +90,7 @@ export const parityRoutes: readonly Route[] = [
     query,
     answer: parityAnswer,
     async handle(call, deps) {
-      const { model, since = '1h', sample = 1000, grace } = checkQuery(call, query)
+      const { model, since = '1h', sample = 200, grace } = checkQuery(call, query)
       if (model !== undefined) deps.catalog().model(model)
       liftDeadline(call.deadline)
       const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
