@@ -28,7 +28,7 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await page.getByRole('button', { name: /^Promote/ }).click()
   const dialog = page.getByRole('dialog')
   await dialog.getByText(/^Version 2 got no request from /).waitFor()
-  await dialog.getByText('The controller has not looked yet.').first().waitFor()
+  expect(await dialog.getByText('The controller has not looked yet.').count()).toBe(1)
   await dialog.getByLabel('Reason').fill('it is better')
   await pauseRollout(world.db, 'delay', { actor: 'bob' })
   // the page behind shows it

@@ -44,7 +44,7 @@ export const rolloutModel = readModel({
     const gates = rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast)
     const evidence =
       rollout?.state === 'running'
-        ? [versionEvidence(await versionTraffic(ask, model.name), rollout.version), ...gates.map(({ says }) => says)]
+        ? [versionEvidence(await versionTraffic(ask, model.name), rollout.version), ...new Set(gates.map(({ says }) => says))]
         : []
     const data: RolloutData = {
       model: model.name,
