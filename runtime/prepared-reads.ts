@@ -6,8 +6,8 @@ import type { Database } from './database.ts'
 import { isEmbedded } from './database.ts'
 import { sqlState } from './relation.ts'
 
-/** Each connection keeps its prepared statements until it ends. */
-const maxPrepared = 200
+/** Each connection keeps its prepared statements until it ends: 100 KiB or so each. Pages have some 60 texts. */
+const maxPrepared = 100
 /** A text that was run less often may never come again. */
 const runsBefore = 2
 const maxCounted = 1000

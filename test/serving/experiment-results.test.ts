@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { experimentDecideCommand } from '../../cli/commands/experiment-decide.ts'
 import { experimentExportCommand } from '../../cli/commands/experiment-export.ts'
@@ -309,4 +310,23 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     const { body } = await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'A0', distance: 100 }] })
     return (body as unknown as { role: string }).role === 'champion'
   })
+})
+
+it('the units that are sent lie in a folder for its owner alone, and are deleted once they are sent', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-sent-'))
+  vi.stubEnv('TMPDIR', folder)
+  onTestFinished(async () => {
+    vi.unstubAllEnvs()
+    await rm(folder, { recursive: true, force: true })
+  })
+  let sent: Promise<Response> | undefined
+  await world.db.kysely.transaction().execute(async (transaction) => {
+    await sql`lock table lockstep.exposures in access exclusive mode`.execute(transaction)
+    sent = fetch(`${url}/v1/experiments/weather/export`)
+    await until(async () => (await readdir(folder)).length === 1)
+    const [name = ''] = await readdir(folder)
+    expect((await stat(join(folder, name))).mode & 0o077).toBe(0)
+  })
+  expect((await (await sent)?.text())?.trim().split('\n')).toHaveLength(units)
+  await until(async () => (await readdir(folder)).length === 0)
 })

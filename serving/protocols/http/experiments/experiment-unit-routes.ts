@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -66,21 +65,23 @@ export const experimentUnitRoutes: readonly Route[] = [
       const name = nameOf(call)
       const run = await requireRun(db, name)
       const plan = planUnits(deps.catalog(), run.spec)
-      const path = join(tmpdir(), `lockstep-units-${randomUUID()}.${format}`)
       const { signal } = commitWhileConnected(call)
+      // for its owner alone: the file names units
+      const folder = await mkdtemp(join(tmpdir(), 'lockstep-units-'))
+      const path = join(folder, `units.${format}`)
+      call.outgoing.once('close', () => void rm(folder, { recursive: true, force: true }))
       const writer = await createDatasetWriter(path, unitColumns(plan), { format, overwrite: false })
       try {
         const exposed = { experimentId: run.id, experiment: name, unit: run.spec.unit, asOf: deps.clock() }
         await exportUnits(db, plan, exposed, (batch) => writer.write(batch), { signal })
         const { bytes, sha256 } = await writer.close()
-        call.outgoing.once('close', () => void rm(path, { force: true }))
         signal.throwIfAborted()
         const answer = await fileAnswer({ path, name: `${name}.${format}`, bytes, sha256 }, { range: undefined, ifRange: undefined })
         if (answer !== null) return answer
         throw new LockstepError('INTERNAL', `The units of the experiment "${name}" were written, and are gone. Try again.`)
       } catch (error) {
         await writer.abort()
-        await rm(path, { force: true })
+        await rm(folder, { recursive: true, force: true })
         throw error
       }
     },
