@@ -73,10 +73,11 @@ export const featureModel = readModel({
 
 type Column = DriftJson['columns'][number]
 
-/** Where models read the feature, under its name in their service. */
+/** Where models read the feature, under its name in their service: those that answer first. */
 function columnsOf({ deps }: Ask, view: string, name: string): { readonly model: string; readonly column: string }[] {
   const catalog = deps.catalog()
-  return [...catalog.models.values()].flatMap((model) => {
+  const models = [...catalog.models.values()].toSorted((a, b) => Number(b.versions.length > 0) - Number(a.versions.length > 0))
+  return models.flatMap((model) => {
     const service = catalog.services.get(model.spec.service)
     return (service?.features ?? []).flatMap((feature) =>
       feature.view === view && feature.name === nameIn(service?.uses[feature.use ?? -1]?.alias ?? null, name)

@@ -265,13 +265,8 @@ describe('parity', () => {
       keys: {},
     } as const
     const shown = { asOf: '2001-07-01T11:10:00Z', logged: { value: 1, status: 'PRESENT', eventTime: null }, history: null } as const
-    const report = {
-      vectors: 10,
-      skipped: { definitions: 0, degraded: 0, unreadable: 0 },
-      skippedBecause: [],
-      features,
-      examples: [{ ...example, ...shown }],
-    }
+    const skipped = { skipped: { definitions: 0, degraded: 0, unreadable: 0 }, skippedBecause: [] }
+    const report = { vectors: 10, ...skipped, features, examples: [{ ...example, ...shown }] }
     for (let check = 0; check < 2; check++) await storeParity(world.db, report, noon - 50 * 60_000_000)
     expect(await dataOf('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
       finding:
