@@ -64,7 +64,7 @@ export const preparedReads: (db: Database) => Database = memoizeWeak((db: Databa
 
 function kyselyBy(query: Database['query'], plain: Kysely<LockstepTables>): Kysely<LockstepTables> {
   class Reads extends DummyDriver {
-    /** Such as of `startTransaction`: its statements would run on several connections, each by itself. */
+    /** Such as of `startTransaction`: its statements would run on several connections, outside of a transaction. */
     override async beginTransaction(): Promise<void> {
       throw new Error('Prepared reads begin no transactions: use "transaction()", or the database itself.')
     }

@@ -34,7 +34,7 @@ interface Cause {
 }
 
 const maxPerMinute = 10
-/** Of more causes in a minute, only the codes are told apart. */
+/** Beyond so many causes in a minute, causes with one code count as one. */
 const maxCauses = 100
 
 export function createFailureLog(log: Logger): FailureLog {
