@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
+import { readAfterMs } from '../../ui/api/read-every.ts'
 
 /** Tabs of the dashboard that are open in browsers. */
 export interface OpenTabs {
@@ -28,27 +29,30 @@ export interface Asked {
 const { url, cookie, tabs } = workerData as OpenTabs
 const headers = { 'x-lockstep-ui': '1', 'sec-fetch-site': 'same-origin', origin: url, cookie }
 const etags = new Map<string, string>()
-const reads = tabs.flatMap((tab) => tab.reads.map((each) => ({ ...each, dueMs: tab.fromMs })))
+const reads = tabs.flatMap((tab) => tab.reads.map((each) => ({ ...each, dueMs: tab.fromMs, unchanged: 0 })))
 const asked = { answers: 0, unchanged: 0 }
 let [openMs, beganMs] = [0, 0]
 let shut = new AbortController()
 let all: Promise<unknown> = Promise.resolve()
 
-async function ask(path: string): Promise<void> {
+/** @returns whether the answer was another one than before */
+async function ask(path: string): Promise<boolean> {
   const etag = etags.get(path)
   const answer = await fetch(`${url}/ui/api/${path}`, { headers: etag === undefined ? headers : { ...headers, 'if-none-match': etag } })
   if (!answer.ok && answer.status !== 304) throw new Error(`The dashboard answered ${answer.status}: ${await answer.text()}`)
   await answer.arrayBuffer()
   etags.set(path, answer.headers.get('etag') ?? '')
   asked.answers++
-  if (answer.status === 304) asked.unchanged++
+  if (answer.status !== 304) return true
+  asked.unchanged++
+  return false
 }
 
 async function readAgain(read: (typeof reads)[number], signal: AbortSignal): Promise<void> {
   for (;;) {
     await sleep(Math.max(0, read.dueMs - openMs - (performance.now() - beganMs)), null, { signal })
-    read.dueMs += read.everyMs
-    await ask(read.path)
+    read.unchanged = (await ask(read.path)) ? 0 : read.unchanged + 1
+    read.dueMs += readAfterMs(read.everyMs, read.unchanged)
   }
 }
 

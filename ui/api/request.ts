@@ -28,6 +28,8 @@ export class RequestError extends Error {
 interface Kept {
   readonly etag: string
   readonly answer: unknown
+  /** How many reads since found the same. */
+  unchanged: number
 }
 
 /** The last answers by path: the server's `no-store` keeps them out of the browser's own cache. */
@@ -39,14 +41,22 @@ export async function read<Data>(path: string, signal?: AbortSignal): Promise<An
   const before = kept.get(path)
   const headers = before === undefined ? {} : { 'if-none-match': before.etag }
   const response = await send(path, { headers, ...(signal === undefined ? {} : { signal }) })
-  if (response.status === 304 && before !== undefined) return before.answer as Answer<Data>
+  if (response.status === 304 && before !== undefined) {
+    before.unchanged++
+    return before.answer as Answer<Data>
+  }
   const answer: Answer<Data> = await response.json()
   const etag = response.headers.get('etag')
   if (etag !== null) {
     if (kept.size >= maxKept) kept.delete(kept.keys().next().value ?? '')
-    kept.set(path, { etag, answer })
+    kept.set(path, { etag, answer, unchanged: 0 })
   }
   return answer
+}
+
+/** How many of the last reads of `/ui/api/PATH` found nothing new. */
+export function unchangedReads(path: string): number {
+  return kept.get(path)?.unchanged ?? 0
 }
 
 interface Change {

@@ -1,10 +1,13 @@
 import { type UseQueryResult, keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { readEveryMs } from './read-every.ts'
-import { type Answer, RequestError, read } from './request.ts'
+import { readAfterMs, readEveryMs } from './read-every.ts'
+import { type Answer, RequestError, read, unchangedReads } from './request.ts'
 
 interface ReadOptions {
-  /** How often to read again while the page is visible. Default: `usual`. Pages as of a moment read once. */
+  /**
+   * How often to read again while the page is visible, as long as something changes. Default: `usual`. Pages as of a
+   * moment read once.
+   */
   readonly everyMs?: number | false
   readonly enabled?: boolean
   /** False for what is the same at every moment. */
@@ -25,7 +28,7 @@ export function useRead<Data>(
     queryKey: ['read', full],
     queryFn: ({ signal }) => read<Data>(full, signal),
     enabled,
-    refetchInterval: moment === undefined ? everyMs : false,
+    refetchInterval: () => moment === undefined && everyMs !== false && readAfterMs(everyMs, unchangedReads(full)),
     placeholderData: keepPreviousData,
     retry: (failures, error) => failures < 1 && !(error instanceof RequestError && error.status >= 400 && error.status < 500),
     retryDelay: 300,
