@@ -12,13 +12,14 @@
  *     cost_alone            the same where nothing is predicted, which a busy machine moves less; at most 0.02
  *     noise_cost            the throughput cost of two slices without pages
  *     p99_ratio             p99 of predictions with pages over that without; at most 1.05
+ *     floor_p99             the same where the tabs ask as often for an answer that costs nothing (`/livez`)
  *     noise_p99             the same of two slices without pages
  *     answers, unchanged    answers that the tabs got, and how many of them were 304
  *     lcp_ms                largest contentful paint of the first page, without a cache; at most 1000
  *     first_rows_ms         from the link to the first rows of a catalog of 10,000 features; at most 300
  *     slowest_keystroke_ms  from a key in its filter to the painted rows, the slowest of ten; at most 50. 0: within a frame
  *
- * The first five have the median over blocks of slices, and an interval of 95 %.
+ * The first six have the median over blocks of slices, and an interval of 95 %.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- dashboard [--blocks 6] [--only cost|pages] [--json]
  *

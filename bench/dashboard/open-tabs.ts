@@ -7,6 +7,8 @@ export interface OpenTabs {
   readonly url: string
   readonly cookie: string
   readonly tabs: readonly Tab[]
+  /** Whether they ask, as often, for an answer that costs nothing: the floor of what open tabs can cost. */
+  readonly isFloor: boolean
 }
 
 /** What a tab reads, and how often. */
@@ -26,7 +28,7 @@ export interface Asked {
  * A thread in place of browsers: it reads what open tabs read, with the ETags that they have. `true` goes on, `false`
  * stops. The clock of the tabs stands still in between, so that a minute of slices has the reads of a minute.
  */
-const { url, cookie, tabs } = workerData as OpenTabs
+const { url, cookie, tabs, isFloor } = workerData as OpenTabs
 const headers = { 'x-lockstep-ui': '1', 'sec-fetch-site': 'same-origin', origin: url, cookie }
 const etags = new Map<string, string>()
 const reads = tabs.flatMap((tab) => tab.reads.map((each) => ({ ...each, dueMs: tab.fromMs, unchanged: 0 })))
@@ -35,15 +37,17 @@ let [openMs, beganMs] = [0, 0]
 let shut = new AbortController()
 let all: Promise<unknown> = Promise.resolve()
 
-/** @returns whether the answer was another one than before */
+/** @returns whether the answer has something new */
 async function ask(path: string): Promise<boolean> {
   const etag = etags.get(path)
-  const answer = await fetch(`${url}/ui/api/${path}`, { headers: etag === undefined ? headers : { ...headers, 'if-none-match': etag } })
+  const answer = await fetch(isFloor ? `${url}/livez` : `${url}/ui/api/${path}`, {
+    headers: etag === undefined ? headers : { ...headers, 'if-none-match': etag },
+  })
   if (!answer.ok && answer.status !== 304) throw new Error(`The dashboard answered ${answer.status}: ${await answer.text()}`)
   await answer.arrayBuffer()
   etags.set(path, answer.headers.get('etag') ?? '')
   asked.answers++
-  if (answer.status !== 304) return true
+  if (answer.status !== 304) return !isFloor
   asked.unchanged++
   return false
 }

@@ -29,6 +29,10 @@ const tabs: readonly Tab[] = [
 /** Two slices with tabs are half a minute of theirs. */
 const slice: Slice = { kind: 'score', ms: 15_000, warmMs: 200 }
 
+/** Which tabs are open. */
+const kinds = ['none', 'pages', 'floor'] as const
+type Kind = (typeof kinds)[number]
+
 interface Measured {
   /** Processor time of the server's thread, as a share of the slice. */
   readonly cpuShare: number
@@ -38,49 +42,56 @@ interface Measured {
 interface Block {
   readonly added: number
   readonly p99: number
+  readonly floorP99: number
   readonly noiseAdded: number
   readonly noiseP99: number
 }
 
 /**
- * What open tabs cost the server of this process, which answers predictions at a fixed rate. A block is four slices
- * (off, on, on, off, or the reverse), so that what changes with time is on both sides. What is reported is the median
- * over blocks, with an interval of 95 % by order statistics.
+ * What open tabs cost the server of this process, which answers predictions at a fixed rate. A block is six slices (no
+ * tabs, pages, floor, and these in reverse), so that what changes with time is on all sides. What is reported is the
+ * median over blocks, with an interval of 95 % by order statistics.
  *
  * The processor time that tabs add to each second is the share of its throughput that a server under full load loses.
  * It is measured beside predictions, and alone: a server without predictions has almost no other processor time, so
  * that a busy machine moves the figure little.
  */
 export async function pagesCost(url: string, cookie: string, key: string, customers: number, blocks: number) {
-  const opened: OpenTabs = { url, cookie, tabs }
+  const opened: OpenTabs = { url, cookie, tabs, isFloor: false }
   const predicting = await predictionsAt(url, key, customers)
-  const browsing = await workerOf('./open-tabs.ts', opened)
+  const tabsOf = {
+    pages: await workerOf('./open-tabs.ts', opened),
+    floor: await workerOf('./open-tabs.ts', { ...opened, isFloor: true } satisfies OpenTabs),
+  }
   let asked: Asked = { answers: 0, unchanged: 0 }
 
-  async function measure(open: boolean, predicts: boolean): Promise<Measured> {
-    if (open) await told(browsing, true)
+  async function measure(kind: Kind, predicts: boolean): Promise<Measured> {
+    if (kind !== 'none') await told(tabsOf[kind], true)
     const [beganMs, before] = [performance.now(), process.threadCpuUsage()]
     const times = predicts ? ((await told(predicting, slice)) as readonly number[]) : await sleep(slice.ms, [])
     const { user, system } = process.threadCpuUsage(before)
     const cpuShare = (user + system) / 1000 / (performance.now() - beganMs)
-    if (open) asked = (await told(browsing, false)) as Asked
+    if (kind === 'pages') asked = (await told(tabsOf.pages, false)) as Asked
+    if (kind === 'floor') await told(tabsOf.floor, false)
     return { cpuShare, times }
   }
 
   async function block(isReversed: boolean, predicts = true): Promise<Block> {
-    const of: Record<'on' | 'off', Measured[]> = { on: [], off: [] }
-    for (const kind of isReversed ? (['on', 'off', 'off', 'on'] as const) : (['off', 'on', 'on', 'off'] as const))
-      of[kind].push(await measure(kind === 'on', predicts))
+    const of: Record<Kind, Measured[]> = { none: [], pages: [], floor: [] }
+    const own = predicts ? kinds : kinds.filter((kind) => kind !== 'floor')
+    const order = isReversed ? own.toReversed() : own
+    for (const kind of [...order, ...order.toReversed()]) of[kind].push(await measure(kind, predicts))
     const share = (all: readonly Measured[]) => all.reduce((sum, { cpuShare }) => sum + cpuShare, 0) / all.length
     const p99 = (all: readonly Measured[]) =>
       quantile(
         all.flatMap(({ times }) => times),
         0.99,
       )
-    const [first, second] = of.off.map((each) => [each])
+    const [first, second] = of.none.map((each) => [each])
     return {
-      added: share(of.on) - share(of.off),
-      p99: p99(of.on) / p99(of.off),
+      added: share(of.pages) - share(of.none),
+      p99: p99(of.pages) / p99(of.none),
+      floorP99: p99(of.floor) / p99(of.none),
       noiseAdded: share(second ?? []) - share(first ?? []),
       noiseP99: p99(second ?? []) / p99(first ?? []),
     }
@@ -92,7 +103,7 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
   for (let i = 0; i < blocks; i++) measured.push(await block(i % 2 !== 0))
   // last, as the server closes connections that ask nothing for so long
   for (let i = 0; i < blocks; i++) alone.push(await block(i % 2 !== 0, false))
-  await Promise.all([predicting.terminate(), browsing.terminate()])
+  await Promise.all([predicting.terminate(), tabsOf.pages.terminate(), tabsOf.floor.terminate()])
   const figure = (of: (each: Block) => number, all: readonly Block[] = measured) => ({
     median: rounded(median(all.map(of))),
     interval: medianInterval(all.map(of)).map(rounded),
@@ -102,6 +113,7 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
     throughput_cost: figure(({ added }) => added),
     noise_cost: figure(({ noiseAdded }) => noiseAdded),
     p99_ratio: figure(({ p99 }) => p99),
+    floor_p99: figure(({ floorP99 }) => floorP99),
     noise_p99: figure(({ noiseP99 }) => noiseP99),
     ...asked,
   }
