@@ -58,6 +58,13 @@ export async function listKeys(db: Database): Promise<ApiKey[]> {
   return rows.map(apiKey)
 }
 
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+export async function readKey(db: Database, id: string): Promise<ApiKey> {
+  const row = await db.kysely.selectFrom('lockstep.api_keys').select(columns).where('id', '=', id).executeTakeFirst()
+  if (row === undefined) throw unknownKey(id)
+  return apiKey(row)
+}
+
 /**
  * Revokes a key for good. A key that is already revoked is unchanged.
  *

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createKey } from '../../registry/keys/api-keys.ts'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { abortRollout, pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { World } from '../serving/world.ts'
@@ -19,6 +20,26 @@ beforeAll(async () => {
   ;({ world, visits, close } = opened)
 })
 afterAll(() => close?.())
+
+it('a key is created after its author has seen the keys that others made meanwhile', async () => {
+  const { page } = visits
+  await visits.go('keys')
+  await page.getByRole('button', { name: 'Create a key' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name').fill('batch')
+  await dialog.getByLabel('push').check()
+  await dialog.getByLabel('Reason').fill('for the nightly batch')
+  const limits = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+  await createKey(world.db, { name: 'by Bob', scopes: ['push'], ...limits })
+  await dialog.getByRole('button', { name: 'Create' }).click()
+  await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+  await page.getByText('by Bob', { exact: true }).waitFor()
+  await dialog.getByRole('button', { name: 'Create' }).click()
+  await dialog.getByText('The key, which is never shown again:').waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByText('batch', { exact: true }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
 
 it('an open dialog acts on what it opened with, even after the page is read again', async () => {
   const { page } = visits

@@ -63,7 +63,7 @@ interface Change {
   readonly method?: 'POST' | 'DELETE'
   readonly body?: unknown
   /** The version of the thing as the page showed it: the server refuses an act on another one. */
-  readonly ifMatch?: string | null
+  readonly ifMatch?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -83,7 +83,7 @@ export async function change<Data>(path: string, { method = 'POST', body = {}, i
       headers: {
         'content-type': 'application/json',
         'idempotency-key': key,
-        ...(ifMatch === undefined || ifMatch === null ? {} : { 'if-match': ifMatch }),
+        ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
         ...headers,
       },
     })

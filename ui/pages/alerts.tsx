@@ -293,7 +293,7 @@ function AlertBadge({ alert }: { readonly alert: Alert }): ReactElement {
   return <SeverityBadge severity={severity === 'page' ? 'page' : 'warn'} />
 }
 
-function Silencing({ alert: { id, monitor, says, silencedUntil } }: { readonly alert: Alert }): ReactElement {
+function Silencing({ alert: { id, monitor, says, silencedUntil, revision } }: { readonly alert: Alert }): ReactElement {
   return (
     <span className="problem-acts">
       {silencedUntil === null ? (
@@ -302,6 +302,7 @@ function Silencing({ alert: { id, monitor, says, silencedUntil } }: { readonly a
           title={`Silence ${monitor} for 2 hours`}
           path={`alerts/${id}/silence`}
           body={{ for: '2h' }}
+          ifMatch={revision}
           done="The alert is silent for 2 hours."
         >
           <p>Nobody is notified of “{says}” for 2 hours. The alert continues and stays on this page.</p>
@@ -311,6 +312,7 @@ function Silencing({ alert: { id, monitor, says, silencedUntil } }: { readonly a
           name="End the silence"
           title={`End the silence of ${monitor}`}
           path={`alerts/${id}/unsilence`}
+          ifMatch={revision}
           done="The alert notifies again."
         >
           <p>Channels are notified again of “{says}”.</p>

@@ -83,12 +83,13 @@ export default function Jobs(): ReactElement {
                 { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
                 {
                   name: 'Act',
-                  cell: ({ id, kind, subject, canCancel, canRetry, chunks, chunksDone, error }) =>
+                  cell: ({ id, kind, subject, canCancel, canRetry, revision, chunks, chunksDone, error }) =>
                     canCancel ? (
                       <Act
                         name="Cancel"
                         title={`Cancel ${kind} ${subject}`}
                         path={`jobs/${id}/cancel`}
+                        ifMatch={revision}
                         danger
                         done="The job ends once its workers have noticed."
                       >
@@ -97,7 +98,13 @@ export default function Jobs(): ReactElement {
                         </p>
                       </Act>
                     ) : canRetry ? (
-                      <Act name="Retry" title={`Retry ${kind} ${subject}`} path={`jobs/${id}/retry`} done="Workers begin the job again.">
+                      <Act
+                        name="Retry"
+                        title={`Retry ${kind} ${subject}`}
+                        path={`jobs/${id}/retry`}
+                        ifMatch={revision}
+                        done="Workers begin the job again."
+                      >
                         <p>
                           The job is planned again, and all of its steps are done again.
                           {error !== null && ` It ended with: ${error}`}

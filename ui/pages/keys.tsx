@@ -3,11 +3,10 @@ import { useQueryClient } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
-import { messageOf } from '../api/message-of.ts'
 import { change } from '../api/request.ts'
 import { useMay } from '../api/session.ts'
 import { useRead } from '../api/use-read.ts'
-import { Act } from '../parts/act.tsx'
+import { Act, isStale, refusalOf, useSeenVersion } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
 import { CopyText } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -24,7 +23,7 @@ export default function Keys(): ReactElement {
     <Page
       title="Keys"
       says="API keys and their scopes. A key that is revoked ends its sessions at once."
-      actions={keys.data === undefined ? undefined : <NewKeyButton scopes={keys.data.data.scopes} />}
+      actions={keys.data === undefined ? undefined : <NewKeyButton of={keys.data.data} />}
     >
       <Loaded of={keys}>
         {(data) => (
@@ -82,12 +81,13 @@ export default function Keys(): ReactElement {
                 },
                 {
                   name: 'Act',
-                  cell: ({ id, name, revokedAt }) =>
+                  cell: ({ id, name, revokedAt, revision }) =>
                     revokedAt === null ? (
                       <Act
                         name="Revoke"
                         title={`Revoke key ${name}`}
                         path={`keys/${encodeURIComponent(id)}/revoke`}
+                        ifMatch={revision}
                         scope="ui:admin"
                         confirm={name}
                         danger
@@ -106,7 +106,7 @@ export default function Keys(): ReactElement {
   )
 }
 
-function NewKeyButton({ scopes }: { readonly scopes: readonly string[] }): ReactElement | null {
+function NewKeyButton({ of }: { readonly of: KeysData }): ReactElement | null {
   const may = useMay('ui:admin')
   const [opened, setOpened] = useState(false)
   const { asOf } = useSearch({ strict: false })
@@ -117,14 +117,15 @@ function NewKeyButton({ scopes }: { readonly scopes: readonly string[] }): React
         Create a key
       </button>
       <Modal opened={opened} onClose={() => setOpened(false)} title="Create a key" closeButtonProps={{ 'aria-label': 'Close' }}>
-        {opened && <NewKeyForm scopes={scopes} />}
+        {opened && <NewKeyForm of={of} />}
       </Modal>
     </>
   )
 }
 
-function NewKeyForm({ scopes }: { readonly scopes: readonly string[] }): ReactElement {
+function NewKeyForm({ of: { scopes, revision } }: { readonly of: KeysData }): ReactElement {
   const client = useQueryClient()
+  const seen = useSeenVersion(revision)
   const [name, setName] = useState('')
   const [chosen, setChosen] = useState<string[]>([])
   const [reason, setReason] = useState('')
@@ -133,12 +134,19 @@ function NewKeyForm({ scopes }: { readonly scopes: readonly string[] }): ReactEl
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault()
     try {
-      const answer = await change<NewKey>('keys', { body: { name: name.trim(), scopes: chosen, reason: reason.trim() } })
+      const answer = await change<NewKey>('keys', {
+        body: { name: name.trim(), scopes: chosen, reason: reason.trim() },
+        ifMatch: seen.version,
+      })
       if (answer?.data.secret) setSecret(answer.data.secret)
       else setProblem('The key was created the first time, and its secret is shown only once. Revoke it, and create another one.')
       await client.invalidateQueries({ queryKey: ['read'] })
     } catch (error) {
-      setProblem(messageOf(error))
+      if (isStale(error)) {
+        await client.invalidateQueries({ queryKey: ['read'] })
+        seen.lookAgain()
+      }
+      setProblem(refusalOf(error))
     }
   }
   if (secret !== null)

@@ -20,7 +20,7 @@ interface ActProps {
   /** A text that the dialog asks for, as a member of the body. */
   readonly field?: { readonly name: string; readonly label: string; readonly description: string }
   /** The version of what the page shows: a stale page cannot act. */
-  readonly ifMatch?: string | null | undefined
+  readonly ifMatch: string
   readonly scope?: 'ui:operate' | 'ui:admin'
   /** A word to type first, of what cannot be undone. */
   readonly confirm?: string
@@ -65,6 +65,26 @@ export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement 
 
 const closable = { withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } } as const
 
+/** Whether an act was refused because what it is about has changed. */
+export function isStale(error: unknown): boolean {
+  return error instanceof RequestError && [409, 412].includes(error.status)
+}
+
+/** What a dialog says of an act that was refused, once the page behind it is read again. */
+export function refusalOf(error: unknown): string {
+  return isStale(error) ? `${messageOf(error)} The page now shows what it is.` : messageOf(error)
+}
+
+/**
+ * The version that a dialog acts on. The page behind it is read again, but the reason was given for what the dialog
+ * opened with. After a refusal the dialog acts on what the page then showed, and on nothing newer.
+ */
+export function useSeenVersion(ifMatch: string): { readonly version: string; readonly lookAgain: () => void } {
+  const [opening, setOpening] = useState<string | null>(ifMatch)
+  useEffect(() => setOpening((before) => before ?? ifMatch), [opening, ifMatch])
+  return { version: opening ?? ifMatch, lookAgain: () => setOpening(null) }
+}
+
 type ActFormProps = Omit<ActProps, 'scope'> & { readonly close: () => void; readonly onRefused: (why: string) => void }
 
 function ActForm({
@@ -86,11 +106,7 @@ function ActForm({
   const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
-  // the page behind the dialog is read again, but the reason was given for what the dialog opened with
-  const [opening, setOpening] = useState<{ readonly ifMatch: ActProps['ifMatch'] } | null>({ ifMatch })
-  // after a refusal the dialog acts on what the page then showed, and on nothing newer
-  useEffect(() => setOpening((before) => before ?? { ifMatch }), [opening, ifMatch])
-  const seen = opening ?? { ifMatch }
+  const seen = useSeenVersion(ifMatch)
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault()
     setBusy(true)
@@ -98,19 +114,18 @@ function ActForm({
     try {
       await change(path, {
         body: { ...body, ...(field === undefined ? {} : { [field.name]: text.trim() }), reason: reason.trim() },
-        ...(seen.ifMatch === undefined ? {} : { ifMatch: seen.ifMatch }),
+        ifMatch: seen.version,
       })
       await client.invalidateQueries({ queryKey: ['read'] })
       notifications.show({ message: done, ...closable })
       close()
     } catch (error) {
-      const isStale = error instanceof RequestError && [409, 412].includes(error.status)
-      if (isStale) {
+      if (isStale(error)) {
         onRefused(messageOf(error))
         await client.invalidateQueries({ queryKey: ['read'] })
-        setOpening(null)
+        seen.lookAgain()
       }
-      setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
+      setProblem(refusalOf(error))
       setBusy(false)
     }
   }

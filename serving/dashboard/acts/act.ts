@@ -31,8 +31,8 @@ export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.Z
   readonly path: string
   readonly scope: DashboardScope
   readonly body: Schema
-  /** The version of what it changes, which `If-Match` must name; absent: it has none. */
-  readonly revision?: (acting: Acting<z.output<Schema>>) => Promise<string>
+  /** The version of what it changes, which `If-Match` must name. */
+  readonly revision: (acting: Acting<z.output<Schema>>) => Promise<string>
   run(acting: Acting<z.output<Schema>>): Promise<unknown>
   /** What a repeated request is answered, where the first answer has a secret: secrets are not stored. */
   readonly withoutSecret?: (data: unknown) => unknown
@@ -53,7 +53,6 @@ const group = 5_496_233
  */
 export async function runAct(one: Act, acting: Acting): Promise<unknown> {
   const { call, db, params } = acting
-  if (one.revision === undefined) return await one.run(acting)
   const release = await db.tryLock(group, stableInt32(JSON.stringify(params)))
   if (release === null)
     throw new LockstepError('STALE', 'Another change of it is being made; nothing was done. Look again, and decide again.')

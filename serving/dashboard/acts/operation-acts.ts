@@ -1,37 +1,49 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
-import { noAlert } from '../../../monitoring/alerts/read-alerts.ts'
+import { noAlert, readAlert } from '../../../monitoring/alerts/read-alerts.ts'
 import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
-import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
+import { createKey, keysRevision, readKey, revokeKey } from '../../../registry/keys/api-keys.ts'
 import { dashboardScopesOf, scopes } from '../../../registry/keys/scope.ts'
 import { cancelJob, noJob, notRunning, retryJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { idOf } from '../../protocols/http/call.ts'
 import { storedText } from '../../protocols/http/request/change-schemas.ts'
 import type { NewKey } from '../contract/keys.ts'
-import type { Act } from './act.ts'
+import { alertRevision } from '../operations/alerts-model.ts'
+import { jobRevision, keyRevision } from '../operations/operation-models.ts'
 import { requireDashboardScope } from '../session/require-session.ts'
+import type { Act, Acting } from './act.ts'
 import { act, reasonBody } from './act.ts'
 
 /** How recent a log-in must be to create a key. */
 const recentMs = 5 * 60_000
 
+const ofJob = {
+  scope: 'ui:operate',
+  revision: async ({ db, call }: Acting<unknown>) => jobRevision(await readJob(db, idOf(call, noJob))),
+} as const
+
+const ofAlert = {
+  scope: 'ui:operate',
+  revision: async ({ db, call }: Acting<unknown>) => alertRevision(await readAlert(db, idOf(call, noAlert))),
+} as const
+
 export const operationActs: readonly Act[] = [
   act({
+    ...ofJob,
     path: '/jobs/:id/cancel',
-    scope: 'ui:operate',
     body: reasonBody,
     async run({ call, db, by }) {
       const id = idOf(call, noJob)
-      const { state } = await readJob(db, id)
       if (await cancelJob(db, id, by)) return { id: String(id) }
+      const { state } = await readJob(db, id)
       throw notRunning('job', id, { id, state }, 'STALE')
     },
   }),
   act({
+    ...ofJob,
     path: '/jobs/:id/retry',
-    scope: 'ui:operate',
     body: reasonBody,
     async run({ call, db, by }) {
       const id = idOf(call, noJob)
@@ -40,8 +52,8 @@ export const operationActs: readonly Act[] = [
     },
   }),
   act({
+    ...ofAlert,
     path: '/alerts/:id/silence',
-    scope: 'ui:operate',
     body: reasonBody.extend({ for: z.string().max(20) }),
     async run({ call, db, by, body }) {
       const { endsAt } = await silenceAlert(db, idOf(call, noAlert), silenceMicros(body.for), by)
@@ -49,8 +61,8 @@ export const operationActs: readonly Act[] = [
     },
   }),
   act({
+    ...ofAlert,
     path: '/alerts/:id/unsilence',
-    scope: 'ui:operate',
     body: reasonBody,
     async run({ call, db, by }) {
       await unsilenceAlert(db, idOf(call, noAlert), by)
@@ -60,6 +72,7 @@ export const operationActs: readonly Act[] = [
   act({
     path: '/keys',
     scope: 'ui:admin',
+    revision: async ({ db }) => String(await keysRevision(db)),
     body: reasonBody.extend({ name: storedText(200).trim().min(1), scopes: z.array(z.enum(scopes)).min(1) }),
     async run({ db, session, by, body }): Promise<NewKey> {
       if (Date.now() - session.createdAt.getTime() > recentMs) {
@@ -78,6 +91,7 @@ export const operationActs: readonly Act[] = [
   act({
     path: '/keys/:id/revoke',
     scope: 'ui:admin',
+    revision: async ({ db, params }) => keyRevision(await readKey(db, params['id'] ?? '')),
     body: reasonBody,
     async run({ db, params, by }) {
       const { id, revokedAt } = await revokeKey(db, params['id'] ?? '', by)

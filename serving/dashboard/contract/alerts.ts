@@ -18,6 +18,7 @@ export const alerts = z.object({
       severity: z.enum(['page', 'ticket']),
       state: z.enum(['firing', 'resolved']),
       silencedUntil: moment.nullable().describe('By the silences of the requested moment'),
+      revision: z.string().describe('What a change of it sends as `If-Match`'),
       says: z.string().describe('Which check of which monitor fired, and for what'),
       cause: z.string().nullable().describe('The likely cause, when it fired'),
       newestCause: z.string().nullable().describe('The likely cause by the newest evaluation; null: the same, or as of a past moment'),

@@ -19,6 +19,7 @@ export const jobs = z.object({
       finishedAt: moment.nullable(),
       canCancel: z.boolean(),
       canRetry: z.boolean(),
+      revision: z.string().describe('What a change of it sends as `If-Match`'),
     }),
   ),
   cursor: z.string().nullable().describe('`?cursor=` of the next page'),

@@ -13,9 +13,11 @@ export const keys = z.object({
       lastUsedAt: moment.nullable(),
       expiresAt: moment.nullable(),
       revokedAt: moment.nullable(),
+      revision: z.string().describe('What a change of it sends as `If-Match`'),
     }),
   ),
   scopes: z.array(z.string()).describe('What a new key can have'),
+  revision: z.string().describe('What the creation of a key sends as `If-Match`'),
 })
 export type KeysData = z.output<typeof keys>
 

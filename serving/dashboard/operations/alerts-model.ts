@@ -56,6 +56,7 @@ function alertLine(catalog: Catalog, alert: Alert, then: number | null): AlertLi
     severity,
     state: isOver ? 'resolved' : 'firing',
     silencedUntil: alert.silencedUntil?.toISOString() ?? null,
+    revision: alertRevision(alert),
     says: summaryOf({ monitor, check, subject, cause: null, event: 'firing' }),
     cause: startedWith.cause,
     newestCause: newest === null || newest.cause === startedWith.cause ? null : newest.cause,
@@ -69,6 +70,11 @@ function alertLine(catalog: Catalog, alert: Alert, then: number | null): AlertLi
     model: modelOf(catalog, monitor),
     features: featuresOf(catalog, alert, newest === null ? [startedWith] : [startedWith, newest]),
   }
+}
+
+/** Another one after the alert's end, and after each change of its silence. */
+export function alertRevision({ state, silencedUntil }: Pick<Alert, 'state' | 'silencedUntil'>): string {
+  return `${state}.${silencedUntil?.getTime() ?? 'sent'}`
 }
 
 function figuresOf({ value, threshold, n }: CheckResult): AlertLine['fired'] {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { listKeys } from '../../../registry/keys/api-keys.ts'
+import type { ApiKey } from '../../../registry/keys/api-keys.ts'
+import { keysRevision, listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
@@ -36,6 +37,7 @@ export const jobsModel = readModel({
         finishedAt: job.finishedAt?.toISOString() ?? null,
         canCancel: !isPast && job.state === 'running',
         canRetry: !isPast && (job.state === 'failed' || job.state === 'cancelled'),
+        revision: jobRevision(job),
       }))
     const last = shown.at(-1)
     const notes = isPast ? ['Runs that were deleted since are not shown: of monitors and rollouts, only the newest is kept.'] : []
@@ -49,6 +51,8 @@ export const keysModel = readModel({
   data: keysContract,
   async read({ db, now, isPast }) {
     const at = new Date(now / 1000)
+    // before the list: a key that is made meanwhile is a change that the page may not have seen
+    const revision = String(await keysRevision(db))
     const all = (await listKeys(db)).filter(({ createdAt }) => !isPast || createdAt <= at)
     const until = (moment: Date | null): string | null => (moment === null || (isPast && moment > at) ? null : moment.toISOString())
     const keys = all.map((key) => ({
@@ -61,8 +65,9 @@ export const keysModel = readModel({
       lastUsedAt: until(key.lastUsedAt),
       expiresAt: key.expiresAt?.toISOString() ?? null,
       revokedAt: until(key.revokedAt),
+      revision: keyRevision(key),
     }))
-    return { data: { keys, scopes: [...scopes] } }
+    return { data: { keys, scopes: [...scopes], revision } }
   },
 })
 
@@ -98,6 +103,16 @@ export const auditModel = readModel({
     return { data: { records, cursor: found.length > pageSize ? (records.at(-1)?.id ?? null) : null } }
   },
 })
+
+/** Another one after each end and each retry of the job. */
+export function jobRevision({ state, finishedAt }: Pick<Job, 'state' | 'finishedAt'>): string {
+  return `${state}.${finishedAt?.getTime() ?? 'open'}`
+}
+
+/** Another one once the key is revoked, or is rotated and so expires. */
+export function keyRevision({ expiresAt, revokedAt, replacedBy }: Pick<ApiKey, 'expiresAt' | 'revokedAt' | 'replacedBy'>): string {
+  return `${expiresAt?.getTime() ?? 'always'}.${revokedAt?.getTime() ?? 'valid'}.${replacedBy ?? 'last'}`
+}
 
 /** A job as it was at a moment. Its progress at that moment is not kept. */
 export function jobAt(job: Job, at: Date): Job {

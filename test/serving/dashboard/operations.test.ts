@@ -203,12 +203,21 @@ describe('jobs', () => {
 
   it('that failed are begun again, with a reason', async () => {
     const job = (await listed('')).jobs.find(({ canCancel }) => canCancel)
-    expect(await post(`/jobs/${job?.id}/retry`, { reason: 'it runs' }, '')).toMatchObject({ status: 400 })
+    expect(await post(`/jobs/${job?.id}/retry`, { reason: 'it runs' }, job?.revision ?? '')).toMatchObject({ status: 400 })
     const failed = (await all()).find(({ canRetry }) => canRetry)
-    expect(await post(`/jobs/${failed?.id}/retry`, { reason: 'the disk has room' }, '')).toMatchObject({ status: 200 })
-    expect((await all()).find(({ id }) => id === failed?.id)).toMatchObject({ state: 'running', canRetry: false })
+    const retry = async (reason: string) => await post(`/jobs/${failed?.id}/retry`, { reason }, failed?.revision ?? '')
+    expect(await retry('the disk has room')).toMatchObject({ status: 200 })
+    const again = (await all()).find(({ id }) => id === failed?.id)
+    expect(again).toMatchObject({ state: 'running', canRetry: false })
+    // a page that still shows the failure neither retries nor cancels the job
+    const stale = { status: 412, body: { error: { code: 'STALE' } } }
+    expect(await retry('older page')).toMatchObject(stale)
+    const cancel = async (revision = '') => await post(`/jobs/${failed?.id}/cancel`, { reason: 'not now' }, revision)
+    expect(await cancel(failed?.revision)).toMatchObject(stale)
     const { records } = (await dataOf('/audit')) as { records: object[] }
     expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
+    expect(await cancel(again?.revision)).toMatchObject({ status: 200 })
+    expect(await cancel(again?.revision)).toMatchObject(stale)
   })
 })
 

@@ -9,7 +9,7 @@ import { createContext } from '../../../cli/context.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
 import { runningUiLink } from '../../../cli/ui-link.ts'
 import { withContext } from '../../../cli/with-context.ts'
-import { createKey, listKeys, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
+import { createKey, keysRevision, listKeys, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
 import { leaveCode } from '../../../registry/keys/code-files.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { loadConfig } from '../../../runtime/config.ts'
@@ -255,7 +255,7 @@ describe('keys', () => {
 
   it('are created once where a request is sent again with its idempotency key, and no secret is kept', async () => {
     const ann = await loggedIn()
-    const again = { 'idempotency-key': 'first-try' }
+    const again = { 'idempotency-key': 'first-try', 'if-match': String(await keysRevision(world.db)) }
     const body = { name: 'retried', scopes: ['read'], reason: 'the answer got lost' }
     const send = (headers: Record<string, string>, sent: object = body) => ann.ask('/ui/api/keys', { method: 'POST', headers, body: sent })
     const first = await send(again)
@@ -274,7 +274,8 @@ describe('keys', () => {
     const bob = createVisitor(url)
     const { text } = await keyWith('ui:admin')
     await bob.login(world.db, { key: text })
-    const others = await bob.ask('/ui/api/keys', { method: 'POST', headers: again, body })
+    const headers = { ...again, 'if-match': String(await keysRevision(world.db)) }
+    const others = await bob.ask('/ui/api/keys', { method: 'POST', headers, body })
     expect((others.body.data as { id: string }).id).not.toBe(id)
   })
 

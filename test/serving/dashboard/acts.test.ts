@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
+import { createKey, keysRevision, listKeys, rotateKey } from '../../../registry/keys/api-keys.ts'
+import { defaultUi } from '../../../runtime/ui-settings.ts'
+import type { AlertsData } from '../../../serving/dashboard/contract/alerts.ts'
+import type { KeysData } from '../../../serving/dashboard/contract/keys.ts'
+import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
+import type { World } from '../world.ts'
+import { createWorld } from '../world.ts'
+import type { Seen, Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+let world: World
+let url: string
+let ann: Visitor
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'logistic', 'second')
+  const served = await world.serve()
+  url = served.url
+  await served.server.whenReady()
+  await recordEvaluation(world.db, clockMonitor('clock'), hookAt('https://alerts.example'), minute, checked(result('breach')))
+  ann = createVisitor(url)
+  await ann.login(world.db)
+})
+afterAll(() => world?.close())
+
+const post = (visitor: Visitor, path: string, body: object, ifMatch?: string) =>
+  visitor.ask(`/ui/api${path}`, { method: 'POST', body, headers: ifMatch === undefined ? {} : { 'if-match': ifMatch } })
+/** Creates a key as a page that has just read the list does. */
+const create = async (visitor: Visitor, body: object) => await post(visitor, '/keys', body, String(await keysRevision(world.db)))
+const stale = { status: 412, body: { error: { code: 'STALE' } } }
+const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+const alertsNow = async () => ((await dataOf('/alerts')) as AlertsData).alerts
+const keyNow = async (id: string) => ((await dataOf('/keys')) as KeysData).keys.find((key) => key.id === id)
+const auditOf = async () =>
+  ((await dataOf('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
+
+describe('an act', () => {
+  it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
+    const { revision } = (await dataOf('/models/delay')) as { revision: string }
+    const body = { version: 2, reason: 'better on June' }
+    expect(await post(ann, '/models/delay/promote', body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await post(ann, '/models/delay/promote', { version: 2 }, revision)).toMatchObject({ status: 400 })
+    expect(await post(ann, '/models/delay/promote', { version: 2, reason: ' ' }, revision)).toMatchObject({ status: 400 })
+    expect(await post(ann, '/models/delay/promote', body, revision)).toMatchObject({ status: 200, body: { data: { inForce: true } } })
+    expect(await post(ann, '/models/delay/promote', { version: 1, reason: 'older page' }, revision)).toMatchObject(stale)
+    expect(await dataOf('/models/delay')).toMatchObject({ champion: 2 })
+    expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
+  })
+
+  it('is done once where several pages of one version act at once', async () => {
+    const { revision } = (await dataOf('/models/delay')) as { revision: string }
+    const seen = await Promise.all([1, 2, 1, 2].map((version) => post(ann, '/models/delay/pin', { version, reason: 'race' }, revision)))
+    expect(seen.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 412, 412, 412])
+    expect((await auditOf()).filter(({ reason }) => reason === 'race')).toHaveLength(1)
+    const now = (await dataOf('/models/delay')) as { revision: string }
+    expect(await post(ann, '/models/delay/unpin', { reason: 'after it' }, now.revision)).toMatchObject({ status: 200 })
+  })
+
+  it('makes no key that opens more of the dashboard than its session does', async () => {
+    const by = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+    const { text } = await createKey(world.db, { name: 'bob', scopes: ['ui:admin'], ...by })
+    const bob = createVisitor(url)
+    await bob.login(world.db, { key: text })
+    const scopes = [['admin'], ['ui:read', 'explain:read'], ['read', 'ui:admin']]
+    const seen: Seen[] = []
+    for (const some of scopes) seen.push(await create(bob, { name: 'x', scopes: some, reason: 'x' }))
+    expect(seen.map(({ status }) => status)).toEqual([403, 403, 200])
+    expect(seen[0]?.body.error).toMatchObject({ code: 'FORBIDDEN', details: { needs: 'explain:read' } })
+  })
+
+  it('pins and unpins a model', async () => {
+    const revision = async () => ((await dataOf('/models/delay')) as { revision: string }).revision
+    expect(await post(ann, '/models/delay/pin', { version: 1, reason: 'a' }, await revision())).toMatchObject({ status: 200 })
+    expect(await dataOf('/models/delay')).toMatchObject({ pinned: 1 })
+    expect(await post(ann, '/models/delay/unpin', { reason: 'b' }, await revision())).toMatchObject({ status: 200 })
+    expect(await dataOf('/models/delay')).toMatchObject({ pinned: null })
+  })
+
+  it('silences an alert, and ends the silence', async () => {
+    const [alert] = await alertsNow()
+    expect(alert).toMatchObject({ monitor: 'clock', state: 'firing', cause: 'The clock is wrong.' })
+    const act = async (what: string, body: object, revision?: string) => await post(ann, `/alerts/${alert?.id}/${what}`, body, revision)
+    const silence = { for: '2h', reason: 'known' }
+    expect(await act('silence', silence)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await act('silence', silence, alert?.revision)).toMatchObject({ status: 200 })
+    expect(await act('silence', { for: '1h', reason: 'older page' }, alert?.revision)).toMatchObject(stale)
+    const silenced = (await alertsNow())[0]?.revision
+    expect(await act('unsilence', { reason: 'mended' }, silenced)).toMatchObject({ status: 200 })
+    expect(await act('unsilence', { reason: 'older page' }, silenced)).toMatchObject(stale)
+    expect(await act('silence', { for: '31d', reason: 'known' }, (await alertsNow())[0]?.revision)).toMatchObject({ status: 400 })
+    expect((await auditOf()).slice(0, 2).map(({ what, reason }) => [what, reason])).toEqual([
+      ['alert.unsilence', 'mended'],
+      ['alert.silence', 'known'],
+    ])
+  })
+
+  it('creates and revokes a key by what the page of keys shows', async () => {
+    const { revision } = (await dataOf('/keys')) as KeysData
+    const asked = { name: 'batch', scopes: ['read'], reason: 'for the nightly batch' }
+    expect(await post(ann, '/keys', asked)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    const { id } = (await post(ann, '/keys', asked, revision)).body.data as { id: string }
+    // two who see the same list do not both create the key
+    expect(await post(ann, '/keys', asked, revision)).toMatchObject(stale)
+    const seen = (await keyNow(id))?.revision
+    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'done' })).toMatchObject({ status: 400 })
+    await rotateKey(world.db, id, { overlapMs: 3_600_000 })
+    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'older page' }, seen)).toMatchObject(stale)
+    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'done' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
+    expect((await keyNow(id))?.revokedAt).not.toBeNull()
+    expect(await post(ann, `/keys/none/revoke`, { reason: 'x' }, 'any')).toMatchObject({ status: 404 })
+  })
+
+  it('is refused without its scope, without a session, and where nothing may be changed', async () => {
+    const made = await create(ann, { name: 'reader', scopes: ['ui:read'], reason: 'for Bob' })
+    const { id, secret } = made.body.data as { id: string; secret: string }
+    const bob = createVisitor(url)
+    expect(await bob.login(world.db, { key: secret })).toMatchObject({ status: 201 })
+    expect(await post(bob, '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 403 })
+    expect(await post(bob, '/models/delay/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 403 })
+    expect(await bob.ask('/ui/api/keys')).toMatchObject({ status: 403 })
+    expect(await post(createVisitor(url), '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 401 })
+    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'Bob left' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
+    expect(await bob.ask('/ui/api/now')).toMatchObject({ status: 401 })
+    expect((await listKeys(world.db)).map(({ name, revokedAt }) => [name, revokedAt === null])).toContainEqual(['reader', false])
+    const config = { bodyLimitBytes: 1000, ui: { ...defaultUi, readOnly: true } }
+    const readOnly = await world.serve({ config })
+    await readOnly.server.whenReady()
+    const reader = createVisitor(readOnly.url)
+    await reader.login(world.db)
+    expect(await reader.ask('/ui/api/session')).toMatchObject({ body: { data: { readOnly: true } } })
+    expect((await post(reader, '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).status).toBe(405)
+  })
+
+  it('that creates a key needs a recent log-in', async () => {
+    await world.db.query(`update lockstep.ui_sessions set created_at = now() - interval '6 minutes'`, [])
+    const late = await create(ann, { name: 'x', scopes: ['read'], reason: 'x' })
+    expect(late).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN', details: { login: 'again' } } } })
+  })
+})
