@@ -3,7 +3,7 @@ import type { CheckResult } from '../monitoring/alerts/check-kind.ts'
 import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../registry/monitor-spec.ts'
 import { counted } from './human.ts'
-import { plainText } from './plain-text.ts'
+import { plainText } from '../kernel/plain-text.ts'
 import { table } from './table.ts'
 
 export function monitorText(monitor: ListedMonitor): string {

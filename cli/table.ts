@@ -1,5 +1,5 @@
 import { cutText } from '../kernel/cut-text.ts'
-import { plainText } from './plain-text.ts'
+import { plainText } from '../kernel/plain-text.ts'
 
 /** The least width of a column that is cut. */
 const minCut = 20

@@ -75,6 +75,7 @@ export const channelSpec = z.discriminatedUnion('kind', [
   z.strictObject({ ...channelBase, kind: z.literal('slack'), url }),
   z.strictObject({ ...channelBase, kind: z.literal('pagerduty'), url, routingKey: environmentName }),
   z.strictObject({ ...channelBase, kind: z.literal('alertmanager'), url }),
+  z.strictObject({ ...channelBase, kind: z.literal('email'), url, from: z.string(), to: z.array(z.string()).min(1) }),
 ])
 export type ChannelSpec = z.output<typeof channelSpec>
 /** The name of an environment variable that holds a secret. */

@@ -3,9 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { testMessage } from '../../monitoring/alerts/alert-message.ts'
 import { installationKey } from '../../monitoring/alerts/open-alerts.ts'
-import { defaultTimeoutMs } from '../../monitoring/alerts/deliver/deliver-alerts.ts'
-import { formatRequest } from '../../monitoring/alerts/deliver/formats.ts'
-import { sendRequest } from '../../monitoring/alerts/deliver/send-request.ts'
+import { sendNotification } from '../../monitoring/alerts/deliver/send-notification.ts'
 import { readSecret } from '../../runtime/config.ts'
 import type { Command } from '../command.ts'
 
@@ -32,11 +30,13 @@ export const alertTestCommand: Command = {
     const now = Date.now() * 1000
     const key = `${await installationKey(db.kysely)}:test:${randomUUID()}`
     const message = testMessage(key, formatTimestamp(now))
-    const options = { allowPrivate: config.alertPrivateAddresses, timeoutMs: defaultTimeoutMs, signal }
-    await sendRequest(formatRequest(channel, message, `${key}:test`, readSecret, now), options)
+    const options = { allowPrivate: config.alertPrivateAddresses, signal, readSecret, now }
+    const refused = await sendNotification(channel, message, `${key}:test`, options)
+    if (refused !== null)
+      throw new LockstepError('DELIVERY_FAILED', `The channel "${name}" has taken a test notification, but not for all. ${refused}`)
     if (channel.kind === 'pagerduty' || channel.kind === 'alertmanager') {
       const resolved = { ...message, event: 'resolved' as const, resolvedAt: message.startedAt }
-      await sendRequest(formatRequest(channel, resolved, `${key}:resolved`, readSecret, now), options)
+      await sendNotification(channel, resolved, `${key}:resolved`, options)
     }
     return { json: { channel: name, key, sent: true }, text: `The channel "${name}" has taken a test notification.` }
   },

@@ -5,7 +5,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { Command } from '../command.ts'
 import type { EntityValues, ReadFeatures, Takes } from '../find/finder.ts'
 import { finderOf } from '../find/finder.ts'
-import { plainText } from '../plain-text.ts'
+import { plainText } from '../../kernel/plain-text.ts'
 import { serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 

@@ -5,7 +5,7 @@ import { nodeKey } from '../../registry/find/graph.ts'
 import type { Command } from '../command.ts'
 import { finderOf } from '../find/finder.ts'
 import { count, shortId } from '../human.ts'
-import { plainText } from '../plain-text.ts'
+import { plainText } from '../../kernel/plain-text.ts'
 import { serverOption } from '../remote/server-option.ts'
 
 export const lineageCommand: Command = {

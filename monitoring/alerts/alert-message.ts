@@ -25,6 +25,8 @@ export const alertMessage = z.object({
   /** RFC 3339. */
   startedAt: z.string(),
   resolvedAt: z.string().nullable(),
+  /** How it was resolved; null: it was not, or a message that an earlier version stored. */
+  resolution: z.enum(['cleared', 'removed']).nullable().default(null),
 })
 export type AlertMessage = z.output<typeof alertMessage>
 
@@ -43,7 +45,7 @@ export function summaryOf({
 
 /** @param startedAt RFC 3339 */
 export function testMessage(alertKey: string, startedAt: string): AlertMessage {
-  const none = { alert: null, value: null, threshold: null, n: null, evidence: null, runbook: null, resolvedAt: null }
+  const none = { alert: null, value: null, threshold: null, n: null, evidence: null, runbook: null, resolvedAt: null, resolution: null }
   const summary = 'This is a test of "lockstep alert test". There is nothing to do.'
   const named = { monitor: 'test', check: 'test', subject: 'test', cause: null, description: null }
   return { ...none, ...named, event: 'test', alertKey, severity: 'ticket', summary, startedAt }

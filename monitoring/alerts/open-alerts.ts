@@ -165,7 +165,7 @@ interface AlertRow {
   readonly severity: Severity
   readonly started: string
   readonly resolved: string | null
-  readonly resolution: string | null
+  readonly resolution: AlertMessage['resolution']
   readonly result: unknown
   readonly started_with: unknown
 }
@@ -200,6 +200,7 @@ function messageOf(
     runbook,
     startedAt: formatTimestamp(Number(alert.started)),
     resolvedAt: alert.resolved === null ? null : formatTimestamp(Number(alert.resolved)),
+    resolution: alert.resolution,
   }
 }
 

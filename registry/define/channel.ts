@@ -6,6 +6,7 @@ import { checkBody, define, describe } from './definition.ts'
 import { checkName } from './names.ts'
 import type { Severity } from './severity.ts'
 import { severities } from './severity.ts'
+import { parseSmtpUrl } from './smtp-url.ts'
 
 /** A receiver of alerts. */
 export interface Channel<N extends string = string> {
@@ -29,6 +30,14 @@ export type ChannelOptions = CommonOptions &
     | { readonly kind: 'slack'; readonly url: EnvironmentName }
     | { readonly kind: 'pagerduty'; readonly routingKey: EnvironmentName; readonly url?: string | EnvironmentName }
     | { readonly kind: 'alertmanager'; readonly url: string | EnvironmentName }
+    | {
+        readonly kind: 'email'
+        /** Of the SMTP server: `smtps://USER:PASSWORD@HOST`, or `smtp://…` for STARTTLS. */
+        readonly url: string | EnvironmentName
+        /** `alerts@example.com`, or `Lockstep <alerts@example.com>` */
+        readonly from: string
+        readonly to: readonly string[]
+      }
   )
 
 const common = ['kind', 'url', 'severities', 'defaults']
@@ -38,8 +47,14 @@ const fieldsOf: Readonly<Record<ChannelOptions['kind'], readonly string[]>> = {
   slack: common,
   pagerduty: [...common, 'routingKey'],
   alertmanager: common,
+  email: [...common, 'from', 'to'],
 }
 const kinds = Object.keys(fieldsOf)
+const address = String.raw`[^\s@<>()[\]\\,;:"]+@[^\s@<>()[\]\\,;:"]+`
+const bareAddress = new RegExp(`^${address}$`)
+const namedAddress = new RegExp(String.raw`^(?:[^\p{Cc}<>"@,;:\\]+ <${address}>|${address})$`, 'u')
+/** More are a mailing list. */
+const maxRecipients = 50
 const pagerDutyUrl = 'https://events.pagerduty.com/v2/enqueue'
 
 /**
@@ -70,6 +85,8 @@ function specOf(body: ChannelOptions, rest: Pick<ChannelSpec, 'name' | 'severiti
     }
     case 'alertmanager':
       return { ...rest, kind: 'alertmanager', url: urlOf(body.url, what) }
+    case 'email':
+      return { ...rest, kind: 'email', url: smtpUrlOf(body.url, what), from: senderOf(body.from, what), to: recipientsOf(body.to, what) }
     default:
       return body satisfies never
   }
@@ -86,6 +103,26 @@ function urlOf(url: string | EnvironmentName, what: string): ChannelSpec['url'] 
   throw invalid(
     `${what} has the url ${show(url)}; write one that begins with https://, or the name of a variable, as in url: { env: 'ALERT_URL' }.`,
   )
+}
+
+function smtpUrlOf(url: string | EnvironmentName, what: string): ChannelSpec['url'] {
+  if (typeof url !== 'string') return environmentName(url, 'url', what)
+  const { auth } = parseSmtpUrl(url, (fault) => invalid(`${what} has a wrong url: ${fault}.`))
+  if (auth === null) return url
+  throw invalid(`${what} has a URL with a password; put the URL into an environment variable, as in url: { env: 'SMTP_URL' }.`)
+}
+
+function senderOf(from: unknown, what: string): string {
+  if (typeof from === 'string' && namedAddress.test(from)) return from
+  throw invalid(`${what} has the sender ${show(from)}; write an address, as in from: 'Lockstep <alerts@example.com>'.`)
+}
+
+function recipientsOf(to: unknown, what: string): string[] {
+  const wrong = Array.isArray(to) ? to.find((each) => typeof each !== 'string' || !bareAddress.test(each)) : to
+  if (wrong !== undefined || !Array.isArray(to) || to.length === 0)
+    throw invalid(`${what} has the recipient ${show(wrong)}; write a list of addresses, as in to: ['oncall@example.com'].`)
+  if (to.length > maxRecipients) throw invalid(`${what} has ${to.length} recipients, more than ${maxRecipients}; name a mailing list.`)
+  return [...new Set<string>(to)]
 }
 
 function environmentName(given: unknown, field: string, what: string): EnvironmentName {

@@ -65,7 +65,7 @@ describe('an alert as text', () => {
       '  usual: no',
       '  features:',
       ...Array.from({ length: 10 }, (_, i) => `    feature f${i}, share 0.3333`),
-      '    and 2 more, which "--json" shows',
+      '    and 2 more, which "alert show --json" shows',
       '  examples:',
       '    1:',
       '      key: ATL',

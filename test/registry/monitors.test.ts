@@ -143,6 +143,17 @@ describe('a monitor', () => {
 })
 
 describe('a channel', () => {
+  const mail = { kind: 'email', url: { env: 'SMTP_URL' }, from: 'Lockstep <a@b.example>', to: ['c@b.example'] }
+  it('of mail takes a sender with and without a name, and each recipient once', () => {
+    for (const from of ['a@b.example', 'Lockstep alerts <a@b.example>', 'Åsa O’Neil <a@b.example>'])
+      expect(channel('c', { ...mail, kind: 'email', from, to: ['c@b.example', 'c@b.example'] }).spec).toMatchObject({
+        from,
+        to: ['c@b.example'],
+        url: { env: 'SMTP_URL' },
+      })
+    expect(channel('c', { ...mail, kind: 'email', url: 'smtp://relay.example?tls=off' }).spec.url).toBe('smtp://relay.example?tls=off')
+  })
+
   it.each([
     ['a webhook without a secret', { kind: 'webhook', url: 'https://alerts.example/' }, 'needs a secret'],
     ['a webhook with its secret in the definition', { kind: 'webhook', url: 'https://alerts.example/', secret: 's' }, 'has a wrong secret'],
@@ -155,7 +166,15 @@ describe('a channel', () => {
     ],
     ['a password in its URL', { kind: 'alertmanager', url: 'https://u:p@a.example' }, 'has a URL with a password'],
     ['no URL', { kind: 'alertmanager', url: 'a.example' }, 'write one that begins with https://'],
-    ['an unknown kind', { kind: 'email' }, 'write one of webhook, slack, pagerduty, alertmanager'],
+    ['an unknown kind', { kind: 'fax' }, 'write one of webhook, slack, pagerduty, alertmanager, email'],
+    ['mail with a password in its URL', { ...mail, url: 'smtps://u:p@mail.example' }, 'has a URL with a password'],
+    ['mail at another protocol', { ...mail, url: 'https://mail.example' }, 'it does not begin with smtps:// or smtp://'],
+    ['mail from nobody', { ...mail, from: 'Lockstep' }, 'has the sender "Lockstep"; write an address'],
+    ['mail whose sender adds a header', { ...mail, from: 'a\nBcc: b <a@b.example>' }, 'has the sender'],
+    ['mail to nobody', { ...mail, to: [] }, 'write a list of addresses'],
+    ['mail to one address without a list', { ...mail, to: 'a@b.example' }, 'has the recipient "a@b.example"; write a list of addresses'],
+    ['mail to what is no address', { ...mail, to: ['a@b.example', 'c'] }, 'has the recipient "c"'],
+    ['mail to too many', { ...mail, to: Array.from({ length: 51 }, (_, i) => `a${i}@b.example`) }, 'name a mailing list'],
     ['a field of another kind', { kind: 'slack', url: { env: 'S' }, secret: { env: 'S' } }, 'has the field "secret"'],
   ])('with %s is refused', (_, body, message) => {
     expect(refusedChannel(body)).toContain(message)
@@ -163,7 +182,7 @@ describe('a channel', () => {
 
   it('at a private address is a problem of the plan', () => {
     const at = (url: string) => {
-      const { spec } = channel('hook', { kind: 'alertmanager', url })
+      const { spec } = channel('hook', url.startsWith('smtp') ? { ...mail, kind: 'email', url } : { kind: 'alertmanager', url })
       return checkChannels([
         {
           kind: 'channel',
@@ -180,6 +199,8 @@ describe('a channel', () => {
     for (const host of ['127.0.0.1', 'localhost', '[::1]', '10.0.0.1', '169.254.169.254', '0x7f.1', 'alerts.internal'])
       expect(at(`http://${host}:9093`).map(({ message }) => message)).toEqual([expect.stringContaining('is a private address')])
     expect(at('https://alerts.example')).toEqual([])
+    expect(at('smtp://10.0.0.1?tls=off')).toHaveLength(1)
+    expect(at('smtp://relay.example?tls=off')).toEqual([])
   })
 })
 

@@ -8,9 +8,8 @@ import { isTemporary } from '../../../runtime/is-temporary.ts'
 import type { JobKind, StepContext } from '../../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../../runtime/jobs/job-kinds.ts'
 import { alertMessage } from '../alert-message.ts'
-import type { ReadSecret } from './formats.ts'
-import { formatRequest } from './formats.ts'
-import { sendRequest } from './send-request.ts'
+import type { ReadSecret } from './send-notification.ts'
+import { sendNotification } from './send-notification.ts'
 
 export interface DeliveryDeps {
   readonly db: Database
@@ -26,7 +25,6 @@ export interface DeliveryDeps {
 const deliverySpec = z.object({ channel: z.string() })
 type DeliverySpec = z.output<typeof deliverySpec>
 
-export const defaultTimeoutMs = 10_000
 /** After this many failures in a row the receiver counts as down until the next attempt. */
 const maxFailures = 3
 const maxDays = 3
@@ -76,7 +74,7 @@ class NotDelivered extends LockstepError {
 }
 
 async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepContext): Promise<{ sent: number; error: string | null }> {
-  const { db, readSecret, allowPrivate, timeoutMs = defaultTimeoutMs, clock, onDelivery } = deps
+  const { db, readSecret, allowPrivate, timeoutMs, clock, onDelivery } = deps
   /** What was not taken. */
   const failed: string[] = []
   let [sent, inRow, error] = [0, 0, null as string | null]
@@ -87,9 +85,10 @@ async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepC
     if (!(await step.isHeld())) throw new LockstepError('STOPPED', 'Another worker delivers to this channel.')
     try {
       const message = alertMessage.parse(next.message)
-      await sendRequest(formatRequest(channel, message, next.key, readSecret, clock()), { allowPrivate, timeoutMs, signal: step.signal })
+      const options = { readSecret, now: clock(), allowPrivate, timeoutMs, signal: step.signal }
+      const refused = await sendNotification(channel, message, next.key, options)
       faultPoint('alert: sent')
-      await end(deps, next.id, 'sent', null)
+      await end(deps, next.id, 'sent', refused)
       faultPoint('alert: written down')
       onDelivery?.(channel.name, 'sent')
       sent++

@@ -1,39 +1,25 @@
 import { createHmac } from 'node:crypto'
-import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
 import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
 import type { AlertMessage } from '../alert-message.ts'
 import type { OutgoingRequest } from './send-request.ts'
 
-/** Reads a secret from the environment; null: it is not set. */
-export type ReadSecret = (name: string) => string | null
-
 const json = { 'content-type': 'application/json', 'user-agent': 'lockstep' }
 const yearMicros = 365 * 86_400 * 1_000_000
 
 /**
- * A notification in the form of its channel. Each attempt has the same idempotency key.
+ * A notification as the request of its channel. Each attempt has the same idempotency key.
  *
  * @param now epoch microseconds
- * @throws LockstepError `CONFIG_INVALID` where a secret is not set
  */
 export function formatRequest(
-  channel: ChannelSpec,
+  channel: Exclude<ChannelSpec, { kind: 'email' }>,
+  url: string,
   message: AlertMessage,
   key: string,
-  readSecret: ReadSecret,
+  secret: (of: EnvironmentName) => string,
   now: number,
 ): OutgoingRequest {
-  const secret = (of: EnvironmentName): string => {
-    const value = readSecret(of.env)
-    if (value !== null) return value
-    throw new LockstepError(
-      'CONFIG_INVALID',
-      `The channel "${channel.name}" needs the environment variable "${of.env}", which this process does not have. Set it for the workers.`,
-      { details: { channel: channel.name, variable: of.env } },
-    )
-  }
-  const url = typeof channel.url === 'string' ? channel.url : secret(channel.url)
   switch (channel.kind) {
     case 'webhook':
       return { url, ...webhook(message, key, secret(channel.secret), now) }

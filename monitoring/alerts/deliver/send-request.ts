@@ -39,11 +39,11 @@ const maxAnswerBytes = 64 * 1024
  * @throws LockstepError `FORBIDDEN` for a private address; `DELIVERY_FAILED`
  */
 export async function exchange({ url, headers, body }: OutgoingRequest, { allowPrivate, timeoutMs, signal }: SendOptions): Promise<string> {
-  if (!URL.canParse(url)) throw failure('its URL is not one')
+  if (!URL.canParse(url)) throw notDelivered('its URL is not one')
   const { protocol, hostname } = new URL(url)
-  if (protocol !== 'https:' && protocol !== 'http:') throw failure('its URL does not begin with https:// or http://')
+  if (protocol !== 'https:' && protocol !== 'http:') throw notDelivered('its URL does not begin with https:// or http://')
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) throw privateAddress(host)
+  if (!allowPrivate) checkAddress(host)
   const send = protocol === 'https:' ? requestHttps : requestHttp
   const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
   const { status, text } = await new Promise<{ readonly status: number; readonly text: string }>((answer, fail) => {
@@ -68,16 +68,20 @@ export async function exchange({ url, headers, body }: OutgoingRequest, { allowP
     request.end(body)
   }).catch((cause: unknown) => {
     if (cause instanceof LockstepError || signal.aborted) throw cause
-    if (ended.aborted) throw failure(`"${host}" did not answer within ${timeoutMs / 1000} s`, cause)
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'no code'
-    throw failure(`"${host}" cannot be reached (${code})`, cause)
+    if (ended.aborted) throw notDelivered(`"${host}" did not answer within ${timeoutMs / 1000} s`, cause)
+    throw unreachable(host, cause)
   })
-  if (status < 200 || status > 299) throw failure(`"${host}" answered with status ${status}`)
+  if (status < 200 || status > 299) throw notDelivered(`"${host}" answered with status ${status}`)
   return text
 }
 
+/** @throws LockstepError `FORBIDDEN` for a private address; names are checked where they are resolved */
+export function checkAddress(host: string): void {
+  if (isIP(host) !== 0 && isPrivateAddress(host)) throw privateAddress(host)
+}
+
 /** Resolves a name, and refuses it if any of its addresses is private. */
-const publicLookup: Lookup = (hostname, options, callback) => {
+export const publicLookup: Lookup = (hostname, options, callback) => {
   resolve(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, '', 4)
     const [first] = addresses
@@ -95,6 +99,11 @@ function privateAddress(host: string): LockstepError {
   )
 }
 
-function failure(why: string, cause?: unknown): LockstepError {
+export function unreachable(host: string, cause: unknown): LockstepError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'no code'
+  return notDelivered(`"${host}" cannot be reached (${code})`, cause)
+}
+
+export function notDelivered(why: string, cause?: unknown): LockstepError {
   return new LockstepError('DELIVERY_FAILED', `The receiver of alerts did not take one: ${why}.`, { cause })
 }

@@ -5,7 +5,7 @@ import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import type { GateKind, GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import type { Database } from '../../../runtime/database.ts'
-import type { ReadSecret } from '../../alerts/deliver/formats.ts'
+import type { ReadSecret } from '../../alerts/deliver/send-notification.ts'
 import type { ComparedCounts } from '../compared-counts.ts'
 
 export const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const

@@ -17,11 +17,14 @@ import type { OpenedServer } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
 import { load } from '../../registry/definition-files.ts'
 import { numbers } from '../../runtime/jobs/number-kind.ts'
+import type { MailServer } from './mail-server.ts'
+import { startMailServer } from './mail-server.ts'
 import type { Receiver } from './monitors.ts'
 import { minute, startReceiver } from './monitors.ts'
 
 const definitions = (
   url: string,
+  mailUrl: string,
 ): string => `import { channel, count, entity, featureService, featureView, model, outcome, source, t } from 'lockstep'
 const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at', columns: { amount: t.float64 } })
@@ -34,23 +37,29 @@ export const fraud = model('fraud', { service, output: { probability: t.float32 
 export const unwatched = model('unwatched', { service, output: { probability: t.float32 }, monitors: 'none' })
 export const chargeback = outcome('chargeback', { model: fraud, value: t.bool, within: '1d', missing: false })
 export const team = channel('team', { kind: 'alertmanager', url: '${url}' })
+export const mail = channel('mail', { kind: 'email', url: '${mailUrl}', from: 'a@ops.example', to: ['a@ops.example', 'b@gone.example'], defaults: false })
 `
 
 let opened: OpenedServer
 let receiver: Receiver
+let mailServer: MailServer
 let catalog: Catalog
 let folder: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-monitors-'))
   receiver = await startReceiver()
+  mailServer = await startMailServer({ disabledCommands: ['STARTTLS', 'AUTH'], authOptional: true })
   opened = await openServer()
-  await applyChanges(opened.db, await load({ 'features.ts': definitions(receiver.url) }), { privateAddresses: true })
+  await applyChanges(opened.db, await load({ 'features.ts': definitions(receiver.url, `smtp://localhost:${mailServer.port}?tls=off`) }), {
+    privateAddresses: true,
+  })
   catalog = await loadCatalog(opened.db)
 })
 afterAll(async () => {
   await opened?.close()
   await receiver?.close()
+  await mailServer?.close()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -153,7 +162,12 @@ it('alert test sends a test and its end to a channel, and names those that exist
     expect((await run('alert', 'test', 'team')).text).toBe('The channel "team" has taken a test notification.')
     expect(receiver.received.map(({ path, text }) => [path, text.includes('Lockstep')])).toHaveLength(2)
     expect(receiver.received[0]?.path).toBe('/api/v2/alerts')
-    await expect(run('alert', 'test', 'oncall')).rejects.toMatchObject({ message: 'There is no channel "oncall". There is team.' })
+    await expect(run('alert', 'test', 'mail')).rejects.toMatchObject({
+      code: 'DELIVERY_FAILED',
+      message: expect.stringMatching(/^The channel "mail" has taken a test .* "b@gone.example" \(550 No such mailbox\)$/) as string,
+    })
+    expect(mailServer.received).toHaveLength(1)
+    await expect(run('alert', 'test', 'oncall')).rejects.toMatchObject({ message: 'There is no channel "oncall". There are mail, team.' })
   } finally {
     await context.close()
   }

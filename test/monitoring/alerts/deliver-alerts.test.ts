@@ -12,6 +12,7 @@ import type { ChannelSpec } from '../../../registry/monitor-spec.ts'
 import { awaitJob } from '../../../runtime/jobs/await-job.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
 import { during, openServer } from '../../opened-database.ts'
+import { startMailServer } from './mail-server.ts'
 import type { Receiver } from './monitors.ts'
 import { checked, clockMonitor, heldStep, hookAt, minute, readSecret, result, startReceiver } from './monitors.ts'
 
@@ -155,6 +156,24 @@ describe('a delivery', () => {
     expect(since(at).at(-1)?.event).toBe('resolved')
   })
 
+  it('by mail counts as sent if some recipients take it, and names the others', async () => {
+    await alertTwice('m')
+    const server = await startMailServer({ disabledCommands: ['STARTTLS', 'AUTH'], authOptional: true })
+    const url = `smtp://localhost:${server.port}?tls=off`
+    const { spec } = channel('hook', { kind: 'email', url, from: 'alerts@ops.example', to: ['a@ops.example', 'b@gone.example'] })
+    expect(await deliver({ channels: async () => new Map([['hook', spec]]) })).toEqual({ sent: 2, dropped: 0 })
+    await server.close()
+    expect(server.received.map(({ to, raw }) => [to, /^Subject: (.*)\r$/m.exec(raw)?.[1]])).toEqual([
+      [['a@ops.example'], 'Page: m: clock of clock'],
+      [['a@ops.example'], 'Resolved: m: clock of clock'],
+    ])
+    const error = 'Some recipients were refused: "b@gone.example" (550 No such mailbox)'
+    expect(await waiting()).toMatchObject([
+      { state: 'sent', error },
+      { state: 'sent', error },
+    ])
+  })
+
   it('has a schedule for each channel for which something waits', async () => {
     expect(await deliverAlerts(deps()).schedules?.()).toEqual([])
     await alertTwice('i')
@@ -178,8 +197,14 @@ describe('the form of', () => {
     evidence: { vectors: 10 },
   }
   const resolved = { ...message, event: 'resolved' as const, resolvedAt: '2026-03-01T13:00:00.000000Z' }
-  const sent = (options: ChannelOptions, of: typeof message | typeof resolved = message): { url: string; body: unknown } => {
-    const { url, body } = formatRequest(channel('c', options).spec, of, 'k', (name) => readSecret(name) ?? `https://${name}.example`, now)
+  const sent = (
+    options: Exclude<ChannelOptions, { kind: 'email' }>,
+    of: typeof message | typeof resolved = message,
+  ): { url: string; body: unknown } => {
+    const { spec } = channel('c', options)
+    if (spec.kind === 'email') throw new Error('A mail is no request.')
+    const secret = ({ env }: { readonly env: string }) => readSecret(env) ?? `https://${env}.example`
+    const { url, body } = formatRequest(spec, typeof spec.url === 'string' ? spec.url : secret(spec.url), of, 'k', secret, now)
     return { url, body: JSON.parse(body) as unknown }
   }
 

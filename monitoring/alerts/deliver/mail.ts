@@ -1,0 +1,82 @@
+import { formatDuration } from '../../../kernel/duration.ts'
+import { plainText } from '../../../kernel/plain-text.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import type { AlertMessage } from '../alert-message.ts'
+import { evidenceLines, short } from '../evidence-text.ts'
+
+export interface Mail {
+  readonly subject: string
+  readonly text: string
+}
+
+/** A notification as a mail: what happened first, then what there is to know, then what to do. */
+export function mailOf(message: AlertMessage): Mail {
+  return { subject: plainText(subjectOf(message)), text: `${sectionsOf(message).filter(isFilled).map(joined).join('\n\n')}\n` }
+}
+
+function subjectOf({ event, summary, severity, monitor, check, subject }: AlertMessage): string {
+  if (event === 'resolved') return summary
+  if (event === 'test') return 'Test of Lockstep alerts'
+  return `${severity === 'page' ? 'Page' : 'Ticket'}: ${monitor}: ${check} of ${subject}`
+}
+
+function sectionsOf(message: AlertMessage): (readonly string[])[] {
+  const { event, alert, summary, cause, description, evidence } = message
+  if (event === 'test') return [[summary]]
+  const facts = factLines(message)
+  if (event === 'resolved') {
+    const why = cause === null ? [] : [`It had fired because:`, plainText(cause)]
+    return [[endOf(message)], why, facts]
+  }
+  const shown = evidenceLines(evidence)
+  return [
+    [plainText(cause ?? summary)],
+    facts,
+    description === null ? [] : [plainText(description)],
+    shown.length === 0 ? [] : ['Evidence:', ...shown],
+    [
+      'To see what is known now, and to silence it while you work on it:',
+      `  lockstep alert show ${alert}`,
+      `  lockstep alert silence ${alert} --for 4h --reason "being fixed"`,
+    ],
+  ]
+}
+
+function endOf({ resolution, startedAt, resolvedAt }: AlertMessage): string {
+  if (resolution === 'removed')
+    return 'The monitor, its check or what it watches was removed, so nothing watches this any more. The fault may still be there.'
+  const seconds = resolvedAt === null ? 0 : Math.round((parseTimestamp(resolvedAt) - parseTimestamp(startedAt)) / 1e6)
+  return `The check is fine again, after ${formatDuration(seconds * 1_000_000)}.`
+}
+
+function factLines(message: AlertMessage): string[] {
+  const { event, severity, monitor, check, subject, value, threshold, n, runbook, startedAt, resolvedAt } = message
+  const figures = [
+    value === null ? null : `${short(value)}`,
+    threshold === null ? null : `threshold ${short(threshold)}`,
+    n === null ? null : `n ${n}`,
+  ]
+  const facts: readonly (readonly [string, string | null])[] = [
+    ['Fired', utc(startedAt)],
+    ['Resolved', resolvedAt === null ? null : utc(resolvedAt)],
+    ['Severity', severity],
+    ['Monitor', monitor],
+    ['Check', `${check} of ${subject}`],
+    ['Value', value === null || event === 'resolved' ? null : figures.filter((each) => each !== null).join(', ')],
+    ['Runbook', event === 'resolved' ? null : runbook],
+  ]
+  return facts.flatMap(([name, text]) => (text === null ? [] : [`${`${name}:`.padEnd(10)}${plainText(text)}`]))
+}
+
+/** `2026-03-01 12:00:00 UTC` */
+function utc(time: string): string {
+  return `${time.slice(0, 19).replace('T', ' ')} UTC`
+}
+
+function isFilled(lines: readonly string[]): boolean {
+  return lines.length > 0
+}
+
+function joined(lines: readonly string[]): string {
+  return lines.join('\n')
+}
