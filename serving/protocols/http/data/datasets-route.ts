@@ -112,8 +112,7 @@ export const datasetRoutes: readonly Route[] = [
           details: { dataset: id, file: name },
         })
       }
-      const { range, 'if-range': ifRange } = call.incoming.headers
-      const answer = await fileAnswer({ ...file, name }, { range, ifRange: typeof ifRange === 'string' ? ifRange : undefined })
+      const answer = await fileAnswer({ ...file, name }, call.incoming.headers)
       if (answer !== null) return answer
       throw new LockstepError(
         'NOT_FOUND',

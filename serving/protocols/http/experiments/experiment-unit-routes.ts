@@ -76,7 +76,7 @@ export const experimentUnitRoutes: readonly Route[] = [
         await exportUnits(db, plan, exposed, (batch) => writer.write(batch), { signal })
         const { bytes, sha256 } = await writer.close()
         signal.throwIfAborted()
-        const answer = await fileAnswer({ path, name: `${name}.${format}`, bytes, sha256 }, { range: undefined, ifRange: undefined })
+        const answer = await fileAnswer({ path, name: `${name}.${format}`, bytes, sha256 })
         if (answer !== null) return answer
         throw new LockstepError('INTERNAL', `The units of the experiment "${name}" were written, and are gone. Try again.`)
       } catch (error) {

@@ -87,9 +87,8 @@ export const modelVersionRoutes: readonly Route[] = [
         await writeFile(path, pieces, { signal, flag: 'wx', mode: 0o600 })
         call.outgoing.once('close', () => void rm(path, { force: true }))
         signal.throwIfAborted()
-        const { range, 'if-range': ifRange } = call.incoming.headers
-        const asked = { range, ifRange: typeof ifRange === 'string' ? ifRange : undefined }
-        const answer = await fileAnswer({ path, name: `${model}-${version}.onnx`, bytes: sizeBytes, sha256 }, asked)
+        const file = { path, name: `${model}-${version}.onnx`, bytes: sizeBytes, sha256 }
+        const answer = await fileAnswer(file, call.incoming.headers)
         if (answer !== null) return answer
         throw new LockstepError('INTERNAL', `The file of the model "${model}" version ${version} was written, and is gone. Try again.`)
       } catch (error) {

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { RouteAnswer } from '../call.ts'
 
 export interface AnsweredFile {
@@ -9,20 +10,16 @@ export interface AnsweredFile {
   readonly sha256: string
 }
 
-export interface FileRequest {
-  readonly range: string | undefined
-  readonly ifRange: string | undefined
-}
-
 /**
  * Answers a file, or the part of it that the header `Range` asks for, so that a broken download can resume (RFC 9110,
  * section 14). One range is answered; several are answered with the complete file.
  *
+ * @param headers of the request; absent: the complete file is answered
  * @returns null where there is no such file, or one of another size
  */
 export async function fileAnswer(
   { path, name, bytes, sha256 }: AnsweredFile,
-  { range, ifRange }: FileRequest,
+  { range, 'if-range': ifRange }: IncomingHttpHeaders = {},
 ): Promise<RouteAnswer | null> {
   const found = await stat(path).catch(() => null)
   if (found === null || !found.isFile() || found.size !== bytes) return null
