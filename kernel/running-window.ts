@@ -1,8 +1,14 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { FoldRow } from './state.ts'
 import { SuffixAggregates } from './suffix-aggregates.ts'
-import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
+
+export interface WindowPlan {
+  readonly level: number
+  readonly windowMicros: number
+  /** Indexes of the lanes that its features read. */
+  readonly lanes: readonly number[]
+}
 
 /**
  * The running aggregate of a window between answers. Rows are added to its lanes as they arrive, and tiles that left

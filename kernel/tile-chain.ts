@@ -1,6 +1,7 @@
 import type { Accumulator, Aggregate } from './aggregates/aggregate.ts'
 import type { ByteReader, ByteWriter } from './binary.ts'
 import { windowStart } from './hop.ts'
+import type { WindowPlan } from './running-window.ts'
 import { RunningWindow } from './running-window.ts'
 import type { FoldRow } from './state.ts'
 import type { Tile } from './tiles.ts'
@@ -15,13 +16,6 @@ export interface ChainPlan {
   readonly reach: readonly number[]
   readonly lanes: readonly Aggregate[]
   readonly windows: readonly WindowPlan[]
-}
-
-export interface WindowPlan {
-  readonly level: number
-  readonly windowMicros: number
-  /** Indexes of the lanes that its features read. */
-  readonly lanes: readonly number[]
 }
 
 /**

@@ -3,10 +3,24 @@ import { namingRow } from '../kernel/show-key.ts'
 import type { Status, ViewValues } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
 import { show } from '../kernel/value-type.ts'
-import type { JoinedBatch } from './join.ts'
 import type { AnswerColumns } from './answers.ts'
 
 export const noneMissing: readonly string[] = []
+
+/** Consecutive rows of the spine with their features, by column. */
+export interface JoinedBatch {
+  readonly length: number
+  /** By index of `spine.columns`. */
+  readonly spine: readonly (readonly (Value | null)[])[]
+  /** Epoch microseconds. */
+  readonly times: readonly number[]
+  /** By index of `service.features`. */
+  readonly values: readonly (readonly (Value | null)[])[]
+  /** As `values`; empty unless they were asked for. */
+  readonly statuses: readonly (readonly Status[])[]
+  /** By row: which of `service.required` have no value in it. */
+  readonly missing: readonly (readonly string[])[]
+}
 
 /** The rows [from, to) of a batch, whose answers stand from `from - first` on. */
 export interface Assembly {

@@ -9,6 +9,7 @@ import { waitForWriters } from '../runtime/wait-for-writers.ts'
 import type { MergeOptions, Lookup } from './lookup.ts'
 import { merge } from './merge.ts'
 import { createLookupDecoder } from './lookup-decoder.ts'
+import type { JoinedBatch } from './assemble.ts'
 import { assemble, noneMissing } from './assemble.ts'
 import type { AnswerColumns } from './answers.ts'
 import type { ResultBuckets, ResultReader } from './result-buckets.ts'
@@ -62,21 +63,6 @@ export interface JoinProgress {
   readonly step: 'join' | 'write'
   readonly done: number
   readonly total: number
-}
-
-/** Consecutive rows of the spine with their features, by column. */
-export interface JoinedBatch {
-  readonly length: number
-  /** By index of `spine.columns`. */
-  readonly spine: readonly (readonly (Value | null)[])[]
-  /** Epoch microseconds. */
-  readonly times: readonly number[]
-  /** By index of `service.features`. */
-  readonly values: readonly (readonly (Value | null)[])[]
-  /** As `values`; empty unless they were asked for. */
-  readonly statuses: readonly (readonly Status[])[]
-  /** By row: which of `service.required` have no value in it. */
-  readonly missing: readonly (readonly string[])[]
 }
 
 export interface JoinSummary {

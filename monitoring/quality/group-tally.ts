@@ -1,6 +1,3 @@
-import type { Judge } from './judge.ts'
-import { createClassifierTally } from './classifier-tally.ts'
-import { createCategoryTally, createNumberTally } from './other-tallies.ts'
 import type { Figure } from './figure.ts'
 import type { Calibration } from './calibration-figures.ts'
 
@@ -27,18 +24,4 @@ export interface FinishedGroup {
   readonly figures: Readonly<Record<string, Figure>>
   /** Only of classifiers whose scores are probabilities. */
   readonly calibration: Calibration | null
-}
-
-/** @param limit how many scores are kept for figures that sums do not give */
-export function createGroupTally({ kind, decides, threshold }: Judge, limit: number): GroupTally {
-  switch (kind) {
-    case 'binary':
-      return createClassifierTally({ threshold, decides, limit })
-    case 'number':
-      return createNumberTally()
-    case 'category':
-      return createCategoryTally()
-    default:
-      return kind satisfies never
-  }
 }

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Judge } from './judge.ts'
 import type { FinishedGroup, GroupTally } from './group-tally.ts'
-import { createGroupTally } from './group-tally.ts'
+import { createClassifierTally } from './classifier-tally.ts'
+import { createCategoryTally, createNumberTally } from './other-tallies.ts'
 import type { BusinessFigure, BusinessTally } from './business-tally.ts'
 import { createBusinessTally } from './business-tally.ts'
 import type { GroupSplitter } from './group-splitter.ts'
@@ -183,5 +184,19 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
       }
       return { total: await finished(total, {}, limits.curve), shadow, groups, isFull: splitter?.isFull ?? false, estimates }
     },
+  }
+}
+
+/** @param limit how many scores are kept for figures that sums do not give */
+function createGroupTally({ kind, decides, threshold }: Judge, limit: number): GroupTally {
+  switch (kind) {
+    case 'binary':
+      return createClassifierTally({ threshold, decides, limit })
+    case 'number':
+      return createNumberTally()
+    case 'category':
+      return createCategoryTally()
+    default:
+      return kind satisfies never
   }
 }

@@ -17,7 +17,7 @@ import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import type { ReadSecret } from '../alerts/deliver/send-notification.ts'
 import type { Evidence } from './decide.ts'
-import { decide } from './decide.ts'
+import { decide, storedEvidence } from './decide.ts'
 import { gatherGateEvidence, hasPlan } from './gate-evidence.ts'
 import type { GateContext } from './gates/gate.ts'
 
@@ -108,7 +108,7 @@ export async function look(deps: ControllerDeps, rollout: GateContext['rollout']
   faultPoint('rollout: evidence gathered')
   // as a replay reads it
   const stored = JSON.parse(JSON.stringify(found)) as JsonValue
-  const decision = decide(rollout.plan, rollout.step ?? 0, stored as unknown as Evidence)
+  const decision = decide(rollout.plan, rollout.step ?? 0, storedEvidence(stored))
   faultPoint('rollout: decided')
   const done = await actOnDecision(db, rollout, decision, stored, { beforeCommit: () => faultPoint('rollout: to be committed') }).catch(
     (error: unknown) => {
@@ -123,5 +123,5 @@ export async function look(deps: ControllerDeps, rollout: GateContext['rollout']
 
 async function lastEvidence(db: Database, { id, revision }: Rollout): Promise<Evidence | null> {
   const [last] = (await readDecisions(db.kysely, id, 2)).filter((each) => each.revision === revision && each.by === controllerActor)
-  return (last?.evidence ?? null) as Evidence | null // `look` has stored it
+  return last === undefined || last.evidence === null ? null : storedEvidence(last.evidence)
 }

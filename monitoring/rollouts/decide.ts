@@ -20,6 +20,11 @@ export interface Evidence {
   readonly failures: readonly (string | null)[]
 }
 
+/** The evidence of a decision, as the controller has stored it. */
+export function storedEvidence(stored: JsonValue | null): Evidence {
+  return stored as unknown as Evidence
+}
+
 /**
  * Decides about a step. A pure function: the same plan, step and evidence give the same decision.
  *

@@ -4,8 +4,7 @@ import { gateTitle } from '../../registry/rollouts/check-plan.ts'
 import type { RolloutDecision } from '../../registry/rollouts/decisions.ts'
 import { controllerActor } from '../../registry/rollouts/decisions.ts'
 import type { RolloutPlan } from '../../registry/rollouts/plan-schema.ts'
-import type { Evidence } from './decide.ts'
-import { decide } from './decide.ts'
+import { decide, storedEvidence } from './decide.ts'
 
 /**
  * Decides again from the evidence that is stored with a decision. Reasons are the same if they are of the same gates
@@ -21,7 +20,7 @@ export function replayDecision(plan: RolloutPlan, decision: RolloutDecision): Co
       'INVALID_REQUEST',
       `The decision ${id} ("${action}") was made by ${by} and not by the controller, so there is nothing to replay.`,
     )
-  const again = decide(plan, step, evidence as unknown as Evidence) // the controller has stored it
+  const again = decide(plan, step, storedEvidence(evidence))
   const titles = plan.gates.map((gate) => `${gateTitle(gate)}: `)
   const differs = again.reasons.find((reason, i) => !isSameReason(titles, reasons[i], reason)) ?? reasons[again.reasons.length]
   if (again.action === action && differs === undefined) return again

@@ -4,7 +4,7 @@ import { Status } from '../../kernel/state.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { AnswerColumns } from '../answers.ts'
 import { assemble, noneMissing } from '../assemble.ts'
-import type { JoinedBatch } from '../join.ts'
+import type { JoinedBatch } from '../assemble.ts'
 
 type Values = (Value | null)[]
 

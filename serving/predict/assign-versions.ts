@@ -3,8 +3,9 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
-import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rules.ts'
-import { routingRules, targetOf } from '../rollouts/routing-rules.ts'
+import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rule.ts'
+import { targetOf } from '../rollouts/routing-rule.ts'
+import { routingRules } from '../rollouts/routing-rules.ts'
 
 /** Rows of a request that one version of the model serves. */
 export interface VersionAssignment extends ServedAs {

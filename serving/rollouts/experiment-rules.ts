@@ -1,7 +1,7 @@
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { variantsKept } from './kept-units.ts'
-import type { RoutingRule } from './routing-rules.ts'
+import type { RoutingRule } from './routing-rule.ts'
 import { unitReader } from './unit-reader.ts'
 
 /** The rules of the running experiments of a model, oldest first. They cover disjoint units. */

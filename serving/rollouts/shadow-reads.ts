@@ -5,7 +5,7 @@ import { createSemaphore } from '../../runtime/async.ts'
 import type { FeatureRead, FeatureReaderDeps } from '../features/read-features.ts'
 import { readFeatures } from '../features/read-features.ts'
 import { parseEntities } from '../features/read-request.ts'
-import type { ShadowJob } from './shadow-runner.ts'
+import type { ShadowJob } from './shadow-job.ts'
 
 type ShadowRead = Pick<FeatureRead, 'entities' | 'rows' | 'asOf' | 'degraded' | 'skewed' | 'evaluateMs' | 'origins'>
 

@@ -5,43 +5,16 @@ import type { PredictionLog } from '../../monitoring/prediction-log/prediction-l
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
-import type { FeatureRead, FeatureReaderDeps } from '../features/read-features.ts'
+import type { FeatureReaderDeps } from '../features/read-features.ts'
 import type { ServedModel } from '../models/loaded-versions.ts'
 import type { ModelHost } from '../models/model-host.ts'
-import type { RoutingRule } from './routing-rules.ts'
-import { shadowRule, targetOf } from './routing-rules.ts'
+import type { RoutingRule } from './routing-rule.ts'
+import { targetOf } from './routing-rule.ts'
+import { shadowRule } from './routing-rules.ts'
+import type { AnsweredRequest, AnsweredRows, ShadowJob } from './shadow-job.ts'
 import type { DropReason } from './shadow-metrics.ts'
 import { createShadowMetrics, dropped } from './shadow-metrics.ts'
 import { createShadowReads } from './shadow-reads.ts'
-
-/** An answered request, of which a share also runs in shadow. */
-export interface AnsweredRequest {
-  readonly model: string
-  /** What the request names; undefined: no version. */
-  readonly version?: number | string | undefined
-  readonly entities: readonly unknown[]
-  readonly caller: { readonly requestId: string; readonly predictionBase: string; readonly apiKey: string | null }
-}
-
-interface AnsweredRows {
-  readonly model: ServedModel
-  /** Indexes in the request. */
-  readonly rows: readonly number[]
-  readonly read: FeatureRead
-}
-
-/** Rows of one request and one version that wait to run in shadow. */
-export interface ShadowJob {
-  /** Of the shadow that took the rows. */
-  readonly shadow: number
-  readonly version: number
-  readonly request: AnsweredRequest
-  readonly answered: AnsweredRows
-  /** Indexes in `answered.rows`. */
-  readonly taken: readonly number[]
-  /** By `performance.now()`. */
-  readonly sinceMs: number
-}
 
 export interface ShadowOptions {
   /** How many rows may wait. Default: 2000. */

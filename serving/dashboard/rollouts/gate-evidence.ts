@@ -1,5 +1,5 @@
 import { isRecord } from '../../../kernel/is-record.ts'
-import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
+import { storedEvidence } from '../../../monitoring/rollouts/decide.ts'
 import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateAnswer, GateMeter } from '../../../monitoring/rollouts/gates/gate.ts'
 import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
@@ -22,7 +22,7 @@ type Gates = NonNullable<Rollout['plan']>['gates']
  * @param isPast whether it is another moment than now
  */
 export function gatesOf(gates: Gates, looks: readonly JudgedDecision[], isPast: boolean): RolloutData['gates'] {
-  const evidence = looks[0] === undefined ? null : evidenceOf(looks[0].decision.evidence)
+  const evidence = looks[0] === undefined ? null : storedEvidence(looks[0].decision.evidence)
   return gates.map((gate, i) => {
     const own = evidence?.gates[i] ?? null
     const answers = looks.map(({ decision, answers: all }) => ({ at: decision.at, answer: all[i] ?? null }))
@@ -67,7 +67,7 @@ function meterText(gate: Gates[number], { unit, value, bound }: GateMeter): stri
 
 /** What each gate said of the evidence of one decision of the controller. */
 export function decidedGates(gates: Gates, stored: RolloutDecision['evidence']): DecisionEvidence['gates'] {
-  const evidence = evidenceOf(stored)
+  const evidence = storedEvidence(stored)
   return gates.map((gate, i) => {
     const own = evidence.gates[i] ?? null
     const name = gateTitle(gate)
@@ -90,11 +90,6 @@ export function decidedGates(gates: Gates, stored: RolloutDecision['evidence']):
 
 function reachedOf({ value, bound }: GateMeter): number {
   return bound > 0 ? Math.min(1, value / bound) : value > 0 ? 1 : 0
-}
-
-/** The controller has stored it. */
-export function evidenceOf(stored: RolloutDecision['evidence']): Evidence {
-  return stored as unknown as Evidence
 }
 
 const twoDigits = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 })

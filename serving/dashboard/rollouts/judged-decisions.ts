@@ -3,13 +3,13 @@ import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { GateAnswer } from '../../../monitoring/rollouts/gates/gate.ts'
 import { judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import { storedEvidence } from '../../../monitoring/rollouts/decide.ts'
 import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { DecisionEvidence } from '../contract/rollout.ts'
-import { evidenceOf } from './gate-evidence.ts'
 
 /** A decision of the controller with what its evidence gives now. */
 export interface JudgedDecision {
@@ -42,7 +42,7 @@ export async function judgeDecisions(
     const key = `${id} ${at.getTime()}`
     let found = kept.get(key)
     if (found === undefined) {
-      const { gates } = evidenceOf(evidence)
+      const { gates } = storedEvidence(evidence)
       const answers = plan.gates.map((gate, i) => (gates[i] === null || gates[i] === undefined ? null : judgeGate(gate, gates[i])))
       await nextTurn()
       found = { answers, replay: replayOf(plan, decision) }
