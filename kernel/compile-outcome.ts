@@ -1,10 +1,8 @@
-import { isNumeric } from './result-type.ts'
 import { LockstepError, messageOf } from './errors.ts'
-import { show } from './value-type.ts'
 import type { OutcomeSpec } from './outcome-spec.ts'
 import type { LoadTransform } from './transform.ts'
 import type { Column, Value } from './value-type.ts'
-import { isValueOf, typeName } from './value-type.ts'
+import { isNumeric, isValueOf, show, typeName } from './value-type.ts'
 import { valueFromJson } from './value-json.ts'
 
 /** A business figure. */

@@ -1,4 +1,5 @@
 import type { ColumnType, ScalarType, ValueType } from './value-type.ts'
+import { isNumeric } from './value-type.ts'
 import type { AggregateName, FeatureSpec } from './view-spec.ts'
 import type { OnDemandFeatureSpec } from './service-spec.ts'
 
@@ -47,10 +48,6 @@ export function isCount(feature: object): boolean {
 
 function isCategory(type: ColumnType): type is ScalarType {
   return type.kind === 'string' || type.kind === 'bool' || type.kind === 'int32' || type.kind === 'int64'
-}
-
-export function isNumeric({ kind }: ValueType): boolean {
-  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
 /** Whether a value can be null. It cannot if it has a default, is required, or is a count. */

@@ -28,10 +28,13 @@ export interface ListType {
 export interface CountsType {
   readonly kind: 'counts'
 }
-export type ScalarKind = 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 'string' | 'timestamp'
+export const scalarKinds = ['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const
+export type ScalarKind = (typeof scalarKinds)[number]
+export type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 
 /** The types that a part of an entity key can have. */
-export type KeyType = { readonly kind: 'string' | 'int32' | 'int64' | 'bool' | 'timestamp' }
+export const keyKinds = ['string', 'int32', 'int64', 'bool', 'timestamp'] as const
+export type KeyType = { readonly kind: (typeof keyKinds)[number] }
 
 /**
  * A value in memory. bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is
@@ -71,6 +74,16 @@ export function typeName(type: ValueType): string {
 
 export function sameType(a: ValueType, b: ValueType): boolean {
   return typeName(a) === typeName(b)
+}
+
+export function isNumeric({ kind }: ValueType): boolean {
+  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
+}
+
+/** Whether its values are floats, or arrays that have some. */
+export function hasFloats(type: ValueType): boolean {
+  const { kind } = type.kind === 'list' ? type.of : type
+  return kind === 'float32' || kind === 'float64' || kind === 'vector'
 }
 
 const int64Max = 2n ** 63n - 1n

@@ -8,10 +8,9 @@ import type { SourceTable } from '../offline/source-table.ts'
 import { keysWithinSelect } from '../offline/stream-sql.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
+import { timeTypes } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { RunOutcome } from './runs.ts'
-
-const timeTypes = ['timestamptz', 'timestamp', 'date']
 
 const epochNow = sql<string>`(extract(epoch FROM now()) * 1000000)::int8`
 

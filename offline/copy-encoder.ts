@@ -16,6 +16,7 @@ import {
   UnfitValue,
 } from './files/convert.ts'
 import type { FileBatch, FileColumn } from './files/tabular-file.ts'
+import { timeTypes } from '../runtime/relation.ts'
 import { keyLengthCheck } from './key-length.ts'
 
 /** A column of a file on its way into a column of a table. */
@@ -109,7 +110,7 @@ export function createCopyEncoder(path: string, columns: readonly CopyColumn[]):
 
 function fieldWriter(column: CopyColumn): FieldWriter {
   const { from, type } = column
-  const isTime = type === 'timestamptz' || type === 'timestamp' || type === 'date'
+  const isTime = timeTypes.includes(type)
   const fileType = from.type?.kind
   if ((fileType === 'timestamp' && !isTime) || (isTime && fileType !== undefined && fileType !== 'timestamp' && fileType !== 'string')) {
     throw mismatch(`The column "${from.name}" is ${from.described} in the file and ${type} in the table; change one of them.`)

@@ -1,27 +1,19 @@
 import type { ColumnType } from '../kernel/value-type.ts'
 
 /** PostgreSQL's short name (`pg_type.typname`) of a type as values travel in binary form. */
-export function sqlTypeName(type: ColumnType): string {
-  switch (type.kind) {
-    case 'bool':
-      return 'bool'
-    case 'int32':
-      return 'int4'
-    case 'int64':
-      return 'int8'
-    case 'float32':
-      return 'float4'
-    case 'float64':
-      return 'float8'
-    case 'string':
-      return 'text'
-    case 'timestamp':
-      return 'timestamptz'
-    case 'vector':
-      return '_float4'
-    default:
-      return type satisfies never
-  }
+export function sqlTypeName({ kind }: ColumnType): string {
+  return sqlTypes[kind]
+}
+
+const sqlTypes: Readonly<Record<ColumnType['kind'], string>> = {
+  bool: 'bool',
+  int32: 'int4',
+  int64: 'int8',
+  float32: 'float4',
+  float64: 'float8',
+  string: 'text',
+  timestamp: 'timestamptz',
+  vector: '_float4',
 }
 
 /**

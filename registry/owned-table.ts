@@ -50,7 +50,7 @@ export function ownedTableChange(
   const types = columnTypes(source, entities)
   if (types === null) return null
   const relation = sourceRelation(source)
-  const declared = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresType(type)}` }))
+  const declared = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresTypes[type.kind]}` }))
   const wanted = [...visibleIndexes(source, entities, types), arrivalIndex(source), eventIdIndex(source)]
   const missingIndexes = wanted.filter(({ name }) => !present.has(name))
   const indexes = missingIndexes.map(({ name }) => name)
@@ -169,25 +169,13 @@ function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], typ
   return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => visibleIndex(source, parts))
 }
 
-function postgresType(type: ColumnType): string {
-  switch (type.kind) {
-    case 'bool':
-      return 'boolean'
-    case 'int32':
-      return 'integer'
-    case 'int64':
-      return 'bigint'
-    case 'float32':
-      return 'real'
-    case 'float64':
-      return 'double precision'
-    case 'string':
-      return 'text'
-    case 'timestamp':
-      return 'timestamptz'
-    case 'vector':
-      return 'real[]'
-    default:
-      return type satisfies never
-  }
+const postgresTypes: Readonly<Record<ColumnType['kind'], string>> = {
+  bool: 'boolean',
+  int32: 'integer',
+  int64: 'bigint',
+  float32: 'real',
+  float64: 'double precision',
+  string: 'text',
+  timestamp: 'timestamptz',
+  vector: 'real[]',
 }

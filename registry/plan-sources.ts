@@ -7,7 +7,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { sourceRelation } from '../runtime/relation.ts'
+import { sourceRelation, timeTypes } from '../runtime/relation.ts'
 import type { PlannedBackfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
@@ -188,7 +188,7 @@ export function entitiesOf(source: SourceSpec, views: readonly SourceReader[]): 
 
 function checkCursor(source: SourceSpec, table: DescribedTable, { column }: CursorSpec): LockstepError[] {
   const found = table.columns.get(column)
-  if (found !== undefined && ['timestamptz', 'timestamp', 'date'].includes(found.base)) return []
+  if (found !== undefined && timeTypes.includes(found.base)) return []
   const [code, what] =
     found === undefined ? (['UNKNOWN_COLUMN', 'does not have'] as const) : (['SOURCE_TYPE_MISMATCH', `has as ${found.text}`] as const)
   return [

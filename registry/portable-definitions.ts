@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
 import { measureAggregates } from '../kernel/experiment-spec.ts'
+import { keyKinds, scalarKinds } from '../kernel/value-type.ts'
 import { aggregateNames } from '../kernel/view-spec.ts'
 import { channelSpec, monitorSpec } from './monitor-spec.ts'
 import { pipelineSpec } from './pipeline-spec.ts'
@@ -20,15 +21,14 @@ const version = z
   .min(1)
   .max(2 ** 31 - 1)
 const micros = z.int()
-const scalarKind = z.enum(['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'])
-const scalarType = z.strictObject({ kind: scalarKind })
+const scalarType = z.strictObject({ kind: z.enum(scalarKinds) })
 const columnType = z.union([scalarType, z.strictObject({ kind: z.literal('vector'), length: z.int().min(1) })])
 const valueType = z.union([
   columnType,
   z.strictObject({ kind: z.literal('list'), of: scalarType, nulls: z.boolean() }),
   z.strictObject({ kind: z.literal('counts') }),
 ])
-const keyType = z.strictObject({ kind: z.enum(['string', 'int32', 'int64', 'bool', 'timestamp']) })
+const keyType = z.strictObject({ kind: z.enum(keyKinds) })
 const column = z.strictObject({ name, type: columnType })
 const slice = z.strictObject({
   column: name,

@@ -1,8 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { KeyType, ColumnType } from '../kernel/value-type.ts'
-import { sameType, typeName } from '../kernel/value-type.ts'
+import { sameType, scalarKinds, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { timeTypes } from '../runtime/relation.ts'
 import type { DescribedTable } from './source-table.ts'
 
 /** The column types from which each value type can be read without loss (numeric to float64 rounds to the nearest). */
@@ -13,7 +14,7 @@ const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   float32: ['float4'],
   float64: ['float4', 'float8', 'int2', 'int4', 'numeric'],
   string: ['text', 'varchar', 'bpchar', 'uuid', 'enum'],
-  timestamp: ['timestamp', 'timestamptz', 'date'],
+  timestamp: timeTypes,
   vector: ['_float4'],
 }
 
@@ -88,9 +89,7 @@ function checkColumn(
  * @param declared whether another type may be declared: a time is always a timestamp, and a key has its entity's type
  */
 function advice(type: ColumnType, base: string, declared: boolean): string {
-  const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(
-    (kind) => declared && !sameType({ kind }, type) && readFrom[kind].includes(base),
-  )
+  const fitting = scalarKinds.filter((kind) => declared && !sameType({ kind }, type) && readFrom[kind].includes(base))
   const change = `change the column's type (${readFrom[type.kind].join(', ').replaceAll('_float4', 'real[]').replaceAll('bpchar', 'char')})`
   return fitting.length === 0 ? `${change}, or cast it in a source with sql` : `declare it as ${fitting.join(' or ')}, or ${change}`
 }

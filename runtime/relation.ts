@@ -6,6 +6,9 @@ export interface Queryable {
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
 }
 
+/** PostgreSQL's types of a time. */
+export const timeTypes: readonly string[] = ['timestamp', 'timestamptz', 'date']
+
 export interface RelationColumn {
   readonly name: string
   /**

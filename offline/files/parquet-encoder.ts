@@ -1,6 +1,7 @@
 import type { SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import type { Column, CountsValue, ListValue, ScalarType, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Column, CountsValue, ListValue, ScalarKind, Value, ValueType } from '../../kernel/value-type.ts'
+import { hasFloats } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 import { createGroupColumn } from './group-column.ts'
 import { compressSnappy } from './snappy.ts'
@@ -23,7 +24,7 @@ export function createParquetEncoder(columns: readonly Column<ValueType>[]): Bat
   function writeGroup(): void {
     const columnData = columns.map(({ name, type }, i) => {
       const data = group[i]?.take() ?? []
-      return isFloat(type) && someNegativeZero(data) ? { name, data, encoding: 'PLAIN' as const } : { name, data }
+      return hasFloats(type) && someNegativeZero(data) ? { name, data, encoding: 'PLAIN' as const } : { name, data }
     })
     const pageSize = columnData.every(({ data }) => isOnePage(data)) ? 0 : pageBytes
     void writer.write({ columnData, rowGroupSize: rowGroupRows, pageSize }) // synchronous: the writer has no separate flush
@@ -59,16 +60,16 @@ function schemaElements(name: string, type: ValueType): SchemaElement[] {
     case 'vector':
       return listElements(name, { name: 'element', repetition_type: 'REQUIRED', type: 'FLOAT' })
     case 'list':
-      return listElements(name, { name: 'element', repetition_type: type.nulls ? 'OPTIONAL' : 'REQUIRED', ...scalarElement(type.of) })
+      return listElements(name, { name: 'element', repetition_type: type.nulls ? 'OPTIONAL' : 'REQUIRED', ...scalarElements[type.of.kind] })
     case 'counts':
       return [
         { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'MAP', logical_type: { type: 'MAP' } },
         { name: 'key_value', repetition_type: 'REPEATED', num_children: 2 },
-        { name: 'key', repetition_type: 'REQUIRED', ...scalarElement({ kind: 'string' }) },
-        { name: 'value', repetition_type: 'REQUIRED', ...scalarElement({ kind: 'int64' }) },
+        { name: 'key', repetition_type: 'REQUIRED', ...scalarElements.string },
+        { name: 'value', repetition_type: 'REQUIRED', ...scalarElements.int64 },
       ]
     default:
-      return [{ name, repetition_type: 'OPTIONAL', ...scalarElement(type) }]
+      return [{ name, repetition_type: 'OPTIONAL', ...scalarElements[type.kind] }]
   }
 }
 
@@ -80,29 +81,18 @@ function listElements(name: string, element: SchemaElement): SchemaElement[] {
   ]
 }
 
-function scalarElement({ kind }: ScalarType): Omit<SchemaElement, 'name'> {
-  switch (kind) {
-    case 'bool':
-      return { type: 'BOOLEAN' }
-    case 'int32':
-      return { type: 'INT32' }
-    case 'int64':
-      return { type: 'INT64' }
-    case 'float32':
-      return { type: 'FLOAT' }
-    case 'float64':
-      return { type: 'DOUBLE' }
-    case 'string':
-      return { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }
-    case 'timestamp':
-      return {
-        type: 'INT64',
-        converted_type: 'TIMESTAMP_MICROS',
-        logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
-      }
-    default:
-      return kind satisfies never
-  }
+const scalarElements: Readonly<Record<ScalarKind, Omit<SchemaElement, 'name'>>> = {
+  bool: { type: 'BOOLEAN' },
+  int32: { type: 'INT32' },
+  int64: { type: 'INT64' },
+  float32: { type: 'FLOAT' },
+  float64: { type: 'DOUBLE' },
+  string: { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } },
+  timestamp: {
+    type: 'INT64',
+    converted_type: 'TIMESTAMP_MICROS',
+    logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+  },
 }
 
 /** null: unchanged. */
@@ -119,11 +109,6 @@ function conversion(type: ValueType): ((value: Value) => unknown) | null {
     default:
       return null
   }
-}
-
-function isFloat(type: ValueType): boolean {
-  if (type.kind === 'list') return isFloat(type.of)
-  return type.kind === 'float32' || type.kind === 'float64' || type.kind === 'vector'
 }
 
 /** Given a limit for pages, the writer adds up the sizes of all values, which takes a fourteenth of its time. */

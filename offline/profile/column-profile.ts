@@ -1,6 +1,5 @@
-import { isNumeric } from '../../kernel/result-type.ts'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import { isNumeric, typeName } from '../../kernel/value-type.ts'
 import type { EntitySums } from '../../statistics/clustered-shares.ts'
 import { addEntity, createEntitySums } from '../../statistics/clustered-shares.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'

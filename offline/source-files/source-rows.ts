@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import { isNumeric, typeName } from '../../kernel/value-type.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { toMicros, UnfitValue } from '../files/convert.ts'
 import type { FileBatch, FileColumn, TabularFile } from '../files/tabular-file.ts'
@@ -120,8 +120,8 @@ function checkType(source: SourceSpec, { path }: TabularFile, column: FileColumn
   )
 }
 
-function familyOf({ kind }: ColumnType): string {
-  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64' ? 'number' : kind
+function familyOf(type: ColumnType): string {
+  return isNumeric(type) ? 'number' : type.kind
 }
 
 /** null: it is none, which the encoder of the rows reports with its place. */

@@ -5,7 +5,7 @@ import { typeName } from '../../kernel/value-type.ts'
 import { copyHeader, copyTrailer, tupleEnd } from '../../runtime/copy-pieces.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
-import { inParentheses, queryColumns, sqlState } from '../../runtime/relation.ts'
+import { inParentheses, queryColumns, sqlState, timeTypes } from '../../runtime/relation.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { openSpool } from '../spool.ts'
 import { naturalType } from '../sql-type.ts'
@@ -161,6 +161,6 @@ const accepts: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   float32: ['float4', 'float8', 'int2', 'int4', 'numeric'],
   float64: ['float4', 'float8', 'int2', 'int4', 'int8', 'numeric'],
   string: ['text', 'varchar', 'bpchar', 'name', 'uuid', 'enum'],
-  timestamp: ['timestamp', 'timestamptz', 'date'],
+  timestamp: timeTypes,
   vector: ['_float4', '_float8'],
 }

@@ -1,4 +1,4 @@
-import type { ColumnType, ScalarType, ValueOf } from '../../kernel/value-type.ts'
+import type { ColumnType, NumberKind, ScalarType, ValueOf } from '../../kernel/value-type.ts'
 import type { AggregateName, AggregateParameters, CountName, ManyName } from '../../kernel/view-spec.ts'
 import { checkOptions } from './definition.ts'
 import type { StatedValue, Types } from './t.ts'
@@ -51,7 +51,6 @@ type ColumnsFor<A extends AggregateName, C extends Types> = {
   [K in keyof C & string]: ResultType<A, C[K]> extends never ? never : K
 }[keyof C & string]
 
-type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 type CategoryKind = 'string' | 'bool' | 'int32' | 'int64'
 
 /**

@@ -3,7 +3,7 @@ import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { MeasureAggregate, MeasureSpec, MetricRole, MetricSpec } from '../../kernel/experiment-spec.ts'
 import { measureAggregates } from '../../kernel/experiment-spec.ts'
-import type { Column, KeyType } from '../../kernel/value-type.ts'
+import type { Column, KeyType, NumberKind } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { checkKind, checkOptions, definitionKind } from './definition.ts'
@@ -33,7 +33,6 @@ type UnassignedMetric = Unassigned<MetricSpec>
 
 type AnySource<C extends Types> = Source<string, Readonly<Record<string, string>>, C>
 type ColumnOf<C extends Types, Kind extends string> = { [K in keyof C & string]: C[K]['kind'] extends Kind ? K : never }[keyof C & string]
-type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 
 /** What a unit's rows are summarized to: a column of a source, its rows, or the values of an outcome. */
 type Measure<C extends Types = Types, Kind extends string = NumberKind> =

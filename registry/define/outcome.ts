@@ -3,8 +3,8 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { parseDuration } from '../../kernel/duration.ts'
 import type { MissingOutcome, OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
-import type { ScalarType, ValueOf } from '../../kernel/value-type.ts'
-import { isValueOf, show, typeName } from '../../kernel/value-type.ts'
+import type { NumberKind, ScalarType, ValueOf } from '../../kernel/value-type.ts'
+import { isNumeric, isValueOf, show, typeName } from '../../kernel/value-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { OutcomeOperational } from '../definition-set.ts'
 import type { Description } from './definition.ts'
@@ -72,7 +72,7 @@ interface Figures<C extends Types> {
 }
 
 type NumericColumn<C extends Types> = {
-  [K in keyof C & string]: C[K]['kind'] extends 'int32' | 'int64' | 'float32' | 'float64' ? K : never
+  [K in keyof C & string]: C[K]['kind'] extends NumberKind ? K : never
 }[keyof C & string]
 type ScalarColumn<C extends Types> = { [K in keyof C & string]: C[K] extends ScalarType ? K : never }[keyof C & string]
 type TypeOf<C extends Types, V extends keyof C> = C[V] extends infer T extends ScalarType ? T : never
@@ -260,15 +260,13 @@ function figuresOf(figures: unknown, source: Source, what: string): OutcomeOpera
   const named = Object.entries(figures).map(([name, column]): [string, string] => {
     const place = `The figure "${checkName(name, `A figure of ${what}`)}" of ${what}`
     const type = columnType(source, column, place)
-    if (!numericKinds.includes(type.kind))
-      throw new LockstepError('INVALID_TYPE', `${place} is a column of ${typeName(type)}; it must be a number.`)
+    if (!isNumeric(type)) throw new LockstepError('INVALID_TYPE', `${place} is a column of ${typeName(type)}; it must be a number.`)
     return [name, checkColumnName(column, place)]
   })
   if (named.length > maxFigures) throw invalid(what, `has ${named.length} figures; at most ${maxFigures} are kept`)
   return named.length === 0 ? {} : Object.freeze({ figures: Object.freeze(Object.fromEntries(named)) })
 }
 
-const numericKinds: readonly string[] = ['int32', 'int64', 'float32', 'float64']
 /** Each group of a quality report has sums by entity for each figure. */
 const maxFigures = 8
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType, KeyType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
-import { show, typeName } from '../../kernel/value-type.ts'
+import { keyKinds, scalarKinds, show, typeName } from '../../kernel/value-type.ts'
 
 /** Names with their value types: the columns of a source, the request data of an on-demand view. */
 export type Types = Readonly<Record<string, ColumnType>>
@@ -50,19 +50,16 @@ function list<const E extends ScalarType, const N extends boolean = false>(
   of: E,
   options?: { readonly nulls?: N },
 ): { readonly kind: 'list'; readonly of: E; readonly nulls: NoInfer<N> } {
-  if (typeof of !== 'object' || of === null || !scalarKinds.has(of.kind)) {
+  if (typeof of !== 'object' || of === null || !scalarKinds.includes(of.kind)) {
     throw new LockstepError('INVALID_TYPE', `A list cannot have elements of ${show(of)}; use a scalar type, as in t.list(t.string).`)
   }
   return Object.freeze({ kind: 'list', of, nulls: (options?.nulls ?? false) as N })
 }
 
-const scalarKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'])
-const keyKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'string', 'timestamp'])
-
 /** Refuses a value that is not a value type. TypeScript checks this, JavaScript does not. `what` names the place. */
 export function checkType(type: unknown, what: string): ValueType {
   if (typeof type === 'object' && type !== null && 'kind' in type) {
-    if (scalarKinds.has(type.kind)) return type as ValueType
+    if (scalarKinds.some((kind) => kind === type.kind)) return type as ValueType
     if (type.kind === 'vector' && 'length' in type) return vector(type.length as number)
     if (type.kind === 'list' && 'of' in type && 'nulls' in type) return list(type.of as ScalarType, { nulls: type.nulls as boolean })
     if (type.kind === 'counts') return t.counts
@@ -85,7 +82,7 @@ export function checkColumnType(type: unknown, what: string): ColumnType {
 
 export function checkKeyType(type: unknown, what: string): KeyType {
   const checked = checkColumnType(type, what)
-  if (keyKinds.has(checked.kind)) return checked as KeyType
+  if (keyKinds.some((kind) => kind === checked.kind)) return checked as KeyType
   throw new LockstepError('INVALID_TYPE', `${what} is ${typeName(checked)}; a key must be a string, int32, int64, bool or timestamp.`)
 }
 

@@ -43,7 +43,7 @@ export function answerSchema({ pipeline, key, outputs }: AnswerShape): object {
       { name: 'variant', type: optional(text), default: null },
       { name: 'asOf', type: time },
       { name: 'predictionId', type: text },
-      { name: 'prediction', type: record('Prediction', outputs.map(({ name, type }) => ({ name, type: optional(typeOf(type)) }))) }, // prettier-ignore
+      { name: 'prediction', type: record('Prediction', outputs.map(({ name, type }) => ({ name, type: optional(avroTypes[type.kind]) }))) }, // prettier-ignore
       { name: 'outputStatuses', type: optional({ type: 'map', values: text }), default: null },
     ]),
     namespace: `lockstep.${pipeline}`,
@@ -77,27 +77,15 @@ interface Answer {
   readonly outputStatuses?: Readonly<Record<string, string>>
 }
 
-function typeOf({ kind }: ColumnType): unknown {
-  switch (kind) {
-    case 'bool':
-      return 'boolean'
-    case 'int32':
-      return 'int'
-    case 'int64':
-      return 'long'
-    case 'float32':
-      return 'float'
-    case 'float64':
-      return 'double'
-    case 'string':
-      return text
-    case 'timestamp':
-      return time
-    case 'vector':
-      return { type: 'array', items: optional('float') }
-    default:
-      return kind satisfies never
-  }
+const avroTypes: Readonly<Record<ColumnType['kind'], unknown>> = {
+  bool: 'boolean',
+  int32: 'int',
+  int64: 'long',
+  float32: 'float',
+  float64: 'double',
+  string: text,
+  timestamp: time,
+  vector: { type: 'array', items: optional('float') },
 }
 
 /** @param json as an answer has it: what JSON cannot say is null */
@@ -106,7 +94,7 @@ function valueOf(type: ColumnType, json: unknown): object | null {
   if (type.kind === 'int64') return branch('long', BigInt(json as number | bigint))
   if (type.kind === 'timestamp') return branch('long', BigInt(parseTimestamp(json as string)))
   if (type.kind === 'vector') return branch('array', (json as (number | null)[]).map((each) => branch('float', each))) // prettier-ignore
-  return branch(typeOf(type) as string, json)
+  return branch(avroTypes[type.kind] as string, json)
 }
 
 function scalarOf(json: unknown): object | null {

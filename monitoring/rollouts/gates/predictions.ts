@@ -1,4 +1,5 @@
 import type { Column } from '../../../kernel/value-type.ts'
+import { isNumeric } from '../../../kernel/value-type.ts'
 import { addEntity, clusteredShares, createEntitySums } from '../../../statistics/clustered-shares.ts'
 import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../../statistics/column-bins.ts'
@@ -61,7 +62,7 @@ function compare(
   const [own, theirs] = [byEntity(output, candidate), byEntity(output, champion)]
   const reference = [...theirs.values()].flat()
   if (own.size < 2 || theirs.size < 2) return null
-  const bins = binsOf(reference, numericKinds.has(type.kind))
+  const bins = binsOf(reference, isNumeric(type))
   const sums = [theirs, own].map((entities) => {
     const all = createEntitySums(binCount(bins))
     for (const values of entities.values())
@@ -90,11 +91,9 @@ function byEntity(output: string, rows: readonly LoggedOutputs[]): Map<string, S
   return entities
 }
 
-const numericKinds: ReadonlySet<string> = new Set(['int32', 'int64', 'float32', 'float64'])
-
 /** The log has an int64 as text, and a number that JSON has not as `NaN` or `Infinity`. */
-function binsOf(values: readonly Scalar[], isNumeric: boolean): ColumnBins {
-  if (isNumeric) return numberBins(Float64Array.from(values.map(Number).filter(Number.isFinite)).sort())
+function binsOf(values: readonly Scalar[], areNumbers: boolean): ColumnBins {
+  if (areNumbers) return numberBins(Float64Array.from(values.map(Number).filter(Number.isFinite)).sort())
   const counts = new Map<string, number>()
   for (const value of values) counts.set(categoryText(value), (counts.get(categoryText(value)) ?? 0) + 1)
   return categoryBins(counts)

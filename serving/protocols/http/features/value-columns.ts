@@ -1,6 +1,7 @@
 import type { ServicePlan, ServiceRow } from '../../../../kernel/service-plan.ts'
 import { allPresent, Status, statusNames } from '../../../../kernel/state.ts'
 import type { Column, Value, ValueType } from '../../../../kernel/value-type.ts'
+import { hasFloats } from '../../../../kernel/value-type.ts'
 import { jsonCanSay, valueWriter } from '../../../value-text.ts'
 
 /** A feature of all entities of a request, or an output of all their predictions, by index of the entities. */
@@ -49,11 +50,6 @@ function valueColumn(
 
 function presentStatuses(rows: number): Status[] {
   return new Array<Status>(rows).fill(Status.present)
-}
-
-function hasFloats(type: ValueType): boolean {
-  const { kind } = type.kind === 'list' ? type.of : type
-  return kind === 'float32' || kind === 'float64' || kind === 'vector'
 }
 
 /** Compiled text of a column as a JSON array, with values as `valueWriter` has them. */
