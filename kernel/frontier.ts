@@ -74,7 +74,7 @@ export function withTransaction(frontier: Frontier, xid: number): Frontier {
 }
 
 /** The exclusive upper bound of its transactions. */
-export function endOf({ below, beyond }: Frontier): number {
+export function upperBound({ below, beyond }: Frontier): number {
   return beyond.at(-1)?.to ?? below
 }
 
@@ -90,10 +90,10 @@ export function union(a: Frontier, b: Frontier): Frontier {
 
 /** The transactions in `a` but not in `b`. */
 export function without(a: Frontier, b: Frontier): Frontier {
-  const cuts = rangesOf(b)
+  const cuts = transactionRanges(b)
   const left: TransactionRange[] = []
   let cut = 0
-  for (const { from, to } of rangesOf(a)) {
+  for (const { from, to } of transactionRanges(a)) {
     while (cut < cuts.length && (cuts[cut] as TransactionRange).to <= from) cut++
     let start = from
     for (let at = cut; at < cuts.length && start < to; at++) {
@@ -122,7 +122,7 @@ export function includes(a: Frontier, b: Frontier): boolean {
 }
 
 /** Ascending and disjoint. */
-export function rangesOf({ below, beyond }: Frontier): readonly TransactionRange[] {
+export function transactionRanges({ below, beyond }: Frontier): readonly TransactionRange[] {
   return below > 0 ? [{ from: 0, to: below }, ...beyond] : beyond
 }
 

@@ -150,12 +150,12 @@ export function soundHeader(bytes: Uint8Array, what: string): StoredHeader | nul
 }
 
 /** The value that compare-and-set expects after `bytes` were read: their head, or all bytes if they are damaged. */
-export function expectedOf(bytes: Buffer, header: StoredHeader | null): Buffer {
-  return header === null ? Buffer.from(bytes) : headOf(bytes, header)
+export function expectedBytes(bytes: Buffer, header: StoredHeader | null): Buffer {
+  return header === null ? Buffer.from(bytes) : stateHead(bytes, header)
 }
 
 /** The bytes that compare-and-set compares: format and frontier. No head is a prefix of another head. */
-export function headOf(bytes: Uint8Array, { headEnd }: StoredHeader): Buffer {
+export function stateHead(bytes: Uint8Array, { headEnd }: StoredHeader): Buffer {
   // a copy, so that it does not keep the complete state in memory
   return Buffer.from(bytes.subarray(0, headEnd))
 }

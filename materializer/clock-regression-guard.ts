@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { endOf } from '../kernel/frontier.ts'
+import { upperBound } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { currentXmax } from '../online/checkpoint-owner.ts'
 import { disownView, tryCheckpoints } from '../online/checkpoint.ts'
@@ -24,7 +24,7 @@ export interface RegressionGuard {
    */
   check(xmax: number): Promise<void>
   /**
-   * @param end `endOf` what the store holds
+   * @param end `upperBound` what the store holds
    * @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far
    */
   refuse(end: number, xmax: number): Promise<void>
@@ -43,7 +43,7 @@ export function createRegressionGuard(db: Pick<Database, 'query'>, store: Online
 
   return {
     note(frontier) {
-      const end = endOf(frontier)
+      const end = upperBound(frontier)
       if (end > furthest) furthest = end
     },
     async check(xmax) {

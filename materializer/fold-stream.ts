@@ -7,7 +7,7 @@ import { encodeSetAside, isOfOneEntity, readSetAside, setAsideError } from '../k
 import { namingKey } from '../kernel/show-key.ts'
 import type { EntityState, FoldRow } from '../kernel/state.ts'
 import type { StoredHeader } from '../kernel/stored-state.ts'
-import { encodeStored, expectedOf, soundHeader, underFrontier } from '../kernel/stored-state.ts'
+import { encodeStored, expectedBytes, soundHeader, underFrontier } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
@@ -169,7 +169,7 @@ async function close({ plan, writer, moment, start }: FoldTarget, entity: OpenEn
   }
   if (failure !== null) {
     const bytes = encodeSetAside(failure, frontier, moment)
-    const expected = stored === null ? null : expectedOf(stored.bytes, stored.header)
+    const expected = stored === null ? null : expectedBytes(stored.bytes, stored.header)
     return await writer.add({ key, bytes, rows: 0, expected, aside: setAsideError(plan, key, failure) })
   }
   if (state !== null) {
@@ -177,13 +177,13 @@ async function close({ plan, writer, moment, start }: FoldTarget, entity: OpenEn
     const { stored: bytes, over } = withinCap(plan, encodeStored(state, frontier), moment)
     const written = over === null ? { key, bytes, rows } : { key, bytes, rows, over }
     if (stored === null) await writer.add({ ...written, expected: null })
-    else if (!bytes.equals(stored.bytes)) await writer.add({ ...written, expected: expectedOf(stored.bytes, stored.header) })
+    else if (!bytes.equals(stored.bytes)) await writer.add({ ...written, expected: expectedBytes(stored.bytes, stored.header) })
   } else if (stored !== null && stored.header !== null && start === 'resume') {
     const ranges = stored.header.frontier.beyond.length
     if (ranges <= fewRanges || frontier.beyond.length >= ranges) return
     await writer.add({
       key,
-      expected: expectedOf(stored.bytes, stored.header),
+      expected: expectedBytes(stored.bytes, stored.header),
       bytes: underFrontier(stored.bytes, stored.header, frontier),
       rows,
     })

@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { covers, endOf, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
+import { covers, upperBound, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
 import { isOfOneEntity } from '../kernel/set-aside.ts'
@@ -187,7 +187,7 @@ async function foldInto(
       part = part.filter(({ key }) => again.has(key))
     }
     // after a restore of the database, a state would take these rows for ones that it includes
-    await ahead.check(endOf(written))
+    await ahead.check(upperBound(written))
   } catch (error) {
     // too many entities of this view: its next run reports it, and other views go on
     if (!isOfOneEntity(error) && !(error instanceof LockstepError && error.code === 'STORE_MISMATCH')) throw error

@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { allBelow, covers, endOf, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
+import { allBelow, covers, upperBound, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { SourceTable } from '../offline/source-table.ts'
@@ -182,7 +182,7 @@ async function foldSnapshot(
   const { incremental } = checkpoint
   const bounds = snapshot.bounds
   await ahead.refuse(checkpoint.frontier.below, bounds.xmin)
-  await ahead.refuse(endOf(checkpoint.frontier), bounds.xmax)
+  await ahead.refuse(upperBound(checkpoint.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? checkpoint.frontier : noTransactions
   const writer = createStateWriter(store, plan)

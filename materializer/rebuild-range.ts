@@ -1,5 +1,5 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
-import { allBelow, endOf, frontierOf, noTransactions } from '../kernel/frontier.ts'
+import { allBelow, upperBound, frontierOf, noTransactions } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { keysWithin } from '../offline/key-ranges.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
@@ -55,7 +55,7 @@ export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewP
         signal?.throwIfAborted()
         const bounds = snapshot.bounds
         const { incremental } = checkpoint
-        await ahead.refuse(endOf(checkpoint.frontier), bounds.xmax)
+        await ahead.refuse(upperBound(checkpoint.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)
         const read = createStateReader(store, plan, checkpoint)
         const seen = frontierOf(bounds)

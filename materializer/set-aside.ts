@@ -5,7 +5,7 @@ import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { includes } from '../kernel/frontier.ts'
 import { readSetAside } from '../kernel/set-aside.ts'
-import { headOf, soundHeader } from '../kernel/stored-state.ts'
+import { stateHead, soundHeader } from '../kernel/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore, OnlineWrite } from '../online/store.ts'
 import { noBytes } from '../online/store.ts'
@@ -83,7 +83,7 @@ export async function settleSetAside(
     const bytes = stored[i] ?? null
     const header = bytes === null ? null : soundHeader(bytes, plan.id)
     if (bytes === null || header === null || readSetAside(bytes, header) === null) settled.push(each.key)
-    else if (includes(tried.seen, header.frontier)) gone.push({ ...each, expected: headOf(bytes, header), bytes: noBytes })
+    else if (includes(tried.seen, header.frontier)) gone.push({ ...each, expected: stateHead(bytes, header), bytes: noBytes })
   }
   const removed = gone.length === 0 ? [] : await store.write(gone)
   settled.push(...gone.flatMap(({ key }, i) => (removed[i] === true ? [key] : [])))

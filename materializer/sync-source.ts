@@ -8,7 +8,7 @@ import { listFiles } from '../offline/source-files/list-files.ts'
 import { loadSourceFile } from '../offline/source-files/load-source-file.ts'
 import type { FilesDifference } from '../offline/source-files/stored-files.ts'
 import { compareFiles, isEmptied, readStoredFiles } from '../offline/source-files/stored-files.ts'
-import { relationOf } from '../offline/ingest-once.ts'
+import { qualifiedTable } from '../offline/ingest-once.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Actor } from '../runtime/audit.ts'
@@ -22,7 +22,7 @@ import { submitJob } from '../runtime/jobs/submit-job.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import { materializeView } from './materialize.ts'
 import type { Replacement } from './undo-ingest.ts'
-import { readersOf, replaceIngest, undoIngest } from './undo-ingest.ts'
+import { viewsReading, replaceIngest, undoIngest } from './undo-ingest.ts'
 
 /** The kind of jobs that load Parquet files into the table of their source. */
 export const sourceSyncKind = 'source-sync' satisfies JobKindName
@@ -280,7 +280,7 @@ async function unfinishedUndos(db: Database, source: SourceSpec, job: number): P
        SELECT FROM lockstep.jobs j JOIN lockstep.job_chunks c ON c.job = j.id
        WHERE j.kind = $3 AND j.subject = $1 AND j.id <> $4 AND j.spec->>'replace' <> 'none'
          AND c.state = 'open' AND c.claim IS NOT NULL AND c.claimable_at > clock_timestamp())`,
-    [source.name, await relationOf(db, source), sourceSyncKind, job],
+    [source.name, await qualifiedTable(db, source), sourceSyncKind, job],
   )
   return found.map(({ id }) => id)
 }
@@ -297,8 +297,8 @@ async function rebuildReaders(
   source: SourceSpec,
   signal: AbortSignal,
 ): Promise<void> {
-  const relation = await relationOf(db, source)
-  const readers = relation === null ? [] : await readersOf(db, store, catalog, relation)
+  const relation = await qualifiedTable(db, source)
+  const readers = relation === null ? [] : await viewsReading(db, store, catalog, relation)
   for (const plan of readers)
     await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal, ...(log && { log }) })
 }

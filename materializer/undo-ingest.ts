@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { relationOf } from '../offline/ingest-once.ts'
+import { qualifiedTable } from '../offline/ingest-once.ts'
 import { noBytes } from '../online/store.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -66,7 +66,7 @@ export async function undoIngest(
   options: UndoOptions,
 ): Promise<UndoneIngest> {
   const load = await findIngest(db, id, options.source)
-  const readers = await readersOf(db, store, catalog, load.relation)
+  const readers = await viewsReading(db, store, catalog, load.relation)
   const { rows, touched } = await db.kysely.transaction().execute(async (transaction) => {
     await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
     const deleted = await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
@@ -113,7 +113,7 @@ export async function replaceIngest(
 ): Promise<Replacement | null> {
   const load = await findIngest(db, id, options.source)
   if (load.resumed) return null
-  const readers = await readersOf(db, store, catalog, load.relation)
+  const readers = await viewsReading(db, store, catalog, load.relation)
   const isOfLoad = `"_xid" = '${load.xid}'::xid8`
   // the rows of a load only become fewer
   const { rows, touched } = await findWhere(db, load.relation, isOfLoad, readers)
@@ -136,7 +136,7 @@ export async function replaceIngest(
 }
 
 /** The views of this store that read a table. */
-export async function readersOf(
+export async function viewsReading(
   db: Database,
   store: OnlineStore,
   catalog: Pick<Catalog, 'views' | 'online'>,
@@ -145,7 +145,8 @@ export async function readersOf(
   const readers: ViewPlan[] = []
   for (const view of catalog.online) {
     const plan = catalog.views.get(view)
-    if (plan !== undefined && (await relationOf(db, plan.spec.source)) === relation && (await isOurs(db, store, view))) readers.push(plan)
+    if (plan !== undefined && (await qualifiedTable(db, plan.spec.source)) === relation && (await isOurs(db, store, view)))
+      readers.push(plan)
   }
   return readers
 }

@@ -1,5 +1,5 @@
 import { messageOf } from '../kernel/errors.ts'
-import { endOf } from '../kernel/frontier.ts'
+import { upperBound } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
@@ -28,7 +28,11 @@ export async function mayFold(db: Database, plan: ViewPlan, checkpoint: Checkpoi
   const { origin, witness, frontier } = checkpoint
   const proof = `${origin.id} ${origin.startedAt.getTime()} ${witness?.writer ?? ''} ${witness?.number ?? ''}`
   if (!proofs.has(proof)) {
-    if (!(await knowsRun(db, origin)) || (await knownWitnesses(db, [witness])).includes(false) || endOf(frontier) > (await currentXmax(db)))
+    if (
+      !(await knowsRun(db, origin)) ||
+      (await knownWitnesses(db, [witness])).includes(false) ||
+      upperBound(frontier) > (await currentXmax(db))
+    )
       return false
     if (proofs.size >= maxKnown) proofs.clear()
     proofs.add(proof)

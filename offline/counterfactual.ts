@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { covers, endOf, includes } from '../kernel/frontier.ts'
+import { covers, upperBound, includes } from '../kernel/frontier.ts'
 import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { startTurns } from '../runtime/async.ts'
@@ -121,7 +121,7 @@ async function chainsOf(
   results: Counterfactuals[],
   turns: Turns,
 ): Promise<readonly Chain[]> {
-  const reach = ({ answer }: Probe): number => (options.hasArrivals ? endOf(answer.frontier) : 0)
+  const reach = ({ answer }: Probe): number => (options.hasArrivals ? upperBound(answer.frontier) : 0)
   const ordered = probes.toSorted((a, b) => a.answer.asOf - b.answer.asOf || reach(a) - reach(b))
   const groups: Probe[][] = []
   for (const probe of ordered) {

@@ -7,7 +7,7 @@ import { typeName } from '../kernel/value-type.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { BuiltDataset } from './build-dataset.ts'
 import type { PartName, SpineRange } from './dataset-parts.ts'
-import { partOfRange, partsOf } from './dataset-parts.ts'
+import { partOfRange, partsByTime } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { SourceFiles } from './duckdb/source-files.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
@@ -201,7 +201,7 @@ export function recipeOfManifest(manifest: DatasetManifest): DatasetRecipe {
     arrivedBefore: source.xmin,
     columns: columns.flatMap(({ name, from }) => (from === 'spine' ? [name] : [])),
     dropIncomplete: incomplete.dropped,
-    parts: ranges.length > 0 ? ranges.map(({ range }) => partOfRange(range)) : partsOf(split.map(parseTimestamp)),
+    parts: ranges.length > 0 ? ranges.map(({ range }) => partOfRange(range)) : partsByTime(split.map(parseTimestamp)),
     format: file.format,
   }
 }

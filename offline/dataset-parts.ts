@@ -25,7 +25,7 @@ export interface DatasetPart {
 }
 
 /** Ranges of a spine that are as good as equal, in its order, none of them empty unless the spine is. */
-export function rangesOf(rows: number, parts: number): SpineRange[] {
+export function equalRanges(rows: number, parts: number): SpineRange[] {
   const count = Math.max(1, Math.min(parts, rows))
   const start = (part: number): number => Math.floor((part * rows) / count)
   return Array.from({ length: count }, (_, part) => ({ from: start(part), to: start(part + 1) }))
@@ -41,7 +41,7 @@ export function partOfRange(range: SpineRange): DatasetPart {
  * @param cuts epoch microseconds, ascending
  * @throws LockstepError `USAGE` for more cuts, and for cuts that do not ascend
  */
-export function partsOf(cuts: readonly number[]): DatasetPart[] {
+export function partsByTime(cuts: readonly number[]): DatasetPart[] {
   if (cuts.length > 2)
     throw new LockstepError(
       'USAGE',

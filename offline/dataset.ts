@@ -9,7 +9,7 @@ import type { BuildOptions } from './build-dataset.ts'
 import { buildDataset } from './build-dataset.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
 import { manifestOf, manifestPath, sealManifest } from './dataset-manifest.ts'
-import { partPath, partsOf } from './dataset-parts.ts'
+import { partPath, partsByTime } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat } from './files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from './files/dataset-writer.ts'
@@ -112,7 +112,7 @@ export function recipeOf(options: DatasetOptions): DatasetRecipe {
     arrivedBefore: options.arrivedBefore ?? null,
     columns: options.columns ?? null,
     dropIncomplete: options.dropIncomplete ?? false,
-    parts: partsOf(options.split ?? []),
+    parts: partsByTime(options.split ?? []),
     format: options.format ?? formatOf(options.out),
   }
 }

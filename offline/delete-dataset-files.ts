@@ -2,7 +2,7 @@ import { readFile, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isStoredObject } from '../runtime/storage/object-store.ts'
-import { storeOf } from '../runtime/storage/open-store.ts'
+import { openObjectStore } from '../runtime/storage/open-store.ts'
 import { filesOf, pathOfManifest } from './dataset-manifest.ts'
 import type { StoredDataset } from './stored-datasets.ts'
 
@@ -23,7 +23,7 @@ export async function deleteDatasetFiles({ id, manifest }: StoredDataset): Promi
   if (existing === null) return []
   const paths = [...filesOf(manifest).map(({ path }) => path), beside]
   for (const path of paths) {
-    if (isStoredObject(path)) await (await storeOf(path)).remove(path)
+    if (isStoredObject(path)) await (await openObjectStore(path)).remove(path)
     else await rm(path, { force: true })
   }
   // numbered parts are in their own folder
@@ -33,7 +33,7 @@ export async function deleteDatasetFiles({ id, manifest }: StoredDataset): Promi
 
 /** null: there is no such object. */
 async function objectText(url: string): Promise<string | null> {
-  const store = await storeOf(url)
+  const store = await openObjectStore(url)
   const object = await store.head(url)
   return object === null ? null : Buffer.from(await store.read(url, { from: 0, to: object.bytes }, object.etag)).toString('utf8')
 }

@@ -48,7 +48,7 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
   const requestId = options.requestId === undefined ? 'NULL' : sqlText(options.requestId)
   const again = options.again === true || key.length > 0
   const sha256 = await hashFile(path, options.signal)
-  const relation = await relationOf(db, source)
+  const relation = await qualifiedTable(db, source)
   if (!again && relation !== null && sha256 !== null) await refuseTwice(db, relation, sha256, path)
   let noted = { id: '', rows: '0', already: '0' }
   const around = ({ table, columns }: IngestTarget): AroundCopy & { readonly into?: string } => {
@@ -70,7 +70,7 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
     const result = await ingestFile(db, source, path, { ...options, around, present: key })
     return { ...result, id: noted.id, rows: Number(noted.rows), already: Number(noted.already) }
   } catch (error) {
-    if (sqlState(error) === '23505' && constraintOf(error) === 'ingests_once') throw twice(path, 'by another process, just now')
+    if (sqlState(error) === '23505' && failedConstraint(error) === 'ingests_once') throw twice(path, 'by another process, just now')
     throw error
   }
 }
@@ -112,7 +112,7 @@ function keyed(
 }
 
 /** The table with its schema, quoted; null where there is none. */
-export async function relationOf(db: Pick<Database, 'query'>, source: SourceSpec): Promise<string | null> {
+export async function qualifiedTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<string | null> {
   const table = sourceTableName(source)
   if (table === null) return null
   const [found] = await db.query<{ relation: string }>(
@@ -150,7 +150,7 @@ function twice(path: string, when: string): LockstepError {
 }
 
 /** The constraint that a statement failed by. */
-export function constraintOf(error: unknown): string {
+export function failedConstraint(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint
   }

@@ -6,8 +6,8 @@ import type { SourceRow } from './row-decoder.ts'
 import { prepareStream } from './source-stream.ts'
 import type { SourceTable } from './source-table.ts'
 import { readSourceTable } from './source-table.ts'
-import { arrivalCondition, arrivalOf } from './stream-sql.ts'
-import { endOf } from '../kernel/frontier.ts'
+import { arrivalCondition, arrivalRange } from './stream-sql.ts'
+import { upperBound } from '../kernel/frontier.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 
 const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
@@ -25,7 +25,7 @@ export async function readArrived(
   transactions: Frontier,
   maxRows: number,
 ): Promise<readonly SourceRow[] | null> {
-  const arrival = arrivalOf(transactions)
+  const arrival = arrivalRange(transactions)
   const [plan] = plans
   if (arrival === null || plan === undefined) return []
   const table = await tableOf(db, plan.spec.source)
@@ -60,7 +60,7 @@ export async function hasArrived(db: Pick<Database, 'query'>, plan: ViewPlan, kn
   const { below, beyond } = known
   const condition = arrivalCondition({ from: Math.max(0, below), to: Number.MAX_SAFE_INTEGER, except: beyond })
   const [row] = await db.query<{ arrived: boolean }>(
-    `SELECT EXISTS (SELECT FROM ${sourceRelation(plan.spec.source)} s WHERE ${condition}) OR pg_snapshot_xmax(pg_current_snapshot())::text::int8 < ${endOf(known)} AS arrived`,
+    `SELECT EXISTS (SELECT FROM ${sourceRelation(plan.spec.source)} s WHERE ${condition}) OR pg_snapshot_xmax(pg_current_snapshot())::text::int8 < ${upperBound(known)} AS arrived`,
   )
   return row?.arrived === true
 }

@@ -7,12 +7,12 @@ import type { Column, Value, ValueType } from '../kernel/value-type.ts'
 import { isValueOf, typeName } from '../kernel/value-type.ts'
 import type { Database } from '../runtime/database.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
-import { storeOf } from '../runtime/storage/open-store.ts'
+import { openObjectStore } from '../runtime/storage/open-store.ts'
 import type { BuiltFile } from './build-dataset.ts'
 import { publish } from './dataset.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
 import { manifestOf, manifestPath } from './dataset-manifest.ts'
-import { partsOf } from './dataset-parts.ts'
+import { partsByTime } from './dataset-parts.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
 import { hashFile } from './files/hash-file.ts'
 import type { FileColumn, TabularFile } from './files/tabular-file.ts'
@@ -118,7 +118,7 @@ export async function registerDataset(
     arrivedBefore: 0,
     columns: null,
     dropIncomplete: false,
-    parts: partsOf([]),
+    parts: partsByTime([]),
     format: 'parquet',
   } as const
   const unchecked = [
@@ -142,7 +142,7 @@ export async function registerDataset(
 /** @throws LockstepError `FILE_UNREADABLE` where the folder has no Parquet file, or is not complete */
 async function parquetFilesOf(folder: string): Promise<{ readonly path: string; readonly bytes: number }[]> {
   const url = isStoredObject(folder) ? folder : pathToFileURL(folder).href
-  const store = await storeOf(url)
+  const store = await openObjectStore(url)
   const found: { readonly path: string; readonly bytes: number }[] = []
   for await (const object of store.list(`${url}/`)) {
     const name = object.url.slice(url.length + 1)

@@ -117,7 +117,7 @@ export function prepareStream(
   const { source } = firstOf(plans).spec
   const key = sourceKey(firstOf(plans))
   const columns = streamColumns(plans)
-  const fetched = table.hasRow ? columns : unionOf([columns, source.columns])
+  const fetched = table.hasRow ? columns : unionColumns([columns, source.columns])
   const xid = options.withXid === true
   const order = orderOf(options)
   const { known } = source
@@ -198,7 +198,7 @@ export function dropColumns(plans: readonly ViewPlan[]): (plan: ViewPlan) => rea
   return ({ spec }) => {
     if (counted.has(spec.source.name)) return []
     counted.add(spec.source.name)
-    return unionOf(plans.filter((plan) => plan.spec.source.name === spec.source.name).map((plan) => sourceKey(plan)))
+    return unionColumns(plans.filter((plan) => plan.spec.source.name === spec.source.name).map((plan) => sourceKey(plan)))
   }
 }
 
@@ -218,7 +218,7 @@ async function readCounts(snapshot: Snapshot, select: string): Promise<{ dropped
 
 /** The columns that a stream for these plans delivers: those that any of them needs. */
 export function streamColumns(plans: readonly ViewPlan[]): readonly Column[] {
-  return plans.length === 1 ? firstOf(plans).columns : unionOf(plans.map((plan) => plan.columns))
+  return plans.length === 1 ? firstOf(plans).columns : unionColumns(plans.map((plan) => plan.columns))
 }
 
 /** Maps the values of a stream to those of one of its plans. */
@@ -252,7 +252,7 @@ function tieSlots(source: SourceSpec, fetched: readonly Column[]): number[] {
   return names.map((name) => fetched.findIndex((column) => column.name === name))
 }
 
-export function unionOf(lists: readonly (readonly Column[])[]): Column[] {
+export function unionColumns(lists: readonly (readonly Column[])[]): Column[] {
   const union = new Map<string, Column>()
   for (const list of lists) for (const column of list) if (!union.has(column.name)) union.set(column.name, column)
   return [...union.values()]

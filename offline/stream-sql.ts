@@ -1,7 +1,7 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { decodeKey } from '../kernel/entity-key.ts'
 import type { Frontier, TransactionRange } from '../kernel/frontier.ts'
-import { rangesOf } from '../kernel/frontier.ts'
+import { transactionRanges } from '../kernel/frontier.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { maxMicros } from '../kernel/value-type.ts'
@@ -134,8 +134,8 @@ function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal 
  * A range with the rows of these transactions, and also of those between where there are more ranges than `maxRanges`;
  * null: there are none.
  */
-export function arrivalOf(transactions: Frontier, maxRanges = Number.POSITIVE_INFINITY): Arrival | null {
-  const ranges = rangesOf(transactions)
+export function arrivalRange(transactions: Frontier, maxRanges = Number.POSITIVE_INFINITY): Arrival | null {
+  const ranges = transactionRanges(transactions)
   const [first, last] = [ranges[0], ranges.at(-1)]
   if (first === undefined || last === undefined) return null
   const except = ranges.slice(1).map(({ from }, i) => ({ from: (ranges[i] as TransactionRange).to, to: from }))

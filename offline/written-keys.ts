@@ -4,7 +4,7 @@ import { maxRanges } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRows } from './source-stream.ts'
-import { arrivalOf } from './stream-sql.ts'
+import { arrivalRange } from './stream-sql.ts'
 
 /**
  * The keys that have rows of these transactions in the view's source, including rows of the online store alone. For
@@ -17,7 +17,7 @@ export async function writtenKeys(
   by: Frontier,
 ): Promise<ReadonlySet<EntityKey>> {
   const found = new Set<EntityKey>()
-  const arrival = arrivalOf(by, maxRanges)
+  const arrival = arrivalRange(by, maxRanges)
   if (arrival === null) return found
   await db.snapshot(async (snapshot) => {
     for await (const rows of sourceRows(snapshot, [plan], { keys, arrival, onlineOnly: true })) for (const { key } of rows) found.add(key)

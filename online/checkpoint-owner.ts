@@ -1,8 +1,8 @@
-import { endOf } from '../kernel/frontier.ts'
+import { upperBound } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { areKnown, columnsOf } from './witness.ts'
+import { areKnown, witnessColumns } from './witness.ts'
 
 /**
  * Finds out whether this database wrote what a store holds of a view: it knows the run that began the view, knows the
@@ -73,7 +73,7 @@ async function judge(db: Handle, views: readonly CheckpointedView[]): Promise<Re
     `select r.id::text as id, r.started_at as "startedAt", history.known, history.xmax
      from (select ${areKnown} as known, ${shownXmax} as xmax) history
      left join lockstep.materialization_runs r on r.id = any ($3::text[]::bigint[])`,
-    [...columnsOf(views.map(({ checkpoint }) => checkpoint.witness)), ids],
+    [...witnessColumns(views.map(({ checkpoint }) => checkpoint.witness)), ids],
   )
   const begun = new Set(rows.flatMap(({ id, startedAt }) => (id === null ? [] : [nameOf({ id, startedAt })])))
   const xmax = Number(rows[0]?.xmax)
@@ -82,7 +82,7 @@ async function judge(db: Handle, views: readonly CheckpointedView[]): Promise<Re
       const name = nameOf(checkpoint.origin)
       if (!begun.has(name)) return [name, 'other']
       if (rows[0]?.known[i] !== true) return [name, 'lost']
-      return [name, endOf(checkpoint.frontier) <= xmax ? 'own' : 'ahead']
+      return [name, upperBound(checkpoint.frontier) <= xmax ? 'own' : 'ahead']
     }),
   )
 }

@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { allBelow, includes, union } from '../kernel/frontier.ts'
-import { beginStored, earlierFormat, headOf, readHeader, sealed } from '../kernel/stored-state.ts'
+import { beginStored, earlierFormat, stateHead, readHeader, sealed } from '../kernel/stored-state.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { checkpointEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
@@ -165,7 +165,7 @@ async function replaceBytes(
 
 function checkpointHead(view: DefinitionId, present: Checkpoint): Buffer {
   const bytes = encodeCheckpoint(present)
-  const head = headOf(bytes, readHeader(bytes, view))
+  const head = stateHead(bytes, readHeader(bytes, view))
   if (present.format !== undefined) head[0] = present.format
   return head
 }

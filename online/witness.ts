@@ -30,7 +30,7 @@ interface Writer {
 /** The names of this process, by database and store. */
 const own = new WeakMap<Handle, Map<string, Writer>>()
 
-/** Which witnesses the database knows, as an array. $1 and $2 are those of `columnsOf`. */
+/** Which witnesses the database knows, as an array. $1 and $2 are those of `witnessColumns`. */
 export const areKnown = `array(
   select p.writer is null or exists (select from lockstep.store_witnesses w where w.writer = p.writer and w.number >= p.number)
   from unnest($1::uuid[], $2::bigint[]) with ordinality as p(writer, number, i) order by i)`
@@ -38,7 +38,7 @@ export const areKnown = `array(
 /** Which of the witnesses the database knows, by index. None is known by each. */
 export async function knownWitnesses(db: Handle, witnesses: readonly (Witness | undefined)[]): Promise<readonly boolean[]> {
   if (witnesses.every((witness) => witness === undefined)) return witnesses.map(() => true)
-  const [row] = await db.query<{ known: boolean[] }>(`select ${areKnown} as known`, columnsOf(witnesses))
+  const [row] = await db.query<{ known: boolean[] }>(`select ${areKnown} as known`, witnessColumns(witnesses))
   return row?.known ?? []
 }
 
@@ -69,7 +69,7 @@ async function commitNext(db: Handle, store: string, writer: Writer, present: re
         : 'update lockstep.store_witnesses set number = $5, written_at = clock_timestamp() where writer = $3 and store = $4 and number = $5 - 1'
     const [row] = await db.query<{ known: boolean[]; written: number }>(
       `with mine as (${write} returning 1) select ${areKnown} as known, (select count(*) from mine)::int as written`,
-      [...columnsOf(present), witness.writer, store, witness.number],
+      [...witnessColumns(present), witness.writer, store, witness.number],
       { prepared: true },
     )
     if (row === undefined || row.written === 0) continue
@@ -84,6 +84,6 @@ export function unknownWitness(): Witness {
 }
 
 /** The writers and the numbers of witnesses, null for none. */
-export function columnsOf(witnesses: readonly (Witness | undefined)[]): unknown[] {
+export function witnessColumns(witnesses: readonly (Witness | undefined)[]): unknown[] {
   return [witnesses.map((witness) => witness?.writer ?? null), witnesses.map((witness) => witness?.number ?? null)]
 }

@@ -23,7 +23,7 @@ import { readModelAliases } from './model-aliases.ts'
 import { readModelPins } from './model-pins.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
-import { logNothing, shareOf } from '../runtime/log-shares.ts'
+import { logNothing, loggedShare } from '../runtime/log-shares.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
@@ -35,7 +35,7 @@ import { experimentReaders, outcomeReaders, planBackfills, planSources } from '.
 import { readRevision } from './revision.ts'
 import { summaryOf } from './summary.ts'
 import type { ModelUse } from './usage.ts'
-import { modelUses, usersOf } from './usage.ts'
+import { modelUses, usersByDefinition } from './usage.ts'
 import { storedCode } from './verified-code.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import { tieOfColumns, tieOfIdentity } from '../kernel/greatest-bytes.ts'
@@ -258,7 +258,7 @@ function breakages(
   removed: readonly Definition[],
   uses: readonly ModelUse[],
 ): Breakage[] {
-  const users = usersOf(definitions, uses)
+  const users = usersByDefinition(definitions, uses)
   const gone = new Set(removed.map(displayName))
   return [...conflicts.map(({ declared }) => declared), ...removed].flatMap((definition) =>
     [...(users.get(definitionKey(definition)) ?? [])]
@@ -310,7 +310,7 @@ function modelNotes(comparisons: readonly DefinitionComparison[], uses: readonly
 /** Outcomes are matched with logged predictions, and by default none is logged. */
 function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: LogShares): string[] {
   const added = comparisons.flatMap(({ declared, stored }) =>
-    declared.kind === 'outcome' && (stored === null || stored.retired) && shareOf(logShares, declared.spec.model) < 1
+    declared.kind === 'outcome' && (stored === null || stored.retired) && loggedShare(logShares, declared.spec.model) < 1
       ? [declared.spec]
       : [],
   )

@@ -4,7 +4,7 @@ import type { ExperimentRun } from './experiments/experiment.ts'
 import { definitionKey, displayName, labelOf } from './definition.ts'
 import type { ModelUse } from './usage.ts'
 import { experimentReaders } from './plan-sources.ts'
-import { usersOf } from './usage.ts'
+import { usersByDefinition } from './usage.ts'
 
 /**
  * Which of the candidates nothing needs that stays, and what needs the others. A model that has versions is needed by
@@ -17,7 +17,7 @@ export function prunable(
   running: readonly Pick<ExperimentRun, 'name'>[] = [],
 ): { readonly removed: readonly Definition[]; readonly kept: readonly KeptDefinition[] } {
   const gone = new Set(candidates.map(displayName))
-  const users = usersOf([...staying, ...candidates], uses)
+  const users = usersByDefinition([...staying, ...candidates], uses)
   const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
   const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
   // what needs an outcome goes with it, so none of the candidates stays

@@ -14,7 +14,7 @@ import { readRunningExperiments } from './experiments/experiment.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import { bumpRevision, readRevision } from './revision.ts'
 import { prunable } from './prunable.ts'
-import { modelUses, usersOf } from './usage.ts'
+import { modelUses, usersByDefinition } from './usage.ts'
 
 export interface PrunedDefinitions {
   readonly removed: readonly Definition[]
@@ -78,7 +78,7 @@ export async function freedBy(transaction: Kysely<LockstepTables>, service: stri
   const byKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
   const root = byKey.get(`service ${service}`)
   if (root === undefined) return []
-  const users = usersOf(stored, uses)
+  const users = usersByDefinition(stored, uses)
   const under = stored.filter((each) => each === root || users.get(definitionKey(each))?.has(displayName(root)) === true)
   return [
     ...prunable(

@@ -24,7 +24,10 @@ export async function modelUses(handle: Kysely<LockstepTables>): Promise<ModelUs
  * The direct and indirect users of each definition: the printed names of the definitions and model versions that stop
  * working without it.
  */
-export function usersOf(definitions: readonly Definition[], models: readonly ModelUse[]): ReadonlyMap<DefinitionKey, ReadonlySet<string>> {
+export function usersByDefinition(
+  definitions: readonly Definition[],
+  models: readonly ModelUse[],
+): ReadonlyMap<DefinitionKey, ReadonlySet<string>> {
   const byKey = new Map(definitions.map((definition) => [definitionKey(definition), definition]))
   const users = new Map<DefinitionKey, Set<string>>()
   const visit = (key: DefinitionKey, user: string): void => {

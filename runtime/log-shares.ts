@@ -7,7 +7,7 @@ export interface LogShares {
 export const logNothing: LogShares = { share: 0, models: new Map() }
 
 /** The share of a model's requests that are logged, 0 to 1. */
-export function shareOf({ share, models }: LogShares, model: string): number {
+export function loggedShare({ share, models }: LogShares, model: string): number {
   return models.get(model) ?? share
 }
 

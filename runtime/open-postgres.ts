@@ -13,7 +13,7 @@ import { takePostgresLock } from './postgres-lock.ts'
 import type { PostgresPool } from './postgres-pool.ts'
 import { createPostgresPool } from './postgres-pool.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
-import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
+import { backendPid, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { parseTarget } from './postgres-target.ts'
 import { createPrepareSession } from './prepare-session.ts'
 import { postgresUnavailable, silentText } from './postgres-unavailable.ts'
@@ -148,7 +148,7 @@ async function runStatement(
   const client = await statements.connect()
   const cancelling: Promise<unknown>[] = []
   const cancel = () => {
-    const cancelled = streams.run((other) => other.query('SELECT pg_cancel_backend($1)', [backendOf(client)]))
+    const cancelled = streams.run((other) => other.query('SELECT pg_cancel_backend($1)', [backendPid(client)]))
     cancelling.push(cancelled.catch(() => undefined))
   }
   signal?.addEventListener('abort', cancel)

@@ -3,7 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { randomBackoffMs, sleep, startPatientTimer } from './async.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import type { PrepareSession } from './prepare-session.ts'
-import { backendOf } from './postgres-snapshot.ts'
+import { backendPid } from './postgres-snapshot.ts'
 import type { PostgresTarget } from './postgres-target.ts'
 import { isTooManyConnections, isUnavailable, postgresUnavailable, silentText } from './postgres-unavailable.ts'
 import { typeParsers } from './type-parsers.ts'
@@ -86,7 +86,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
         super(config)
-        const session = { pid: () => backendOf(this), cut: () => void this.connection.stream.destroy() }
+        const session = { pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
         const stop = startPatientTimer(connectTimeoutMs, () => this.connection.stream.destroy(new Error(silentText)))
         this.once('connect', stop)

@@ -104,7 +104,7 @@ async function* streamTuples(
     copyOut.abort()
     client.release(true)
     // if the leader fails, the server notices the closed connection on its next write to it
-    await snapshot.ask('SELECT pg_terminate_backend($1, $2)', [backendOf(client), terminateTimeoutMs]).catch(() => undefined)
+    await snapshot.ask('SELECT pg_terminate_backend($1, $2)', [backendPid(client), terminateTimeoutMs]).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
   try {
@@ -130,11 +130,11 @@ async function* streamTuples(
 
 async function cancelQuery(connections: SnapshotConnections, client: PoolClient): Promise<void> {
   const other = await connections.connect().catch(() => null)
-  const cancelled = await other?.query('SELECT pg_cancel_backend($1)', [backendOf(client)]).catch(() => null)
+  const cancelled = await other?.query('SELECT pg_cancel_backend($1)', [backendPid(client)]).catch(() => null)
   other?.release(cancelled === null)
 }
 
 /** The process id of a connection on the server. pg has it, but its types do not. */
-export function backendOf(client: object): number | null {
+export function backendPid(client: object): number | null {
   return 'processID' in client && typeof client.processID === 'number' ? client.processID : null
 }

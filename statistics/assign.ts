@@ -8,7 +8,7 @@ import { hash } from 'node:crypto'
  * @param salt of an experiment, a rollout or a layer; without zero bytes
  * @param unit the canonical text of the unit; both are hashed as UTF-8
  */
-export function placeOf(salt: string, unit: string): number {
+export function unitPlace(salt: string, unit: string): number {
   const bytes = hash('sha256', `${salt}\0${unit}`, 'buffer')
   return (bytes.readUInt32BE(0) * 2 ** 21 + (bytes.readUInt32BE(4) >>> 11)) / 2 ** 53
 }

@@ -40,7 +40,7 @@ export function quantileSequence(sample: BinnedSample, quantile: number, options
   const { alpha = 0.05, nullValue = 0 } = options
   const cells = cellsOf(sample, quantile, options)
   const [first, last] = heldCells(cells, -Math.log(alpha))
-  const e = Math.exp(leastOver(cells, nullValue, nullValue, (cell) => cells.logE(cell)))
+  const e = Math.exp(minOver(cells, nullValue, nullValue, (cell) => cells.logE(cell)))
   return { value: cells.value, low: cells.from(first), high: cells.to(last), p: Math.min(1, 1 / e), e }
 }
 
@@ -73,8 +73,8 @@ export function quantileDifference(
   const isEmpty = Number.isNaN(b.value - a.value)
   // further out both arms have more evidence against x
   const [from, to] = isEmpty ? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] : [Math.min(...ends), Math.max(...ends)]
-  const logE = leastOver(b, from, to, (cell) => {
-    const other = leastOver(a, Math.max(b.from(cell), from) - nullValue, Math.min(b.to(cell), to) - nullValue, a.logE)
+  const logE = minOver(b, from, to, (cell) => {
+    const other = minOver(a, Math.max(b.from(cell), from) - nullValue, Math.min(b.to(cell), to) - nullValue, a.logE)
     return b.logE(cell) + other
   })
   const e = Math.exp(logE)
@@ -184,7 +184,7 @@ function heldCells(cells: Cells, limit: number): readonly [number, number] {
 }
 
 /** The least of `of` over cells that touch the range. */
-function leastOver(cells: Cells, from: number, to: number, of: (cell: number) => number): number {
+function minOver(cells: Cells, from: number, to: number, of: (cell: number) => number): number {
   let [first, last] = [0, cells.count - 1]
   while (first < last) {
     const half = (first + last) >> 1

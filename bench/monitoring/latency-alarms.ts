@@ -1,4 +1,4 @@
-import { leastQuantile, type LatencyHour, usualLatency } from '../../monitoring/alerts/checks/latency-verdict.ts'
+import { quantileLowerBound, type LatencyHour, usualLatency } from '../../monitoring/alerts/checks/latency-verdict.ts'
 import { LatencyHistogram } from '../../monitoring/rollups/latency-histogram.ts'
 import { checkOf } from '../../registry/define/check-options.ts'
 import type { Random } from '../../statistics/random.ts'
@@ -46,7 +46,7 @@ export function latencyAlarms(series: LatencySeries, looks: number, seed = 1): L
     if (hours.length > historyHours) {
       const usual = usualLatency(hours.slice(-historyHours - 1, -1), hours.at(-1)?.hour ?? 0, spec)
       for (const [i, histogram] of quarters.entries()) {
-        const value = leastQuantile(histogram, spec.quantile)
+        const value = quantileLowerBound(histogram, spec.quantile)
         if (usual !== null && value !== null && histogram.count >= spec.minRequests && value > spec.factor * usual.ms)
           breaches[i] = (breaches[i] as number) + 1
       }

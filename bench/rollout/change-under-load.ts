@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortRollout, changeShare, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { Database } from '../../runtime/database.ts'
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import type { Started } from './start-server.ts'
 import { startServer } from './start-server.ts'
 
@@ -28,7 +28,7 @@ export async function changeUnderLoad({ db, env, key, customers, changes }: Load
   const servers = [await startServer(env), await startServer(env)]
   const { rollout } = await startRollout(db, 'score', { version: 2, share: 0, unit: 'customer' }, by)
   const entities = Array.from({ length: rows }, (_, i) => ({ customer: 1 + ((i * 37) % customers) }))
-  const expected = (share: number) => entities.map(({ customer }) => (placeOf(rollout.salt, String(customer)) < share ? 2 : 1)).join()
+  const expected = (share: number) => entities.map(({ customer }) => (unitPlace(rollout.salt, String(customer)) < share ? 2 : 1)).join()
   const states = new Set(shares.map(expected))
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
   const body = JSON.stringify({ model: 'score', entities })

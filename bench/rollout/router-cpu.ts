@@ -7,7 +7,7 @@ import type { loadConfig } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createServer } from '../../serving/server.ts'
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import { median } from '../in-process.ts'
 import { targetsAt } from '../serving/targets.ts'
 import type { Ask, Asked } from '../tracing/ask-worker.ts'
@@ -44,7 +44,7 @@ export async function routerCpu(config: ReturnType<typeof loadConfig>, key: stri
     return `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${text.length}\r\n\r\n${text}`
   }
   const asked = bodies.map((body) => JSON.parse(String(body)) as { readonly entities: readonly [{ readonly customer: number }] })
-  const isRouted = ({ entities: [{ customer }] }: (typeof asked)[number]) => placeOf(rollout.salt, String(customer)) < share
+  const isRouted = ({ entities: [{ customer }] }: (typeof asked)[number]) => unitPlace(rollout.salt, String(customer)) < share
   const plain = asked.map(requestOf)
   const requests = {
     off: plain,

@@ -1,5 +1,5 @@
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
-import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
+import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { difference } from '../../statistics/lift.ts'
 import type { BinnedSample } from '../../statistics/quantile-sequence.ts'
 import { quantileDifference } from '../../statistics/quantile-sequence.ts'
@@ -98,7 +98,7 @@ export function lookOften(kind: MetricKind, random: Random, looks: Looks, keepSu
     if (estimate !== null) {
       fixedFound = Math.abs(estimate.value) > 1.959963984540054 * estimate.standardError
       if (fixedFound) fixedFoundAt ??= n
-      if (!(n >= leastUnits(estimate.skewness, looks.share))) {
+      if (!(n >= requiredUnits(estimate.skewness, looks.share))) {
         refused++
         continue
       }

@@ -1,4 +1,4 @@
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import { adjustForCovariates, armSums } from '../../statistics/covariate-adjustment.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { chiSquaredSurvival } from '../../statistics/distributions.ts'
@@ -35,7 +35,7 @@ export function sampleRatioAlarms(shares: readonly number[], repeats: number): {
  */
 export function assignmentTests(units: number, salts: readonly string[]): { even: number; independent: number } {
   const names = Array.from({ length: units }, (_, i) => `user-${i}`)
-  const first = names.map((name) => Math.floor(placeOf(salts[0] ?? '', name) * 10))
+  const first = names.map((name) => Math.floor(unitPlace(salts[0] ?? '', name) * 10))
   const p = (counts: readonly number[]): number => {
     const expected = units / counts.length
     const statistic = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0)
@@ -44,7 +44,7 @@ export function assignmentTests(units: number, salts: readonly string[]): { even
   const found = salts.map((salt, k) => {
     const [cells, bins] = [new Array<number>(100).fill(0), new Array<number>(100).fill(0)]
     for (const [i, name] of names.entries()) {
-      const place = placeOf(salt, name)
+      const place = unitPlace(salt, name)
       const bin = Math.floor(place * 100)
       const cell = (first[i] as number) * 10 + Math.floor(place * 10)
       bins[bin] = (bins[bin] as number) + 1

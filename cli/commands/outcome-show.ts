@@ -2,7 +2,7 @@ import { formatShare } from '../../kernel/format-number.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { OutcomeReport, ReportWindow } from '../../monitoring/outcomes/outcome-report.ts'
 import { outcomeReport } from '../../monitoring/outcomes/outcome-report.ts'
-import { shareOf } from '../../runtime/log-shares.ts'
+import { loggedShare } from '../../runtime/log-shares.ts'
 import { outcomeReportAnswer } from '../../serving/protocols/http/monitoring/outcomes-route.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -38,7 +38,7 @@ export const outcomeShowCommand: Command = {
 
 async function reportHere(context: Context, name: string, window: ReportWindow): Promise<OutcomeReport> {
   const plan = (await context.catalog()).outcome(name)
-  return await outcomeReport(await context.database(), plan, window, shareOf(context.config.logShares, plan.spec.model))
+  return await outcomeReport(await context.database(), plan, window, loggedShare(context.config.logShares, plan.spec.model))
 }
 
 async function reportThere(server: Server, name: string, { from, to, asOf }: ReportWindow): Promise<OutcomeReport> {

@@ -10,7 +10,7 @@ import { problemText, updateLines } from './change-text.ts'
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions-loader.ts'
 import { replacedSources } from './development-set.ts'
 import type { ProjectFile } from './project-files.ts'
-import { filesIn, misnamed, modelEndings, rowEndings, stampOf } from './project-files.ts'
+import { filesIn, misnamed, modelEndings, rowEndings, fileStamp } from './project-files.ts'
 import type { DevSession, ProjectRows } from './session.ts'
 import { watchFolders } from './watch-folders.ts'
 
@@ -87,15 +87,15 @@ export function develop({ folder, file }: Project, { session, loader, say, onSte
   async function presentDefinitions(): Promise<Present> {
     const started = loaded === null ? startedMs : performance.now()
     const isSame =
-      [...stamps].every(([path, stamp]) => stampOf(path) === stamp) && (beside === '' || besideOf([...stamps.keys()]) === beside)
+      [...stamps].every(([path, stamp]) => fileStamp(path) === stamp) && (beside === '' || besideOf([...stamps.keys()]) === beside)
     if (loaded !== null && isSame) return { loaded, isNew: false, started }
     // taken before the load, so that an edit meanwhile is seen the next time
-    const before = new Map([...stamps.keys(), file].map((path) => [path, stampOf(path)]))
+    const before = new Map([...stamps.keys(), file].map((path) => [path, fileStamp(path)]))
     onStep(`Compiling ${relative(folder, file)}`)
     loaded = await loader.load()
     signal.throwIfAborted()
     // the file too, which may be a link to the first of them
-    stamps = new Map([...loaded.files, file].map((path) => [path, before.get(path) ?? stampOf(path)]))
+    stamps = new Map([...loaded.files, file].map((path) => [path, before.get(path) ?? fileStamp(path)]))
     beside = loaded.error === null ? '' : besideOf(loaded.files)
     watcher.follow([...foldersOf(loaded.files), folder, rowsFolder, modelsFolder])
     return { loaded, isNew: true, started }

@@ -20,13 +20,13 @@ export function filesIn(folder: string, endings: readonly string[]): ProjectFile
   return namesIn(folder).flatMap((base) => {
     const { name, ext } = parse(base)
     const path = join(folder, base)
-    const stamp = endings.includes(ext) ? stampOf(path) : null
+    const stamp = endings.includes(ext) ? fileStamp(path) : null
     return stamp === null ? [] : [{ path, name, stamp }]
   })
 }
 
 /** Identifies what a file holds by its time, size and inode; null if no such file can be reached. */
-export function stampOf(path: string): string | null {
+export function fileStamp(path: string): string | null {
   try {
     const stat = statSync(path)
     return stat.isFile() ? `${stat.mtimeMs} ${stat.size} ${stat.ino}` : null

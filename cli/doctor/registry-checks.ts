@@ -6,7 +6,7 @@ import type { GroupedProblem } from '../../monitoring/problems/problem.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { formatDuration } from '../../kernel/duration.ts'
-import { shareOf } from '../../runtime/log-shares.ts'
+import { loggedShare } from '../../runtime/log-shares.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
@@ -78,7 +78,7 @@ export function checkOutcomes(
   { logShares, logRetentionDays }: Pick<Config, 'logShares' | 'logRetentionDays'>,
 ): Answer[] {
   const answers = [...outcomes.values()].flatMap(({ spec: { name, model, withinMicros } }) => {
-    const share = shareOf(logShares, model)
+    const share = loggedShare(logShares, model)
     const days = withinMicros / 86_400_000_000
     return [
       ...(share >= 1

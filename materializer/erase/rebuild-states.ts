@@ -1,7 +1,7 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { frontierOf, withTransaction } from '../../kernel/frontier.ts'
-import { encodeStored, expectedOf, headOf, readHeader, soundHeader } from '../../kernel/stored-state.ts'
+import { encodeStored, expectedBytes, stateHead, readHeader, soundHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
@@ -90,10 +90,10 @@ async function renewIn(
   const rowless = keys.filter((key) => !met.has(key))
   const stored = await read(rowless)
   const bytes = encodeStored(plan.newState(), rows)
-  const head = headOf(bytes, readHeader(bytes, plan.id))
+  const head = stateHead(bytes, readHeader(bytes, plan.id))
   for (const [i, key] of rowless.entries()) {
     const present = stored[i] ?? null
-    await writer.add({ key, expected: present === null ? null : expectedOf(present, soundHeader(present, plan.id)), bytes, rows: 0 })
+    await writer.add({ key, expected: present === null ? null : expectedBytes(present, soundHeader(present, plan.id)), bytes, rows: 0 })
   }
   const refused = await writer.drain()
   for (const key of rowless) if (!refused.includes(key)) empty.set(key, head)

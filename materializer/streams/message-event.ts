@@ -6,7 +6,7 @@ import { eventIdField } from '../event-reader.ts'
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** `redis:landings:1700000000000-0`: names the event of a message that names none. */
-export function placeOf({ kind, stream }: Pick<StreamSpec, 'kind' | 'stream'>, message: string): string {
+export function messageEventId({ kind, stream }: Pick<StreamSpec, 'kind' | 'stream'>, message: string): string {
   return `${kind}:${stream}:${message}`
 }
 

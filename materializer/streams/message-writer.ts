@@ -10,7 +10,7 @@ import type { EventTable } from '../event-table.ts'
 import { readEventTable } from '../event-table.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { reasonOf } from './dead-letters.ts'
-import { messageEvent, placeOf } from './message-event.ts'
+import { messageEvent, messageEventId } from './message-event.ts'
 
 /** If repeated events are of more transactions than this, the next run of each view folds them instead. */
 const foldedAgain = 16
@@ -97,14 +97,14 @@ export function createMessageWriter(
   return async (messages) => {
     table ??= await readEventTable(db, source)
     const read = createEventReader(table, options)
-    const columns = columnsOf(spec, table)
+    const columns = takenColumns(spec, table)
     const receivedAt = clock()
     const events: ReadEvent[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
       try {
         if (message.failure !== undefined) throw message.failure
-        const json = messageEvent(message.body, placeOf(spec, message.id), { columns, limitBytes: options.messageLimitBytes })
+        const json = messageEvent(message.body, messageEventId(spec, message.id), { columns, limitBytes: options.messageLimitBytes })
         const event = read(json, 0, receivedAt)
         // the reader refuses what is no object
         events.push({ message, json: json as Readonly<Record<string, unknown>>, event })
@@ -118,7 +118,7 @@ export function createMessageWriter(
 }
 
 /** The columns that are taken of a message; null: all of its members. */
-export function columnsOf(spec: StreamSpec | undefined, { columns }: EventTable): readonly string[] | null {
+export function takenColumns(spec: StreamSpec | undefined, { columns }: EventTable): readonly string[] | null {
   return spec?.kind === 'kafka' && spec.format === 'avro' ? columns.map(({ name }) => name) : null
 }
 

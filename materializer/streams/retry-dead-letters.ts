@@ -17,7 +17,7 @@ import type { NotKeptListener } from '../state-writer.ts'
 import type { KeptLetter } from './dead-letters.ts'
 import { dropDeadLetters, letterJson, noteFailure, readDeadLetters, reasonOf } from './dead-letters.ts'
 import { messageEvent } from './message-event.ts'
-import { columnsOf } from './message-writer.ts'
+import { takenColumns } from './message-writer.ts'
 
 export interface RetryDeadLettersDeps {
   readonly db: Database
@@ -156,7 +156,7 @@ async function append(
     )
   const table = await readEventTable(db, source(name))
   const spec = streams.get(name)
-  const columns = columnsOf(spec, table)
+  const columns = takenColumns(spec, table)
   // what could be decoded is kept as JSON; other JSON is no message of a stream in Avro
   const isJson = columns === null || (body?.[0] !== 0 && reason !== 'not_avro')
   const json = spec === undefined || body === null || isJson ? body : await decoderOf(spec)(body)

@@ -5,7 +5,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import { buildDataset } from '../../offline/build-dataset.ts'
 import type { DatasetFile, DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, recipeOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
-import { partsOf } from '../../offline/dataset-parts.ts'
+import { partsByTime } from '../../offline/dataset-parts.ts'
 import { withEngineOf } from '../../offline/engine-of-manifest.ts'
 import type { DatasetRecipe } from '../../offline/dataset-recipe.ts'
 import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
@@ -56,7 +56,7 @@ function sampledRecipe(manifest: DatasetManifest): DatasetRecipe {
   if (rows <= maxSpineRows) return recipe
   const { fraction, ...chosen } = recipe.sample ?? { fraction: 1, seed: 1, by: 'row' as const }
   // a range says which rows of the whole spine it holds
-  const parts = recipe.parts.some(({ range }) => range !== null) ? partsOf([]) : recipe.parts
+  const parts = recipe.parts.some(({ range }) => range !== null) ? partsByTime([]) : recipe.parts
   return { ...recipe, sample: { ...chosen, fraction: (fraction * maxSpineRows) / rows }, parts }
 }
 

@@ -69,14 +69,14 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
       variant: name,
       units: sums[i]?.n ?? 0,
       immature: immature[i] ?? 0,
-      value: weighted === null || sums[i]?.n === 0 ? valueOf(metric, sums[i] as UnitSums, bins?.[i]) : (weighted[i]?.mean ?? null),
+      value: weighted === null || sums[i]?.n === 0 ? metricValue(metric, sums[i] as UnitSums, bins?.[i]) : (weighted[i]?.mean ?? null),
     })),
     comparisons: comparisonsOf(spec, metric, sums, bins, adjusted.arms, spec.analysis.alpha, waits),
     explained: adjusted.explained,
   }
 }
 
-export function valueOf(
+export function metricValue(
   metric: MetricSpec,
   { n, mean }: UnitSums,
   bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined,

@@ -10,7 +10,7 @@ import { featureNames, metricMatureAfter, planUnits } from './plan-units.ts'
 import { readUnits } from './read-units.ts'
 import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
 import type { PeriodSums } from './shared-periods.ts'
-import { createPeriodSummer, periodOf } from './shared-periods.ts'
+import { createPeriodSummer, periodIndex } from './shared-periods.ts'
 import type { SliceEvidence } from './slice-sums.ts'
 import { createSliceSummer } from './slice-sums.ts'
 import type { UnitBins } from './unit-bins.ts'
@@ -159,7 +159,7 @@ function allocationSums(periods: readonly AllocationPeriod[], metrics: number, a
     metrics: Array.from({ length: metrics }, () => createPeriodSummer(periods.length, arms)),
     /** @returns the period of the unit */
     count({ exposedAt, propensity }: ExposedUnit, arm: number): number {
-      const period = periodOf(periods, exposedAt, arm, propensity)
+      const period = periodIndex(periods, exposedAt, arm, propensity)
       const came = units[period]
       if (came !== undefined) came[arm] = (came[arm] as number) + 1
       return period

@@ -1,7 +1,7 @@
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
-import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
+import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
 import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
@@ -123,7 +123,7 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
         }))
         if (moments.every(({ squares }) => squares === 0)) continue
         const total = control.n + treatment.n
-        if (!(total >= leastUnits(pooledSkewness(moments), treatment.n / total))) {
+        if (!(total >= requiredUnits(pooledSkewness(moments), treatment.n / total))) {
           waiting.add(name)
           continue
         }

@@ -1,5 +1,5 @@
 import type { MetricSpec } from '../../kernel/experiment-spec.ts'
-import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
+import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { hasDenominator } from './plan-units.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
@@ -39,7 +39,7 @@ export function neededUnits(metric: MetricSpec, control: UnitSums, treatment: Un
   })
   if (moments.every(({ squares }) => squares === 0)) return { units: 0, needed: 1, why: 'whose value differs from that of others' }
   const total = control.n + treatment.n
-  const needed = Math.ceil(leastUnits(pooledSkewness(moments), treatment.n / total))
+  const needed = Math.ceil(requiredUnits(pooledSkewness(moments), treatment.n / total))
   if (total >= needed) return null
   return { units: total, needed, why: 'in both variants, as a few units have most of the total; a winsorized metric needs fewer' }
 }

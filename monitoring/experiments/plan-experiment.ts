@@ -4,7 +4,7 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlMoment, sqlText } from '../../runtime/sql.ts'
 import type { PowerOptions } from '../../statistics/power.ts'
 import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
-import { adjustedArms, valueOf } from './analyze-experiment.ts'
+import { adjustedArms, metricValue } from './analyze-experiment.ts'
 import { gatherExperimentEvidence } from './experiment-evidence.ts'
 import { loggedUnit } from './exposed-units.ts'
 import type { UnitsCatalog } from './plan-units.ts'
@@ -92,7 +92,7 @@ export async function planExperiment(
   const sums = evidence.metrics[0]?.sums as readonly [UnitSums]
   const { arms, explained } = adjustedArms(metric, sums)
   const [arm] = arms
-  const value = valueOf(metric, sums[0], null)
+  const value = metricValue(metric, sums[0], null)
   if (arm === undefined || arm.n < minUnits || value === null) throw tooFewUnits(spec, metric, arm?.n ?? 0)
   const deviation = Math.sqrt(arm.variance)
   const firstSeen = await readFirstSeen(db, spec, from, asOf)

@@ -13,7 +13,7 @@ export interface PeriodSums {
 const takenMicros = 5_000_000
 
 /** The period by whose shares a unit got its variant: that of its exposure, or one that ended or began just then. */
-export function periodOf(periods: readonly AllocationPeriod[], exposedAt: number, arm: number, propensity: number): number {
+export function periodIndex(periods: readonly AllocationPeriod[], exposedAt: number, arm: number, propensity: number): number {
   const at = Math.max(
     0,
     periods.findLastIndex(({ from }) => from <= exposedAt),

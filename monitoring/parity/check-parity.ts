@@ -19,7 +19,7 @@ import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import type { LoggedQuery } from '../prediction-log/read-predictions.ts'
 import { readLoggedVectors } from '../prediction-log/read-predictions.ts'
 import type { FeatureAnswer, Verdict } from './classify.ts'
-import { classify, expectedOf, sameAnswer, verdicts } from './classify.ts'
+import { classify, expectedAnswer, sameAnswer, verdicts } from './classify.ts'
 import type { MayHaveErasedRows } from './erased-rows.ts'
 import { readErasedRows } from './erased-rows.ts'
 import type { LoggedAnswer } from './logged-answer.ts'
@@ -260,7 +260,7 @@ function compare(answer: LoggedAnswer, computed: ByRowSet, mayHaveErased: MayHav
     const logged = loggedFeature(answer, f)
     // the code of an on-demand view may read any view of the service
     const isErased = use === null ? ofUse.includes(true) : ofUse[use] === true
-    tally.add(answer, f, classify(type, logged, answers, isErased), expectedOf(type, logged, answers))
+    tally.add(answer, f, classify(type, logged, answers, isErased), expectedAnswer(type, logged, answers))
   }
 }
 

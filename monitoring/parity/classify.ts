@@ -45,7 +45,7 @@ export function classify(type: ValueType, logged: FeatureAnswer, answers: Featur
   if (isSame(answers.all) || (isOfFrontier && isSame(answers.expected))) return 'equal'
   if (isSame(answers.allReversed) || (!isOfFrontier && isSame(answers.frontierReversed))) return 'tie'
   if (!isOfFrontier && mayHaveErased) return 'erased'
-  const expected = expectedOf(type, logged, answers)
+  const expected = expectedAnswer(type, logged, answers)
   if (expected !== null && isOverAge(logged) !== isOverAge(expected)) return 'ttl'
   if (!isOfFrontier) return 'other'
   return isSame(answers.committed) ? 'late' : 'stale'
@@ -55,7 +55,7 @@ export function classify(type: ValueType, logged: FeatureAnswer, answers: Featur
  * What the logged value should have been: where it is right for the rows of its frontier, the value with the rows that
  * it lacks; else the value of its frontier.
  */
-export function expectedOf(type: ValueType, logged: FeatureAnswer, { frontier, expected }: FeatureAnswers): FeatureAnswer | null {
+export function expectedAnswer(type: ValueType, logged: FeatureAnswer, { frontier, expected }: FeatureAnswers): FeatureAnswer | null {
   return frontier !== null && sameAnswer(type, logged, frontier) ? expected : frontier
 }
 

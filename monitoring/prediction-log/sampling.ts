@@ -1,6 +1,6 @@
 import { hashText } from '../../kernel/hash-text.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
-import { shareOf } from '../../runtime/log-shares.ts'
+import { loggedShare } from '../../runtime/log-shares.ts'
 
 /** Which requests are logged. Their id decides, so all servers choose the same ones. */
 export interface Sampling {
@@ -10,7 +10,7 @@ export interface Sampling {
 export function createSampling(shares: LogShares): Sampling {
   return {
     takes(model, requestId) {
-      const wanted = shareOf(shares, model)
+      const wanted = loggedShare(shares, model)
       return wanted >= 1 || (wanted > 0 && fractionOf(requestId) < wanted)
     },
   }

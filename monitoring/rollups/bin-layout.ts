@@ -27,7 +27,7 @@ export function layoutOf(columns: readonly BinnedColumn[]): BinLayout {
 }
 
 /** All columns of both. */
-export function unionOf(a: BinLayout, b: BinLayout): BinLayout {
+export function mergeLayouts(a: BinLayout, b: BinLayout): BinLayout {
   if (isSame(a, b)) return a
   return layoutOf([...a.columns, ...b.columns.filter((column) => findColumn(a, column) === undefined)])
 }

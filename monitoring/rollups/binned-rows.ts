@@ -2,7 +2,7 @@ import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import type { EntitySums } from '../../statistics/clustered-shares.ts'
 import { addEntityCounts, createEntitySums } from '../../statistics/clustered-shares.ts'
 import type { BinLayout } from './bin-layout.ts'
-import { decodeLayout, encodeLayout, placesIn, unionOf } from './bin-layout.ts'
+import { decodeLayout, encodeLayout, placesIn, mergeLayouts } from './bin-layout.ts'
 import { SmallestHashes } from './smallest-hashes.ts'
 
 /** How many entities are kept, of a minute as of a year. */
@@ -74,7 +74,7 @@ export class BinnedRows {
   }
 
   merge(other: BinnedRows): void {
-    this.#widen(unionOf(this.#layout, other.#layout))
+    this.#widen(mergeLayouts(this.#layout, other.#layout))
     const places = placesIn(this.#layout, other.#layout)
     addAt(this.#totals, 0, other.#totals, 0, other.#layout.bins, places)
     for (const entity of other.#entities.hashes()) {

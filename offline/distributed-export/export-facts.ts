@@ -22,7 +22,7 @@ export async function hashSpine(db: Database, spine: Spine, signal: AbortSignal)
 }
 
 /** The rows of the sources that no part reads. */
-export async function leftOutOf(
+export async function leftOutRows(
   db: Database,
   service: ServicePlan,
   arrivedBefore: number,

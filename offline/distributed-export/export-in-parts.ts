@@ -17,7 +17,7 @@ import { collectStatistics } from '../profile/column-statistics.ts'
 import { dropUnderReaders } from '../spine/slice-spine.ts'
 import { spineName } from '../spine/spine-table.ts'
 import type { Spine } from '../spine/spine.ts'
-import { hashSpine, leftOutOf } from './export-facts.ts'
+import { hashSpine, leftOutRows } from './export-facts.ts'
 import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenExportPart } from './export-spec.ts'
 import { exportFolder, exportKind, exportSpec, exportTable, partPathOf, statisticsOfPart, tableName } from './export-spec.ts'
 import { readText, removeHidden, removeParts, requireParts } from './export-objects.ts'
@@ -68,7 +68,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
       if ('facts' in chunk) {
         const [digest, leftOut, unchecked] = await Promise.all([
           hashSpine(db, spine, signal),
-          leftOutOf(db, service, plan.arrivedBefore),
+          leftOutRows(db, service, plan.arrivedBefore),
           plan.unchecked ?? refuseLabelLeak(db, service, recipe.spine, recipe),
         ])
         return { digest, leftOut, unchecked }

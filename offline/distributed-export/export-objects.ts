@@ -4,7 +4,7 @@ import type { SealedFile } from '../../runtime/files/place-files.ts'
 import { placeFiles } from '../../runtime/files/place-files.ts'
 import { openSink } from '../../runtime/files/open-sink.ts'
 import { fileChanged, sha256Of } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { ExportSpec, WrittenExportPart } from './export-spec.ts'
 import { within } from '../dataset-manifest.ts'
@@ -23,7 +23,7 @@ export async function putText(url: string, text: string, overwrite: boolean): Pr
 
 /** null: there is no such object. */
 export async function readText(url: string): Promise<string | null> {
-  const store = await storeOf(url)
+  const store = await openObjectStore(url)
   const object = await store.head(url)
   return object === null ? null : Buffer.from(await store.read(url, { from: 0, to: object.bytes }, object.etag)).toString()
 }
@@ -31,12 +31,13 @@ export async function readText(url: string): Promise<string | null> {
 /** The names under a folder that end in one of an export. */
 export async function listObjects(folder: string, isWanted: (name: string) => boolean): Promise<string[]> {
   const found: string[] = []
-  for await (const { url } of (await storeOf(folder)).list(`${folder}/`)) if (isWanted(url.slice(folder.length + 1))) found.push(url)
+  for await (const { url } of (await openObjectStore(folder)).list(`${folder}/`))
+    if (isWanted(url.slice(folder.length + 1))) found.push(url)
   return found
 }
 
 export async function removeObjects(urls: readonly string[]): Promise<void> {
-  for (const url of urls) await (await storeOf(url)).remove(url)
+  for (const url of urls) await (await openObjectStore(url)).remove(url)
 }
 
 /** Removes what lies under the hidden name of an export. */
@@ -81,7 +82,7 @@ export async function removeParts({ out }: Pick<ExportSpec, 'out'>, parts: reado
 }
 
 async function hasContent(url: string, { bytes, sha256 }: Pick<WrittenExportPart, 'bytes' | 'sha256'>): Promise<boolean> {
-  const store = await storeOf(url)
+  const store = await openObjectStore(url)
   const there = await store.head(url)
   return there !== null && there.bytes === bytes && (await sha256Of(store, there)) === sha256
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Database } from '../../runtime/database.ts'
-import { rangesOf } from '../dataset-parts.ts'
+import { equalRanges } from '../dataset-parts.ts'
 import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
@@ -48,7 +48,7 @@ export async function planExport(
   const spine = await openSpine(db, service, recipe.spine, { time, carried, sample, order, seen, signal })
   try {
     await indexSpine(db, spine, signal)
-    const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
+    const ranges = equalRanges(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
     if (ranges.length > 1) await refuseUnfrozen(db, service, 'export without parts')
     const made = isStoredObject(out) ? await clearFolder(out) : await makeFolders(out)
     const { drop: _, table: __, ...stored } = spine

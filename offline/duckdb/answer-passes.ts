@@ -14,13 +14,13 @@ import type { KeyShare, PassSources } from './pass-sql.ts'
 import { passSql } from './pass-sql.ts'
 
 /** By mapping of all passes: the uses of the service that it asks. */
-export function placesOf(service: ServicePlan): number[][] {
+export function usesByMapping(service: ServicePlan): number[][] {
   return partitionLayout(service, []).passes.flatMap(({ pass }) => pass.mappings.map(({ asked }) => asked.map(({ use }) => use)))
 }
 
-/** As `placesOf`, with the plans of the uses. */
-export function plansOf(service: ServicePlan): ViewPlan[][] {
-  return placesOf(service).map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan))
+/** As `usesByMapping`, with the plans of the uses. */
+export function plansByMapping(service: ServicePlan): ViewPlan[][] {
+  return usesByMapping(service).map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan))
 }
 
 export interface AnswerOptions extends PartitionOptions {

@@ -19,13 +19,13 @@ import { declaredColumns } from '../source-files/stored-files.ts'
 import { dropColumns } from '../source-stream.ts'
 import type { Spine } from '../spine/spine.ts'
 import type { AnswerOptions } from './answer-passes.ts'
-import { answerPasses, placesOf, plansOf } from './answer-passes.ts'
+import { answerPasses, usesByMapping, plansByMapping } from './answer-passes.ts'
 import type { DuckDbTypes } from './duckdb-columns.ts'
 import { describeFiles, parquetSql } from './duckdb-columns.ts'
 import { duckDbSpineRows, openDuckDbSpine } from './duckdb-spine.ts'
 import type { KernelProcesses, KernelTask } from './kernel-task.ts'
 import type { DuckDb, DuckDbLimits } from './open-duckdb.ts'
-import { openDuckDb, shareOf } from './open-duckdb.ts'
+import { openDuckDb, memoryShare } from './open-duckdb.ts'
 import type { PassSources, PassTable } from './pass-sql.ts'
 import { droppedSql, onlineOnlyColumn, rowColumn } from './pass-sql.ts'
 import type { OpenedFile, SourceFiles } from './source-files.ts'
@@ -96,7 +96,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
   ): Promise<ResultReader> {
     const count = processes === undefined ? 1 : (workers ?? Math.min(processes.max, await worthwhile(db, spine, tables)))
     if (processes === undefined || count === 1) {
-      const buckets = await createResultBuckets(plansOf(service))
+      const buckets = await createResultBuckets(plansByMapping(service))
       try {
         await answerPasses(db, service, spine, tables, buckets, { ...answering, share: null })
         return buckets
@@ -107,9 +107,9 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
     }
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-kernels-'))
     try {
-      const how = { processes, count, limits: { threads: 1, memory: shareOf(limits.memory, count + 1), folder }, folder }
+      const how = { processes, count, limits: { threads: 1, memory: memoryShare(limits.memory, count + 1), folder }, folder }
       // an open file can be read when its name is gone
-      return await openResultFiles(plansOf(service), await answerInProcesses(db, service, spine, tables, how, answering))
+      return await openResultFiles(plansByMapping(service), await answerInProcesses(db, service, spine, tables, how, answering))
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
@@ -131,7 +131,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
     },
     async join(service, spine, options, consume) {
       const found = await tablesOf(service, options.signal)
-      const places = placesOf(service)
+      const places = usesByMapping(service)
       const answering = {
         rule: options.rule ?? servedTime,
         bound: options.bound ?? 'at',

@@ -3,7 +3,7 @@ import type { PartitionOptions } from '../partition/fold-partition.ts'
 import type { ResultChunk } from '../result-buckets.ts'
 import { createResultFile } from '../result-buckets.ts'
 import type { Spine } from '../spine/spine.ts'
-import { answerPasses, plansOf } from './answer-passes.ts'
+import { answerPasses, plansByMapping } from './answer-passes.ts'
 import { parquetSql } from './duckdb-columns.ts'
 import type { DuckDbLimits } from './open-duckdb.ts'
 import { openDuckDb } from './open-duckdb.ts'
@@ -51,7 +51,7 @@ export async function runKernelTask(
   onAnswers: (done: number) => void,
 ): Promise<readonly ResultChunk[]> {
   const db = await openDuckDb(limits)
-  const results = await createResultFile(plansOf(service), out)
+  const results = await createResultFile(plansByMapping(service), out)
   try {
     const tables = new Map(sources.map(([name, table]) => [name, { ...table, types: new Map(table.types) }]))
     const options = { ...fold, share, signal: undefined, onAnswers }

@@ -31,7 +31,7 @@ export interface DuckDbLimits {
 /**
  * The memory of one of several processes: its share of a size such as `4GB`, or else of four fifths of this machine's.
  */
-export function shareOf(memory: string | undefined, count: number): string {
+export function memoryShare(memory: string | undefined, count: number): string {
   const [, amount, unit] = /^([\d.]+)\s*(\D+)$/.exec(memory ?? '') ?? []
   if (amount !== undefined && unit !== undefined) return `${Number(amount) / count}${unit}`
   const bytes = 0.8 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)

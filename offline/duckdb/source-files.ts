@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { filesPattern } from '../../kernel/files-spec.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isObjectUrl, isStoredObject } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import { hashFile } from '../files/hash-file.ts'
 import { listFiles } from '../source-files/list-files.ts'
 import type { StagedObject, StagedObjects } from './stage-objects.ts'
@@ -83,7 +83,7 @@ export async function requireUnchanged({ source, files }: SourceFiles, signal: A
     const { path } = file
     const [what, was, now] =
       'etag' in file
-        ? ['ETag', file.etag, (await (await storeOf(path)).head(path))?.etag ?? null]
+        ? ['ETag', file.etag, (await (await openObjectStore(path)).head(path))?.etag ?? null]
         : ['SHA-256', file.sha256, await hashFile(path, signal)]
     if (now === null) throw lost(source, path)
     if (now === was) continue

@@ -6,7 +6,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { createSemaphore } from '../../runtime/async.ts'
 import type { ByteRange } from '../../runtime/storage/object-store.ts'
 import { fileMissing } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { RangeBuffer } from '../files/file-bytes.ts'
 import { mergeRanges, openBuffer } from '../files/file-bytes.ts'
 import { parquetRanges } from '../files/parquet-reader.ts'
@@ -48,7 +48,7 @@ export function createStagedObjects(): StagedObjects {
 
   async function copy(url: string, columns: readonly string[] | null, signal: AbortSignal | undefined): Promise<StagedObject> {
     signal?.throwIfAborted()
-    const found = await (await storeOf(url)).head(url)
+    const found = await (await openObjectStore(url)).head(url)
     if (found === null) throw fileMissing(url)
     const { bytes, etag } = found
     const file = await openBuffer(url, { bytes, etag })

@@ -5,7 +5,7 @@ import type { AsyncBuffer } from 'hyparquet'
 import { asyncBufferFromFile } from 'hyparquet'
 import type { ByteRange, StoredObject } from '../../runtime/storage/object-store.ts'
 import { fileChanged, fileMissing, isStoredObject } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 
 /** Ranges of an object that are this close are read in one request. */
 const maxGapBytes = 1 << 20
@@ -37,7 +37,7 @@ async function openLocal(name: string, expected: ExpectedContent | undefined): P
   const requireUnchanged = async (): Promise<void> => {
     if (expected === undefined) return
     const url = pathToFileURL(name).href
-    const found = await (await storeOf(url)).head(url)
+    const found = await (await openObjectStore(url)).head(url)
     if (found === null) throw fileMissing(name)
     if (found.etag !== expected.etag) throw fileChanged(name)
   }
@@ -59,7 +59,7 @@ async function openLocal(name: string, expected: ExpectedContent | undefined): P
 }
 
 async function openObject(name: string, expected: ExpectedContent | undefined): Promise<RangeBuffer> {
-  const store = await storeOf(name)
+  const store = await openObjectStore(name)
   const object = expected ?? (await store.head(name))
   if (object === null) throw fileMissing(name)
   const { bytes: byteLength, etag } = object
@@ -102,7 +102,7 @@ export function readStream(name: string): Readable {
   if (!isStoredObject(name)) return createReadStream(name, { highWaterMark: 1 << 18 })
   return Readable.from(
     (async function* () {
-      yield* (await storeOf(name)).stream(name)
+      yield* (await openObjectStore(name)).stream(name)
     })(),
     { objectMode: false },
   )

@@ -1,7 +1,7 @@
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
 import type { Column, ColumnType, KeyType, ValueType } from '../../kernel/value-type.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { sourceKey, streamColumns, unionOf } from '../source-stream.ts'
+import { sourceKey, streamColumns, unionColumns } from '../source-stream.ts'
 import type { Pass } from '../stream-groups.ts'
 import { planPasses } from '../stream-groups.ts'
 
@@ -68,7 +68,7 @@ export function partitionLayout(service: ServicePlan, outputs: readonly Column[]
         if (plan === undefined) throw new TypeError('a stream without views')
         const { source } = plan.spec
         const wanted = streamColumns(plans)
-        const columns = unionOf([wanted, source.columns])
+        const columns = unionColumns([wanted, source.columns])
         const from = input.length
         input.push(...columns.map(({ type }, i) => ({ name: `s${n}_${i}`, type })))
         return { source, key: sourceKey(plan), columns, delivered: wanted.length, from }

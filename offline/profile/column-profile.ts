@@ -55,7 +55,7 @@ export function profileColumn(
 ): ColumnProfile {
   const { name, type } = column
   const finite = isNumeric(type) ? finiteValues(values) : new Float64Array(0)
-  const numbers = finite.length === 0 ? null : { ...(known ?? figuresOf(finite)), quantiles: quantilesOf(finite) }
+  const numbers = finite.length === 0 ? null : { ...(known ?? knownNumbers(finite)), quantiles: quantilesOf(finite) }
   const bins = binsOf(type, values, finite, numbers)
   return { name, type: typeName(type), bins, sums: entitySums(bins, values, entities), numbers }
 }
@@ -82,7 +82,7 @@ export function finiteValues(values: readonly (Value | null)[]): Float64Array {
 }
 
 /** @param ascending at least one value */
-export function figuresOf(ascending: Float64Array): KnownNumbers {
+export function knownNumbers(ascending: Float64Array): KnownNumbers {
   const count = ascending.length
   const mean = ascending.reduce((sum, value) => sum + value / count, 0)
   const squares = ascending.reduce((sum, value) => sum + (value - mean) ** 2, 0)

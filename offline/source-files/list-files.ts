@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { StoredObject } from '../../runtime/storage/object-store.ts'
 import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 
 /** A file that a pattern stands for. */
 export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
@@ -42,7 +42,7 @@ export async function listFiles(source: string, patterns: readonly string[]): Pr
 
 async function* filesOf(pattern: string): AsyncGenerator<ListedFile> {
   const urlOf = (name: string): string => (isStoredObject(name) ? name : pathToFileURL(name).href)
-  const store = await storeOf(urlOf(pattern))
+  const store = await openObjectStore(urlOf(pattern))
   const wildcard = pattern.search(wildcards)
   if (wildcard < 0) {
     const object = await store.head(urlOf(pattern))

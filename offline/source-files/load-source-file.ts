@@ -5,7 +5,7 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { openParquet } from '../files/parquet-reader.ts'
 import { ingestFile } from '../ingest.ts'
-import { constraintOf, relationOf } from '../ingest-once.ts'
+import { failedConstraint, qualifiedTable } from '../ingest-once.ts'
 import type { ListedFile } from './list-files.ts'
 import { sourceRows } from './source-rows.ts'
 import { declaredColumns } from './stored-files.ts'
@@ -33,7 +33,7 @@ export async function loadSourceFile(
   { actor, signal, before = [] }: { readonly actor: string; readonly signal: AbortSignal; readonly before?: readonly string[] },
 ): Promise<LoadedFile | null> {
   const file = sourceRows(source, await openParquet(path, { bytes, etag }), fromMicros)
-  const relation = await relationOf(db, source)
+  const relation = await qualifiedTable(db, source)
   const time = (micros: number | null): string => (micros === null ? 'NULL' : `${sqlText(formatTimestamp(micros))}::timestamptz`)
   const [name, at] = [sqlText(source.name), sqlText(path)]
   const columns = declaredColumns(source).map(sqlText).join(', ')
@@ -66,7 +66,7 @@ export async function loadSourceFile(
     })
     return { rows, olderRows: file.seen.older, bytesRead: bytesRead() }
   } catch (error) {
-    if (constraintOf(error) === 'source_files_pkey') return null
+    if (failedConstraint(error) === 'source_files_pkey') return null
     throw error
   }
 }

@@ -38,7 +38,7 @@ export function outputFields({ out, format, mode, key = null }: GivenOutput): Ba
       throw wrong(`The rows of a table have no format, but "${format}" was given. Leave it out.`)
     if (key !== null && mode !== 'upsert') throw wrong('Only the mode "upsert" has a key. Set the mode, or leave out the key.')
     if (key?.length === 0) throw wrong('The key has no column. Name columns of the spine, or leave it out.')
-    const { schema, table } = tableOf(out)
+    const { schema, table } = parseTable(out)
     // the same table always has the same name
     return { out: `${scheme}${schema}.${table}`, format: 'table', mode: mode ?? 'replace', key }
   }
@@ -53,7 +53,7 @@ export function outputFields({ out, format, mode, key = null }: GivenOutput): Ba
  *
  * @throws LockstepError `INVALID_REQUEST`
  */
-export function tableOf(out: string): { readonly schema: string; readonly table: string } {
+export function parseTable(out: string): { readonly schema: string; readonly table: string } {
   const [first = '', second, ...rest] = out.slice(scheme.length).split('.')
   const [schema, table] = second === undefined ? ['public', first] : [first, second]
   const fits = [schema, table].every((name) => plain.test(name) && name.length <= maxNameBytes)

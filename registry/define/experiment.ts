@@ -28,7 +28,7 @@ import type { Outcome } from './outcome.ts'
 import type { Source } from './source.ts'
 import { checkKeyType } from './t.ts'
 import type { ViewUse } from './view-use.ts'
-import { useOf } from './view-use.ts'
+import { asViewUse } from './view-use.ts'
 
 /** A comparison of versions of a model on live requests. */
 export interface Experiment<N extends string = string, M extends Model = Model> {
@@ -270,7 +270,9 @@ function usesOf(given: unknown, field: 'covariates' | 'slices', what: string): V
   if (given === undefined) return []
   if (!Array.isArray(given))
     throw invalid(`${what} has ${show(given)} for ${field}; write a list, as in [airportDelays.pick('meanDelay')].`)
-  return given.map((each: AnyFeatureView | ViewUse, i) => useOf(each, `Member ${i + 1} of the ${field} of ${what.replace('The', 'the')}`))
+  return given.map((each: AnyFeatureView | ViewUse, i) =>
+    asViewUse(each, `Member ${i + 1} of the ${field} of ${what.replace('The', 'the')}`),
+  )
 }
 
 function exposureFeatures({ spec, features }: ViewUse): ExposureFeatures {

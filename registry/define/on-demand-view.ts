@@ -15,7 +15,7 @@ import type { Flat, UnionToIntersection } from './needs.ts'
 import type { StatedValue, Types, ValuesOf } from './t.ts'
 import { checkColumnType, checkType } from './t.ts'
 import type { ViewUse } from './view-use.ts'
-import { picked, useOf } from './view-use.ts'
+import { picked, asViewUse } from './view-use.ts'
 
 /** A feature of an on-demand view: its type, or its type with a default for missing values. */
 export type StatedFeature = ValueType | { readonly type: ValueType; readonly default?: StatedValue; readonly required?: boolean }
@@ -177,7 +177,7 @@ export function usedMember(value: Member, what: string): ViewUse | OnDemandPick 
     case 'onDemandPick':
       return value as OnDemandPick
     default:
-      return useOf(value as AnyFeatureView | ViewUse, what)
+      return asViewUse(value as AnyFeatureView | ViewUse, what)
   }
 }
 

@@ -45,7 +45,7 @@ export function viewUse<Needs extends KeyTypes, F extends Features, A extends st
 }
 
 /** Converts a plain feature view to a use of all of its features. */
-export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
+export function asViewUse(value: AnyFeatureView | ViewUse, what: string): ViewUse {
   checkKind(value, ['featureView', 'viewUse'], what, 'a feature view, or one with .as(…) or .pick(…)')
   if (definitionKind(value) === 'viewUse') return value as ViewUse
   const view = value as AnyFeatureView

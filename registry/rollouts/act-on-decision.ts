@@ -14,7 +14,7 @@ import type { ControllerAction } from './decisions.ts'
 import { controllerActor, recordDecision, recordLook } from './decisions.ts'
 import type { Rollout } from './rollout.ts'
 import { rolloutOf } from './rollout.ts'
-import { endRollout, routingOf, subjectOf, updateRollout } from './rollout-transaction.ts'
+import { endRollout, auditedRouting, subjectOf, updateRollout } from './rollout-transaction.ts'
 
 export interface ControllerDecision {
   readonly action: ControllerAction
@@ -61,8 +61,8 @@ export async function actOnDecision(
     const entry = {
       action: audited[action],
       subject: subjectOf(before),
-      before: routingOf(before),
-      after: { ...routingOf(after), state: after.state },
+      before: auditedRouting(before),
+      after: { ...auditedRouting(after), state: after.state },
     }
     await recordAudit({ kysely: transaction }, by, entry)
     await bumpRevision(transaction)

@@ -23,7 +23,7 @@ import type { RolloutPlan } from './plan-schema.ts'
 import { parsePlan } from './plan-schema.ts'
 import { rolloutOf } from './rollout.ts'
 import type { RolloutChange } from './rollout-transaction.ts'
-import { changed, endRollout, routingOf, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
+import { changed, endRollout, auditedRouting, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
 import { unmaterializedViews } from './unmaterialized-views.ts'
 
 export interface RolloutStart {
@@ -98,7 +98,7 @@ export async function startRollout(
       .executeTakeFirstOrThrow()
     const rollout = rolloutOf(row)
     await recordDecision(transaction, null, rollout, { action: 'start', by: by.actor, reasons: reasonsOf(by) })
-    await recordAudit({ kysely: transaction }, by, { action: 'rollout.start', subject: subjectOf(rollout), after: routingOf(rollout) })
+    await recordAudit({ kysely: transaction }, by, { action: 'rollout.start', subject: subjectOf(rollout), after: auditedRouting(rollout) })
     return rollout
   })
   const views = await unmaterializedViews(db.kysely, catalog, picked)
@@ -152,7 +152,7 @@ export async function changeShare(
       )
     const rollout = await updateRollout(transaction, before, { share })
     await recordDecision(transaction, before, rollout, { action: 'share', by: by.actor, reasons: reasonsOf(by) })
-    const states = { before: routingOf(before), after: routingOf(rollout) }
+    const states = { before: auditedRouting(before), after: auditedRouting(rollout) }
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.share', subject: subjectOf(rollout), ...states })
     return rollout
   })
@@ -164,7 +164,7 @@ export async function abortRollout(db: Database, name: string, by: Actor, option
     const before = runningRollout(catalog.model(name))
     const rollout = await endRollout(transaction, before, 'aborted')
     await recordDecision(transaction, before, rollout, { action: 'abort', by: by.actor, reasons: reasonsOf(by) })
-    await recordAudit({ kysely: transaction }, by, { action: 'rollout.abort', subject: subjectOf(before), before: routingOf(before) })
+    await recordAudit({ kysely: transaction }, by, { action: 'rollout.abort', subject: subjectOf(before), before: auditedRouting(before) })
     return rollout
   })
 }
@@ -182,7 +182,7 @@ export async function promoteRollout(db: Database, name: string, by: Actor, opti
     await pointAlias(transaction, model, championAlias, before.version, by)
     const rollout = await endRollout(transaction, before, 'promoted')
     await recordDecision(transaction, before, rollout, { action: 'promote', by: by.actor, reasons: reasonsOf(by) })
-    const states = { before: routingOf(before), after: { version: before.version, champion: true } }
+    const states = { before: auditedRouting(before), after: { version: before.version, champion: true } }
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.promote', subject: subjectOf(before), ...states })
     return rollout
   })
@@ -217,7 +217,7 @@ async function setPaused(db: Database, name: string, paused: boolean, by: Actor,
     const share = before.plan.steps[before.step ?? 0]?.share ?? before.share
     const rollout = await updateRollout(transaction, before, paused ? { paused } : { paused, share })
     await recordDecision(transaction, before, rollout, { action: verb, by: by.actor, reasons: reasonsOf(by) })
-    const states = { before: routingOf(before), after: routingOf(rollout) }
+    const states = { before: auditedRouting(before), after: auditedRouting(rollout) }
     await recordAudit({ kysely: transaction }, by, { action: `rollout.${verb}`, subject: subjectOf(before), ...states })
     return rollout
   })

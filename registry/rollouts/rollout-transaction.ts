@@ -84,6 +84,6 @@ export function subjectOf({ model, version }: Rollout): string {
 }
 
 /** What the audit log has of a rollout. */
-export function routingOf({ version, share, unit, salt, plan, step, paused }: Rollout): object {
+export function auditedRouting({ version, share, unit, salt, plan, step, paused }: Rollout): object {
   return { version, share, unit, salt, ...(plan === null ? {} : { step: (step ?? 0) + 1, paused }) }
 }

@@ -1,5 +1,5 @@
 import { isStoredObject } from '../storage/object-store.ts'
-import { storeOf } from '../storage/open-store.ts'
+import { openObjectStore } from '../storage/open-store.ts'
 import type { FileSink } from './file-sink.ts'
 import { createFileSink } from './file-sink.ts'
 
@@ -12,7 +12,7 @@ import { createFileSink } from './file-sink.ts'
  */
 export async function openSink(path: string, overwrite: boolean): Promise<FileSink> {
   if (!isStoredObject(path)) return await createFileSink(path)
-  const store = await storeOf(path)
+  const store = await openObjectStore(path)
   const writer = await store.write(path, { overwrite })
   const object = { commit: () => writer.commit(), remove: (name: string) => store.remove(name) }
   return {

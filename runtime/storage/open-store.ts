@@ -9,7 +9,7 @@ const stores = new Map<string, Promise<ObjectStore>>()
  *
  * @throws LockstepError `USAGE` for a protocol that is not known
  */
-export function storeOf(url: string): Promise<ObjectStore> {
+export function openObjectStore(url: string): Promise<ObjectStore> {
   const protocol = url.slice(0, url.indexOf('://') + 1)
   let store = stores.get(protocol)
   if (store === undefined) {

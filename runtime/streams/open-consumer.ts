@@ -58,7 +58,7 @@ export function openKafkaLater(
  * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the registry is
  */
 export function avroDecoder(config: StreamServers, spec: StreamPlace): AvroDecoder {
-  const registry = registryOf(config, spec)
+  const registry = streamRegistry(config, spec)
   const { bodyLimitBytes = Number.POSITIVE_INFINITY } = config
   const loaded = lazily(async () => (await import('./avro-consumer.ts')).createAvroDecoder(registry, bodyLimitBytes))
   return async (body) => {
@@ -68,7 +68,7 @@ export function avroDecoder(config: StreamServers, spec: StreamPlace): AvroDecod
 }
 
 /** The schema registry of a stream. @throws LockstepError `CONFIG_INVALID` where the configuration has none */
-export function registryOf(config: StreamServers, spec: StreamPlace): SchemaRegistry {
+export function streamRegistry(config: StreamServers, spec: StreamPlace): SchemaRegistry {
   const url = config.schemaRegistryUrl ?? null
   if (url !== null) return openSchemaRegistry(url, config.schemaRegistryToken ?? null)
   throw new LockstepError(

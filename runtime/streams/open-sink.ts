@@ -6,7 +6,7 @@ import type { StreamServers } from './open-consumer.ts'
 import type { AnswerShape } from './avro-answer.ts'
 import type { AvroEncoder } from './avro-encoder.ts'
 import type { StreamConsumer } from './stream-consumer.ts'
-import { requireServerUrl, openConsumer, openKafkaLater, registryOf } from './open-consumer.ts'
+import { requireServerUrl, openConsumer, openKafkaLater, streamRegistry } from './open-consumer.ts'
 import { lazily } from './lazily.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
@@ -49,7 +49,7 @@ function kafkaTopic(
   answer: AnswerShape | undefined,
 ): { readonly url: string; readonly encoder: () => Promise<AvroEncoder | null> } {
   const url = requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
-  const registry = spec.format === 'avro' ? registryOf(config, spec) : null
+  const registry = spec.format === 'avro' ? streamRegistry(config, spec) : null
   const encoder = async (): Promise<AvroEncoder | null> => {
     if (registry === null || answer === undefined) return null
     return (await import('./avro-encoder.ts')).createAvroEncoder(registry, `${spec.stream}-value`, answer)

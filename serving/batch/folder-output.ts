@@ -8,7 +8,7 @@ import type { ByteSink } from '../../runtime/files/file-sink.ts'
 import { removeStalePartials } from '../../runtime/files/partial-file.ts'
 import type { StoredObject } from '../../runtime/storage/object-store.ts'
 import { isStoredObject, sha256Of } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { BatchOutput, WrittenBatchPart } from './batch-output.ts'
 import type { BatchManifest, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec, claimName, noJob, manifestName, partName, successName } from './batch-spec.ts'
@@ -43,7 +43,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
   const at = (name: string): string => `${out}/${name}`
 
   async function put(name: string, text: string): Promise<StoredObject | null> {
-    const writer = await (await storeOf(out)).write(at(name), { overwrite: false })
+    const writer = await (await openObjectStore(out)).write(at(name), { overwrite: false })
     try {
       await writer.write(Buffer.from(text))
       await writer.seal()
@@ -57,7 +57,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
 
   /** @returns null: there is no such file */
   async function readJson(name: string): Promise<{ readonly [member: string]: unknown } | null> {
-    const store = await storeOf(out)
+    const store = await openObjectStore(out)
     const found = await store.head(at(name))
     if (found === null) return null
     try {
@@ -86,7 +86,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
   }
 
   async function openPart(name: string): Promise<ByteSink<Omit<WrittenBatchPart, 'rows'>>> {
-    const store = await storeOf(out)
+    const store = await openObjectStore(out)
     const writer = await store.write(at(name), { overwrite: false })
     return {
       write: (bytes) => writer.write(bytes),
@@ -106,7 +106,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
 
   /** Takes a part that is there already, if it has the same content. @returns its ETag */
   async function findThere(name: string, { bytes, sha256 }: { readonly bytes: number; readonly sha256: string }, cause: unknown) {
-    const store = await storeOf(out)
+    const store = await openObjectStore(out)
     const there = await lockOutput(db, out, () => store.head(at(name)))
     if (there === null)
       throw new LockstepError('BUSY', `Another worker has removed "${at(name)}" of a batch that ended; the part is written again.`)
@@ -126,7 +126,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
   /** Other programs may have removed or replaced parts since they were written. */
   async function requireParts({ id, parts }: BatchManifest): Promise<void> {
     const there = new Map<string, string>()
-    for await (const { url, etag } of (await storeOf(out)).list(`${out}/`)) there.set(url.slice(out.length + 1), etag)
+    for await (const { url, etag } of (await openObjectStore(out)).list(`${out}/`)) there.set(url.slice(out.length + 1), etag)
     const lost = parts.filter(({ name, etag }) => there.get(name) !== etag)
     const [first] = lost
     if (first === undefined) return
@@ -142,7 +142,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
    * the folder.
    */
   async function remove(parts: readonly Pick<WrittenBatchPart, 'name' | 'sha256'>[], claimToo = false): Promise<void> {
-    const store = await storeOf(out)
+    const store = await openObjectStore(out)
     await lockOutput(db, out, async (transaction) => {
       if ((await store.head(at(successName))) !== null) return
       const claim = await claimThere()
@@ -161,7 +161,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
 
   return {
     async begin() {
-      const store = await storeOf(out)
+      const store = await openObjectStore(out)
       const there: string[] = []
       for await (const { url } of store.list(`${out}/`)) if (isOfBatch(url.slice(out.length + 1))) there.push(url)
       if (there.length > 0) {
@@ -201,7 +201,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
       }
       await requireParts(manifest)
       await put(successName, '')
-      await (await storeOf(out)).remove(at(claimName))
+      await (await openObjectStore(out)).remove(at(claimName))
       await removePartials()
     },
     remove: (parts) => remove(parts),

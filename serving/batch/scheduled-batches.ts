@@ -40,7 +40,7 @@ export function scheduledBatches({ db, catalog, store, log }: BatchTools, kind: 
       const declared = known.batches.get(batch)
       // pruned meanwhile
       if (declared === undefined || moment === null) return null
-      const { id, request } = requestOf(declared.spec, intervalBefore(declared.spec.schedule, moment))
+      const { id, request } = batchOfInterval(declared.spec, intervalBefore(declared.spec.schedule, moment))
       if (attempt === 0) await logSkipped(db, log, declared.spec, moment)
       const beginner = { db, catalog: known, kind, worker, by: { actor: worker }, store, schedule: batch, signal }
       const { job } = await beginBatch(beginner, id, request)
@@ -78,7 +78,7 @@ export function intervalBefore(schedule: string, moment: number): Interval {
 }
 
 /** The batch of one interval. */
-export function requestOf(spec: ScheduledBatchSpec, interval: Interval): { readonly id: string; readonly request: BatchRequest } {
+export function batchOfInterval(spec: ScheduledBatchSpec, interval: Interval): { readonly id: string; readonly request: BatchRequest } {
   const { name: _, schedule: __, id, spine, out, format, mode, key, ...rest } = spec
   const filled = 'sql' in spine ? { sql: fillInterval(spine.sql, interval) } : { file: fillInterval(spine.file, interval) }
   return {

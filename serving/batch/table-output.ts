@@ -7,7 +7,7 @@ import { createCopyEncoder } from '../../offline/copy-encoder.ts'
 import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
 import { openSpool } from '../../offline/spool.ts'
 import { sqlTypeName } from '../../offline/sql-type.ts'
-import { tableOf } from '../../registry/define/batch-output-fields.ts'
+import { parseTable } from '../../registry/define/batch-output-fields.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
@@ -38,7 +38,7 @@ export function createTableOutput(
   signal?: AbortSignal,
 ): BatchOutput {
   const { mode, overwrite } = request
-  const { schema, table } = tableOf(request.out)
+  const { schema, table } = parseTable(request.out)
   const target = `${sqlIdentifier(schema)}.${sqlIdentifier(table)}`
   const [rowsName, partsName] = [`batch_rows_${job}`, `batch_parts_${job}`]
   const [rows, parts] = [`"lockstep"."${rowsName}"`, `"lockstep"."${partsName}"`]

@@ -35,7 +35,7 @@ export interface KnownRegistry {
   readonly past: PastInventory | null
 }
 
-export async function registryOf({ deps, db, now, isPast }: Ask): Promise<KnownRegistry> {
+export async function registryAtMoment({ deps, db, now, isPast }: Ask): Promise<KnownRegistry> {
   if (!isPast) return { inventory: await inventoryOf(deps), past: null }
   const past = await inventoryAt(db, new Date(now / 1000))
   return { inventory: past, past }
@@ -53,7 +53,7 @@ export interface FoundThen extends KnownRegistry {
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export async function findThen(ask: Ask, reference: string, kinds: readonly NodeKind[] = nodeKinds): Promise<FoundThen> {
-  const { inventory, past } = await registryOf(ask)
+  const { inventory, past } = await registryAtMoment(ask)
   if (past === null) return { inventory, past, node: findNode(inventory, reference, kinds), notes: [] }
   try {
     return known(past, findNode(past, reference, kinds))

@@ -56,7 +56,7 @@ export function readEntities(
   service: ServicePlan,
   request: EntityRequest & { readonly requestId: string },
 ): Promise<FeatureRead> {
-  const moment = momentOf(context, catalog, request)
+  const moment = featureMoment(context, catalog, request)
   return readFeaturesAt(context, catalog, service, parseEntities(service, request.entities), moment, request.requestId)
 }
 
@@ -75,7 +75,7 @@ export function parseEntities(service: ServicePlan, entities: readonly unknown[]
  * @param neededMs how long the steps after the read take. A read with a fallback gives up early enough to leave this
  *   time, and a tenth of the time that the request allows.
  */
-export function momentOf(context: FeatureContext, catalog: Catalog, request: EntityRequest, neededMs = 0): FeatureMoment {
+export function featureMoment(context: FeatureContext, catalog: Catalog, request: EntityRequest, neededMs = 0): FeatureMoment {
   const { deadline, after, span } = request
   const asked = requestedMoment(context, request.asOf)
   const onUnavailable = request.onUnavailable ?? context.onUnavailable

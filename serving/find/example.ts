@@ -40,7 +40,7 @@ export interface ExampleDeps {
  * old, the example asks as of its newest row. Request data is made up.
  */
 export async function exampleEntity(deps: ExampleDeps, service: ServicePlan): Promise<ExampleEntity> {
-  const { entity, visibleAt } = await entityOf(deps.db, service)
+  const { entity, visibleAt } = await entityWithRows(deps.db, service)
   const now = await tried(deps, service, entity, null)
   const isFuture = visibleAt === null || visibleAt > deps.features.clock()
   if (now.absent === 0 || isFuture) return { entity, asOf: null, problem: now.problem }
@@ -70,7 +70,7 @@ export function exampleRow(columns: readonly Column[]): Record<string, unknown> 
 }
 
 /** An entity of a service that has rows, as far as there are any. */
-export async function entityOf(
+export async function entityWithRows(
   db: Database,
   service: ServicePlan,
 ): Promise<{ readonly entity: Readonly<Record<string, unknown>>; readonly visibleAt: number | null }> {

@@ -22,7 +22,7 @@ const quietTurns = 3
  *
  * @param http before it listens
  */
-export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
+export function createDrain(http: HttpServer): (capMs: number) => Promise<void> {
   /** With the time at which they arrived, milliseconds of `performance.now()`. */
   const connections = new Map<Socket, number>()
   let accepted = 0

@@ -4,7 +4,7 @@ import type { VersionReference } from '../../registry/pick-version.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
 import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rule.ts'
-import { targetOf } from '../rollouts/routing-rule.ts'
+import { routingTarget } from '../rollouts/routing-rule.ts'
 import { routingRules } from '../rollouts/routing-rules.ts'
 
 /** Rows of a request that one version of the model serves. */
@@ -93,7 +93,7 @@ function route(
     return known
   }
   const targetAt = (row: number): Target => {
-    const target = targetOf(rules, entities[row], row, caller.requestId)
+    const target = routingTarget(rules, entities[row], row, caller.requestId)
     if (target === null) return byDefault
     // a version that this server cannot load must not fail requests
     if (models.failureOf(model, target.version) !== undefined) return inPlace(target, undefined)

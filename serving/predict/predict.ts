@@ -10,7 +10,7 @@ import type { VersionReference } from '../../registry/pick-version.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
-import { momentOf } from '../features/read-request.ts'
+import { featureMoment } from '../features/read-request.ts'
 import type { ServedModel } from '../models/loaded-versions.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
@@ -153,7 +153,7 @@ async function predictRows<Answer>(
   const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
   const readMs = performance.now()
   requireTime(deadline, runMs, readMs)
-  const moment = momentOf(context, catalog, request, runMs)
+  const moment = featureMoment(context, catalog, request, runMs)
   const [only] = assigned
   const reads =
     only !== undefined && only.rows.length === entities.length

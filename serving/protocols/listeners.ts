@@ -6,7 +6,7 @@ import { defaultUi } from '../../runtime/ui-settings.ts'
 import type { ServingContext } from '../context.ts'
 import { createDashboard } from '../dashboard/dashboard.ts'
 import { createUiFolder } from '../dashboard/ui-folder.ts'
-import { drainOf } from '../lifecycle/drain.ts'
+import { createDrain } from '../lifecycle/drain.ts'
 import type { ListeningAt, ServerOptions } from '../server-options.ts'
 import type { GrpcServer } from './grpc/grpc-server.ts'
 import { createHttpListener, routes } from './http/app.ts'
@@ -69,6 +69,6 @@ export function createListeners(context: ServingContext, options: ListenerOption
       const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
       return { host, port: (http.address() as AddressInfo).port, url, uiUrl, grpcPort: boundGrpcPort }
     },
-    drains: [drainOf(http), ...(apart === null ? [] : [drainOf(apart)]), async (ms) => await grpc?.close(ms)],
+    drains: [createDrain(http), ...(apart === null ? [] : [createDrain(apart)]), async (ms) => await grpc?.close(ms)],
   }
 }

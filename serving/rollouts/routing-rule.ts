@@ -1,6 +1,6 @@
 import type { ServedAs } from '../../monitoring/role.ts'
 import type { Slice } from '../../statistics/assign.ts'
-import { placeOf, variantAt } from '../../statistics/assign.ts'
+import { unitPlace, variantAt } from '../../statistics/assign.ts'
 import type { UnitReader } from './unit-reader.ts'
 
 /** The version that rows get by a rule, and what the answer says of it. */
@@ -24,7 +24,7 @@ export interface RoutingRule {
 }
 
 /** What a row gets by the first rule that covers it; null: none does. */
-export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
+export function routingTarget(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
   for (const rule of rules) {
     const { slices, targets } = rule
     const unit = rule.unitOf(entity, row, requestId)
@@ -39,7 +39,7 @@ export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: nu
 function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
   const known = places.get(unit)
   if (known !== undefined) return known
-  const place = within === undefined || isWithin(within, unit) ? placeOf(salt, unit) : nowhere
+  const place = within === undefined || isWithin(within, unit) ? unitPlace(salt, unit) : nowhere
   if (places.size >= maxPlaces) places.clear()
   if (unit.length <= maxKeptLetters) places.set(unit, place)
   return place
@@ -49,7 +49,7 @@ function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
 const nowhere = 2
 
 function isWithin({ salt, from, to }: NonNullable<RoutingRule['within']>, unit: string): boolean {
-  const place = placeOf(salt, unit)
+  const place = unitPlace(salt, unit)
   return from <= place && place < to
 }
 

@@ -9,7 +9,7 @@ import type { FeatureReaderDeps } from '../features/read-features.ts'
 import type { ServedModel } from '../models/loaded-versions.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { RoutingRule } from './routing-rule.ts'
-import { targetOf } from './routing-rule.ts'
+import { routingTarget } from './routing-rule.ts'
 import { shadowRule } from './routing-rules.ts'
 import type { AnsweredRequest, AnsweredRows, ShadowJob } from './shadow-job.ts'
 import type { DropReason } from './shadow-metrics.ts'
@@ -216,7 +216,7 @@ function rowsInShare(rule: RoutingRule, { entities, caller }: AnsweredRequest, {
 /** A row without the unit's field was answered all the same, and is not in the share. */
 function isInShare(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): boolean {
   try {
-    return targetOf(rules, entity, row, requestId) !== null
+    return routingTarget(rules, entity, row, requestId) !== null
   } catch {
     return false
   }

@@ -2,7 +2,7 @@ import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { DeadLetter } from '../../materializer/streams/dead-letters.ts'
 import { keepDeadLetters, reasonOf } from '../../materializer/streams/dead-letters.ts'
-import { placeOf } from '../../materializer/streams/message-event.ts'
+import { messageEventId } from '../../materializer/streams/message-event.ts'
 import type { MessageEvent, MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
 import { createMessageWriter } from '../../materializer/streams/message-writer.ts'
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
@@ -89,7 +89,7 @@ export function createBatchRunner(deps: PipelineDeps, options: BatchRunnerOption
   /** With a ledger, a message that was answered before gets the same answer. */
   async function predictOnce(events: readonly MessageEvent[]): Promise<PredictedMessages> {
     if (ledger === null) return await predictAll(events)
-    const placed = events.map((event) => ({ event, place: placeOf(stream, event.message.id) }))
+    const placed = events.map((event) => ({ event, place: messageEventId(stream, event.message.id) }))
     const known = await step(() => ledger.find(placed.map(({ place }) => place)))
     const { answers, letters } = await predictAll(placed.flatMap(({ event, place }) => (known.has(place) ? [] : [event])))
     const kept = await step(() => ledger.keep(new Map(answers.map(({ id, value }) => [id, value]))))

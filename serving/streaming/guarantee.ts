@@ -3,7 +3,7 @@ import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 
 /** How often an answer is written, by what its stream and its sink can do (docs/pipelines.md). */
-export function guaranteeOf(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {
+export function deliveryGuarantee(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {
   switch (sink.kind) {
     case 'redis':
       return stream.kind === 'redis'

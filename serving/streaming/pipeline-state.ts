@@ -69,7 +69,7 @@ export async function readPipelineState(db: Handle, name: string): Promise<Pipel
  *
  * @throws LockstepError `NOT_PUSHABLE` if the source has no stream any more
  */
-export function streamOf(catalog: Pick<Catalog, 'streams'>, pipeline: PipelineSpec, generation: number): StreamSpec {
+export function pipelineStream(catalog: Pick<Catalog, 'streams'>, pipeline: PipelineSpec, generation: number): StreamSpec {
   const stream = catalog.streams.get(pipeline.source)
   if (stream === undefined)
     throw new LockstepError(
@@ -137,7 +137,7 @@ export async function replayPipeline(
       .executeTakeFirstOrThrow()
     const next = generation + 1
     const from = 'position' in start ? start.position : formatTimestamp(start.atMicros)
-    await beginGroup(config, streamOf(catalog, pipeline, next), 'position' in start ? start : { atMs: start.atMicros / 1000 })
+    await beginGroup(config, pipelineStream(catalog, pipeline, next), 'position' in start ? start : { atMs: start.atMicros / 1000 })
     await transaction
       .updateTable('lockstep.pipelines')
       .set({ generation: next, replayed_at: new Date(), replayed_from: from })
@@ -153,6 +153,6 @@ export async function replayPipeline(
     return { next, unused: generation >= 2 && isUnused ? generation - 1 : null }
   })
   // a group that cannot be deleted costs little
-  if (unused !== null) await endGroup(config, streamOf(catalog, pipeline, unused)).catch(() => undefined)
+  if (unused !== null) await endGroup(config, pipelineStream(catalog, pipeline, unused)).catch(() => undefined)
   return next
 }

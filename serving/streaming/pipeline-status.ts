@@ -6,8 +6,8 @@ import type { Database } from '../../runtime/database.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
-import { guaranteeOf } from './guarantee.ts'
-import { readPipelineStates, readPipelineStatesAt, streamOf } from './pipeline-state.ts'
+import { deliveryGuarantee } from './guarantee.ts'
+import { readPipelineStates, readPipelineStatesAt, pipelineStream } from './pipeline-state.ts'
 import { letterSource } from './batch-runner.ts'
 
 /** A pipeline as it is declared and as it runs. */
@@ -48,7 +48,7 @@ export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: De
   return [...catalog.pipelines.values()].map(({ spec }) => {
     const { name } = spec
     const state = states.get(name)
-    const stream = catalog.streams.has(spec.source) ? streamOf(catalog, spec, state?.generation ?? 0) : null
+    const stream = catalog.streams.has(spec.source) ? pipelineStream(catalog, spec, state?.generation ?? 0) : null
     return {
       name,
       source: spec.source,
@@ -57,7 +57,7 @@ export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: De
       reads: stream === null ? null : streamName(stream),
       group: stream?.group ?? null,
       writesTo: streamName(spec.sink),
-      guarantee: stream === null ? null : guaranteeOf(stream, spec.sink),
+      guarantee: stream === null ? null : deliveryGuarantee(stream, spec.sink),
       ledger: spec.ledger,
       paused: (state?.pausedAt ?? null) !== null,
       replays: state?.generation ?? 0,
@@ -85,7 +85,7 @@ export async function pipelineLag(
 ): Promise<StreamLag | string> {
   try {
     const { generation } = (await readPipelineStates(db)).get(name) ?? { generation: 0 }
-    const consumer = openConsumer(config, streamOf(catalog, catalog.pipeline(name).spec, generation), { redeliverMs: 30_000 })
+    const consumer = openConsumer(config, pipelineStream(catalog, catalog.pipeline(name).spec, generation), { redeliverMs: 30_000 })
     try {
       return await consumer.lag()
     } finally {

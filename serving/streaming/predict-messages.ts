@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
 import type { MessageEvent } from '../../materializer/streams/message-writer.ts'
-import { placeOf } from '../../materializer/streams/message-event.ts'
+import { messageEventId } from '../../materializer/streams/message-event.ts'
 import type { DeadLetter } from '../../materializer/streams/dead-letters.ts'
 import { deadLetter } from '../../materializer/streams/message-writer.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
@@ -146,7 +146,10 @@ function mayPass({ code, details }: LockstepError): boolean {
 
 async function answered(deps: PredictMessagesDeps, events: readonly MessageEvent[]): Promise<OutputMessage[]> {
   const { context, pipeline, stream } = deps
-  const rows: PipelineRow[] = events.map(({ message, json }) => ({ id: placeOf(stream, message.id), key: membersOf(json, pipeline.key) }))
+  const rows: PipelineRow[] = events.map(({ message, json }) => ({
+    id: messageEventId(stream, message.id),
+    key: membersOf(json, pipeline.key),
+  }))
   const requestId = randomUUID()
   const request = {
     model: pipeline.model,
@@ -167,7 +170,7 @@ export function outputMessage(
   json: MessageEvent['json'],
   value: string,
 ): OutputMessage {
-  const id = placeOf(stream, message.id)
+  const id = messageEventId(stream, message.id)
   const writtenAs = generation === 0 ? id : `${id}~${generation}`
   return { id, writtenAs, input: message.id, key: keyText(Object.values(membersOf(json, pipeline.key))), value }
 }

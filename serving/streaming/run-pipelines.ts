@@ -15,7 +15,7 @@ import type { PipelineMetrics } from './pipeline-metrics.ts'
 import type { PipelineMinutes } from './pipeline-minutes.ts'
 import { createPipelineMinutes } from './pipeline-minutes.ts'
 import type { PipelineState } from './pipeline-state.ts'
-import { readPipelineStates, streamOf } from './pipeline-state.ts'
+import { readPipelineStates, pipelineStream } from './pipeline-state.ts'
 import { runPipeline } from './run-pipeline.ts'
 
 const lookMs = 1_000
@@ -125,7 +125,7 @@ function start(
     const pipeline = catalog.pipelines.get(name)?.spec
     if (pipeline === undefined) return
     const source = catalog.pushSource(pipeline.source)
-    const stream = streamOf(catalog, pipeline, generation)
+    const stream = pipelineStream(catalog, pipeline, generation)
     const onTooLarge = logOversized(log, metrics.overCap)
     const witnesses = createWitnessKeeper({ database: predicting.database, store: predicting.store, log })
     const fold = async (xids: readonly number[]): Promise<void> => {

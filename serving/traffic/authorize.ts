@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Principal } from './key-ring.ts'
-import { checkScope, keyOf } from './key-ring.ts'
+import { checkScope, keyInHeaders } from './key-ring.ts'
 import type { LimitState, LimitUnit } from './rate-limiter.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -33,7 +33,7 @@ export function authorize(
   request: AuthorizedRequest,
   headers: IncomingHttpHeaders,
 ): Promise<void> | undefined {
-  const key = keys.authorize(keyOf(headers), request.scope)
+  const key = keys.authorize(keyInHeaders(headers), request.scope)
   if (key === null) return undefined
   request.key = key
   request.leaveKey = places.take(key.id)

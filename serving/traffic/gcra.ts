@@ -24,7 +24,7 @@ export interface Granted {
 }
 
 /** How much may come at once: a second's worth, and one at least. */
-export function burstOf(perSecond: number): number {
+export function burstSize(perSecond: number): number {
   return Math.max(1, perSecond)
 }
 
@@ -35,7 +35,7 @@ export function burstOf(perSecond: number): number {
  * @param at milliseconds
  */
 export function takeUnits(bucket: Gcra, wanted: number, least: number, at: number): Granted {
-  const burst = burstOf(bucket.perSecond)
+  const burst = burstSize(bucket.perSecond)
   const unitMs = 1000 / bucket.perSecond
   const fullAt = Math.max(bucket.fullAt, at)
   const there = burst - (fullAt - at) / unitMs

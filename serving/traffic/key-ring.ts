@@ -162,7 +162,7 @@ export function checkScope({ id, scopes }: Pick<Principal, 'id' | 'scopes'>, sco
 }
 
 /** The key of a request: that of `Authorization: Bearer`, else that of `x-api-key`; null where there is none. */
-export function keyOf(headers: IncomingHttpHeaders): string | null {
+export function keyInHeaders(headers: IncomingHttpHeaders): string | null {
   const { authorization } = headers
   if (authorization !== undefined && /^bearer /i.test(authorization)) return authorization.slice(7).trim()
   const sent = headers['x-api-key']

@@ -29,7 +29,7 @@ export function deadlineFrom(startedMs: number, wantedMs: number | null, allowed
  *
  * @throws LockstepError `INVALID_REQUEST`
  */
-export function timeoutOf(header: string | readonly string[] | undefined): number | null {
+export function timeoutInHeader(header: string | readonly string[] | undefined): number | null {
   if (header === undefined) return null
   const ms = typeof header === 'string' && /^\d{1,7}$/.test(header) ? Number(header) : 0
   if (ms >= 1 && ms <= maxTimeoutMs) return ms

@@ -15,7 +15,7 @@ import { commandsWith } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -87,7 +87,7 @@ const put = (name: string, content: string | Uint8Array): Promise<void> => write
 
 /** Puts an object into the bucket of the page on object storage. */
 async function store(name: string, content: string | Uint8Array): Promise<void> {
-  const writer = await (await storeOf('s3://')).write(`s3://ml-data/${name}`, { overwrite: false })
+  const writer = await (await openObjectStore('s3://')).write(`s3://ml-data/${name}`, { overwrite: false })
   await writer.write(Buffer.from(content))
   await writer.seal()
   await writer.commit()

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { headOf, readHeader } from '../../kernel/stored-state.ts'
+import { stateHead, readHeader } from '../../kernel/stored-state.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
@@ -341,7 +341,7 @@ describe('a failover to a replica that lacks an erasure', () => {
     const present = await withBytes(store)
     const writes = then.flatMap(({ bytes, ...key }, i) => {
       const now = present[i]?.bytes ?? null
-      return bytes === null ? [] : [{ ...key, bytes, expected: now === null ? null : headOf(now, readHeader(now, '')) }]
+      return bytes === null ? [] : [{ ...key, bytes, expected: now === null ? null : stateHead(now, readHeader(now, '')) }]
     })
     expect(await store.write(writes)).toEqual(writes.map(() => true))
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { union } from '../../kernel/frontier.ts'
-import { headOf, readHeader, underFrontier } from '../../kernel/stored-state.ts'
+import { stateHead, readHeader, underFrontier } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { rebuildStates } from '../../materializer/erase/rebuild-states.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
@@ -38,7 +38,7 @@ async function setAhead(store: OnlineStore, plan: ViewPlan): Promise<void> {
   if (!bytes) throw new Error('There is no state.')
   const header = readHeader(bytes, '')
   const ahead = underFrontier(bytes, header, union(header.frontier, gone))
-  expect(await store.write([{ ...key, expected: headOf(bytes, header), bytes: ahead }])).toEqual([true])
+  expect(await store.write([{ ...key, expected: stateHead(bytes, header), bytes: ahead }])).toEqual([true])
 }
 
 const refusal = {

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { allBelow, includes } from '../../kernel/frontier.ts'
-import { headOf, readHeader } from '../../kernel/stored-state.ts'
+import { stateHead, readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
@@ -96,7 +96,7 @@ describe.each(storeKinds)('a checkpoint that is rolled back in the %s store', (k
     // The store loses the last write of one state, as a failover does; nobody has seen it yet.
     const [after] = await store.read([online(plan, 'a')])
     if (!before || !after) throw new Error('There is no state.')
-    expect(await store.write([{ ...online(plan, 'a'), expected: headOf(after, readHeader(after, '')), bytes: before }])).toEqual([true])
+    expect(await store.write([{ ...online(plan, 'a'), expected: stateHead(after, readHeader(after, '')), bytes: before }])).toEqual([true])
     await table.insert(payments(3))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
     await foldTransaction(db, store, [plan], Number(row?.xid), { moment })

@@ -25,7 +25,7 @@ import { awaitJob, jobFailure } from '../../runtime/jobs/await-job.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import { openEmbedded } from '../opened-database.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
@@ -419,7 +419,7 @@ describe('a source of Parquet files in object storage', { timeout: 120_000 }, ()
   })
 
   it('refuses a file that changes between the listing and the read', async () => {
-    const store = await storeOf('s3://lake/')
+    const store = await openObjectStore('s3://lake/')
     const url = 's3://lake/late/c'
     await write(url, { card: ['a'], at: [start + 2 * day], amount: [1] })
     const listed = (await store.head(url)) ?? { bytes: 0, etag: '' }

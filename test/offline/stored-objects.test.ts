@@ -16,7 +16,7 @@ import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
 import type { OpenedDatabase } from './databases.ts'
@@ -34,7 +34,7 @@ const signal = new AbortController().signal
 
 beforeAll(async () => {
   s3 = await ownS3('rows')
-  store = await storeOf('s3://rows/')
+  store = await openObjectStore('s3://rows/')
   folder = await mkdtemp(join(tmpdir(), 'lockstep-stored-'))
   opened = await (databases[0] as (typeof databases)[number]).open()
   await createThings(opened.db, 'things', [])

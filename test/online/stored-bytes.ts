@@ -1,7 +1,7 @@
 import { ByteWriter } from '../../kernel/binary.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { allBelow } from '../../kernel/frontier.ts'
-import { beginStored, headOf, readHeader, sealed } from '../../kernel/stored-state.ts'
+import { beginStored, stateHead, readHeader, sealed } from '../../kernel/stored-state.ts'
 
 /** Bytes as a store sees them: a header with this frontier, and any body. */
 export function stored(frontier: number | Frontier, body: string): Buffer {
@@ -15,7 +15,7 @@ export function stored(frontier: number | Frontier, body: string): Buffer {
 /** The head of bytes with this frontier, which a writer expects. */
 export function expecting(frontier: number | Frontier): Buffer {
   const bytes = stored(frontier, '')
-  return headOf(bytes, readHeader(bytes, 'test'))
+  return stateHead(bytes, readHeader(bytes, 'test'))
 }
 
 export function storedCount(bytes: Buffer): number {

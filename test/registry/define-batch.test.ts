@@ -4,7 +4,7 @@ import { fillInterval } from '../../kernel/interval-text.ts'
 import { collectDefinitions } from '../../registry/collect.ts'
 import type { BatchOptions } from '../../registry/define/batch.ts'
 import { scheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
-import { intervalBefore, requestOf } from '../../serving/batch/scheduled-batches.ts'
+import { intervalBefore, batchOfInterval } from '../../serving/batch/scheduled-batches.ts'
 
 const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at', columns: { amount: t.float64 } })
@@ -53,7 +53,7 @@ describe('a batch with a schedule', () => {
     const interval = intervalBefore('0 2 * * *', at('2026-03-01T02:00Z'))
     expect(interval).toEqual({ from: at('2026-02-28T02:00Z'), to: at('2026-03-01T02:00Z') })
     expect(intervalBefore('0 2 1 * *', at('2026-03-01T02:00Z')).from).toBe(at('2026-02-01T02:00Z'))
-    expect(requestOf(batch('nightly', body).spec, interval)).toMatchObject({
+    expect(batchOfInterval(batch('nightly', body).spec, interval)).toMatchObject({
       id: 'nightly/2026-02-28T02:00:00Z',
       request: {
         model: 'fraud',

@@ -21,7 +21,7 @@ import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import { batchJson, listBatches, readBatch } from '../../serving/batch/batch-json.ts'
@@ -73,7 +73,7 @@ const base: BatchRequest = {
 
 beforeAll(async () => {
   ;[world, s3, folder] = await Promise.all([createWorld('embedded'), ownS3('predictions'), mkdtemp(join(tmpdir(), 'lockstep-batch-'))])
-  store = await storeOf('s3://predictions/')
+  store = await openObjectStore('s3://predictions/')
   await world.db.script(`
     insert into lockstep_source.landings (airport, at, delay)
     select 'A' || n % 7, timestamptz '2001-07-01' + n * interval '3 minutes', case when n % 11 = 0 then null else n % 40 end from generate_series(1, 240) n;

@@ -11,7 +11,7 @@ import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
-import { storeOf } from '../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import type { BatchManifest } from '../../serving/batch/batch-spec.ts'
@@ -45,7 +45,7 @@ let gates: { readonly postgres: Gate; readonly storage: Gate }
 beforeAll(async () => {
   ;[world, s3, folder] = await Promise.all([createWorld('embedded'), ownS3('killed'), mkdtemp(join(tmpdir(), 'lockstep-killed-'))])
   gates = { postgres: await gated(world.postgresUrl), storage: await gated(s3.settings.AWS_ENDPOINT_URL_S3) }
-  store = await storeOf('s3://killed/')
+  store = await openObjectStore('s3://killed/')
   await world.db.script(`
     insert into lockstep_source.landings (airport, at, delay)
     select 'A' || n % 499, timestamptz '2001-07-01' + n * interval '3 seconds', n % 40 from generate_series(1, ${Math.ceil(rows / 10)}) n;

@@ -14,7 +14,7 @@ import { readLastRun } from '../../registry/experiments/experiment.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { placeOf, variantAt } from '../../statistics/assign.ts'
+import { unitPlace, variantAt } from '../../statistics/assign.ts'
 import { prices, withExperiments } from './experiment-set.ts'
 import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
@@ -86,8 +86,8 @@ async function predict(url: string, rows: readonly string[] = airports): Promise
 /** By the documented formula alone. */
 function expected({ salt }: ExperimentRun, coverage: number, rows = airports): string[] {
   return rows.map((unit) => {
-    if (placeOf('layer pricing', unit) >= 0.8 * coverage) return 'champion 1'
-    return placeOf(salt, unit) < 0.5 ? 'arm 1 control' : 'arm 2 treatment'
+    if (unitPlace('layer pricing', unit) >= 0.8 * coverage) return 'champion 1'
+    return unitPlace(salt, unit) < 0.5 ? 'arm 1 control' : 'arm 2 treatment'
   })
 }
 
@@ -140,7 +140,7 @@ describe('an experiment', () => {
     const exposures = await exposuresOf(run.id)
     expect(exposures.map(({ unit }) => unit)).toEqual(airports.filter((_, i) => wanted[i]?.startsWith('arm')).sort())
     for (const { unit, variant, entity, propensity, crossedOver, predictionId } of exposures) {
-      expect([unit, variant]).toEqual([unit, variantAt(run.slices, placeOf(run.salt, unit))])
+      expect([unit, variant]).toEqual([unit, variantAt(run.slices, unitPlace(run.salt, unit))])
       expect({ entity, propensity, crossedOver }).toEqual({ entity: { airport: unit }, propensity: 0.5, crossedOver: false })
       expect(predictionId).toMatch(/\/\d+$/)
     }
@@ -224,14 +224,14 @@ describe('an experiment', () => {
       await expect.poll(async () => (await exposuresOf(run.id)).length).toBe(old.length)
 
       expect(await reallocate(world.db, run, 1, [0.1, 0.9], {})).toBe(true)
-      const moved = old.filter((unit, i) => before[i] !== (placeOf(run.salt, unit) < 0.1 ? 'arm 1 control' : 'arm 2 treatment'))
+      const moved = old.filter((unit, i) => before[i] !== (unitPlace(run.salt, unit) < 0.1 ? 'arm 1 control' : 'arm 2 treatment'))
       expect(moved.length).toBeGreaterThan(5)
       const changed = (await requireRun(world.db, 'followed')).slices
       const wanted = airports.map(
-        (unit, i) => before[i] ?? (variantAt(changed, placeOf(run.salt, unit)) === 'control' ? 'arm 1 control' : 'arm 2 treatment'),
+        (unit, i) => before[i] ?? (variantAt(changed, unitPlace(run.salt, unit)) === 'control' ? 'arm 1 control' : 'arm 2 treatment'),
       )
       // units of which each comes once, and whose place has changed its variant
-      const place = (unit: string): number => placeOf(run.salt, unit)
+      const place = (unit: string): number => unitPlace(run.salt, unit)
       const probes = Array.from({ length: 2000 }, (_, i) => `P${i}`).filter((unit) => place(unit) >= 0.1 && place(unit) < 0.5)
       for (const url of [here, there]) {
         await expect.poll(() => predict(url, [probes.pop() ?? ''])).toEqual(['arm 2 treatment'])

@@ -1,6 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
-import { timeoutOf } from '../../serving/traffic/request-deadline.ts'
+import { timeoutInHeader } from '../../serving/traffic/request-deadline.ts'
 import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
 import { docsPage } from '../../serving/protocols/http/openapi/docs-page.ts'
@@ -99,8 +99,8 @@ describe('the OpenAPI document', () => {
   it('allows the timeouts that the server takes', () => {
     const { schema } = document.components.parameters['X-Request-Timeout-Ms'] ?? {}
     const { minimum, maximum } = schema as { minimum: number; maximum: number }
-    expect([minimum, maximum].map((ms) => timeoutOf(String(ms)))).toEqual([minimum, maximum])
-    for (const ms of [minimum - 1, maximum + 1]) expect(() => timeoutOf(String(ms))).toThrow('X-Request-Timeout-Ms')
+    expect([minimum, maximum].map((ms) => timeoutInHeader(String(ms)))).toEqual([minimum, maximum])
+    for (const ms of [minimum - 1, maximum + 1]) expect(() => timeoutInHeader(String(ms))).toThrow('X-Request-Timeout-Ms')
   })
 
   it('has binary tensors in both directions, only where a model runs on tensors', () => {

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { withinCap } from '../../kernel/over-cap.ts'
-import { headOf, readHeader } from '../../kernel/stored-state.ts'
+import { stateHead, readHeader } from '../../kernel/stored-state.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { servingSet } from './definitions.ts'
@@ -26,7 +26,7 @@ it('answers an entity over its cap with online-only rows too', async () => {
   const [state] = await world.store.read([key])
   const capped = { ...plan, upkeep: { ...plan.upkeep, maxStateBytes: 1 } }
   const present = state ?? Buffer.alloc(0)
-  const entry = { ...key, expected: headOf(present, readHeader(present, plan.id)), bytes: withinCap(capped, present, noon).stored }
+  const entry = { ...key, expected: stateHead(present, readHeader(present, plan.id)), bytes: withinCap(capped, present, noon).stored }
   expect(await world.store.write([entry])).toEqual([true])
   const { body } = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'CAP', distance: 1 }] })
   expect(body.results[0]?.features).toMatchObject({ lastDelay: 3, landed1h: 1 })

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import { budget } from '../budget.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
@@ -62,7 +62,7 @@ const versionsOf = ({ version, servedBy, predictions }: PredictBody): number[] =
   for (const group of servedBy ?? []) for (const row of group.rows) versions[row] = group.version
   return versions
 }
-const expected = (salt: string, share: number) => entities.map(({ distance }) => (placeOf(salt, String(distance)) < share ? 2 : 1))
+const expected = (salt: string, share: number) => entities.map(({ distance }) => (unitPlace(salt, String(distance)) < share ? 2 : 1))
 const start = async (body: object) => {
   const started = await send('POST', 'rollout', { version: 2, share: 0.5, unit: 'distance', ...body })
   expect(started.status).toBe(200)
@@ -135,12 +135,12 @@ describe('a rollout', () => {
     expect(byKey.unit).toBe('airport')
     const airports = ['ATL', 'JFK', 'SFO', 'ORD', 'LAX', 'DEN', 'SEA', 'BOS'].map((airport) => ({ airport, distance: 1 }))
     expect(versionsOf((await predict({ entities: airports })).body)).toEqual(
-      airports.map(({ airport }) => (placeOf(byKey.salt, airport) < 0.5 ? 2 : 1)),
+      airports.map(({ airport }) => (unitPlace(byKey.salt, airport) < 0.5 ? 2 : 1)),
     )
     await send('POST', 'rollout/abort')
     const { salt } = await start({ unit: 'request-id' })
     for (const id of ['one', 'two', 'three', 'four', 'five'])
-      expect((await predict({}, url, { 'x-request-id': id })).body.version).toBe(placeOf(salt, id) < 0.5 ? 2 : 1)
+      expect((await predict({}, url, { 'x-request-id': id })).body.version).toBe(unitPlace(salt, id) < 0.5 ? 2 : 1)
     await send('POST', 'rollout/abort')
   })
 

@@ -6,7 +6,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import { endlessModel } from '../inference/made-models.ts'
 import { hash, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
@@ -123,7 +123,7 @@ describe('a shadow', () => {
     expect(answer.status).toBe(200)
     expect(resultOf(answer)).toEqual(before)
     expect(answer.body).not.toHaveProperty('servedBy')
-    const expected = entities.flatMap(({ distance }, row) => (placeOf(salt, String(distance)) < 0.5 ? [row] : []))
+    const expected = entities.flatMap(({ distance }, row) => (unitPlace(salt, String(distance)) < 0.5 ? [row] : []))
     await until(async () => (await rowsOf(first, 2))['answered'] === expected.length)
     const logged = async () => await listPredictions(world.db, { since: 0, requestId: answer.body.requestId, limit: 100 })
     await until(async () => (await logged()).length === entities.length + expected.length)

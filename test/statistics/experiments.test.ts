@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Slice, placeOf, reslice, variantAt } from '../../statistics/assign.ts'
+import { type Slice, unitPlace, reslice, variantAt } from '../../statistics/assign.ts'
 import { bayesianEffect } from '../../statistics/bayesian-effect.ts'
 import { asymptoticSequence, proportionSequence, quantileRanks } from '../../statistics/confidence-sequence.ts'
 import { adjustForCovariates, armSums } from '../../statistics/covariate-adjustment.ts'
@@ -18,7 +18,7 @@ const { experiments } = vectors
 
 describe('statistics of experiments agree with gbstats, statsmodels and Python', () => {
   it('places of units', () => {
-    for (const [salt, unit, place] of experiments.places) expect(placeOf(String(salt), String(unit))).toBe(place)
+    for (const [salt, unit, place] of experiments.places) expect(unitPlace(String(salt), String(unit))).toBe(place)
   })
 
   it('confidence sequences of differences and lifts, and their p-values', () => {
@@ -108,7 +108,7 @@ describe('assignment', () => {
     for (const salt of ['a', 'b', 'delay_model_v7']) {
       const counts = new Array<number>(20).fill(0)
       for (let i = 0; i < n; i++) {
-        const bin = Math.floor(placeOf(salt, `user-${i}`) * 20)
+        const bin = Math.floor(unitPlace(salt, `user-${i}`) * 20)
         counts[bin] = (counts[bin] as number) + 1
       }
       const statistic = counts.reduce((sum, count) => sum + (count - n / 20) ** 2 / (n / 20), 0)
@@ -120,7 +120,7 @@ describe('assignment', () => {
     const n = budget(400_000)
     const counts = new Array<number>(25).fill(0)
     for (let i = 0; i < n; i++) {
-      const cell = Math.floor(placeOf('first', `user-${i}`) * 5) * 5 + Math.floor(placeOf('second', `user-${i}`) * 5)
+      const cell = Math.floor(unitPlace('first', `user-${i}`) * 5) * 5 + Math.floor(unitPlace('second', `user-${i}`) * 5)
       counts[cell] = (counts[cell] as number) + 1
     }
     const statistic = counts.reduce((sum, count) => sum + (count - n / 25) ** 2 / (n / 25), 0)
@@ -157,7 +157,7 @@ describe('assignment', () => {
   })
 
   it('keeps all units of a variant whose share grows', () => {
-    const places = Array.from({ length: 1000 }, (_, i) => placeOf('x', String(i)))
+    const places = Array.from({ length: 1000 }, (_, i) => unitPlace('x', String(i)))
     let slices: Slice[] = []
     for (const share of [0.01, 0.05, 0.25, 0.5, 1]) {
       const next = reslice(slices, { candidate: share })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { growingLooks, lookOften, metricKinds } from '../../bench/rollout/simulate-looks.ts'
 import { covariateReduction } from '../../bench/rollout/simulate-splits.ts'
-import { leastUnits, pooledSkewness, proportionSkewness } from '../../statistics/least-units.ts'
+import { requiredUnits, pooledSkewness, proportionSkewness } from '../../statistics/required-units.ts'
 import { createRandom } from '../../statistics/random.ts'
 import { budget } from '../budget.ts'
 
@@ -30,12 +30,12 @@ describe('1,000 looks at an experiment', () => {
   )
 
   it('is refused below the units that a skewed metric needs', () => {
-    expect(leastUnits(0, 0.5)).toBe(200)
-    expect(leastUnits(0, 0.1)).toBe(1000)
+    expect(requiredUnits(0, 0.5)).toBe(200)
+    expect(requiredUnits(0, 0.1)).toBe(1000)
     // equal arms cancel each other's skewness
-    expect(leastUnits(4, 0.5)).toBe(200)
-    expect(leastUnits(4, 0.1)).toBeGreaterThan(4000)
-    expect(leastUnits(Number.NaN, 0.5)).toBe(Number.POSITIVE_INFINITY)
+    expect(requiredUnits(4, 0.5)).toBe(200)
+    expect(requiredUnits(4, 0.1)).toBeGreaterThan(4000)
+    expect(requiredUnits(Number.NaN, 0.5)).toBe(Number.POSITIVE_INFINITY)
     expect(proportionSkewness(0.5)).toBe(0)
     const random = createRandom(92)
     const arms = [1, 3].map((n) => {

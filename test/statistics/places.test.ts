@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { placeOf } from '../../statistics/assign.ts'
+import { unitPlace } from '../../statistics/assign.ts'
 import { during, openServer } from '../opened-database.ts'
 import { rootFolder } from '../source-files.ts'
 import cases from './places.json' with { type: 'json' }
@@ -14,7 +14,7 @@ const documented = (language: string) => new RegExp(`^\`\`\`${language}\\n(.+)\\
 const expected = cases.map(({ place }) => place)
 
 it('places units alike in TypeScript, PostgreSQL and Python', async () => {
-  expect(cases.map(({ salt, unit }) => placeOf(salt, unit))).toEqual(expected)
+  expect(cases.map(({ salt, unit }) => unitPlace(salt, unit))).toEqual(expected)
   const rows = await opened().db.query<{ place: number }>(
     `select ${documented('sql')} as place
      from json_to_recordset($1::json) as given (salt text, unit text)`,

@@ -7,7 +7,7 @@ const usualShare = 0.9
 /** Hours of the day that are so near are compared with, once there are enough of them. */
 const nearHours = 1
 const minNearHours = 6
-/** Standard normal quantile of the level of `leastQuantile`: 90 %. */
+/** Standard normal quantile of the level of `quantileLowerBound`: 90 %. */
 const boundZ = 1.2816
 
 export interface LatencyRule {
@@ -52,6 +52,6 @@ export function usualLatency(before: readonly LatencyHour[], hour: number, { qua
  * deviations below (Conover, Practical Nonparametric Statistics, 3.2). The quantile of few requests is itself too
  * noisy. null: there are no requests.
  */
-export function leastQuantile(total: LatencyHistogram, quantile: number): number | null {
+export function quantileLowerBound(total: LatencyHistogram, quantile: number): number | null {
   return total.quantile(Math.max(0, quantile - boundZ * Math.sqrt((quantile * (1 - quantile)) / Math.max(1, total.count))))
 }

@@ -7,7 +7,7 @@ import { stages } from '../../rollups/traffic-summary.ts'
 import type { CheckKind } from '../check-kind.ts'
 import { writtenUntil } from '../../rollups/read-parts.ts'
 import type { LatencyRule, UsualLatency } from './latency-verdict.ts'
-import { leastQuantile, usualLatency } from './latency-verdict.ts'
+import { quantileLowerBound, usualLatency } from './latency-verdict.ts'
 
 type Spec = CheckOf<'latency'>
 
@@ -33,7 +33,7 @@ export const latency: CheckKind<Spec> = {
     const history = max === undefined ? await usualOf(db, model, to, { quantile, factor, minRequests }) : null
     const threshold = max === undefined ? (history === null ? null : factor * history.ms) : parseDuration(max) / 1000
     const parts = Object.fromEntries(stages.map((stage) => [stage, now.latency[stage].quantile(quantile)]))
-    const least = leastQuantile(now.latency.total, quantile) ?? value
+    const least = quantileLowerBound(now.latency.total, quantile) ?? value
     const evidence = { quantile, milliseconds: parts, atLeast: least, usual: history?.ms ?? null, hours: history?.hours ?? null }
     if (threshold === null)
       return [

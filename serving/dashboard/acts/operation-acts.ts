@@ -7,7 +7,7 @@ import { createKey, keysRevision, readKey, revokeKey } from '../../../registry/k
 import { dashboardScopesOf, scopes } from '../../../registry/keys/scope.ts'
 import { cancelJob, noJob, notRunning, retryJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
-import { idOf } from '../../protocols/http/call.ts'
+import { idInPath } from '../../protocols/http/call.ts'
 import { storedText } from '../../protocols/http/request/change-schemas.ts'
 import type { NewKey } from '../contract/keys.ts'
 import { alertRevision } from '../operations/alerts-model.ts'
@@ -21,12 +21,12 @@ const recentMs = 5 * 60_000
 
 const ofJob = {
   scope: 'ui:operate',
-  revision: async ({ db, call }: Acting<unknown>) => jobRevision(await readJob(db, idOf(call, noJob))),
+  revision: async ({ db, call }: Acting<unknown>) => jobRevision(await readJob(db, idInPath(call, noJob))),
 } as const
 
 const ofAlert = {
   scope: 'ui:operate',
-  revision: async ({ db, call }: Acting<unknown>) => alertRevision(await readAlert(db, idOf(call, noAlert))),
+  revision: async ({ db, call }: Acting<unknown>) => alertRevision(await readAlert(db, idInPath(call, noAlert))),
 } as const
 
 export const operationActs: readonly Act[] = [
@@ -35,7 +35,7 @@ export const operationActs: readonly Act[] = [
     path: '/jobs/:id/cancel',
     body: reasonBody,
     async run({ call, db, by }) {
-      const id = idOf(call, noJob)
+      const id = idInPath(call, noJob)
       if (await cancelJob(db, id, by)) return { id: String(id) }
       const { state } = await readJob(db, id)
       throw notRunning('job', id, { id, state }, 'STALE')
@@ -46,7 +46,7 @@ export const operationActs: readonly Act[] = [
     path: '/jobs/:id/retry',
     body: reasonBody,
     async run({ call, db, by }) {
-      const id = idOf(call, noJob)
+      const id = idInPath(call, noJob)
       await retryJob(db, id, by)
       return { id: String(id) }
     },
@@ -56,7 +56,7 @@ export const operationActs: readonly Act[] = [
     path: '/alerts/:id/silence',
     body: reasonBody.extend({ for: z.string().max(20) }),
     async run({ call, db, by, body }) {
-      const { endsAt } = await silenceAlert(db, idOf(call, noAlert), silenceMicros(body.for), by)
+      const { endsAt } = await silenceAlert(db, idInPath(call, noAlert), silenceMicros(body.for), by)
       return { silencedUntil: endsAt.toISOString() }
     },
   }),
@@ -65,7 +65,7 @@ export const operationActs: readonly Act[] = [
     path: '/alerts/:id/unsilence',
     body: reasonBody,
     async run({ call, db, by }) {
-      await unsilenceAlert(db, idOf(call, noAlert), by)
+      await unsilenceAlert(db, idInPath(call, noAlert), by)
       return { silencedUntil: null }
     },
   }),

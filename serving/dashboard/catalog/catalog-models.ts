@@ -8,7 +8,7 @@ import { search } from '../../../registry/find/search.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import type { CatalogIndex, SearchResults } from '../contract/catalog.ts'
 import { catalogIndex, searchResults } from '../contract/catalog.ts'
-import { registryNotes, registryOf } from '../past-registry.ts'
+import { registryNotes, registryAtMoment } from '../past-registry.ts'
 import { readModel } from '../read-model.ts'
 
 /** More features than this are searched on the server. */
@@ -19,7 +19,7 @@ export const catalogModel = readModel({
   scope: 'ui:read',
   data: catalogIndex,
   async read(ask) {
-    const { inventory, past } = await registryOf(ask)
+    const { inventory, past } = await registryAtMoment(ask)
     return { data: indexOf(inventory), notes: registryNotes(past) }
   },
 })
@@ -37,7 +37,7 @@ export const searchModel = readModel({
       deps,
       query: { q, limit = 30 },
     } = ask
-    const found = search((await registryOf(ask)).inventory, q, limit)
+    const found = search((await registryAtMoment(ask)).inventory, q, limit)
     const data: SearchResults = {
       results: found.map(({ kind, name, view, matched, text, about, owner }) => ({ kind, name, view, matched, text, about, owner })),
       explain: explainIn(q, deps.catalog()),

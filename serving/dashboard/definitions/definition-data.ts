@@ -8,7 +8,7 @@ import { nodeNames } from '../../../registry/find/entry.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { DefinitionPage } from '../../find/definition-page.ts'
 import { definitionPage } from '../../find/definition-page.ts'
-import { entityOf } from '../../find/example.ts'
+import { entityWithRows } from '../../find/example.ts'
 import type { Link } from '../contract/answer.ts'
 import type { DefinitionData } from '../contract/definition.ts'
 import { findThen } from '../past-registry.ts'
@@ -145,9 +145,9 @@ async function exampleOf({ db, deps }: Ask, kind: Definition['kind'], id: string
     return stored === null ? null : JSON.stringify(stored.key)
   }
   const service = kind === 'service' ? deps.catalog().services.get(id as DefinitionId) : undefined
-  return service === undefined ? null : JSON.stringify((await entityOf(db, service)).entity)
+  return service === undefined ? null : JSON.stringify((await entityWithRows(db, service)).entity)
 }
 
-export function momentOf(micros: number | null): string | null {
+export function formatMoment(micros: number | null): string | null {
   return micros === null ? null : formatTimestamp(Math.round(micros))
 }

@@ -18,7 +18,7 @@ import type { FreshnessData, ViewData } from '../contract/view.ts'
 import { freshness as freshnessContract, view as viewContract } from '../contract/view.ts'
 import { spanText } from '../models/traffic-charts.ts'
 import { readModel } from '../read-model.ts'
-import { definitionData, momentOf } from './definition-data.ts'
+import { definitionData, formatMoment } from './definition-data.ts'
 
 const [hourMicros, dayMicros] = [3_600_000_000, 86_400_000_000]
 
@@ -36,7 +36,7 @@ export const viewModel = readModel({
     const answer: ViewData = {
       ...data,
       ...(isPast ? stateThen(definition) : { online: page.online !== undefined, ...stateOf(page.online) }),
-      lastRun: isPast ? await lastRunAt(db, id, now) : lastRunSeconds === null ? null : momentOf(now - lastRunSeconds * 1e6),
+      lastRun: isPast ? await lastRunAt(db, id, now) : lastRunSeconds === null ? null : formatMoment(now - lastRunSeconds * 1e6),
       nextRun: next,
       // the process that serves an embedded database runs its views
       lacksWorker: next !== null && !isPast && !isEmbedded(db) && !(await hasWorker(db)),
@@ -164,7 +164,7 @@ function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'say
 function nextRun({ spec }: ViewPlan, now: number): string | null {
   const { availability } = spec
   if (availability.kind !== 'schedule') return null
-  return momentOf(parseSchedule(availability.schedule).at(now + 1))
+  return formatMoment(parseSchedule(availability.schedule).at(now + 1))
 }
 
 function seconds(value: number): string {

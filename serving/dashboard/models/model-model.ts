@@ -13,7 +13,7 @@ import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
-import { registryOf } from '../past-registry.ts'
+import { registryAtMoment } from '../past-registry.ts'
 import { backfilledNotes } from './backfilled-notes.ts'
 import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
@@ -110,7 +110,7 @@ function rollBackOf(model: CatalogModel): ModelData['rollBack'] {
 
 /** Versions that the model had then and that were deleted since. */
 async function deletedNotes(ask: Ask, name: string): Promise<readonly string[]> {
-  const deleted = ((await registryOf(ask)).past?.deletedVersions ?? []).filter((label) => label.startsWith(`${name}@`))
+  const deleted = ((await registryAtMoment(ask)).past?.deletedVersions ?? []).filter((label) => label.startsWith(`${name}@`))
   return deleted.length === 0 ? [] : [`Deleted since, and not shown: ${deleted.join(', ')}.`]
 }
 

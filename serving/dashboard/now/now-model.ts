@@ -12,7 +12,7 @@ import type { NowData } from '../contract/now.ts'
 import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
-import { registryNotes, registryOf } from '../past-registry.ts'
+import { registryNotes, registryAtMoment } from '../past-registry.ts'
 import { backfilledNotes } from '../models/backfilled-notes.ts'
 import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
@@ -67,7 +67,7 @@ export const nowModel = readModel({
 
 /** The models in the registry at the page's moment. */
 async function modelsAt(ask: Ask): Promise<{ readonly models: readonly CatalogModel[]; readonly notes: readonly string[] }> {
-  const { past } = await registryOf(ask)
+  const { past } = await registryAtMoment(ask)
   if (past === null) return { models: [...ask.deps.catalog().models.values()], notes: [] }
   const models: CatalogModel[] = []
   for (const { kind, name } of past.definitions) if (kind === 'model') models.push(await modelAt(ask, name))

@@ -15,7 +15,7 @@ import type { Chart } from '../contract/answer.ts'
 import type { PipelineData, PipelineLine } from '../contract/pipelines.ts'
 import { deadLetters as deadLettersContract, pipeline as pipelineContract, pipelines as pipelinesContract } from '../contract/pipelines.ts'
 import { rounded } from '../models/traffic-charts.ts'
-import { findThen, registryNotes, registryOf } from '../past-registry.ts'
+import { findThen, registryNotes, registryAtMoment } from '../past-registry.ts'
 import type { Ask, ReadModel } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 
@@ -30,7 +30,7 @@ export const pipelinesModel = readModel({
   data: pipelinesContract,
   read: async (ask) => ({
     data: { pipelines: await pipelineLines(ask) },
-    notes: ask.isPast ? [...registryNotes((await registryOf(ask)).past), ...unrecorded] : [],
+    notes: ask.isPast ? [...registryNotes((await registryAtMoment(ask)).past), ...unrecorded] : [],
   }),
 })
 
@@ -152,7 +152,7 @@ export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: strin
 /** All pipelines as they run at the page's moment, by name. */
 export async function pipelineLines(ask: Ask): Promise<PipelineLine[]> {
   const { db, deps, now, isPast } = ask
-  const declared = isPast ? declaredIn((await registryOf(ask)).inventory) : deps.catalog()
+  const declared = isPast ? declaredIn((await registryAtMoment(ask)).inventory) : deps.catalog()
   if (declared.pipelines.size === 0) return []
   const activity = await readPipelineActivity(db, now)
   const statuses = await pipelineStatuses(db, declared, isPast ? new Date(now / 1000) : undefined)

@@ -21,7 +21,7 @@ type Gates = NonNullable<Rollout['plan']>['gates']
  * @param looks of the controller, newest first, judged by `judgeDecisions`
  * @param isPast whether it is another moment than now
  */
-export function gatesOf(gates: Gates, looks: readonly JudgedDecision[], isPast: boolean): RolloutData['gates'] {
+export function judgedGates(gates: Gates, looks: readonly JudgedDecision[], isPast: boolean): RolloutData['gates'] {
   const evidence = looks[0] === undefined ? null : storedEvidence(looks[0].decision.evidence)
   return gates.map((gate, i) => {
     const own = evidence?.gates[i] ?? null

@@ -14,7 +14,7 @@ import { modelRevision } from '../models/model-revision.ts'
 import { versionEvidence, versionTraffic } from '../models/version-traffic.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
-import { decidedGates, gatesOf } from './gate-evidence.ts'
+import { decidedGates, judgedGates } from './gate-evidence.ts'
 import { judgeDecisions } from './judged-decisions.ts'
 import { rolloutAt } from './rollout-at.ts'
 
@@ -41,7 +41,7 @@ export const rolloutModel = readModel({
     const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
     const judged = rollout === null ? [] : await judgeDecisions(db, rollout, decisions)
     const replays = new Map(judged.map(({ decision, replay }) => [decision.id, replay]))
-    const gates = rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast)
+    const gates = rollout?.plan === null || rollout === null ? [] : judgedGates(rollout.plan.gates, judged, isPast)
     const evidence =
       rollout?.state === 'running'
         ? [versionEvidence(await versionTraffic(ask, model.name), rollout.version), ...new Set(gates.map(({ says }) => says))]

@@ -7,7 +7,7 @@ import { readBody } from '../../protocols/http/request/body.ts'
 import type { Call, RouteAnswer } from '../../protocols/http/call.ts'
 import { jsonAnswer } from '../../protocols/http/call.ts'
 import type { Route } from '../../protocols/http/route.ts'
-import { keyOf } from '../../traffic/key-ring.ts'
+import { keyInHeaders } from '../../traffic/key-ring.ts'
 import type { SessionData } from '../contract/session.ts'
 import { cookieOf, requireOwnPage, requireSafeWay, setCookie } from './browser-rules.ts'
 import { createLoginLimit } from './login-limit.ts'
@@ -36,7 +36,7 @@ export function sessionRoutes(settings: UiSettings, directory: string | null, co
         const { code } = await readBody(call, 4096, loginBody, {})
         const address = incoming.socket.remoteAddress ?? ''
         const db = deps.upkeep.database()
-        const key = keyOf(incoming.headers)
+        const key = keyInHeaders(incoming.headers)
         const credential = code ?? key
         if (credential === null)
           throw new LockstepError(

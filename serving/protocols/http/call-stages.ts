@@ -11,7 +11,7 @@ import { requireLocalHost } from '../../traffic/loopback.ts'
 import type { LimitState } from '../../traffic/rate-limiter.ts'
 import { isRefusal, overloaded } from '../../traffic/refusals.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
-import { deadlineFrom, settleInTime, timeoutHeader, timeoutOf } from '../../traffic/request-deadline.ts'
+import { deadlineFrom, settleInTime, timeoutHeader, timeoutInHeader } from '../../traffic/request-deadline.ts'
 import { requestIdOf } from '../../traffic/request-id.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import { beginRequest, traceOf } from '../../traffic/trace.ts'
@@ -107,7 +107,11 @@ class StagedCall implements HttpCall, Admitted {
       if (headers.origin !== undefined) requireKnownOrigin(this.incoming, origins)
       if (scope !== null) {
         // an admin's request may take as long as it does
-        this.deadline = deadlineFrom(this.startedMs, timeoutOf(headers[timeoutHeader]), scope === 'admin' ? null : traffic.requestTimeoutMs)
+        this.deadline = deadlineFrom(
+          this.startedMs,
+          timeoutInHeader(headers[timeoutHeader]),
+          scope === 'admin' ? null : traffic.requestTimeoutMs,
+        )
       }
     } catch (error) {
       return this.#fail(error)

@@ -63,12 +63,12 @@ export function jsonAnswer(value: unknown, status = 200, headers?: RouteAnswer['
 }
 
 /** The definition that the path names. */
-export function nameOf({ params }: Pick<Call, 'params'>): string {
+export function nameInPath({ params }: Pick<Call, 'params'>): string {
   return params['name'] ?? ''
 }
 
 /** The number in the path. @param missing the error for a text that is no id */
-export function idOf({ params }: Pick<Call, 'params'>, missing: (id: string) => LockstepError): number {
+export function idInPath({ params }: Pick<Call, 'params'>, missing: (id: string) => LockstepError): number {
   const text = params['id'] ?? ''
   const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
   if (id > 0) return id

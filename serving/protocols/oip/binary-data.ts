@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
-import { bytesOf } from './datatype.ts'
+import { elementBytes } from './datatype.ts'
 import { elementsOf, tensorError } from './infer-tensor.ts'
 
 type Elements = Exclude<TensorData, readonly string[]>
@@ -38,7 +38,7 @@ export function readBinary(datatype: Datatype, shape: readonly number[], bytes: 
   if (!Number.isSafeInteger(count))
     throw tensorError(tensor, `has shape [${shape.join(', ')}], which needs more elements than a request can carry`)
   if (datatype === 'BYTES') return readTexts(count, bytes, tensor)
-  const size = bytesOf(datatype) as number
+  const size = elementBytes(datatype) as number
   if (bytes.byteLength !== count * size) {
     throw tensorError(tensor, `has ${bytes.byteLength} bytes, but ${datatype} of shape [${shape.join(', ')}] needs ${count * size}`)
   }

@@ -39,7 +39,7 @@ export function datatypeOf(onnxType: string): Datatype | null {
 }
 
 /** Bytes of one element in binary; null for BYTES, whose elements each have a length of their own. */
-export function bytesOf(datatype: Datatype): number | null {
+export function elementBytes(datatype: Datatype): number | null {
   return datatypes[datatype].bytes
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ColumnSide } from '../../../monitoring/drift/compare-column.ts'
 import { compareColumn } from '../../../monitoring/drift/compare-column.ts'
-import { entityRows, entitySums, finiteValues, figuresOf, profileColumn } from '../../../offline/profile/column-profile.ts'
+import { entityRows, entitySums, finiteValues, knownNumbers, profileColumn } from '../../../offline/profile/column-profile.ts'
 import type { Value, ValueType } from '../../../kernel/value-type.ts'
 import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { createRandom } from '../../../statistics/random.ts'
@@ -12,7 +12,7 @@ const normals = (count: number, mean = 0) => Array.from({ length: count }, () =>
 function sideOf(bins: ColumnBins, values: readonly (Value | null)[], perEntity = 1, statuses: ColumnSide['statuses'] = {}): ColumnSide {
   const sums = entitySums(bins, values, entityRows(values.map((_, i) => String(Math.floor(i / perEntity)))))
   const finite = finiteValues(values)
-  return { statuses, counts: [...sums.counts], sums, numbers: finite.length === 0 ? null : figuresOf(finite) }
+  return { statuses, counts: [...sums.counts], sums, numbers: finite.length === 0 ? null : knownNumbers(finite) }
 }
 
 function compare(

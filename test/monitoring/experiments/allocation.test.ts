@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { experimentText } from '../../../cli/experiment-text.ts'
 import { analyzeRun, requireRun } from '../../../monitoring/experiments/analyze-run.ts'
 import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
-import { periodOf, weightedArms } from '../../../monitoring/experiments/shared-periods.ts'
+import { periodIndex, weightedArms } from '../../../monitoring/experiments/shared-periods.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { readAllocations, reallocate } from '../../../registry/experiments/allocation.ts'
 import { stopExperiment } from '../../../registry/experiments/change-experiment.ts'
-import { placeOf, variantAt } from '../../../statistics/assign.ts'
+import { unitPlace, variantAt } from '../../../statistics/assign.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
@@ -50,7 +50,7 @@ async function liveAnHour(index: number, random: ReturnType<typeof createRandom>
   const { id, slices, salt } = await requireRun(db, 'banner')
   const units = Array.from({ length: 350 }, (_, i) => {
     const user = `h${index}.${i}`
-    const variant = variantAt(slices, placeOf(salt, user)) ?? ''
+    const variant = variantAt(slices, unitPlace(salt, user)) ?? ''
     const propensity = slices.reduce((sum, slice) => sum + (slice.variant === variant ? slice.to - slice.from : 0), 0)
     return { user, variant, propensity, at: start + index * hour + 10_000_000 * (i + 1) }
   })
@@ -133,10 +133,10 @@ describe('shares that follow the results', () => {
       { from: 100_000_000, shares: [0.2, 0.8] },
     ]
     // servers took the second shares a second late, or have another clock
-    expect(periodOf(periods, 101_000_000, 0, 0.5)).toBe(0)
-    expect(periodOf(periods, 99_500_000, 1, 0.8)).toBe(1)
-    expect(periodOf(periods, 50_000_000, 1, 0.8)).toBe(0)
-    expect(periodOf(periods, 150_000_000, 0, 0.2)).toBe(1)
+    expect(periodIndex(periods, 101_000_000, 0, 0.5)).toBe(0)
+    expect(periodIndex(periods, 99_500_000, 1, 0.8)).toBe(1)
+    expect(periodIndex(periods, 50_000_000, 1, 0.8)).toBe(0)
+    expect(periodIndex(periods, 150_000_000, 0, 0.2)).toBe(1)
     const constant = (n: number, value: number) => ({ n, sum: n * value, squares: n * value * value })
     const arms = weightedArms(periods, [
       [constant(50, 1), constant(50, 4)],

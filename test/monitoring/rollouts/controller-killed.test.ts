@@ -13,7 +13,7 @@ import { readRolloutHistory } from '../../../registry/rollouts/rollout-history.t
 import type { FaultPoint } from '../../../runtime/fault-point.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../../runtime/log.ts'
-import { placeOf } from '../../../statistics/assign.ts'
+import { unitPlace } from '../../../statistics/assign.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import { budget } from '../../budget.ts'
@@ -85,7 +85,7 @@ async function answered(of: string): Promise<number[]> {
 async function stored(): Promise<number[]> {
   const { rollout } = await readRolloutHistory(world.db.kysely, 'delay')
   const champion = (await loadCatalog(world.db)).model('delay').aliases.get('champion')?.version ?? 0
-  const has = (airport: string) => rollout?.state === 'running' && placeOf(rollout.salt, airport) < rollout.share
+  const has = (airport: string) => rollout?.state === 'running' && unitPlace(rollout.salt, airport) < rollout.share
   return airports.map((airport) => (has(airport) ? (rollout?.version ?? 0) : champion))
 }
 

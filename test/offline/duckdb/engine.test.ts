@@ -15,7 +15,7 @@ import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { loadDefinitions } from '../../../registry/load-definitions.ts'
 import { isObjectUrl } from '../../../runtime/storage/object-store.ts'
-import { storeOf } from '../../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../../runtime/storage/open-store.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { environmentMs, ownGcs, ownS3 } from '../../services/buckets.ts'
 import { parquetOfQuery } from './parquet-of-query.ts'
@@ -322,7 +322,7 @@ describe.each([
   afterAll(() => storage?.stop())
 
   async function upload(local: string, name: string, overwrite = false): Promise<void> {
-    const writer = await (await storeOf(url(name))).write(url(name), { overwrite })
+    const writer = await (await openObjectStore(url(name))).write(url(name), { overwrite })
     await writer.write(await readFile(inFolder(local)))
     await writer.seal()
     await writer.commit()
@@ -353,7 +353,7 @@ describe.each([
       expect(ofFolder.engine?.sources[0]?.files).toHaveLength(2)
       expect(ofFolder.file.sha256).toBe(onDisk.file.sha256)
     }
-    const store = await storeOf(url(''))
+    const store = await openObjectStore(url(''))
     const pins = await Promise.all(
       ['landings-1.parquet', 'landings-2.parquet', 'departures.parquet'].map(async (name) => {
         const found = await store.head(url(name))
@@ -380,7 +380,7 @@ describe.each([
     await parquetOfQuery(db, wide, inFolder('noise.parquet'))
     await upload('noise.parquet', 'noise.parquet')
     const { size } = await stat(inFolder('noise.parquet'))
-    const store = await storeOf(url(''))
+    const store = await openObjectStore(url(''))
     const reads = vi.spyOn(store, 'read')
     const set = await create(`${scheme}-of-wide.parquet`, { ...all, landings: [url('noise.parquet')] })
     const read = reads.mock.calls.reduce((sum, [, { from, to }]) => sum + to - from, 0)

@@ -12,7 +12,7 @@ import { createFolderStore } from '../../../runtime/storage/folder-store.ts'
 import { createGcsStore } from '../../../runtime/storage/gcs-store.ts'
 import { isObjectUrl } from '../../../runtime/storage/object-store.ts'
 import type { ObjectStore } from '../../../runtime/storage/object-store.ts'
-import { storeOf } from '../../../runtime/storage/open-store.ts'
+import { openObjectStore } from '../../../runtime/storage/open-store.ts'
 import { createS3Store } from '../../../runtime/storage/s3-store.ts'
 import type { Service } from '../../services/keeper.ts'
 import { environmentMs } from '../../services/buckets.ts'
@@ -192,8 +192,8 @@ describe('a URL', () => {
       'gs://b/k',
       'file:///k',
     ])
-    expect(await storeOf('s3://a/b')).toBe(await storeOf('s3://c/d'))
-    await expect(storeOf('ftp://a/b')).rejects.toMatchObject({ code: 'USAGE' })
-    await expect((await storeOf('s3://a/b')).head('s3://rows/folder/')).rejects.toMatchObject({ code: 'USAGE' })
+    expect(await openObjectStore('s3://a/b')).toBe(await openObjectStore('s3://c/d'))
+    await expect(openObjectStore('ftp://a/b')).rejects.toMatchObject({ code: 'USAGE' })
+    await expect((await openObjectStore('s3://a/b')).head('s3://rows/folder/')).rejects.toMatchObject({ code: 'USAGE' })
   })
 })

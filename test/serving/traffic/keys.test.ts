@@ -5,7 +5,7 @@ import type { KeyRequest } from '../../../registry/keys/api-keys.ts'
 import { keyHash, keyId, newKey } from '../../../registry/keys/key-text.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import type { AuthMode } from '../../../serving/traffic/key-ring.ts'
-import { createKeyRing, keyOf } from '../../../serving/traffic/key-ring.ts'
+import { createKeyRing, keyInHeaders } from '../../../serving/traffic/key-ring.ts'
 import { isLoopback } from '../../../serving/traffic/loopback.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
@@ -156,11 +156,11 @@ describe('a ring of keys', () => {
 })
 
 it('reads the key of a request from either header', () => {
-  expect(keyOf({ authorization: 'Bearer a' })).toBe('a')
-  expect(keyOf({ authorization: 'bearer  a ', 'x-api-key': 'b' })).toBe('a')
-  expect(keyOf({ authorization: 'Basic dTpw', 'x-api-key': 'b' })).toBe('b')
-  expect(keyOf({ authorization: 'Basic dTpw' })).toBeNull()
-  expect(keyOf({})).toBeNull()
+  expect(keyInHeaders({ authorization: 'Bearer a' })).toBe('a')
+  expect(keyInHeaders({ authorization: 'bearer  a ', 'x-api-key': 'b' })).toBe('a')
+  expect(keyInHeaders({ authorization: 'Basic dTpw', 'x-api-key': 'b' })).toBe('b')
+  expect(keyInHeaders({ authorization: 'Basic dTpw' })).toBeNull()
+  expect(keyInHeaders({})).toBeNull()
 })
 
 it('recognizes an address that only this machine reaches', () => {

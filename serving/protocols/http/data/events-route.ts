@@ -5,7 +5,7 @@ import { eventsAnswer } from './event-schemas.ts'
 import { readBody } from '../request/body.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { objectSchema } from '../../../features/request-schema.ts'
 import { withEventIds } from '../request/idempotent.ts'
 import type { Route } from '../route.ts'
@@ -31,7 +31,7 @@ export const eventRoutes: readonly Route[] = [
     body: eventsSchema,
     example: { events: [{ airport: 'ATL', at: '2001-06-30T12:00:00Z', delay: 12 }] },
     answer: eventsAnswer,
-    handle: (call, deps) => answerEvents(call, deps, nameOf(call)),
+    handle: (call, deps) => answerEvents(call, deps, nameInPath(call)),
   },
 ]
 

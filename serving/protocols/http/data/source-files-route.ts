@@ -5,7 +5,7 @@ import { beginSourceSync } from '../../../../materializer/sync-source.ts'
 import { undoIngest } from '../../../../materializer/undo-ingest.ts'
 import { processName } from '../../../../runtime/process-name.ts'
 import { readBody } from '../request/body.ts'
-import { actorOf, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { ingestAnswer, undoneIngestAnswer } from './event-schemas.ts'
@@ -74,7 +74,7 @@ export const sourceFileRoutes: readonly Route[] = [
     tag: 'Events',
     answer: sourceFilesAnswer,
     async handle(call, deps) {
-      const { name: source } = deps.catalog().source(nameOf(call))
+      const { name: source } = deps.catalog().source(nameInPath(call))
       const files = await readStoredFiles(deps.upkeep.database(), source)
       return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
     },
@@ -95,7 +95,7 @@ export const sourceFileRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { replace = 'none', reason } = await readBody(call, deps.bodyLimitBytes, syncBody, {})
       const catalog = deps.catalog()
-      const { name: source } = catalog.source(nameOf(call))
+      const { name: source } = catalog.source(nameInPath(call))
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), catalog: () => Promise.resolve(catalog) }
       const request = { replace, by: actorOf(call, reason), worker: processName() }
       const { id: job, joined } = await asRefusal(() => beginSourceSync(tools, source, request))
@@ -114,7 +114,7 @@ export const sourceFileRoutes: readonly Route[] = [
     answer: ingestAnswer,
     async handle(call, deps) {
       const { upload: id, every = 1, key, again = false } = await readBody(call, deps.bodyLimitBytes, ingestBody)
-      const source = deps.catalog().ingestSource(nameOf(call))
+      const source = deps.catalog().ingestSource(nameInPath(call))
       const result = await deps.uploads.use(id, async ({ path, name }) => {
         const { actor, requestId } = actorOf(call)
         const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }
@@ -135,7 +135,7 @@ export const sourceFileRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { reason } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
       const catalog = deps.catalog()
-      const { name: source } = catalog.source(nameOf(call))
+      const { name: source } = catalog.source(nameInPath(call))
       const { database, store } = deps.upkeep
       const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason), log: deps.log }
       const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))

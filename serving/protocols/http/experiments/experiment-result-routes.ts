@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { experimentReport } from '../../../../monitoring/experiments/experiment-report.ts'
 import { decideExperiment } from '../../../../registry/experiments/decide-experiment.ts'
 import { readBody } from '../request/body.ts'
-import { actorOf, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { experimentDecisionAnswer, experimentResultsAnswer } from './experiment-result-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
@@ -23,7 +23,7 @@ export const experimentResultRoutes: readonly Route[] = [
     tag: 'Experiments',
     answer: experimentResultsAnswer.extend({ requestId }),
     async handle(call, deps) {
-      const report = await experimentReport(deps.upkeep.database(), nameOf(call))
+      const report = await experimentReport(deps.upkeep.database(), nameInPath(call))
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
   },
@@ -39,7 +39,7 @@ export const experimentResultRoutes: readonly Route[] = [
     answer: experimentDecisionAnswer.extend({ requestId }),
     async handle(call, deps) {
       const { variant, reason } = await readBody(call, deps.bodyLimitBytes, decideSchema)
-      const change = await decideExperiment(deps.upkeep.database(), nameOf(call), variant, actorOf(call, reason))
+      const change = await decideExperiment(deps.upkeep.database(), nameInPath(call), variant, actorOf(call, reason))
       return jsonAnswer({ ...change, requestId: call.requestId })
     },
   },

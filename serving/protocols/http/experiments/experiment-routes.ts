@@ -5,7 +5,7 @@ import { listExperiments } from '../../../../registry/experiments/list-experimen
 import type { ServingContext } from '../../../context.ts'
 import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { experimentChangeAnswer, experimentsAnswer } from './experiment-schemas.ts'
 import type { Route } from '../route.ts'
@@ -42,7 +42,7 @@ export const experimentRoutes: readonly Route[] = [
     example: { reason: 'version 7 has the new weather features' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema, {})
-      const change = await startExperiment(deps.upkeep.database(), nameOf(call), start, actorOf(call, why), commitWhileConnected(call))
+      const change = await startExperiment(deps.upkeep.database(), nameInPath(call), start, actorOf(call, why), commitWhileConnected(call))
       return await changed(call, deps, change)
     },
   },
@@ -58,7 +58,7 @@ export const experimentRoutes: readonly Route[] = [
       return await changed(
         call,
         deps,
-        await stopExperiment(deps.upkeep.database(), nameOf(call), actorOf(call, why), commitWhileConnected(call)),
+        await stopExperiment(deps.upkeep.database(), nameInPath(call), actorOf(call, why), commitWhileConnected(call)),
       )
     },
   },

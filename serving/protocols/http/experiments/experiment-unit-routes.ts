@@ -10,7 +10,7 @@ import { planExperiment } from '../../../../monitoring/experiments/plan-experime
 import { planUnits } from '../../../../monitoring/experiments/plan-units.ts'
 import { createDatasetWriter } from '../../../../offline/files/dataset-writer.ts'
 import { declaredExperiment } from '../../../../registry/experiments/declared-experiment.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import { experimentPlanAnswer } from './experiment-plan-schema.ts'
 import { fileAnswer } from '../response/file-answer.ts'
@@ -42,7 +42,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { effect = null, power = 0.8, since = '28d' } = checkQuery(call, planQuery)
       const db = deps.upkeep.database()
-      const { spec, coverage } = await declaredExperiment(db, nameOf(call))
+      const { spec, coverage } = await declaredExperiment(db, nameInPath(call))
       const asOf = deps.clock()
       const query = { coverage, from: asOf - parseDuration(since), asOf, effect, power }
       const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: commitWhileConnected(call).signal })
@@ -62,7 +62,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { format = 'jsonl' } = checkQuery(call, exportQuery)
       const db = deps.upkeep.database()
-      const name = nameOf(call)
+      const name = nameInPath(call)
       const run = await requireRun(db, name)
       const plan = planUnits(deps.catalog(), run.spec)
       const { signal } = commitWhileConnected(call)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { cacheFor } from '../../../../runtime/cache-for.ts'
 import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
-import { keyOf } from '../../../traffic/key-ring.ts'
+import { keyInHeaders } from '../../../traffic/key-ring.ts'
 import { isFromHere, requireLocalHost } from '../../../traffic/loopback.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call } from '../call.ts'
@@ -72,7 +72,7 @@ export const healthRoutes: readonly Route[] = [
 
 /** @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY` */
 function requireScraper({ incoming: { headers } }: Call, { traffic: { keys } }: ServingContext): void {
-  if (keys.authorize(keyOf(headers), 'metrics') === null && keys.unprotected) requireLocalHost(headers.host)
+  if (keys.authorize(keyInHeaders(headers), 'metrics') === null && keys.unprotected) requireLocalHost(headers.host)
 }
 
 /**
@@ -83,7 +83,7 @@ function requireScraper({ incoming: { headers } }: Call, { traffic: { keys } }: 
 function isOperator({ incoming }: Call, { traffic: { keys } }: ServingContext): boolean {
   if (!keys.required) return isFromHere(incoming)
   try {
-    keys.authorize(keyOf(incoming.headers), 'admin')
+    keys.authorize(keyInHeaders(incoming.headers), 'admin')
     return true
   } catch {
     return false

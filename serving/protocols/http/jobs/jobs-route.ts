@@ -7,7 +7,7 @@ import { readBody } from '../request/body.ts'
 import { reasonBody } from '../request/change-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { actorOf, idOf, jsonAnswer } from '../call.ts'
+import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { jobAnswer, jobsAnswer, jobState } from './job-schemas.ts'
 import type { Route } from '../route.ts'
 
@@ -40,7 +40,7 @@ export const jobRoutes: readonly Route[] = [
     summary: 'One job and its steps',
     tag: 'Jobs',
     answer: jobAnswer,
-    handle: (call, deps) => answerJob(call, deps, idOf(call, noJob)),
+    handle: (call, deps) => answerJob(call, deps, idInPath(call, noJob)),
   },
   {
     method: 'POST',
@@ -53,7 +53,7 @@ export const jobRoutes: readonly Route[] = [
     example: { reason: 'begun by mistake' },
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
+      const [id, { reason: why }] = [idInPath(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
       if (!(await cancelJob(db, id, actorOf(call, why)))) throw notRunning('job', id, { id, state })
@@ -72,7 +72,7 @@ export const jobRoutes: readonly Route[] = [
     status: 202,
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
+      const [id, { reason: why }] = [idInPath(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       await retryJob(deps.upkeep.database(), id, actorOf(call, why))
       return await answerJob(call, deps, id, 202)
     },

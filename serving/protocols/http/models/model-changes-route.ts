@@ -6,7 +6,7 @@ import { readBody } from '../request/body.ts'
 import { checkQuery } from '../request/check-query.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { reasonSchema as reason } from '../request/change-schemas.ts'
 import type { Route } from '../route.ts'
@@ -62,7 +62,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
       const { alias: of = championAlias, reason: why } = body
-      return changeAnswer(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(call, await deps.modelChanges.rollBack(nameInPath(call), of, actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -91,7 +91,10 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changeAnswer(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(
+        call,
+        await deps.modelChanges.remove(nameInPath(call), aliasOf(call), actorOf(call, why), commitWhileConnected(call)),
+      )
     },
   },
   {
@@ -107,7 +110,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { version, reason: why, atOnce: now = false, untried: anyway = false } = await readBody(call, deps.bodyLimitBytes, pinSchema)
       const options = { atOnce: now, untried: anyway, ...commitWhileConnected(call) }
-      return changeAnswer(call, await deps.modelChanges.pin(nameOf(call), version, actorOf(call, why), options))
+      return changeAnswer(call, await deps.modelChanges.pin(nameInPath(call), version, actorOf(call, why), options))
     },
   },
   {
@@ -121,7 +124,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: pinChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changeAnswer(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(call, await deps.modelChanges.unpin(nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -133,7 +136,7 @@ export const modelChangeRoutes: readonly Route[] = [
     query: historyQuery,
     answer: modelHistoryAnswer,
     async handle(call, deps) {
-      const { name } = deps.catalog().model(nameOf(call))
+      const { name } = deps.catalog().model(nameInPath(call))
       const events = await deps.modelChanges.history(name, checkQuery(call, historyQuery).limit)
       return jsonAnswer({ model: name, events, requestId: call.requestId })
     },
@@ -143,7 +146,7 @@ export const modelChangeRoutes: readonly Route[] = [
 async function promoted(call: Call, deps: ServingContext, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
   const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...commitWhileConnected(call) }
-  return changeAnswer(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
+  return changeAnswer(call, await deps.modelChanges.promote(nameInPath(call), version, to, actorOf(call, why), options))
 }
 
 function aliasOf(call: Call): string {

@@ -12,7 +12,7 @@ import { pickVersion, versionReference } from '../../../../registry/pick-version
 import { pushVersion } from '../../../models/push-version.ts'
 import { readBody } from '../request/body.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
-import { actorOf, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { dryRunQuery, reasonSchema } from '../request/change-schemas.ts'
 import { fileAnswer } from '../response/file-answer.ts'
@@ -52,7 +52,7 @@ export const modelVersionRoutes: readonly Route[] = [
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, pushBody)
       const { upload: id, datasetMismatch = false, untried = false, reason, ...rest } = body
-      const model = nameOf(call)
+      const model = nameInPath(call)
       const db = deps.upkeep.database()
       const pushed = await deps.uploads.use(id, async ({ path, name, length }) => {
         if (length > maxModelBytes) throw tooBig(name, length)
@@ -78,7 +78,7 @@ export const modelVersionRoutes: readonly Route[] = [
     status: [200, 206],
     async handle(call, deps) {
       const { version: wanted = '' } = call.params
-      const { model, version, sizeBytes, sha256 } = pickVersion(deps.catalog().model(nameOf(call)), versionReference(wanted))
+      const { model, version, sizeBytes, sha256 } = pickVersion(deps.catalog().model(nameInPath(call)), versionReference(wanted))
       const { signal } = cancelOnDisconnect(call, deps.upkeep.database())
       const { pieces } = await readModelPieces(deps.upkeep.database(), model, version)
       // from a file it is sent as fast as its client reads it, past the deadline of the request

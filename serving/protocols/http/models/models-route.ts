@@ -6,7 +6,7 @@ import { typeName } from '../../../../kernel/value-type.ts'
 import { modelAnswer, modelsAnswer, modelVersionAnswer } from './model-schemas.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import type { Route } from '../route.ts'
 
 type ModelsContext = Pick<ServingContext, 'catalog' | 'models' | 'modelChanges'>
@@ -29,7 +29,7 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One model with its versions',
     tag: 'Models',
     answer: modelAnswer,
-    handle: (call, context) => answerModel(call, context, nameOf(call)),
+    handle: (call, context) => answerModel(call, context, nameInPath(call)),
   },
   {
     method: 'GET',
@@ -38,7 +38,7 @@ export const modelRoutes: readonly Route[] = [
     summary: 'One version of a model, by number or alias, with its lineage',
     tag: 'Models',
     answer: modelVersionAnswer,
-    handle: (call, context) => answerVersion(call, context, nameOf(call), call.params['version'] ?? ''),
+    handle: (call, context) => answerVersion(call, context, nameInPath(call), call.params['version'] ?? ''),
   },
 ]
 

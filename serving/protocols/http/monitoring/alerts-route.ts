@@ -13,7 +13,7 @@ import type { ServingContext } from '../../../context.ts'
 import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
 import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { actorOf, idOf, jsonAnswer } from '../call.ts'
+import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'
 import type { Route } from '../route.ts'
@@ -50,7 +50,7 @@ export const alertRoutes: readonly Route[] = [
     summary: 'One alert, its evidence and its notifications',
     tag: 'Alerts',
     answer: alertAnswer,
-    handle: (call, deps) => answerAlert(call, deps, idOf(call, noAlert)),
+    handle: (call, deps) => answerAlert(call, deps, idInPath(call, noAlert)),
   },
   {
     method: 'POST',
@@ -62,7 +62,7 @@ export const alertRoutes: readonly Route[] = [
     example: { for: '2h', reason: 'known, being fixed' },
     answer: alertAnswer,
     async handle(call, deps) {
-      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, silenceBody)]
+      const [id, body] = [idInPath(call, noAlert), await readBody(call, deps.bodyLimitBytes, silenceBody)]
       const micros = silenceMicros(body.for)
       await silenceAlert(deps.upkeep.database(), id, micros, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
@@ -79,7 +79,7 @@ export const alertRoutes: readonly Route[] = [
     example: { reason: 'it is fixed' },
     answer: alertAnswer,
     async handle(call, deps) {
-      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
+      const [id, body] = [idInPath(call, noAlert), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       await unsilenceAlert(deps.upkeep.database(), id, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
     },

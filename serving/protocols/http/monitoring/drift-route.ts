@@ -8,7 +8,7 @@ import { parseBaseline } from '../../../../monitoring/drift/parse-baseline.ts'
 import { servedFreshness } from '../../../../monitoring/drift/served-freshness.ts'
 import { pickVersion, versionReference } from '../../../../registry/pick-version.ts'
 import { baselineAnswer } from './baseline-schemas.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import { driftAnswer } from './drift-schemas.ts'
 import type { Route } from '../route.ts'
@@ -46,7 +46,7 @@ export const driftRoutes: readonly Route[] = [
           freshness: (views) => servedFreshness({ db, catalog, store: context.upkeep.store, now: to }, views),
         },
         {
-          model: nameOf(call),
+          model: nameInPath(call),
           window: { from: to - parseDuration(since, 'The parameter "since"'), to },
           baseline: parseBaseline(baseline),
           ...(version === undefined ? {} : { version: versionReference(version) }),
@@ -65,7 +65,7 @@ export const driftRoutes: readonly Route[] = [
     answer: baselineAnswer,
     async handle(call, context) {
       const { version } = checkQuery(call, baselineQuery)
-      const model = context.catalog().model(nameOf(call))
+      const model = context.catalog().model(nameInPath(call))
       const pushed = pickVersion(model, version === undefined ? undefined : versionReference(version))
       const found = await requireBaseline(context.upkeep.database(), model.name, pushed.version)
       return jsonAnswer({ ...baselineJson(found), requestId: call.requestId })

@@ -1,7 +1,7 @@
 import { activeMonitors } from '../../../../monitoring/alerts/default-monitors.ts'
 import { listMonitors, monitorNamed } from '../../../../monitoring/alerts/monitor-list.ts'
 import type { ServingContext } from '../../../context.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { monitorAnswer, monitorsAnswer } from './monitor-schemas.ts'
 import type { Route } from '../route.ts'
 
@@ -25,7 +25,7 @@ export const monitorRoutes: readonly Route[] = [
     tag: 'Alerts',
     answer: monitorAnswer,
     async handle(call, deps) {
-      const monitor = monitorNamed(await monitorsOf(deps), nameOf(call))
+      const monitor = monitorNamed(await monitorsOf(deps), nameInPath(call))
       return jsonAnswer({ ...monitor, requestId: call.requestId })
     },
   },

@@ -3,12 +3,12 @@ import { LockstepError } from '../../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { outcomeReport } from '../../../../monitoring/outcomes/outcome-report.ts'
 import { findPredictions, outcomeEvents, outcomeOf } from '../../../../monitoring/outcomes/sent-outcomes.ts'
-import { shareOf } from '../../../../runtime/log-shares.ts'
+import { loggedShare } from '../../../../runtime/log-shares.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import type { ServingContext } from '../../../context.ts'
 import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { maxEvents } from '../data/events-route.ts'
 import { withEventIds } from '../request/idempotent.ts'
@@ -112,14 +112,14 @@ const defaultWindowMicros = 7 * 86_400_000_000
 const maxWindowMicros = 366 * 86_400_000_000
 
 async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const plan = deps.catalog().outcome(nameOf(call))
+  const plan = deps.catalog().outcome(nameInPath(call))
   const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = checkQuery(call, countsQuery)
   if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
   if (to - from > maxWindowMicros)
     throw new LockstepError('INVALID_REQUEST', 'The window is longer than 366 days; ask for a shorter one, or for several.')
   // the database may take longer than the deadline of requests for a large window
   liftDeadline(call.deadline)
-  const share = shareOf(deps.logShares, plan.spec.model)
+  const share = loggedShare(deps.logShares, plan.spec.model)
   return jsonAnswer({
     ...(await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
     requestId: call.requestId,
@@ -141,7 +141,7 @@ async function answerOutcomes(call: Call, deps: ServingContext): Promise<RouteAn
       at === undefined || at === null ? receivedAt : typeof at === 'number' ? at : parseTimestamp(at),
     )
     const found = match.kind === 'prediction' ? await findPredictions(deps.upkeep.database(), plan, ids, times) : null
-    const logShare = shareOf(deps.logShares, model)
+    const logShare = loggedShare(deps.logShares, model)
     const unknown = found === null || logShare < 1 ? null : found.unknown
     metrics.count(name, 'accepted', pushed.accepted)
     metrics.count(name, 'duplicate', pushed.duplicates)

@@ -2,7 +2,7 @@ import { parseDuration } from '../../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { qualityReport } from '../../../../monitoring/quality/quality-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
@@ -30,7 +30,7 @@ export const qualityRoutes: readonly Route[] = [
       liftDeadline(call.deadline)
       const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
       const report = await qualityReport(db, deps.catalog(), {
-        model: nameOf(call),
+        model: nameInPath(call),
         outcome,
         from,
         to: asOf,

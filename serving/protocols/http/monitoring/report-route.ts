@@ -3,7 +3,7 @@ import { parseDuration } from '../../../../kernel/duration.ts'
 import { parseBaseline } from '../../../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../../../monitoring/report/model-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import { serverLimits } from './quality-route.ts'
 import { requestId } from '../response/response-schemas.ts'
@@ -62,7 +62,7 @@ export const reportRoutes: readonly Route[] = [
       const { db, signal } = cancelOnDisconnect(call, upkeep.database())
       const report = await modelReport(
         { db, catalog: deps.catalog(), store },
-        { model: nameOf(call), from, to, baseline: parseBaseline(baseline), limits: serverLimits, signal },
+        { model: nameInPath(call), from, to, baseline: parseBaseline(baseline), limits: serverLimits, signal },
       )
       return jsonAnswer({ ...report, requestId: call.requestId })
     },

@@ -4,7 +4,7 @@ import { parseDuration } from '../../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { modelStatistics } from '../../../../monitoring/rollups/model-statistics.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import type { Route } from '../route.ts'
 import { statisticsAnswer } from './statistics-schemas.ts'
@@ -38,7 +38,7 @@ export const statisticsRoutes: readonly Route[] = [
 
 async function answerStatistics(call: Call, context: ServingContext): Promise<RouteAnswer> {
   const { since = '1h', from, to, version, by = 'version,role', step } = checkQuery(call, query)
-  const model = context.catalog().model(nameOf(call)).name
+  const model = context.catalog().model(nameInPath(call)).name
   const end = to === undefined ? context.clock() : parseTimestamp(to)
   const begin = from === undefined ? end - parseDuration(since) : parseTimestamp(from)
   if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')

@@ -2,7 +2,7 @@ import type { Catalog } from '../../../../registry/catalog.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { readVersion } from '../../../../runtime/version.ts'
 import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
-import { keyOf } from '../../../traffic/key-ring.ts'
+import { keyInHeaders } from '../../../traffic/key-ring.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call } from '../call.ts'
 import { keptAnswer } from '../call.ts'
@@ -78,7 +78,7 @@ async function storedExamples(deps: ServingContext, catalog: Catalog): Promise<E
 function registryFor({ incoming }: Call, deps: ServingContext): Catalog | null {
   try {
     const { keys } = deps.traffic
-    if (keys.authorize(keyOf(incoming.headers), 'read') === null && keys.unprotected) requireLocalHost(incoming.headers.host)
+    if (keys.authorize(keyInHeaders(incoming.headers), 'read') === null && keys.unprotected) requireLocalHost(incoming.headers.host)
     return deps.catalog()
   } catch (error) {
     if (error instanceof LockstepError) return null

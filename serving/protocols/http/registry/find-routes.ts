@@ -12,7 +12,7 @@ import type { ServingContext } from '../../../context.ts'
 import { definitionPage } from '../../../find/definition-page.ts'
 import { inventoryOf } from '../../../find/inventory-of.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { jsonAnswer, nameOf } from '../call.ts'
+import { jsonAnswer, nameInPath } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { definitionAnswer, entriesAnswer, lineageAnswer, searchAnswer } from './find-schemas.ts'
 import type { Route } from '../route.ts'
@@ -153,7 +153,7 @@ async function answerDefinition(call: Call, deps: ServingContext, plural: string
   const { version } = checkQuery(call, oneQuery)
   const { kind } = plural === 'views' ? checkQuery(call, viewQuery) : plural === 'entries' ? checkQuery(call, entryQuery) : anyKind
   const inventory = await inventoryOf(deps)
-  const name = nameOf(call)
+  const name = nameInPath(call)
   const kinds = (plurals[plural] ?? kindOrder).filter((each) => kind === undefined || each === kind)
   const node = findNode(inventory, version === undefined ? name : `${name.replace(/@\d+$/, '')}@${version}`, kinds)
   const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)

@@ -3,7 +3,7 @@ import { answeringVersion } from '../../../../registry/pick-version.ts'
 import { planSchema } from '../../../../registry/rollouts/plan-schema.ts'
 import { planNames } from '../../../../registry/rollouts/named-plans.ts'
 import { readBody } from '../request/body.ts'
-import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { versionSchema } from '../models/model-version-schema.ts'
 import { rolloutAnswer, rolloutChangeAnswer } from './rollout-answers.ts'
@@ -40,7 +40,7 @@ export const rolloutRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
       const options = { ...commitWhileConnected(call), allowPrivate: deps.privateAddresses }
-      return changeAnswer(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), options))
+      return changeAnswer(call, await deps.modelChanges.rollouts.start(nameInPath(call), start, actorOf(call, why), options))
     },
   },
   {
@@ -52,7 +52,10 @@ export const rolloutRoutes: readonly Route[] = [
     example: { share: 0.2 },
     async handle(call, deps) {
       const { share: to, reason: why } = await readBody(call, deps.bodyLimitBytes, shareSchema)
-      return changeAnswer(call, await deps.modelChanges.rollouts.share(nameOf(call), to, actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(
+        call,
+        await deps.modelChanges.rollouts.share(nameInPath(call), to, actorOf(call, why), commitWhileConnected(call)),
+      )
     },
   },
   action('abort', 'End the running rollout: the champion has all requests again', 'more errors'),
@@ -67,7 +70,7 @@ export const rolloutRoutes: readonly Route[] = [
     tag: 'Models',
     answer: rolloutAnswer,
     async handle(call, deps) {
-      const model = deps.catalog().model(nameOf(call))
+      const model = deps.catalog().model(nameInPath(call))
       const { name, pin } = model
       const history = await deps.modelChanges.rollouts.history(name)
       return jsonAnswer({ model: name, pinned: pin, serves: answeringVersion(model), ...history, requestId: call.requestId })
@@ -87,7 +90,7 @@ function action(name: 'abort' | 'promote' | 'pause' | 'resume', summary: string,
     ...(exampleReason === undefined ? {} : { example: { reason: exampleReason } }),
     async handle(call, deps) {
       const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-      return changeAnswer(call, await deps.modelChanges.rollouts[name](nameOf(call), actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(call, await deps.modelChanges.rollouts[name](nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
   }
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { shadowReport } from '../../../../monitoring/shadow/shadow-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { readBody } from '../request/body.ts'
-import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { versionSchema } from '../models/model-version-schema.ts'
 import type { Route } from '../route.ts'
@@ -34,7 +34,10 @@ export const shadowRoutes: readonly Route[] = [
     example: { version: 3, share: 0.2, reason: 'trained on June' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
-      return changeAnswer(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(
+        call,
+        await deps.modelChanges.shadows.start(nameInPath(call), start, actorOf(call, why), commitWhileConnected(call)),
+      )
     },
   },
   {
@@ -47,7 +50,7 @@ export const shadowRoutes: readonly Route[] = [
     example: { reason: 'seen enough' },
     async handle(call, deps) {
       const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-      return changeAnswer(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), commitWhileConnected(call)))
+      return changeAnswer(call, await deps.modelChanges.shadows.stop(nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -59,7 +62,7 @@ export const shadowRoutes: readonly Route[] = [
     answer: shadowReportAnswer,
     async handle(call, deps) {
       const catalog = deps.catalog()
-      const { name } = catalog.model(nameOf(call))
+      const { name } = catalog.model(nameInPath(call))
       liftDeadline(call.deadline)
       const report = await shadowReport(cancelOnDisconnect(call, deps.upkeep.database()).db, catalog, {
         model: name,

@@ -14,7 +14,7 @@ import {
 import { retryAndFold } from '../../../../materializer/streams/retry-dead-letters.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { readBody } from '../request/body.ts'
-import { actorOf, idOf, jsonAnswer } from '../call.ts'
+import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'
 import { requestId } from '../response/response-schemas.ts'
@@ -150,7 +150,7 @@ export const deadLetterRoutes: readonly Route[] = [
     tag: 'Events',
     answer: deadLetterAnswer,
     async handle(call, deps) {
-      const letter = await readDeadLetter(deps.upkeep.database(), idOf(call, noDeadLetter))
+      const letter = await readDeadLetter(deps.upkeep.database(), idInPath(call, noDeadLetter))
       return jsonAnswer({ ...letterWithBody(letter), requestId: call.requestId })
     },
   },

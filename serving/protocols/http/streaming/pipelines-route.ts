@@ -7,7 +7,7 @@ import { pausePipeline, replayPipeline, resumePipeline } from '../../../streamin
 import type { ServingContext } from '../../../context.ts'
 import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
-import { actorOf, jsonAnswer, nameOf } from '../call.ts'
+import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { pipelineAnswer, pipelineChangeAnswer, pipelineReplayAnswer, pipelinesAnswer } from './pipeline-schemas.ts'
 import type { Route } from '../route.ts'
@@ -54,7 +54,7 @@ export const pipelineRoutes: readonly Route[] = [
     tag: 'Pipelines',
     answer: pipelineAnswer,
     async handle(call, deps) {
-      const pipeline = await pipelineStatus(deps.upkeep.database(), deps.catalog(), nameOf(call))
+      const pipeline = await pipelineStatus(deps.upkeep.database(), deps.catalog(), nameInPath(call))
       return jsonAnswer({ pipeline, requestId: call.requestId })
     },
   },
@@ -84,7 +84,7 @@ export const pipelineRoutes: readonly Route[] = [
       const { reason: why, ...given } = await readBody(call, deps.bodyLimitBytes, replaySchema)
       const start = startOf(given)
       const catalog = deps.catalog()
-      const { spec } = catalog.pipeline(nameOf(call))
+      const { spec } = catalog.pipeline(nameInPath(call))
       const { database, streams } = deps.upkeep
       const replays = await replayPipeline(database(), streams, catalog, spec, start, actorOf(call, why))
       const from = given.from ?? given.position
@@ -102,7 +102,7 @@ function startOf({ from, position }: Pick<z.output<typeof replaySchema>, 'from' 
 
 async function changed(call: Call, deps: ServingContext, paused: boolean): Promise<RouteAnswer> {
   const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-  const { name } = deps.catalog().pipeline(nameOf(call)).spec
+  const { name } = deps.catalog().pipeline(nameInPath(call)).spec
   const set = paused ? pausePipeline : resumePipeline
   const isChanged = await set(deps.upkeep.database(), name, actorOf(call, why))
   return jsonAnswer({ pipeline: name, paused, changed: isChanged, requestId: call.requestId })

@@ -31,7 +31,7 @@ export function proportionSkewness(share: number): number {
  * @param share of the treatment among the units, in (0, 1)
  * @returns units of both arms; Infinity where the skewness is no number, as where all units are alike
  */
-export function leastUnits(skewness: number, share: number): number {
+export function requiredUnits(skewness: number, share: number): number {
   if (!Number.isFinite(skewness)) return Number.POSITIVE_INFINITY
   const smaller = Math.min(share, 1 - share)
   const ofDifference = Math.abs(1 / share ** 2 - 1 / (1 - share) ** 2) / (1 / share + 1 / (1 - share)) ** 1.5
