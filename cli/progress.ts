@@ -62,7 +62,7 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
 }
 
 /** `Ingesting flights [=====>    ] 54 %, 1,620,000 of 3,000,000 rows, 412,000 rows/s, 3.4 s left` */
-export function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, perSecond: number): string {
+function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, perSecond: number): string {
   const rate = `${count(perSecond)} ${unit}/s`
   if (total === null || total <= 0) return `${label}: ${count(done)} ${unit}, ${rate}`
   const share = Math.min(1, done / total)

@@ -11,7 +11,7 @@ const list = /^list\((\w+)( or null)?\)$/
  * int64 becomes a bigint, a timestamp epoch microseconds, a vector a Float32Array, counts a Map. A value of an unknown
  * type stays as JSON has it.
  */
-export function decoderOf(type: string): Decode {
+function decoderOf(type: string): Decode {
   const [, element, nulls] = list.exec(type) ?? []
   if (element !== undefined) {
     const decode = nulls === undefined && isFloat(element) ? nanForNull : orNull(decodeScalar(element))
@@ -21,9 +21,9 @@ export function decoderOf(type: string): Decode {
 }
 
 /** The value of a float that JSON cannot express (`INVALID`). The server does not say which one it was. */
-export const invalidFloat = Number.NaN
+const invalidFloat = Number.NaN
 
-export function isFloat(type: string): boolean {
+function isFloat(type: string): boolean {
   return type === 'float32' || type === 'float64'
 }
 

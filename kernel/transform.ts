@@ -11,7 +11,7 @@ export type TransformFunction = (input: never) => unknown
  * replaced by versions without the clock and without randomness. This keeps honest code pure. It is not a security
  * boundary: stored code is trusted.
  */
-export const shadowedNames = [
+const shadowedNames = [
   'globalThis',
   'global',
   'process',

@@ -14,7 +14,7 @@ import { notPushable } from '../registry/push-table.ts'
  * - `offline`: they are history, which the next run of a view folds
  */
 export type PushTarget = (typeof pushTargets)[number]
-export const pushTargets = ['both', 'online', 'offline'] as const
+const pushTargets = ['both', 'online', 'offline'] as const
 
 export interface AppendedEvents {
   /** The transaction that wrote the new rows; null where all were there. */

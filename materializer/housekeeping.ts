@@ -14,7 +14,7 @@ import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
 
 /** The kind of jobs by which old records are deleted. */
-export const housekeepingKind = 'housekeeping' satisfies JobKindName
+const housekeepingKind = 'housekeeping' satisfies JobKindName
 
 const waitMs = 1_000
 

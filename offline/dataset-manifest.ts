@@ -211,7 +211,7 @@ export function viewsOf(service: ServicePlan): DatasetManifest['views'] {
   return [...views.values()]
 }
 
-export function columnsOf(spine: readonly Column[], features: readonly Column<ValueType>[]): DatasetManifest['columns'] {
+function columnsOf(spine: readonly Column[], features: readonly Column<ValueType>[]): DatasetManifest['columns'] {
   const named = (columns: readonly Column<ValueType>[], from: 'spine' | 'feature'): DatasetManifest['columns'] =>
     columns.map(({ name, type }) => ({ name, type: typeName(type), from }))
   return [...named(spine, 'spine'), ...named(features, 'feature')]

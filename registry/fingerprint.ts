@@ -16,11 +16,11 @@ import { sha256 } from './sha256.ts'
  * columns, of request data and of inputs decides nothing and is left out of it; the order of features is part of it,
  * because a model's tensor follows it. SHA-256, hex.
  */
-export function entityFingerprint(spec: EntitySpec): string {
+function entityFingerprint(spec: EntitySpec): string {
   return hashed('entity', spec)
 }
 
-export function sourceFingerprint(spec: SourceSpec): string {
+function sourceFingerprint(spec: SourceSpec): string {
   return hashed('source', unordered(spec))
 }
 
@@ -29,11 +29,7 @@ export function viewFingerprint(spec: ViewSpec, code: string | null): string {
 }
 
 /** @param of the fingerprint of a feature view or of an on-demand view */
-export function onDemandFingerprint(
-  spec: OnDemandSpec,
-  code: string,
-  of: (kind: 'view' | 'onDemand', view: DefinitionId) => string,
-): string {
+function onDemandFingerprint(spec: OnDemandSpec, code: string, of: (kind: 'view' | 'onDemand', view: DefinitionId) => string): string {
   const inputs = byName(spec.inputs).map((input) => ({
     name: input.name,
     ...('use' in input ? { key: input.use.key, view: of('view', input.use.view) } : { onDemand: of('onDemand', input.onDemand) }),
@@ -43,7 +39,7 @@ export function onDemandFingerprint(
 }
 
 /** @param of the fingerprint of a feature view or of an on-demand view */
-export function serviceFingerprint(spec: ServiceSpec, of: (kind: 'view' | 'onDemand', view: DefinitionId) => string): string {
+function serviceFingerprint(spec: ServiceSpec, of: (kind: 'view' | 'onDemand', view: DefinitionId) => string): string {
   const members = spec.members.map((member) =>
     member.kind === 'view'
       ? { alias: member.use.alias, key: member.use.key, view: of('view', member.use.view), features: member.features }
@@ -53,12 +49,12 @@ export function serviceFingerprint(spec: ServiceSpec, of: (kind: 'view' | 'onDem
 }
 
 /** @param service the fingerprint of its service */
-export function modelFingerprint(spec: ModelSpec, service: string): string {
+function modelFingerprint(spec: ModelSpec, service: string): string {
   return hashed('model', { ...spec, output: byName(spec.output), service })
 }
 
 /** @param model the fingerprint of its model */
-export function outcomeFingerprint(spec: OutcomeSpec, code: string | null, model: string): string {
+function outcomeFingerprint(spec: OutcomeSpec, code: string | null, model: string): string {
   return hashed('outcome', { ...spec, source: unordered(spec.source), code, model })
 }
 

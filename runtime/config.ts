@@ -334,7 +334,7 @@ export function gcsEmulator(): string | null {
 }
 
 /** The key of a setting in `lockstep.config.ts`: `postgresUrl` of `LOCKSTEP_POSTGRES_URL`. */
-export function configKey(variable: string): string {
+function configKey(variable: string): string {
   return variable
     .slice(begin.length)
     .toLowerCase()

@@ -7,7 +7,7 @@ import { importWithin } from './import-within.ts'
 
 /** The file of settings that are not committed: passwords, keys, addresses of one machine. */
 export const envFile = '.env'
-export const configFiles = ['lockstep.config.ts', 'lockstep.config.js', 'lockstep.config.mjs'] as const
+const configFiles = ['lockstep.config.ts', 'lockstep.config.js', 'lockstep.config.mjs'] as const
 
 /** How long a configuration file may take to run, milliseconds. */
 const timeoutMs = 20_000

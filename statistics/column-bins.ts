@@ -12,7 +12,7 @@ export type ColumnBins =
     }
 
 export const defaultNumberBins = 10
-export const maxCategories = 20
+const maxCategories = 20
 /** Bin 0 of either kind. */
 export const nullBin = 0
 /** Of numbers, bins 1 to 3 are NaN, -∞ and +∞; then come those of the edges. */

@@ -61,7 +61,7 @@ export interface WeightedSample {
   readonly weights: readonly number[]
 }
 
-export function shares(counts: readonly number[]): number[] {
+function shares(counts: readonly number[]): number[] {
   const total = sum(counts)
   return counts.map((count) => count / total)
 }

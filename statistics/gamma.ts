@@ -5,7 +5,7 @@ const halfLogTwoPi = 0.9189385332046728
  * ln Γ(x) - ((x - 1/2) ln x - x + ln √2π), Stirling's remainder, for x >= 10: an absolute error below 1e-15. Source:
  * Abramowitz and Stegun 6.1.41.
  */
-export function stirlingRemainder(x: number): number {
+function stirlingRemainder(x: number): number {
   const y = 1 / (x * x)
   return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y * (1 / 1188 - y * (691 / 360360 - y / 156)))))) / x
 }

@@ -2,7 +2,7 @@ import type { EntitySums } from './clustered-shares.ts'
 import { createEntitySums } from './clustered-shares.ts'
 
 /** A bin needs so many expected rows on each side for the test's approximation (Cochran, Biometrics 10, 1954). */
-export const minExpectedRows = 5
+const minExpectedRows = 5
 
 /**
  * Merges a bin in which fewer than five rows are expected on one of the sides with the bins after it, until five are;

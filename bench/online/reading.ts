@@ -31,7 +31,7 @@ export interface ReadingPlace {
 }
 
 /** Reads the features of these customers by the function that the server uses. */
-export function reader({ store }: ReadingPlace, service: ServicePlan): (customers: readonly number[]) => Promise<unknown> {
+function reader({ store }: ReadingPlace, service: ServicePlan): (customers: readonly number[]) => Promise<unknown> {
   const deps: FeatureReaderDeps = {
     store,
     isOnline: () => true,
@@ -53,7 +53,7 @@ export function reader({ store }: ReadingPlace, service: ServicePlan): (customer
  * Reads the bytes that `reader` would decode, by one MGET for all reads of one turn of the event loop. The keys are
  * made before.
  */
-export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) => Promise<readonly (Buffer | null)[]> {
+function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) => Promise<readonly (Buffer | null)[]> {
   interface Asked {
     readonly keys: readonly string[]
     resolve(values: (Buffer | null)[]): void
@@ -74,7 +74,7 @@ export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) =
 }
 
 /** Reads each batch in turn, a fixed number at once. @returns seconds */
-export async function askAll<Batch>(batches: readonly Batch[], inFlight: number, ask: (batch: Batch) => Promise<unknown>): Promise<number> {
+async function askAll<Batch>(batches: readonly Batch[], inFlight: number, ask: (batch: Batch) => Promise<unknown>): Promise<number> {
   let next = 0
   const lane = async (): Promise<void> => {
     for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) await ask(batch)

@@ -9,7 +9,7 @@ import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
 /** The kind of jobs that create the missing baselines of model versions. */
-export const baselineKind = 'baselines' satisfies JobKindName
+const baselineKind = 'baselines' satisfies JobKindName
 
 export interface BaselineJobDeps {
   readonly db: Database

@@ -15,7 +15,7 @@ const minChange = 0.01
  *
  * @returns null: they stay as they are
  */
-export function nextShares({ spec }: Pick<ExperimentRun, 'spec'>, { allocation, metrics }: ExperimentEvidence): readonly number[] | null {
+function nextShares({ spec }: Pick<ExperimentRun, 'spec'>, { allocation, metrics }: ExperimentEvidence): readonly number[] | null {
   const [metric] = spec.metrics
   const sums = metrics[0]?.byPeriod
   const present = allocation?.periods.at(-1)?.shares

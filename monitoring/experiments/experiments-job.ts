@@ -7,7 +7,7 @@ import { analyzeRun } from './analyze-run.ts'
 import type { UnitsCatalog } from './plan-units.ts'
 
 /** The kind of jobs that analyze experiments. */
-export const experimentsKind = 'experiments' satisfies JobKindName
+const experimentsKind = 'experiments' satisfies JobKindName
 
 const experimentsJob = z.object({ run: z.int() })
 

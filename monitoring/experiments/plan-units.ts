@@ -116,7 +116,7 @@ function distinctFeatures(uses: readonly ExposureFeatures[]): readonly { readonl
   return [...found].map(([name, member]) => ({ name, member }))
 }
 
-export function featureName(alias: string | null, feature: string): string {
+function featureName(alias: string | null, feature: string): string {
   return alias === null ? feature : `${alias}__${feature}`
 }
 

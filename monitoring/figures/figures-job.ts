@@ -11,7 +11,7 @@ import { qualityReport } from '../quality/quality-report.ts'
 import { storeFigures } from './stored-figures.ts'
 
 /** The kind of jobs that store the quality and drift of models. */
-export const figuresKind = 'figures' satisfies JobKindName
+const figuresKind = 'figures' satisfies JobKindName
 
 const figuresJob = z.object({ model: z.string() })
 

@@ -20,7 +20,7 @@ export interface Freshness {
  * @param store null where it does not answer
  * @param now epoch microseconds
  */
-export async function readFreshness(db: Database, store: OnlineStore | null, catalog: Catalog, now: number): Promise<Freshness> {
+async function readFreshness(db: Database, store: OnlineStore | null, catalog: Catalog, now: number): Promise<Freshness> {
   const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
   return { views: await readViews(db, store, plans, now), oldestWriter: await oldestWriter(db) }
 }

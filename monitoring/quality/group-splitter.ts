@@ -13,7 +13,7 @@ export interface SplitRow {
 }
 
 /** Memory is bounded by the number of groups; further ones are counted together. */
-export const maxGroups = 200
+const maxGroups = 200
 
 /** Finds the group of a row: the labels of all splits together. */
 export interface GroupSplitter<Group> {

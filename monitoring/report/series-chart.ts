@@ -88,6 +88,6 @@ function withoutGaps(points: readonly SeriesPoint[]): KnownPoint[][] {
 }
 
 /** `2026-03-01 14:05` in UTC. */
-export function moment(micros: number): string {
+function moment(micros: number): string {
   return new Date(micros / 1000).toISOString().slice(0, 16).replace('T', ' ')
 }

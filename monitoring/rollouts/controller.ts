@@ -32,7 +32,7 @@ export interface ControllerDeps {
   readonly clock: () => number
 }
 
-export const rolloutKind = 'rollouts' satisfies JobKindName
+const rolloutKind = 'rollouts' satisfies JobKindName
 
 const minuteMicros = 60_000_000
 /** A rollout that is due sooner waits for so long. */

@@ -10,7 +10,7 @@ import { readMinutes } from './minute-rollups.ts'
 import { readAround } from './read-parts.ts'
 
 /** The kind of jobs by which minutes are merged to hours, and hours to days. */
-export const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
+const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
 
 /** How many days rollups are kept, by their step. */
 export interface RollupDays {

@@ -36,7 +36,7 @@ export interface WindowParts {
 }
 
 /** Servers write a minute within seconds of its end. Later than this, it is missing. */
-export const writtenWithinMicros = 2 * minuteMicros
+const writtenWithinMicros = 2 * minuteMicros
 /** How far before a window a process may have written last. */
 const lookBackMicros = 60 * minuteMicros
 

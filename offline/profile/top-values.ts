@@ -16,9 +16,9 @@ export interface ValueCountsState {
 
 const shown = 20
 /** The number of different values that are kept. */
-export const keptValues = 4096
+const keptValues = 4096
 /** A longer text counts as its beginning. */
-export const keptCharacters = 200
+const keptCharacters = 200
 
 /**
  * Counts values exactly up to 4,096 different ones. Beyond that, the rarest values are dropped in turn, and the same

@@ -54,7 +54,7 @@ export type StatedBaseline =
  * The options of each kind of check, which `monitoring/alerts/checks/` evaluates. It has no schema of zod, so that
  * definitions files load without it.
  */
-export const checkOptions = {
+const checkOptions = {
   freshness: {
     /** How far a view may be behind its source, in place of its declared freshness. */
     maxLag: { is: 'duration', least: '1s', most: '365d' },

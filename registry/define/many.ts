@@ -11,7 +11,7 @@ export interface CategoryOptions<D, R, W = null> extends AggregateOptions<D, R, 
   readonly cap?: number
 }
 
-export const defaultCap = 1_000
+const defaultCap = 1_000
 
 type ManyOf<A extends ManyName, Options> = <
   const C extends string,

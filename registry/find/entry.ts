@@ -178,7 +178,7 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
 }
 
 /** `airport string, carrier int32` */
-export function columnsText(columns: readonly Column<ValueType>[]): string {
+function columnsText(columns: readonly Column<ValueType>[]): string {
   return columns.map(({ name, type }) => `${name} ${typeName(type)}`).join(', ')
 }
 
@@ -188,7 +188,7 @@ export function availabilityText(availability: Availability): string {
 }
 
 /** Where the rows of a source are. */
-export function relationText(relation: SourceRelation): string {
+function relationText(relation: SourceRelation): string {
   switch (relation.kind) {
     case 'owned':
       return 'its own table'

@@ -5,7 +5,7 @@ import type { LockstepTables, RolloutDecisionsTable } from '../../migrations/sch
 import type { Rollout } from './rollout.ts'
 import { rolloutOf } from './rollout.ts'
 
-export const controllerActions = ['advance', 'promote', 'roll back', 'hold', 'not enough evidence'] as const
+const controllerActions = ['advance', 'promote', 'roll back', 'hold', 'not enough evidence'] as const
 /** What the controller decides. */
 export type ControllerAction = (typeof controllerActions)[number]
 export type DecisionAction = ControllerAction | 'start' | 'share' | 'pause' | 'resume' | 'abort'

@@ -26,7 +26,7 @@ const compared = {
 const environmentName = z.strictObject({ env: z.string().regex(/^(?!LOCKSTEP_)[A-Z_][A-Z0-9_]{0,127}$/) })
 
 /** The settings of each gate. What a gate computes stands in `monitoring/rollouts/gates/`. */
-export const gateSchema = z.discriminatedUnion('kind', [
+const gateSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('errors'),
     margin: z.number().min(0).max(1).default(0.01).describe('By how much the share of failed rows may be higher than that of the champion'),

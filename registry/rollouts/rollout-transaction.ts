@@ -39,7 +39,7 @@ export async function changed(
 }
 
 /** Says that a pin keeps a rollout from having any effect. */
-export function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): string[] {
+function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): string[] {
   if (pin === null) return []
   return [
     `The model is pinned to version ${pin}, which answers all requests that name no version until you unpin it: lockstep model unpin ${name}`,

@@ -73,7 +73,7 @@ export interface ObjectStore {
 }
 
 /** The protocols of object storage. */
-export const objectProtocols = ['s3:', 'gs:', 'file:'] as const
+const objectProtocols = ['s3:', 'gs:', 'file:'] as const
 
 /** Whether a name is a URL of object storage, and not a path. */
 export function isObjectUrl(name: string): boolean {

@@ -22,7 +22,7 @@ export const statusName = '_status'
 export const batchName = '_batch'
 
 /** What a caller asks for. The same id with other words is another batch. */
-export const batchRequest = z.object({
+const batchRequest = z.object({
   model: z.string(),
   /** A number or an alias; null: the champion, or the newest version. */
   version: z.union([z.number(), z.string()]).nullable(),

@@ -24,7 +24,7 @@ export interface Granted {
 }
 
 /** How much may come at once: a second's worth, and one at least. */
-export function burstSize(perSecond: number): number {
+function burstSize(perSecond: number): number {
   return Math.max(1, perSecond)
 }
 

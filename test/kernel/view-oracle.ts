@@ -18,7 +18,7 @@ export interface RawRow {
 export const minute = 60_000_000
 export const hour = 60 * minute
 
-export const columns = [
+const columns = [
   { name: 'i', type: { kind: 'int32' } },
   { name: 'big', type: { kind: 'int64' } },
   { name: 'f', type: { kind: 'float64' } },

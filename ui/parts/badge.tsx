@@ -55,7 +55,7 @@ const tones: Readonly<Record<string, Tone>> = {
 }
 
 /** The tone that a state has everywhere. */
-export function toneOf(state: string): Tone {
+function toneOf(state: string): Tone {
   return tones[state.toLowerCase().replaceAll(/[\s-]/g, '_')] ?? 'plain'
 }
 

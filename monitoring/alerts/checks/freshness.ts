@@ -23,7 +23,7 @@ export const freshness: CheckKind<Spec> = {
 }
 
 /** The online views of the monitor's model, or its view. */
-export function watchedViews(catalog: Catalog, { target }: MonitorSpec): ViewPlan[] {
+function watchedViews(catalog: Catalog, { target }: MonitorSpec): ViewPlan[] {
   const ids = new Set<DefinitionId>()
   if (target.kind === 'view') ids.add(target.view)
   if (target.kind === 'model') {

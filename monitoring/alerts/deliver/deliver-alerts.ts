@@ -29,7 +29,7 @@ type DeliverySpec = z.output<typeof deliverySpec>
 const maxFailures = 3
 const maxDays = 3
 
-export const deliveryKind = 'alert-delivery' satisfies JobKindName
+const deliveryKind = 'alert-delivery' satisfies JobKindName
 
 /**
  * Sends the notifications that wait for one channel. If a receiver refuses one, it stays, and the job is tried again

@@ -8,7 +8,7 @@ import type { Database } from '../../../runtime/database.ts'
 import type { ReadSecret } from '../../alerts/deliver/send-notification.ts'
 import type { ComparedCounts } from '../compared-counts.ts'
 
-export const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const
+const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const
 export type GateVerdict = (typeof verdicts)[number]
 
 /** Servers take a change of the routing within a second: what they answer until then may be of the step before. */

@@ -42,7 +42,7 @@ export interface Query {
 }
 
 /** Labels of each query on metrics of a process, chosen at the top of a dashboard. */
-export const processes = 'job=~"$job",instance=~"$instance"'
+const processes = 'job=~"$job",instance=~"$instance"'
 
 /** What a counter adds each second, by these labels. */
 export function rate(metric: string, by: readonly string[], labels = ''): string {

@@ -28,7 +28,7 @@ const point = z.object({
   n: z.number().optional().describe('Of how many'),
 })
 
-export const series = z.object({
+const series = z.object({
   label: z.string(),
   unit,
   points: z.array(point),

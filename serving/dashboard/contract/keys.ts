@@ -22,7 +22,7 @@ export const keys = z.object({
 export type KeysData = z.output<typeof keys>
 
 /** `POST /ui/api/keys` */
-export const newKey = z.object({
+const newKey = z.object({
   id: z.string(),
   secret: z.string().nullable().describe('Shown once. null: the request was sent again, and the key was made the first time'),
 })

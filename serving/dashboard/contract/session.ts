@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { moment } from './answer.ts'
 
 /** `GET /ui/api/session`, which is answered without a session too. */
-export const session = z.object({
+const session = z.object({
   signedIn: z.boolean(),
   actor: z.string().nullable().describe('The id of an API key, or `user@host`'),
   scopes: z.array(z.enum(['ui:read', 'ui:operate', 'ui:admin', 'explain:read'])),

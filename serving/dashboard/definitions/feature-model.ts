@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
@@ -19,7 +18,6 @@ const dayMicros = 86_400_000_000
 export const featureModel = readModel({
   path: '/features/:id/stats',
   scope: 'ui:read',
-  query: z.object({}),
   data: featureContract,
   async read(ask) {
     const id = ask.params['id'] ?? ''

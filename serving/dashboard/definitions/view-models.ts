@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { formatDuration } from '../../../kernel/duration.ts'
 import { parseSchedule } from '../../../kernel/schedule.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
@@ -58,7 +57,6 @@ export const serviceModel = readModel({
 export const freshnessModel = readModel({
   path: '/views/:id/freshness',
   scope: 'ui:read',
-  query: z.object({}),
   data: freshnessContract,
   async read(ask) {
     const { page, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'], { online: true })

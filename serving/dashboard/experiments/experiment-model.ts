@@ -18,7 +18,6 @@ const maxAnalyses = 500
 export const experimentModel = readModel({
   path: '/experiments/:id/series',
   scope: 'ui:read',
-  query: z.object({}),
   data: contract,
   async read({ db, deps, params, now, isPast }) {
     const name = params['id'] ?? ''

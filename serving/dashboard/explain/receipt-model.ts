@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { asRecord, isRecord } from '../../../kernel/is-record.ts'
@@ -28,7 +27,6 @@ type Answered = NonNullable<Prediction['features'][number]['recomputed']>
 export const receiptModel = readModel({
   path: '/receipts/:id',
   scope: 'explain:read',
-  query: z.object({}),
   data: receipt,
   isPersonal: true,
   async read(ask) {

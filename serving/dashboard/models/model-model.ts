@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { versionsWithBaseline } from '../../../monitoring/baselines/baseline.ts'
@@ -26,7 +25,6 @@ const shownVersions = 20
 export const modelModel = readModel({
   path: '/models/:id',
   scope: 'ui:read',
-  query: z.object({}),
   data: modelContract,
   async read(ask) {
     const { db, deps, now } = ask

@@ -1,5 +1,4 @@
 import { answeringVersion } from '../../../registry/pick-version.ts'
-import { z } from 'zod'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import type { StoredFigures } from '../../../monitoring/figures/stored-figures.ts'
@@ -19,7 +18,6 @@ const seriesDays = 30
 export const qualityModel = readModel({
   path: '/models/:id/quality',
   scope: 'ui:read',
-  query: z.object({}),
   data: qualityContract,
   async read(ask) {
     const { db, now } = ask
@@ -69,7 +67,6 @@ export const qualityModel = readModel({
 export const calibrationModel = readModel({
   path: '/models/:id/calibration',
   scope: 'ui:read',
-  query: z.object({}),
   data: calibrationContract,
   async read(ask) {
     const stored = await newestQuality(ask)

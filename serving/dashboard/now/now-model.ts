@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import type { ProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
@@ -27,7 +26,6 @@ const maxModels = 12
 export const nowModel = readModel({
   path: '/now',
   scope: 'ui:read',
-  query: z.object({}),
   data: contract,
   async read(ask) {
     const { db, deps, now, isPast } = ask

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { formatDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { countLettersByReason, listDeadLetters } from '../../../materializer/streams/dead-letters.ts'
@@ -26,7 +25,6 @@ const maxLetters = 100
 export const pipelinesModel = readModel({
   path: '/pipelines',
   scope: 'ui:read',
-  query: z.object({}),
   data: pipelinesContract,
   read: async (ask) => ({
     data: { pipelines: await pipelineLines(ask) },
@@ -42,7 +40,6 @@ const unrecorded = [
 export const pipelineModel = readModel({
   path: '/pipelines/:id',
   scope: 'ui:read',
-  query: z.object({}),
   data: pipelineContract,
   async read(ask) {
     const { db, now, isPast, params } = ask
@@ -97,7 +94,6 @@ const deadLettersOf = (path: string, sourceOf: (catalog: Catalog, name: string) 
   readModel({
     path,
     scope: 'explain:read',
-    query: z.object({}),
     data: deadLettersContract,
     isPersonal: true,
     async read(ask) {

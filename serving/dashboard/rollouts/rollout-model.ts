@@ -83,7 +83,6 @@ export const rolloutModel = readModel({
 export const decisionModel = readModel({
   path: '/rollouts/:id/decisions/:decision',
   scope: 'ui:read',
-  query: z.object({}),
   data: decisionContract,
   async read({ db, deps, params }) {
     const model = deps.catalog().model(params['id'] ?? '')

@@ -6,7 +6,7 @@ import { hostName, isLoopback } from '../../traffic/loopback.ts'
 type Request = Pick<IncomingMessage, 'headers' | 'method' | 'socket'>
 
 /** A page of another origin cannot set it without asking first, and is never allowed to. */
-export const ownHeader = 'x-lockstep-ui'
+const ownHeader = 'x-lockstep-ui'
 
 /** Names that only this machine has. */
 const localNames = ['localhost', '127.0.0.1', '[::1]'] as const
@@ -58,7 +58,7 @@ function foreign(why: string): LockstepError {
 }
 
 /** Whether the browser speaks HTTPS: with the server, or with a proxy before it. */
-export function isSecure({ socket, headers }: Pick<Request, 'socket' | 'headers'>, publicUrl: URL | null): boolean {
+function isSecure({ socket, headers }: Pick<Request, 'socket' | 'headers'>, publicUrl: URL | null): boolean {
   return 'encrypted' in socket || (publicUrl?.protocol === 'https:' && headers.host?.toLowerCase() === publicUrl.host)
 }
 

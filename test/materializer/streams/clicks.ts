@@ -42,7 +42,7 @@ const totals: ViewSpec = {
 }
 
 /** Clicks of users, fed by a stream or by none. */
-export function clicksSet(stream: StreamSpec | null): DefinitionSet {
+function clicksSet(stream: StreamSpec | null): DefinitionSet {
   const declared = <Spec extends object, Operational extends object>(spec: Spec, operational: Operational) => ({
     spec,
     fingerprint: createHash('sha256').update(JSON.stringify(spec)).digest('hex'),

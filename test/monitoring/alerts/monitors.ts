@@ -24,7 +24,7 @@ export function clockMonitor(name: string, differing: Partial<ActiveMonitor> = {
   return { ...spec, notify: ['hook'], description: 'Clocks agree.', isDefault: false, ...differing }
 }
 
-export const secrets: Readonly<Record<string, string>> = { HOOK_SECRET: 'a secret', PAGER_KEY: 'R0UT1NG' }
+const secrets: Readonly<Record<string, string>> = { HOOK_SECRET: 'a secret', PAGER_KEY: 'R0UT1NG' }
 export const readSecret = (name: string): string | null => secrets[name] ?? null
 
 /** The channel "hook" at a receiver. */

@@ -33,7 +33,7 @@ import { delayedProxy } from './delayed-proxy.ts'
 import { createLifelike } from './lifelike.ts'
 import { definitions, fraudModel, fraudShare } from './shop.ts'
 
-export const [minute, hour, day] = [60_000_000, 3_600_000_000, 86_400_000_000]
+const [minute, hour, day] = [60_000_000, 3_600_000_000, 86_400_000_000]
 
 /** What goes on in the shop, and what is wrong with it. */
 export interface Conditions {

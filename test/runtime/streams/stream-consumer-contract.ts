@@ -224,7 +224,7 @@ export async function takeAll(consumer: StreamConsumer, count: number): Promise<
 }
 
 /** Reads messages until there are some: it may take a group a while to agree who reads what. */
-export async function takeSome(consumer: StreamConsumer, limit: number): Promise<readonly StreamMessage[]> {
+async function takeSome(consumer: StreamConsumer, limit: number): Promise<readonly StreamMessage[]> {
   for (;;) {
     const messages = await consumer.take(limit)
     if (messages.length > 0) return messages

@@ -227,7 +227,7 @@ const sizes: Readonly<Record<string, number>> = {
 }
 
 /** Elements in binary. FP16 as its bits. */
-export function pack(datatype: string, data: readonly Element[]): Buffer {
+function pack(datatype: string, data: readonly Element[]): Buffer {
   if (datatype === 'BYTES') {
     return Buffer.concat(
       data.flatMap((element) => {

@@ -99,7 +99,7 @@ const online = z.object({
     .describe('How fresh it is; null: the store does not answer'),
 })
 
-export const exampleSchema = z
+const exampleSchema = z
   .object({
     method: z.literal('POST').describe('The method of the request'),
     path: z.string().describe('The path of the request'),

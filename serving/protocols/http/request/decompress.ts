@@ -12,7 +12,7 @@ const ways = {
 } as const
 
 /** The values of `content-encoding` that a request may have. */
-export const acceptedEncodings = 'gzip, deflate, br, zstd'
+const acceptedEncodings = 'gzip, deflate, br, zstd'
 
 /**
  * Decompresses a body, up to the limit and no further.
