@@ -22,13 +22,8 @@ export interface Schedule {
 export function parseSchedule(text: string): Schedule {
   const fields = text.trim().split(/\s+/)
   if (fields.length !== 5) throw invalid(text, `it has ${fields.length} fields, but needs five (minute hour day month weekday)`)
-  const [minutes, hours, days, months, weekdays] = fieldRanges.map((range, i) => parseField(fields[i] as string, range, text)) as [
-    Field,
-    Field,
-    Field,
-    Field,
-    Field,
-  ]
+  const field = (i: number): Field => parseField(fields[i] as string, fieldRanges[i] as FieldRange, text)
+  const [minutes, hours, days, months, weekdays] = [field(0), field(1), field(2), field(3), field(4)]
   const weekday = new Set([...weekdays.values].map((d) => d % 7))
   const instants: number[] = []
   for (const hour of sorted(hours)) for (const minute of sorted(minutes)) instants.push((hour * 60 + minute) * minuteMicros)

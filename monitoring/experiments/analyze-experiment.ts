@@ -71,7 +71,7 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
       immature: immature[i] ?? 0,
       value: weighted === null || sums[i]?.n === 0 ? metricValue(metric, sums[i] as UnitSums, bins?.[i]) : (weighted[i]?.mean ?? null),
     })),
-    comparisons: comparisonsOf(spec, metric, sums, bins, adjusted.arms, spec.analysis.alpha, waits),
+    comparisons: comparisonsOf(spec, metric, { sums, bins, arms: adjusted.arms }, spec.analysis.alpha, waits),
     explained: adjusted.explained,
   }
 }
@@ -110,12 +110,16 @@ export function adjustedArms(
   return { arms, explained: before === 0 ? null : 1 - after / before }
 }
 
+interface ComparedArms {
+  readonly sums: readonly UnitSums[]
+  readonly bins: MetricEvidence['bins']
+  readonly arms: readonly AdjustedArm[]
+}
+
 function comparisonsOf(
   { variants, analysis }: ExperimentSpec,
   metric: MetricSpec,
-  sums: readonly UnitSums[],
-  bins: MetricEvidence['bins'],
-  arms: readonly AdjustedArm[],
+  { sums, bins, arms }: ComparedArms,
   alpha: number,
   waits: NeededUnits | null = null,
 ): VariantComparison[] {
@@ -213,7 +217,7 @@ function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence): Sli
       .map(({ value, others, arms }) => ({
         value,
         others,
-        comparisons: comparisonsOf(spec, metric, arms, null, adjustedArms(metric, arms).arms, alpha),
+        comparisons: comparisonsOf(spec, metric, { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms }, alpha),
         arms: adjustedArms(metric, arms).arms,
       }))
       .sort((a, b) => unitsOf(b.arms) - unitsOf(a.arms))
@@ -245,6 +249,11 @@ function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): P
   return periods.map(({ fromMicros, toMicros, arms }) => ({
     fromDay: fromMicros / dayMicros,
     toDay: toMicros / dayMicros,
-    comparisons: comparisonsOf(spec, { ...metric, margin: null }, arms, null, adjustedArms(metric, arms).arms, spec.analysis.alpha),
+    comparisons: comparisonsOf(
+      spec,
+      { ...metric, margin: null },
+      { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms },
+      spec.analysis.alpha,
+    ),
   }))
 }

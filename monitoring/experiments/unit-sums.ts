@@ -64,17 +64,9 @@ export function createUnitSummer(width: number): UnitSummer {
 }
 
 function centralThird(powers: Float64Array, n: number): number[] {
-  const [a, b, aa, ab, bb, aaa, aab, abb, bbb] = [...powers].map((sum) => sum / n) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
+  const mean = (i: number): number => (powers[i] as number) / n
+  const [a, b, aa, ab, bb] = [mean(0), mean(1), mean(2), mean(3), mean(4)]
+  const [aaa, aab, abb, bbb] = [mean(5), mean(6), mean(7), mean(8)]
   return [
     n * (aaa - 3 * a * aa + 2 * a ** 3),
     n * (aab - 2 * a * ab - b * aa + 2 * a * a * b),

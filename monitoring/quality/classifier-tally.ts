@@ -16,22 +16,15 @@ export interface ClassifierOptions {
 }
 
 const names = ['auc', 'logLoss', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError'] as const
-const columns = ['one', 'right', 'hit', 'decided', 'positive', 'surprise', 'square'] as const
-const [one, right, hit, decided, positive, surprised, square] = columns.map((_, index) => index) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-]
+/** The places of the sums of an entity. */
+const [one, right, hit, decided, positive, surprised, square] = [0, 1, 2, 3, 4, 5, 6] as const
+const sumsOfEntity = 7
 
 /** For outcomes that are yes or no. */
 export function createClassifierTally({ threshold, decides, limit }: ClassifierOptions): GroupTally {
-  const sums = createEntityTally(columns.length)
+  const sums = createEntityTally(sumsOfEntity)
   const sample = createScoreSample(limit)
-  const values = new Float64Array(columns.length).fill(1)
+  const values = new Float64Array(sumsOfEntity).fill(1)
   let areProbabilities = !decides
 
   const notProbabilities = decides ? 'the output is a decision, and no probability' : 'scores are not within 0 and 1'
@@ -70,11 +63,8 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       if (n < minRows) return { figures: tooFewRows(names, n), calibration: null }
       const calibration = areProbabilities ? calibrationOf(sample, curveRows) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
-      const [hits, decisions, positives] = [sums.sum(hit), sums.sum(decided), sums.sum(positive)].map(Math.round) as [
-        number,
-        number,
-        number,
-      ]
+      const count = (sum: number): number => Math.round(sums.sum(sum))
+      const [hits, decisions, positives] = [count(hit), count(decided), count(positive)]
       const figures = {
         auc: area(),
         logLoss: ofProbabilities(() => notNegative(sums.mean(surprised))),

@@ -39,14 +39,15 @@ export function foldPartition(
 ): (columns: PartitionColumns, rows: number) => void {
   const { pass } = layout
   const parts = pass.key.length
-  const [timeAt, tagAt, numberAt, ordinalAt, eventAt, knownAt, rowAt] = controls.map((_, i) => parts + i) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
+  const at = (control: (typeof controls)[number]): number => parts + controls.indexOf(control)
+  const [timeAt, tagAt, numberAt, ordinalAt, eventAt, knownAt, rowAt] = [
+    at('t'),
+    at('tag'),
+    at('n'),
+    at('o'),
+    at('e'),
+    at('known'),
+    at('row'),
   ]
   const tracks = pass.streams.map(({ plans }, n) => new PartitionTrack(plans, layout.streams[n] as StreamLayout, options))
   const asked = pass.mappings.map((mapping) => ({
@@ -76,14 +77,9 @@ export function foldPartition(
   }
 
   return (columns, rows) => {
-    const numbers = (at: number): ArrayLike<number | null> => columns[at] as ArrayLike<number | null>
-    const [times, tags, places, ordinals, events] = [timeAt, tagAt, numberAt, ordinalAt, eventAt].map(numbers) as [
-      ArrayLike<number | null>,
-      ArrayLike<number | null>,
-      ArrayLike<number | null>,
-      ArrayLike<number | null>,
-      ArrayLike<number | null>,
-    ]
+    const numbers = (column: number): ArrayLike<number | null> => columns[column] as ArrayLike<number | null>
+    const [times, tags, places, ordinals] = [numbers(timeAt), numbers(tagAt), numbers(numberAt), numbers(ordinalAt)]
+    const events = numbers(eventAt)
     for (let row = 0; row < rows; row++) {
       const tag = tags[row] as number
       const place = places[row] as number

@@ -39,18 +39,19 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
       retries: 4,
       backoffSeconds: { from: 1, to: 60 },
       keepDays: 90,
-      async plan({ id, spec }, { signal }) {
-        return await models.use(spec, ({ service, outputs }) => planBatch(db, service, outputs, id, spec, outputOf(id, spec), signal))
+      async plan(job, { signal }) {
+        return await models.use(job.spec, (model) => planBatch(db, model, job, outputOf(job.id, job.spec), signal))
       },
-      async run({ id, spec, plan }, chunk, { signal, worker, progress }) {
+      async run({ id, spec, plan }, chunk, step) {
         const spine: Spine = { ...plan.spine, table: batchTable(id), drop: () => Promise.resolve() }
         const online = await openOnlinePredictions(tools, id, spec)
         const task = { ...chunk, request: spec.request, arrivedBefore: spec.arrivedBefore, spine, online }
         try {
           const output = outputOf(id, spec)
-          return await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
+          return await models.use(spec, (model) => writeBatchPart(db, model, task, output, step))
         } catch (error) {
           if (!(error instanceof LockstepError) || isTemporary(error)) throw error
+          const { worker } = step
           throw new LockstepError(error.code, `${error.message} (Part ${chunk.part} of ${plan.parts}, by the worker "${worker}".)`, {
             cause: error,
             details: { ...error.details, part: chunk.part, worker },

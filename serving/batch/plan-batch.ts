@@ -16,6 +16,7 @@ import type { BatchChunk, BatchPlan, BatchSpec } from './batch-spec.ts'
 import { batchName, batchTable, ordinalName, statusName } from './batch-spec.ts'
 import type { BatchOutput } from './batch-output.ts'
 import { cutParts, largeEntities } from './cut-parts.ts'
+import type { BatchModel } from './write-batch-part.ts'
 import { batchColumns } from './write-batch-part.ts'
 
 /**
@@ -26,13 +27,12 @@ import { batchColumns } from './write-batch-part.ts'
  */
 export async function planBatch(
   db: Database,
-  service: ServicePlan,
-  outputs: readonly Column[],
-  job: number,
-  { request, arrivedBefore, etag }: BatchSpec,
+  { service, outputs }: Pick<BatchModel, 'service' | 'outputs'>,
+  { id: job, spec }: { readonly id: number; readonly spec: BatchSpec },
   output: BatchOutput,
   signal: AbortSignal,
 ): Promise<{ readonly plan: BatchPlan; readonly chunks: readonly BatchChunk[] }> {
+  const { request, arrivedBefore, etag } = spec
   const { spine: input, time, columns: carried, knownBefore, rowsPerPart } = request
   await requireUnchanged(input, etag)
   const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }

@@ -8,6 +8,7 @@ import { joinSpine } from '../../offline/join.ts'
 import { sliceSpine } from '../../offline/spine/slice-spine.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { StepContext } from '../../runtime/jobs/job-kind.ts'
 import type { BatchOutput } from './batch-output.ts'
 import type { BatchChunk, BatchPart, BatchSpec } from './batch-spec.ts'
 import type { OnlinePredictions } from './online-predictions.ts'
@@ -55,8 +56,7 @@ export async function writeBatchPart(
   { service, outputs, run }: BatchModel,
   { part, range, request, arrivedBefore, spine, online }: BatchPartTask,
   output: BatchOutput,
-  signal: AbortSignal,
-  progress: (done: number, total: number) => void,
+  { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<BatchPart> {
   const began = process.cpuUsage()
   const own = await sliceSpine(db, spine, range, signal)

@@ -12,7 +12,6 @@ import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openEnds } from '../../runtime/streams/open-sink.ts'
 import type { Predicting } from '../server-options.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
-import type { PipelineMinutes } from './pipeline-minutes.ts'
 import { createPipelineMinutes } from './pipeline-minutes.ts'
 import type { PipelineState } from './pipeline-state.ts'
 import { readPipelineStates, pipelineStream } from './pipeline-state.ts'
@@ -69,8 +68,9 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
       }
       for (const [name, identity] of wanted) {
         if (running.has(name)) continue
+        const generation = states.get(name)?.generation ?? 0
         minutes.began(name)
-        running.set(name, start(deps, minutes, options, catalog, name, identity, states.get(name)?.generation ?? 0))
+        running.set(name, start({ ...deps, metrics: minutes.metrics }, options, { catalog, name, identity, generation }))
       }
       if (performance.now() > writtenMs + writeMs) {
         await minutes.write(predicting.database())
@@ -108,14 +108,17 @@ function identityOf(catalog: Catalog, name: string, state: PipelineState | undef
   return JSON.stringify([spec, catalog.sources.get(source), catalog.streams.get(source), outputs, state?.generation ?? 0])
 }
 
+interface Started {
+  readonly catalog: Catalog
+  readonly name: string
+  readonly identity: string
+  readonly generation: number
+}
+
 function start(
-  { predicting, config, log }: RunPipelinesDeps,
-  { metrics }: Pick<PipelineMinutes, 'metrics'>,
+  { predicting, config, metrics, log }: RunPipelinesDeps,
   options: RunPipelinesOptions,
-  catalog: Catalog,
-  name: string,
-  identity: string,
-  generation: number,
+  { catalog, name, identity, generation }: Started,
 ): Running {
   const stopped = new AbortController()
   const signal = AbortSignal.any([options.signal, stopped.signal])
