@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { serverPatienceMs } from '../cli/interrupt.ts'
 import { prepare } from '../cli/run.ts'
 import { variables } from '../runtime/config.ts'
-import { routes } from '../serving/protocols/http/app.ts'
+import { routes } from '../serving/protocols/http/routes.ts'
 import { rootFolder } from './source-files.ts'
 
 // What deploy/ and its page say is what the program has. `node test/peers/deploy.ts` checks the files by the tools of

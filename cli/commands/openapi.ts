@@ -1,5 +1,5 @@
 import { readVersion } from '../../runtime/version.ts'
-import { routes } from '../../serving/protocols/http/app.ts'
+import { routes } from '../../serving/protocols/http/routes.ts'
 import { openApi } from '../../serving/protocols/http/openapi/openapi.ts'
 import type { Command } from '../command.ts'
 

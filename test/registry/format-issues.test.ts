@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { routes } from '../../serving/protocols/http/app.ts'
+import { routes } from '../../serving/protocols/http/routes.ts'
 import { sayIssues } from '../../registry/format-issues.ts'
 import { parsePlan } from '../../registry/rollouts/plan-schema.ts'
 
