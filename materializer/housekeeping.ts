@@ -14,8 +14,6 @@ import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
 
 /** The kind of jobs by which old records are deleted. */
-const housekeepingKind = 'housekeeping' satisfies JobKindName
-
 const waitMs = 1_000
 
 export interface HousekeepingOptions {
@@ -58,7 +56,7 @@ export function housekeeping({
   readonly replayMs: number
 }): JobKind {
   return {
-    name: housekeepingKind,
+    name: 'housekeeping' satisfies JobKindName,
     spec: z.object({}),
     retries: 2,
     backoffSeconds: { from: 10, to: 60 },

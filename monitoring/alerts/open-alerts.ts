@@ -55,7 +55,7 @@ export async function openAlerts(
   ): Promise<void> {
     const alert = await transaction.selectFrom('lockstep.alerts').selectAll().where('id', '=', String(id)).executeTakeFirstOrThrow()
     const about = alert.about as About // written here alone
-    const message = messageOf(event, alert, about, await installationKey(transaction), joined?.text)
+    const message = composeMessage(event, alert, about, await installationKey(transaction), joined?.text)
     for (const channel of about.notify) {
       if (channels.get(channel)?.severities.includes(alert.severity) !== true) continue
       notified.add(channel)
@@ -170,7 +170,7 @@ interface AlertRow {
   readonly started_with: unknown
 }
 
-function messageOf(
+function composeMessage(
   event: 'firing' | 'resolved',
   alert: AlertRow,
   { description, runbook }: About,

@@ -9,8 +9,6 @@ import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
 /** The kind of jobs that create the missing baselines of model versions. */
-const baselineKind = 'baselines' satisfies JobKindName
-
 export interface BaselineJobDeps {
   readonly db: Database
   readonly catalog: () => Promise<Catalog>
@@ -30,7 +28,7 @@ export function baselines(deps: BaselineJobDeps): JobKind {
     },
   }
   return {
-    name: baselineKind,
+    name: 'baselines' satisfies JobKindName,
     spec: z.object({}),
     retries: 2,
     backoffSeconds: { from: 10, to: 60 },

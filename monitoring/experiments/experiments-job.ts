@@ -7,8 +7,6 @@ import { analyzeRun } from './analyze-run.ts'
 import type { UnitsCatalog } from './plan-units.ts'
 
 /** The kind of jobs that analyze experiments. */
-const experimentsKind = 'experiments' satisfies JobKindName
-
 const experimentsJob = z.object({ run: z.int() })
 
 /**
@@ -31,7 +29,7 @@ export function experimentsJobs({
   readonly clock: () => number
 }): JobKind<z.output<typeof experimentsJob>> {
   return {
-    name: experimentsKind,
+    name: 'experiments' satisfies JobKindName,
     spec: experimentsJob,
     retries: 3,
     backoffSeconds: { from: 10, to: 300 },

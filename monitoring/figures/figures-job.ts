@@ -11,8 +11,6 @@ import { qualityReport } from '../quality/quality-report.ts'
 import { storeFigures } from './stored-figures.ts'
 
 /** The kind of jobs that store the quality and drift of models. */
-const figuresKind = 'figures' satisfies JobKindName
-
 const figuresJob = z.object({ model: z.string() })
 
 const dayMicros = 86_400_000_000
@@ -31,7 +29,7 @@ export interface FiguresDeps {
 /** Stores the figures of each model once an hour, so that a page shows them without computing them. */
 export function figuresJobs({ db, catalog, clock }: FiguresDeps): JobKind<z.output<typeof figuresJob>> {
   return {
-    name: figuresKind,
+    name: 'figures' satisfies JobKindName,
     spec: figuresJob,
     retries: 3,
     backoffSeconds: { from: 10, to: 300 },

@@ -32,8 +32,6 @@ export interface ControllerDeps {
   readonly clock: () => number
 }
 
-const rolloutKind = 'rollouts' satisfies JobKindName
-
 const minuteMicros = 60_000_000
 /** A rollout that is due sooner waits for so long. */
 const pauseMs = 250
@@ -45,7 +43,7 @@ const pauseMs = 250
 export function controlRollouts(deps: ControllerDeps): JobKind {
   const { catalog, clock } = deps
   return {
-    name: rolloutKind,
+    name: 'rollouts' satisfies JobKindName,
     spec: z.object({}),
     retries: 20,
     backoffSeconds: { from: 1, to: 10 },

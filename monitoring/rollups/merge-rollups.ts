@@ -10,8 +10,6 @@ import { readMinutes } from './minute-rollups.ts'
 import { readAround } from './read-parts.ts'
 
 /** The kind of jobs by which minutes are merged to hours, and hours to days. */
-const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
-
 /** How many days rollups are kept, by their step. */
 export interface RollupDays {
   readonly minute: number
@@ -36,7 +34,7 @@ export function mergeRollupsJobs({
   readonly clock: () => number
 }): JobKind {
   return {
-    name: mergeRollupsKind,
+    name: 'merge-rollups' satisfies JobKindName,
     spec: z.object({}),
     retries: 3,
     backoffSeconds: { from: 10, to: 300 },

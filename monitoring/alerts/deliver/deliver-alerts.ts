@@ -29,8 +29,6 @@ type DeliverySpec = z.output<typeof deliverySpec>
 const maxFailures = 3
 const maxDays = 3
 
-const deliveryKind = 'alert-delivery' satisfies JobKindName
-
 /**
  * Sends the notifications that wait for one channel. If a receiver refuses one, it stays, and the job is tried again
  * later: each notification arrives at least once, with the same key. Those of one alert are sent in order. After the
@@ -39,7 +37,7 @@ const deliveryKind = 'alert-delivery' satisfies JobKindName
 export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
   const { db, channels } = deps
   return {
-    name: deliveryKind,
+    name: 'alert-delivery' satisfies JobKindName,
     spec: deliverySpec,
     retries: 20,
     backoffSeconds: { from: 1, to: 60 },
