@@ -13,7 +13,6 @@ interface Search {
   readonly entity?: string | undefined
   readonly focus?: string | undefined
   readonly at?: string | undefined
-  readonly tab?: string | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
   /** The id of a rollout that has ended. */
@@ -24,7 +23,7 @@ interface Search {
   readonly job?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout', 'alert', 'job'] as const
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'from', 'to', 'rollout', 'alert', 'job'] as const
 
 const rootRoute = createRootRoute({
   component: Layout,

@@ -45,11 +45,6 @@ export interface ExposureOptions {
   readonly writesPerCount?: number
   /** How many units may wait. Default: 100,000, about 50 MB. */
   readonly maxWaiting?: number
-  /**
-   * How many units are remembered as written. A forgotten one is written again, which changes nothing. Default:
-   * 200,000.
-   */
-  readonly maxSeen?: number
 }
 
 /** Of one run. */
@@ -66,12 +61,14 @@ interface Recording {
 }
 
 const unitsPerBatch = 5000
+/** How many units are remembered as written. A forgotten one is written again, which changes nothing. */
+const maxSeen = 200_000
 /** A lock timeout, a deadlock, a cancellation: nothing was written, and a second try may succeed. */
 const retried = ['55P03', '40P01', '40001', '57014']
 
 export function createExposureRecorder(deps: ExposureRecorderDeps, options: ExposureOptions = {}): ExposureRecorder {
   const { database, log, clock } = deps
-  const { flushMs = 1000, writesPerCount = 30, maxWaiting = 100_000, maxSeen = 200_000 } = options
+  const { flushMs = 1000, writesPerCount = 30, maxWaiting = 100_000 } = options
   const recordings = new Map<number, Recording>()
   const seen = createSeenUnits(maxSeen)
   let waiting = 0
