@@ -131,7 +131,7 @@ class Evaluated implements ServiceRow {
     for (let s = 0; s < pairs.length; s++) {
       const ofSite = pairs[s]
       const site = this.#sites[s] as StepValues
-      if (ofSite === undefined || isWhole(site)) continue
+      if (ofSite === undefined || isPresent(site)) continue
       for (let i = 0; i < ofSite.length; i += 2) {
         const status = site.statuses[ofSite[i] as number] as Status
         if (status === Status.present) continue
@@ -142,12 +142,12 @@ class Evaluated implements ServiceRow {
   }
 }
 
-function isWhole({ statuses }: StepValues): boolean {
+function isPresent({ statuses }: StepValues): boolean {
   return statuses === allPresent(statuses.length)
 }
 
 function statusesAt(places: readonly FeaturePlace[], sites: readonly StepValues[]): readonly Status[] {
-  if (sites.every(isWhole)) return allPresent(places.length)
+  if (sites.every(isPresent)) return allPresent(places.length)
   const statuses = new Array<Status>(places.length)
   for (let i = 0; i < places.length; i++) {
     const { site, feature } = places[i] as FeaturePlace

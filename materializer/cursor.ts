@@ -62,8 +62,8 @@ export interface CursorRead {
 }
 
 /**
- * How far the source has come, and what of it the run reads. A time that is still to come tells nothing: the rows that
- * are written until then have earlier ones.
+ * The newest time of the cursor, and which entities the run reads. Times in the future are ignored: rows that are
+ * written until then have earlier ones.
  *
  * @throws LockstepError `SOURCE_MISSING` where the table lacks the cursor, or it is no time
  */

@@ -70,7 +70,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
         )
       } catch (error) {
         if (!work.failing) options.onFailure?.(source, error)
-        // what does not pass, as a transform that fails, is left to the next run of the view, which tells its reason
+        // a permanent failure, such as of a transform, is left to the next run of the view, which reports its reason
         if (!isTemporary(error)) {
           work.waiting.splice(0, next.length)
           for (const { settle } of next) settle(false)

@@ -30,7 +30,7 @@ export async function isOurs(db: Pick<Database, 'kysely'>, store: OnlineStore, v
   return checkpoint === null || (await knowsRun(db, checkpoint.origin))
 }
 
-/** One that cannot be read tells of no other database, and goes too. */
+/** null: there is none, or it cannot be read. Then nothing shows that the view belongs to another database. */
 async function readableCheckpoint(store: OnlineStore, view: DefinitionId): Promise<Checkpoint | null> {
   try {
     return await readCheckpoint(store, view)

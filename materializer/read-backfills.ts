@@ -31,7 +31,7 @@ export interface Backfill {
   /** Rows that were folded and entities that were written so far. */
   readonly rows: number
   readonly entities: number
-  /** At the pace so far, in seconds; null where nothing tells it. */
+  /** Estimated by the pace so far, in seconds; null: unknown. */
   readonly secondsLeft: number | null
 }
 

@@ -36,9 +36,9 @@ export interface RebuiltRange {
 }
 
 /**
- * Rebuilds the states of a range of keys, each from all its rows. Where somebody else has written a state meanwhile,
- * or holds rows in it that this one's view of the database does not show, the entity is read again, later: so nothing
- * that is online goes back, and it can be done again as often as one likes.
+ * Rebuilds the states of a range of keys, each from all its rows. If another writer has changed a state meanwhile, or
+ * the state holds rows that this snapshot lacks, the entity is read again later. So no state loses rows, and the
+ * rebuild can be repeated.
  *
  * @throws LockstepError `STORE_MISMATCH` where the view was restarted, or the store knows of transactions that this
  *   database has not come to

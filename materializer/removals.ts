@@ -87,7 +87,7 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
       return wanted
     })
     if (!wanted) continue
-    if (await endWhole(db, identity, removal.view)) done.push({ ...removal, removed })
+    if (await endIfComplete(db, identity, removal.view)) done.push({ ...removal, removed })
   }
   return done
 }
@@ -97,7 +97,7 @@ export async function workOnRemovals(db: Database, store: OnlineStore, options: 
  *
  * @returns false where it has come back meanwhile, and its runs are those of its return
  */
-async function endWhole({ kysely }: Kysely, store: string, view: DefinitionId): Promise<boolean> {
+async function endIfComplete({ kysely }: Kysely, store: string, view: DefinitionId): Promise<boolean> {
   return kysely.transaction().execute(async (transaction) => {
     const { numDeletedRows } = await transaction
       .deleteFrom('lockstep.removals')

@@ -22,7 +22,7 @@ export interface SetAsideEntity {
   readonly error: LockstepError
 }
 
-/** Writes down which entities have no state, so that runs try them again and `status` tells of them. */
+/** Writes down which entities have no state, so that runs try them again and `status` lists them. */
 export async function noteSetAside(db: Database, store: OnlineStore, plan: ViewPlan, entities: readonly SetAsideEntity[]): Promise<void> {
   if (entities.length === 0) return
   const identity = await store.identity()

@@ -55,7 +55,7 @@ export interface UndoOptions {
  *     note that it is done                                after a crash, the next call rebuilds the views
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already,
- *   `NOT_REPRODUCIBLE` where the table does not tell whose its rows are, and what `materializeView` throws: the rows
+ *   `NOT_REPRODUCIBLE` if the table does not record which load wrote a row, and what `materializeView` throws: the rows
  *   are gone then, and it is called again
  */
 export async function undoIngest(

@@ -21,7 +21,7 @@ import type { SpineInput } from './spine/spine.ts'
 import type { ColumnStatistics } from './profile/column-statistics.ts'
 
 /**
- * What a training set was made of, and how to tell that it is still the same. Stands beside it as
+ * What a training set was made of, and what verifies that it is unchanged. Stored beside it as
  * `<file>.manifest.json`, and in the registry.
  */
 export interface DatasetManifest {

@@ -12,7 +12,7 @@ export interface IngestOnceOptions extends Omit<IngestOptions, 'around' | 'prese
   /** Load a file although the same one was loaded before. */
   readonly again?: boolean
   /**
-   * Columns that tell rows apart: a row whose values are there already, in the table or before it in the file, is
+   * Columns that identify a row: a row whose values are there already, in the table or before it in the file, is
    * passed over. Absent: every row is new.
    */
   readonly key?: readonly string[]

@@ -44,7 +44,7 @@ export interface FoundFile {
  * with what it was: no file is written.
  *
  * @param find gives the service of that id, or throws why there is none
- * @throws LockstepError where it cannot be told, as when a database cannot be reached; and the signal's reason
+ * @throws LockstepError if it cannot be verified, as when a database cannot be reached; and the signal's reason
  */
 export async function verifyDataset(
   db: Database,

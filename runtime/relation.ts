@@ -99,7 +99,7 @@ export async function tableColumns(db: Queryable, relation: string): Promise<Rel
 
 /**
  * The columns of a query, which is planned and never run: `LIMIT 0` joined to a single row gives one row of NULLs that
- * carry the names, and `pg_typeof` tells their types.
+ * carry the names, and `pg_typeof` returns their types.
  */
 export async function queryColumns(db: Queryable, query: string): Promise<RelationColumn[]> {
   await checkQuery(db, query)

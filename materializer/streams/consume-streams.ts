@@ -37,7 +37,7 @@ export interface StreamOptions {
 
 /**
  * Reads the streams of all sources of the registry until the signal, beside any number of processes that do the same.
- * It heeds changes of the registry.
+ * It follows changes of the registry.
  */
 export async function consumeStreams(tools: StreamTools, options: StreamOptions): Promise<void> {
   const { signal } = options

@@ -72,7 +72,7 @@ interface ViewDraft {
   readonly plan: () => ViewPlan
 }
 
-/** The draft of the view over a source with a window; `identity` tells those apart that share both. */
+/** The draft of the view over a source with a window; `identity` distinguishes views that share both. */
 function draftOf(
   drafts: Map<string, ViewDraft>,
   identity: string,

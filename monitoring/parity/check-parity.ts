@@ -272,7 +272,7 @@ function createSkipTally() {
   const skipped: Record<SkipReason, number> = { definitions: 0, degraded: 0, unreadable: 0 }
   const causes = new Map<string, SkipCause & { vectors: number }>()
   return {
-    /** @param kind tells causes of one reason and service apart, where their sentences name a row */
+    /** @param kind distinguishes causes of one reason and service whose sentences name a row */
     add(reason: SkipReason, service: DefinitionId, kind: string, cause: string): void {
       skipped[reason]++
       const key = JSON.stringify([reason, service, kind])

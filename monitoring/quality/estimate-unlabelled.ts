@@ -17,7 +17,7 @@ export interface QualityEstimate {
   readonly labelled: number
   /** accuracy, precision, recall, f1, auc; null: see `reason`. */
   readonly figures: Readonly<Record<string, Figure>> | null
-  /** False as soon as labels show that a score no longer means what it meant; null: they are too few to tell. */
+  /** False as soon as labels show that a score no longer means what it meant; null: there are too few of them. */
   readonly reliable: boolean | null
   /** Why there are no figures, or why they are not reliable. */
   readonly reason: string | null

@@ -60,7 +60,7 @@ export async function writePart(db: Database, service: ServicePlan, task: Export
         { cause, details: { path: task.folder } },
       )
     })
-  const whole = partOfRange(task.range)
+  const allRows = partOfRange(task.range)
   const spine = await sliceSpine(db, task.spine, task.range, signal)
   const carried = carriedColumns(spine, task.columns)
   const columns: Column<ValueType>[] = [
@@ -84,7 +84,7 @@ export async function writePart(db: Database, service: ServicePlan, task: Export
     await joinSpine(db, service, spine, { rule, bound: asOf, knownBefore, arrivedBefore, oneOfMany: true, signal }, async (batch) => {
       missing.update(batch.missing)
       const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
-      const chosen = pick(data, rowsOfPart(whole, first, batch.times, task.dropIncomplete ? batch.missing : null))
+      const chosen = pick(data, rowsOfPart(allRows, first, batch.times, task.dropIncomplete ? batch.missing : null))
       first += batch.length
       statistics.update(chosen)
       await writer.write(chosen)

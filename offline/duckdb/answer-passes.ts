@@ -5,7 +5,7 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { PartitionOptions } from '../partition/fold-partition.ts'
 import { foldPartition } from '../partition/fold-partition.ts'
-import { controls, partitionLayout, whole } from '../partition/partition-layout.ts'
+import { controls, partitionLayout, safeInteger } from '../partition/partition-layout.ts'
 import type { ResultWriter } from '../result-buckets.ts'
 import type { Spine } from '../spine/spine.ts'
 import { readColumn, readNumbers } from './duckdb-columns.ts'
@@ -57,7 +57,7 @@ export async function answerPasses(
     const readKeys = keyReader(keys, parts)
     const readers = sql.columns.map(([at = 0], c): ((chunk: DuckDBDataChunk) => ArrayLike<Value | null>) => {
       const { name, type: declared } = layout.input[at] as Column<ValueType>
-      const type = at < parts + controls.length ? whole : declared
+      const type = at < parts + controls.length ? safeInteger : declared
       const numbers = new Float64Array(maxChunkRows)
       return (chunk) => (readNumbers(chunk, c, type, numbers) ? numbers : readColumn(chunk, c, type, name))
     })

@@ -3,7 +3,7 @@ import type { TimeRule } from '../../kernel/view-plan.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import type { PassLayout, StreamLayout } from '../partition/partition-layout.ts'
-import { whole } from '../partition/partition-layout.ts'
+import { safeInteger } from '../partition/partition-layout.ts'
 import type { Spine } from '../spine/spine.ts'
 import type { DuckDbTypes } from './duckdb-columns.ts'
 import { columnSql, parquetSql, sentSql } from './duckdb-columns.ts'
@@ -105,12 +105,12 @@ export function passSql(
   // with a wider number or tag, the sort costs a third more
   const bounds = `SELECT CAST(row_number() OVER (${keys.length === 0 ? '' : `ORDER BY ${quoted.join(', ')}`}) AS UINTEGER) AS "key", * FROM (${spans})`
   const none = [
-    ...(sent.known ? [unread(whole)] : []),
-    ...(sent.row ? [unread(whole)] : []),
+    ...(sent.known ? [unread(safeInteger)] : []),
+    ...(sent.row ? [unread(safeInteger)] : []),
     ...sourceColumns.map((column) => unread((input[column] as Column).type)),
   ]
   const number = (n: string): string[] => (sent.number ? [n] : [])
-  const begins = `SELECT ${['"key"', "CAST('-Infinity' AS DOUBLE)", tag(-1), unread(whole), ...number('0'), ...none].join(', ')} FROM "bounds"`
+  const begins = `SELECT ${['"key"', "CAST('-Infinity' AS DOUBLE)", tag(-1), unread(safeInteger), ...number('0'), ...none].join(', ')} FROM "bounds"`
   const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, sent, rule))
   const questions = `SELECT ${['q."key"', 'a."t"', tag(1), 'a."o"', ...number('a."n"'), ...none].join(', ')} FROM "asked" a JOIN "bounds" q ON ${quoted.map((key) => `a.${key} = q.${key}`).join(' AND ') || 'true'}`
   const all = [begins, ...rows, questions]

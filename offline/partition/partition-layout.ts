@@ -49,7 +49,7 @@ export interface StreamLayout {
 }
 
 /** Whole numbers that need not be bigint. */
-export const whole: ColumnType = { kind: 'timestamp' }
+export const safeInteger: ColumnType = { kind: 'timestamp' }
 
 /** The columns that stand between the key and the columns of streams, in their order. */
 export const controls = ['t', 'tag', 'n', 'o', 'e', 'known', 'row'] as const
@@ -61,7 +61,7 @@ export function partitionLayout(service: ServicePlan, outputs: readonly Column[]
   return {
     passes: planPasses(service.uses).map((pass) => {
       const keys = pass.key.map(({ type }, i): Column => ({ name: `k${i}`, type }))
-      const numbers = controls.map((name): Column => ({ name, type: name === 'tag' || name === 'n' ? { kind: 'int32' } : whole }))
+      const numbers = controls.map((name): Column => ({ name, type: name === 'tag' || name === 'n' ? { kind: 'int32' } : safeInteger }))
       const input: Column<ValueType>[] = [...keys, ...numbers]
       const streams = pass.streams.map(({ plans }, n): StreamLayout => {
         const [plan] = plans
@@ -74,16 +74,16 @@ export function partitionLayout(service: ServicePlan, outputs: readonly Column[]
         return { source, key: sourceKey(plan), columns, delivered: wanted.length, from }
       })
       const asked = pass.mappings.flatMap((mapping) => mapping.asked.map(({ use }) => use)).toSorted((a, b) => a - b)
-      return { pass, streams, input, output: [{ name: 'o', type: whole }, { name: 'n', type: { kind: 'int32' } }, ...answers(asked)] }
+      return { pass, streams, input, output: [{ name: 'o', type: safeInteger }, { name: 'n', type: { kind: 'int32' } }, ...answers(asked)] }
     }),
     finish: {
       input: [
-        { name: 'o', type: whole },
-        { name: 't', type: whole },
+        { name: 'o', type: safeInteger },
+        { name: 't', type: safeInteger },
         ...service.request.map(({ type }, i): Column => ({ name: `r${i}`, type })),
         ...answers(service.uses.map((_, use) => use)),
       ],
-      output: [{ name: 'o', type: whole }, ...service.features.map(({ name, type }) => ({ name, type })), ...status],
+      output: [{ name: 'o', type: safeInteger }, ...service.features.map(({ name, type }) => ({ name, type })), ...status],
     },
   }
 }

@@ -37,7 +37,7 @@ export async function awaitJob(db: Database, id: number, { signal, work, onProgr
   const notices = await listenToJobs(db)
   const working = work === undefined || work === null ? null : workOnJobs(db, { ...work, only: id, signal: ended })
   const failed = new Promise<never>((_, reject) => void working?.catch(reject))
-  failed.catch(() => undefined) // told by the race
+  failed.catch(() => undefined) // the race reports it
   try {
     for (;;) {
       signal.throwIfAborted()

@@ -30,7 +30,7 @@ export interface Job {
   readonly submittedBy: string
   readonly submittedAt: Date
   readonly finishedAt: Date | null
-  /** At the pace so far, in seconds; null where nothing tells it. */
+  /** Estimated by the pace so far, in seconds; null: unknown. */
   readonly secondsLeft: number | null
 }
 

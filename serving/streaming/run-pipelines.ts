@@ -38,7 +38,7 @@ export interface RunPipelinesOptions {
 
 /**
  * Runs all pipelines of the registry that are not paused, until the signal, beside any number of processes that do the
- * same. It heeds changes of the registry, pauses and replays.
+ * same. It follows changes of the registry, pauses and replays.
  */
 export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelinesOptions): Promise<void> {
   const { predicting, log } = deps

@@ -13,11 +13,11 @@ export interface ValueColumn {
 
 /** By index of the service's features. */
 export function featureColumns(service: ServicePlan, rows: readonly ServiceRow[]): ValueColumn[] {
-  const whole = allPresent(service.features.length)
+  const present = allPresent(service.features.length)
   const values = rows.map((row) => row.values)
   const statuses = rows.map((row) => row.statuses)
-  const areWhole = statuses.every((ofRow) => ofRow === whole)
-  return service.features.map(({ type }, f) => valueColumn(type, values, f, areWhole ? null : statuses))
+  const arePresent = statuses.every((ofRow) => ofRow === present)
+  return service.features.map(({ type }, f) => valueColumn(type, values, f, arePresent ? null : statuses))
 }
 
 /** By index of the outputs. */
