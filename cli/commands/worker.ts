@@ -11,7 +11,9 @@ import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { asJson, mergeMetrics } from '../../runtime/workers/merge-metrics.ts'
 import { keepPipelines } from '../keep-pipelines.ts'
 import { postgresTimers, roundTripsOf } from '../../runtime/round-trips.ts'
+import type { Tracing } from '../../runtime/tracing/span.ts'
 import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
+import type { ViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
@@ -25,6 +27,7 @@ import type { Database } from '../../runtime/database.ts'
 import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { upkeepWork } from '../keep-views.ts'
 import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
@@ -72,31 +75,20 @@ export const workerCommand: Command = {
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
-    const roundTrips = roundTripsOf(registry)
-    await context.database(postgresTimers(roundTrips))
+    await context.database(postgresTimers(roundTripsOf(registry)))
     const tracing = await context.tracing(registry)
     const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
-    const opened = only === undefined || only === 'views' ? await workerTools(context, true) : null
-    const tools =
-      opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry), roundTrips) }
-    if (tools !== null) {
-      const { db, store, catalog } = tools
-      registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
-    }
-    const views = tools === null ? null : upkeepWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
-    const streams =
-      tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
-    const monitors = tools === null ? null : watchMonitors(tools, context, registry)
-    const shared = tools ?? (await jobTools(context))
-    const { jobs, worker } = shared
     const does = (work: (typeof works)[number]): boolean => only === undefined || only === work
+    const views = does('views') ? await viewsWork(context, registry, runMetrics, tracing) : null
+    const shared = views?.tools ?? (await jobTools(context))
+    const { jobs, worker } = shared
     const exported = does('exports') ? [exportsInParts({ db: shared.db, find: shared.service })] : []
     const batch = does('batches') ? batchJobs(context, shared).kind : null
     const batches = batch === null ? [] : [batch, scheduledBatches({ ...shared, log, store: () => context.store() }, batch)]
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     const pipelines = does('pipelines') ? keepPipelines(context, shared.catalog) : null
     registerJobGauges(registry, async () => shared.db)
-    const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
+    const watched = await watchDependencies({ db: shared.db, store: views?.tools.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
     const source = {
       metrics: () => allMetrics(registry, pipelines?.metrics() ?? null),
@@ -130,11 +122,28 @@ export const workerCommand: Command = {
           await Promise.race([untilIdle(jobs, names, idleMs, signal), work])
           idled.abort(new LockstepError('STOPPED', 'No job has run for the time of --until-idle.'))
         }
-        const streaming = streams === null ? null : consumeStreams(streams, { signal })
-        await Promise.all([work, views?.keep(signal), monitors?.(onEvent), streaming, pipelines?.keep(signal)])
+        await Promise.all([work, views?.keep(signal, onEvent), pipelines?.keep(signal)])
       },
     }
   },
+}
+
+/** The work of `--only views`: online views, the streams that feed sources, and monitors. */
+async function viewsWork(context: Context, registry: MetricsRegistry, metrics: ViewRunMetrics, tracing: Tracing | null) {
+  const { config, log } = context
+  const opened = await workerTools(context, true)
+  const tools = { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry), roundTripsOf(registry)) }
+  const { db, store, catalog } = tools
+  registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
+  const views = upkeepWork(tools, { log, metrics, tracing, rollupDays: config.rollupDays })
+  const streams = { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
+  const monitors = watchMonitors(tools, context, registry)
+  return {
+    tools,
+    kinds: views.kinds,
+    keep: (signal: AbortSignal, onEvent: (event: JobEvent) => void) =>
+      Promise.all([consumeStreams(streams, { signal }), views.keep(signal), monitors(onEvent)]),
+  }
 }
 
 /**
