@@ -15,7 +15,7 @@ const bytesPerWrite = 8 * 1024 * 1024
 
 export interface FoldedEntity {
   readonly key: EntityKey
-  /** `headOf` the stored state that it was folded from; null where there was none. */
+  /** `stateHead` of the stored state that it was folded from; null where there was none. */
   readonly expected: Buffer | null
   readonly bytes: Buffer
   /** How many rows were folded into it. */

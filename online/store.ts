@@ -122,7 +122,7 @@ export interface OnlineKey {
 }
 
 export interface OnlineWrite extends OnlineKey {
-  /** `headOf` the bytes that it was made from; null: none. */
+  /** `stateHead` of the bytes that it was made from; null: none. */
   readonly expected: Buffer | null
   /** `noBytes`: the present bytes are removed. */
   readonly bytes: Buffer

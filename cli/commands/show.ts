@@ -5,27 +5,13 @@ import { readInventory } from '../../registry/find/inventory.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { pageText } from '../find/definition-text.ts'
+import { kindOrder } from '../../registry/definition.ts'
 import { finderOf } from '../find/finder.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { manifestText } from './dataset-show.ts'
 import { showModelVersion } from './model-show.ts'
 
-const shownKinds: readonly NodeKind[] = [
-  'entity',
-  'source',
-  'view',
-  'onDemand',
-  'service',
-  'model',
-  'outcome',
-  'monitor',
-  'channel',
-  'experiment',
-  'batch',
-  'pipeline',
-  'modelVersion',
-  'dataset',
-]
+const shownKinds: readonly NodeKind[] = [...kindOrder, 'modelVersion', 'dataset']
 
 export const showCommand: Command = {
   name: 'show',

@@ -53,12 +53,17 @@ export interface ShadowExample {
   readonly difference: number | null
 }
 
-interface ComparedPairs {
+export interface ComparedPairs {
+  /** Distinct entities of the pairs; null: more than are kept apart. */
   readonly entities: number | null
   readonly outputs: readonly ComparedOutput[]
+  /** The output that `features` and `examples` are about; null: there are no pairs. */
   readonly output: string | null
+  /** Features that predict where the versions differ, the best first. */
   readonly features: readonly ExplainingFeature[]
+  /** Features whose values differ between the versions, and in what share of pairs. */
   readonly changedFeatures: readonly { readonly feature: string; readonly share: number; readonly n: number }[]
+  /** The greatest differences. */
   readonly examples: readonly ShadowExample[]
 }
 

@@ -3,9 +3,8 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Shadow } from '../../registry/rollouts/shadow.ts'
 import { readLastShadow } from '../../registry/rollouts/shadow.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { ComparedOutput, ShadowExample } from './compare-pairs.ts'
+import type { ComparedPairs } from './compare-pairs.ts'
 import { comparePairs } from './compare-pairs.ts'
-import type { ExplainingFeature } from './explain-difference.ts'
 import { readPairs } from './logged-pairs.ts'
 import type { ShadowTraffic } from './shadow-traffic.ts'
 import { readShadowTraffic } from './shadow-traffic.ts'
@@ -18,7 +17,7 @@ export interface ShadowReport {
   readonly comparison: ShadowComparison | null
 }
 
-export interface ShadowComparison {
+export interface ShadowComparison extends ComparedPairs {
   /** RFC 3339. */
   readonly from: string
   readonly to: string
@@ -26,17 +25,6 @@ export interface ShadowComparison {
   readonly logged: number
   /** The newest of these, compared with the logged answer to the same row. */
   readonly pairs: number
-  /** Distinct entities of the pairs; null: more than are kept apart. */
-  readonly entities: number | null
-  readonly outputs: readonly ComparedOutput[]
-  /** The output that `features` and `examples` are about; null: there are no pairs. */
-  readonly output: string | null
-  /** Features that predict where the versions differ, the best first. */
-  readonly features: readonly ExplainingFeature[]
-  /** Features whose values differ between the versions, and in what share of pairs. */
-  readonly changedFeatures: readonly { readonly feature: string; readonly share: number; readonly n: number }[]
-  /** The greatest differences. */
-  readonly examples: readonly ShadowExample[]
   /** What servers measured; null: rollups are off, or no minute is complete yet. */
   readonly traffic: ShadowTraffic | null
   /** What to know, one sentence each. */

@@ -12,7 +12,7 @@ export interface ExperimentRun {
   readonly spec: ExperimentSpec
   /** An experiment without a run is planned. */
   readonly state: 'running' | 'stopped' | 'decided'
-  /** Of the variants' places (`placeOf`). Each run has its own. */
+  /** Of the variants' places (`unitPlace`). Each run has its own. */
   readonly salt: string
   /** The share of the units of its layer's part, or of all units, that are in it. */
   readonly coverage: number

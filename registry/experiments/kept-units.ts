@@ -40,7 +40,7 @@ function parametersOf({ id, salt }: ExperimentRun, slices: readonly Slice[]): un
   return [id, salt, slices.map(({ from }) => from), slices.map(({ to }) => to), slices.map(({ variant }) => variant)]
 }
 
-/** Places are computed as `placeOf` does. */
+/** Places are computed as `unitPlace` does. */
 const movedUnits = `WITH latest AS (
     SELECT coalesce(max(at) - interval '${lateMs} milliseconds', '-infinity') AS at FROM lockstep.experiment_allocations WHERE experiment_id = $1
   ), first AS (

@@ -16,7 +16,7 @@ export interface Rollout {
   readonly share: number
   /** The field of the entities that decides, or `requestUnit`. */
   readonly unit: string
-  /** Of `placeOf`. Each rollout has its own, so that no unit always gets the candidate first. */
+  /** Of `unitPlace`. Each rollout has its own, so that no unit always gets the candidate first. */
   readonly salt: string
   /** null: the share is changed by hand. */
   readonly plan: RolloutPlan | null

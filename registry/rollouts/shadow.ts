@@ -12,7 +12,7 @@ export interface Shadow {
   readonly share: number
   /** The field of the entities that decides, or `requestUnit`. */
   readonly unit: string
-  /** Of `placeOf`. */
+  /** Of `unitPlace`. */
   readonly salt: string
   /** Outputs that differ by more than this are counted. */
   readonly tolerance: number

@@ -1,6 +1,5 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column } from '../../kernel/value-type.ts'
 import { refuseUnfrozen } from '../../offline/distributed-export/plan-export.ts'
 import { filesRead } from '../../offline/source-files/stored-files.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
