@@ -7,7 +7,7 @@ import type { Lookup } from './lookup.ts'
  * The few source rows that a few lookups can need, so that an index of key and time finds them and the rest of the
  * table is not read. Times are those that streams sort by (the later of event and known time), in epoch microseconds.
  */
-export interface Near {
+export interface NeededRows {
   /**
    * For each key, disjoint intervals [from, to] of which all rows are read. `from` is -Infinity where the first row can
    * still matter.
@@ -30,19 +30,19 @@ const maxLookups = 5_000
  * @param lookups of views among `plans`, ordered by key and time
  * @returns null where there are too many
  */
-export function nearOf(
+export function neededRows(
   plans: readonly ViewPlan[],
   lookups: readonly Pick<Lookup, 'key' | 'time'>[],
   rule: TimeRule = servedTime,
   bound: 'at' | 'before' = 'at',
-): Near | null {
+): NeededRows | null {
   if (lookups.length > maxLookups) return null
   const reach = Math.max(...plans.map((plan) => plan.needs.windowMicros))
   const latest = plans.filter((plan) => plan.needs.greatest)
   const seen = (time: number): number[] => latest.flatMap((plan) => seenUntil(plan, time, rule, bound) ?? [])
   const known = rule.knowledge !== 'latest' && plans.some((plan) => plan.spec.source.known !== null)
   const intervals: Interval[] = []
-  const greatest: Near['greatest'][number][] = []
+  const greatest: NeededRows['greatest'][number][] = []
   for (const { key, time } of lookups) {
     const last = intervals.at(-1)
     if (reach === 0 || known) for (const until of new Set(seen(time))) greatest.push({ key, after: Number.NEGATIVE_INFINITY, until })

@@ -5,8 +5,8 @@ import type { Database, Snapshot } from '../runtime/database.ts'
 import { waitForWriters } from '../runtime/wait-for-writers.ts'
 import { explain } from './explain.ts'
 import type { Lookup } from './lookup.ts'
-import type { Near } from './index-lookup.ts'
-import { nearOf } from './index-lookup.ts'
+import type { NeededRows } from './index-lookup.ts'
+import { neededRows } from './index-lookup.ts'
 import type { SourceStreamOptions } from './source-stream.ts'
 import { prepareStream } from './source-stream.ts'
 import type { SourceTable } from './source-table.ts'
@@ -71,7 +71,7 @@ export async function fewer(
   all: SourceStreamOptions,
   few: SourceStreamOptions,
 ): Promise<SourceStreamOptions> {
-  const near = nearOf(plans, asked.lookups, all.rule, asked.bound)
+  const near = neededRows(plans, asked.lookups, all.rule, asked.bound)
   const [plan] = plans
   if (near === null || plan === undefined) return all
   const table = await readSourceTable(snapshot, plan.spec.source)
@@ -94,7 +94,7 @@ async function pays(
   table: SourceTable,
   plans: readonly ViewPlan[],
   few: SourceStreamOptions,
-  near: Near,
+  near: NeededRows,
 ): Promise<boolean> {
   if (!nearApplies(table, near) || near.intervals.length + near.greatest.length === 0) return false
   if (coverage(near, plans) > maxCoverage) return false
@@ -110,7 +110,7 @@ async function pays(
  * The part of the time, read otherwise, that the intervals cover: for their keys from the first interval to the last,
  * or for latest values since ever.
  */
-function coverage({ intervals }: Near, plans: readonly ViewPlan[]): number {
+function coverage({ intervals }: NeededRows, plans: readonly ViewPlan[]): number {
   if (intervals.some(({ from }) => from === Number.NEGATIVE_INFINITY)) return 1
   const keys = new Set(intervals.map(({ key }) => key)).size
   if (keys === intervals.length && plans.some(({ horizonMicros }) => horizonMicros === Number.POSITIVE_INFINITY)) return 0

@@ -6,7 +6,7 @@ import { formatTimestamp } from '../kernel/time.ts'
 import type { Column, KeyType, Scalar, Value } from '../kernel/value-type.ts'
 import { maxMicros } from '../kernel/value-type.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
-import type { Near } from './index-lookup.ts'
+import type { NeededRows } from './index-lookup.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
 
@@ -41,7 +41,7 @@ export interface StreamBounds {
   /** Only rows written by transactions in [from, to), except those of some ranges in it, ascending and disjoint. */
   readonly arrival?: Arrival
   /** Only these rows, of a table that `nearApplies` to. */
-  readonly near?: Near
+  readonly near?: NeededRows
   /** Rows that were pushed to the online store alone, too: the materializer reads them, training and history do not. */
   readonly onlineOnly?: boolean
 }
@@ -88,7 +88,7 @@ export function streamSelect(request: StreamRequest): string {
  * Whether a row that is read twice can be distinguished from two equal rows, where that matters; for latest values
  * alone it does not.
  */
-export function nearApplies(table: SourceTable, { apart }: Near): boolean {
+export function nearApplies(table: SourceTable, { apart }: NeededRows): boolean {
   return table.hasRow || apart
 }
 
@@ -160,7 +160,7 @@ export function arrivalCondition({ from, to, except = [] }: Arrival): string {
  * The rows near some lookups: those of each key's intervals, and those with the greatest event time up to a moment. A
  * row that is found twice has one `_row`, so UNION removes the duplicate.
  */
-function nearRows(request: StreamRequest, parts: Parts, near: Near, outputs: string, conditions: readonly string[]): string {
+function nearRows(request: StreamRequest, parts: Parts, near: NeededRows, outputs: string, conditions: readonly string[]): string {
   const { table, key, eventTime } = request
   const { keys, sortTime, column, literal } = parts
   const ofKey = keys.map((part, i) => `${part} = q.k${i}`)
@@ -218,7 +218,7 @@ export function leftOutSelect(table: SourceTable, key: readonly Column[], to: nu
  */
 export function nearLeftOutSelect(
   request: Omit<StreamRequest, 'columns' | 'row' | 'xid'> & { readonly keyed: readonly Column[] },
-  near: Near,
+  near: NeededRows,
   to: number,
 ): string {
   const keyless = `SELECT count(*) FROM ${request.table.relation} s WHERE (${lacksKey(request.keyed)})${offlineOf(request.table)}`

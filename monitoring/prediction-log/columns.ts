@@ -87,13 +87,13 @@ export type StoredPrediction = { readonly [F in LogField]: Field<F, 'read'> }
 export const logFields = Object.keys(logColumns) as LogField[]
 
 /** A field's column in SQL: `request_id` of `requestId`. */
-export function columnOf(field: LogField): string {
+export function logColumnName(field: LogField): string {
   return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
 /** SQL of a field as `StoredPrediction` has it. */
 export function readSql(field: LogField): string {
-  const column = `prediction_log.${columnOf(field)}`
+  const column = `prediction_log.${logColumnName(field)}`
   const { type } = logColumns[field]
   if (type === 'timestamptz') return `(extract(epoch FROM ${column}) * 1000000)::float8`
   return type === 'pg_snapshot' ? `${column}::text` : column

@@ -2,9 +2,9 @@ import { postgresEpochMicros } from '../../kernel/time.ts'
 import { CopyBuffer } from '../../offline/copy-buffer.ts'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
 import type { ColumnType, LoggedPrediction, WrittenAs } from './columns.ts'
-import { columnOf, logColumns, logFields } from './columns.ts'
+import { logColumnName, logColumns, logFields } from './columns.ts'
 
-export const copyPredictions = `COPY lockstep.prediction_log (${logFields.map(columnOf).join(', ')}) FROM STDIN (FORMAT binary)`
+export const copyPredictions = `COPY lockstep.prediction_log (${logFields.map(logColumnName).join(', ')}) FROM STDIN (FORMAT binary)`
 
 const [byteaOid, int4Oid] = [17, 23]
 

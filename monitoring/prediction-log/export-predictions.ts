@@ -8,7 +8,7 @@ import { sqlText } from '../../runtime/sql.ts'
 import type { ExportedOutcome } from '../outcomes/exported-outcome.ts'
 import { joinedOutcome, outcomeColumns } from '../outcomes/exported-outcome.ts'
 import type { LogField } from './columns.ts'
-import { columnOf, logColumns, readSql } from './columns.ts'
+import { logColumnName, logColumns, readSql } from './columns.ts'
 
 /** What is exported: the rows of one model that one feature service made. */
 export interface ExportQuery {
@@ -35,7 +35,10 @@ const ownFields = [
   'variant',
 ] as const satisfies readonly LogField[]
 const kinds = { timestamptz: 'timestamp', text: 'string', integer: 'int32' } as const
-const own: readonly Column[] = ownFields.map((field) => ({ name: `_${columnOf(field)}`, type: { kind: kinds[logColumns[field].type] } }))
+const own: readonly Column[] = ownFields.map((field) => ({
+  name: `_${logColumnName(field)}`,
+  type: { kind: kinds[logColumns[field].type] },
+}))
 
 /**
  * The fields of the row itself; the service's keys, request values and features; the outputs as `output__NAME`; and the

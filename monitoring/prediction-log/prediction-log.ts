@@ -14,7 +14,7 @@ import type { NotedPredictions } from './noted-predictions.ts'
 import { maxMicros } from './logged-times.ts'
 import { createSampling } from './sampling.ts'
 import { createPredictionWriter } from './prediction-writer.ts'
-import { sizeOf } from './row-size.ts'
+import { bufferedValues } from './row-size.ts'
 
 /**
  * Writes predictions and their features to PostgreSQL, for every request or a sample. No request waits for it.
@@ -156,7 +156,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         if (!sampling.takes(model, requestId)) return
         const rows = read.entities.length
         if (closed) return metrics.dropped('closed', rows)
-        const values = sizeOf(predictions)
+        const values = bufferedValues(predictions)
         if (heldValues + values > maxValues) return metrics.dropped('full', rows)
         const latencyMicros = Math.min(Math.round((performance.now() - startedMs) * 1000), maxMicros)
         const kept = { ...predictions, read: keptOf(read), at: Math.round(clock()), latencyMicros, ended: ended.now() }

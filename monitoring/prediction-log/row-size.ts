@@ -8,7 +8,7 @@ const lettersPerValue = 16
 const valuesOfEntity = 10
 
 /** The approximate size of a request in the log's buffer, in values; long values count by their length. */
-export function sizeOf({ service, outputs, read, predictions }: NotedPredictions): number {
+export function bufferedValues({ service, outputs, read, predictions }: NotedPredictions): number {
   let size = read.rows.length * (service.features.length + outputs.length + service.keys.length + service.request.length + valuesOfEntity)
   const long = longOf(service)
   if (long.length > 0) for (const { values } of read.rows) for (const f of long) size += lengthOf(values[f] ?? null)

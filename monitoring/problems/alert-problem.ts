@@ -56,7 +56,7 @@ function groupOf(subject: string): string {
 }
 
 /** @param schedule as the check `jobs` names it: `scheduled-batch nightly` */
-export function failuresOf(schedule: string): string {
+export function failedJobsProblem(schedule: string): string {
   return `failed jobs of ${schedule}`
 }
 
@@ -98,7 +98,7 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
       return { ...plain, follows: ['store'] }
     case 'jobs': {
       const waits = listOf(result.evidence, 'stuck').some(({ worker }) => worker === null)
-      return { ...plain, follows: [...(waits ? ['worker'] : []), failuresOf(subject)] }
+      return { ...plain, follows: [...(waits ? ['worker'] : []), failedJobsProblem(subject)] }
     }
     case 'parity':
     case 'traffic':

@@ -17,7 +17,7 @@ import type { Alert } from '../alerts/read-alerts.ts'
 import { maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
 import { readViews } from '../freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
-import { alertProblem, failuresOf } from './alert-problem.ts'
+import { alertProblem, failedJobsProblem } from './alert-problem.ts'
 import type { FoundProblem, GroupedProblem, Problem } from './problem.ts'
 import { groupProblems } from './problem.ts'
 
@@ -132,7 +132,7 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
   }
   for (const { schedule, jobs } of failuresIn(failed).toReversed()) {
     const [{ kind, subject }] = jobs
-    add(schedule === null ? `job ${kind} of ${subject}` : failuresOf(schedule), [`view ${subject}`], jobProblem(jobs))
+    add(schedule === null ? `job ${kind} of ${subject}` : failedJobsProblem(schedule), [`view ${subject}`], jobProblem(jobs))
   }
   return problems
 }

@@ -13,7 +13,7 @@ import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadat
 import { errorType } from '../../../runtime/tracing/span.ts'
 import { predictionBase } from '../../../monitoring/prediction-log/prediction-id.ts'
 import { infer } from '../oip/infer.ts'
-import { rowsOf } from '../oip/infer-request.ts'
+import { rowCount } from '../oip/infer-request.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
 import type { GrpcPatience } from './grpc-listener.ts'
 import { createGrpcListener, createGrpcPatrol, defaultMaxConnections } from './grpc-listener.ts'
@@ -119,7 +119,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     ModelInfer: keyed('ModelInfer', 'predict', async (message: InferMessage, passed) => {
       named(message.model_name, 'model_name')
       const request = readInferMessage(message)
-      await takeRows(passed, rowsOf(request))
+      await takeRows(passed, rowCount(request))
       const { requestId, sentId, startedMs, key } = passed
       const caller = { requestId, predictionBase: predictionBase(requestId, sentId), startedMs, apiKey: key?.id ?? null }
       const answer = await infer(deps, request, caller, passed)

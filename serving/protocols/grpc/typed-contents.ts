@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from '../oip/datatype.ts'
-import { elementsOf, tensorError } from '../oip/infer-tensor.ts'
+import { elementCount, tensorError } from '../oip/infer-tensor.ts'
 
 /** The message InferTensorContents: 64-bit integers as decimal texts. */
 export interface TypedContents {
@@ -43,7 +43,7 @@ export function readContents(datatype: Datatype, shape: readonly number[], conte
   const other = Object.entries(contents ?? {}).find(([name, elements]) => name !== field && (elements as readonly unknown[]).length > 0)
   if (other !== undefined) throw tensorError(tensor, `is ${datatype} but has ${other[0]}; send its elements as ${field}`)
   const elements = contents?.[field] ?? []
-  const count = elementsOf(shape)
+  const count = elementCount(shape)
   if (elements.length !== count) {
     throw tensorError(tensor, `has ${elements.length} elements in ${field}, but its shape [${shape.join(', ')}] needs ${count}`)
   }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
 import { elementBytes } from './datatype.ts'
-import { elementsOf, tensorError } from './infer-tensor.ts'
+import { elementCount, tensorError } from './infer-tensor.ts'
 
 type Elements = Exclude<TensorData, readonly string[]>
 
@@ -34,7 +34,7 @@ const views: Readonly<Record<Exclude<Datatype, 'BYTES'>, new (buffer: ArrayBuffe
  *   1, or a BYTES element is cut or no UTF-8
  */
 export function readBinary(datatype: Datatype, shape: readonly number[], bytes: Uint8Array, tensor: string): TensorData {
-  const count = elementsOf(shape)
+  const count = elementCount(shape)
   if (!Number.isSafeInteger(count))
     throw tensorError(tensor, `has shape [${shape.join(', ')}], which needs more elements than a request can carry`)
   if (datatype === 'BYTES') return readTexts(count, bytes, tensor)

@@ -18,7 +18,7 @@ export interface InferRequest {
 }
 
 /** How many rows a call asks for. */
-export function rowsOf({ inputs }: Pick<InferRequest, 'inputs'>): number {
+export function rowCount({ inputs }: Pick<InferRequest, 'inputs'>): number {
   return inputs[0]?.shape[0] ?? 0
 }
 

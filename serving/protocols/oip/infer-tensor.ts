@@ -17,7 +17,7 @@ export interface InferTensor {
 }
 
 /** How many elements a shape has: 1 for the empty one. */
-export function elementsOf(shape: readonly number[]): number {
+export function elementCount(shape: readonly number[]): number {
   let elements = 1
   for (const size of shape) elements *= size
   return elements

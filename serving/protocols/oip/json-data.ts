@@ -1,7 +1,7 @@
 import { shown } from '../../../kernel/parse-value.ts'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
-import { elementsOf, tensorError } from './infer-tensor.ts'
+import { elementCount, tensorError } from './infer-tensor.ts'
 
 /**
  * The elements of a tensor in JSON: flat, row after row, or nested as the shape says. An integer that a number cannot
@@ -14,7 +14,7 @@ import { elementsOf, tensorError } from './infer-tensor.ts'
 export function readJson(datatype: Datatype, shape: readonly number[], data: unknown, tensor: string): TensorData {
   if (!Array.isArray(data)) throw tensorError(tensor, 'has no "data"; send its elements as an array, or in binary with "binary_data_size"')
   const values = Array.isArray(data[0]) ? nested(data, shape, tensor) : (data as readonly unknown[])
-  const count = elementsOf(shape)
+  const count = elementCount(shape)
   if (values.length !== count) {
     throw tensorError(tensor, `has ${values.length} elements, but its shape [${shape.join(', ')}] needs ${count}`)
   }

@@ -3,7 +3,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from './describe.ts'
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from './infer-body.ts'
 import { infer } from './infer.ts'
-import { rowsOf } from './infer-request.ts'
+import { rowCount } from './infer-request.ts'
 import { checkType, readBody } from '../http/request/body.ts'
 import type { PredictContext } from '../../predict/predict.ts'
 import { callerOf } from '../http/predict/caller.ts'
@@ -114,7 +114,7 @@ async function answerInfer(call: Call, context: PredictContext & Pick<ServingCon
   if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
   const body = joined(await traced(call.span, 'read body', () => readChunks(call, context.bodyLimitBytes)), headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
-  await takeRows(call, rowsOf(asked))
+  await takeRows(call, rowCount(asked))
   const answer = writeInferBody(await infer(context, { ...namedIn(call), ...asked }, callerOf(call), call), isBinary)
   return {
     status: 200,

@@ -2,7 +2,7 @@ import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
 import type { LoggedPrediction } from '../../../monitoring/prediction-log/columns.ts'
-import { columnOf, logColumns, logFields, readLog } from '../../../monitoring/prediction-log/columns.ts'
+import { logColumnName, logColumns, logFields, readLog } from '../../../monitoring/prediction-log/columns.ts'
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openEmbedded, openServer } from '../../opened-database.ts'
@@ -24,7 +24,7 @@ describe.each([
       FROM pg_attribute WHERE attrelid = 'lockstep.prediction_log'::regclass AND attnum > 0 AND NOT attisdropped
       ORDER BY attname COLLATE "C"`)
     const listed = logFields.map((field) => ({
-      name: columnOf(field),
+      name: logColumnName(field),
       type: logColumns[field].type,
       nullable: 'nullable' in logColumns[field],
     }))
