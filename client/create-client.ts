@@ -288,11 +288,11 @@ function otherService(wanted: string, { model, version, service, requestId }: Na
 function baseUrl(text: string): string {
   const url = URL.parse(text)
   if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) {
-    const base = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
-    if (!base.endsWith('/v1')) return base
+    const path = url.pathname.replace(/\/+$/, '')
+    if (path !== '/v1') return url.origin + path
     throw new ClientError(
       'CONFIG_INVALID',
-      `The url "${text}" ends in "/v1", which the client adds. Leave it out: "${base.slice(0, -'/v1'.length)}".`,
+      `The url "${text}" has the path "/v1", which the client adds. Leave it out: "${url.origin}". A proxy needs another path, such as "/lockstep/v1".`,
       { attempts: 0 },
     )
   }

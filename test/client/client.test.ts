@@ -183,8 +183,16 @@ describe('a client', () => {
     const [first, ...longer] = patient.sent.map((each) => each.timeoutMs)
     expect(Number.isInteger(first)).toBe(true)
     expect(longer).toEqual([3_600_000, 3_600_000, 3_600_000])
-    for (const url of ['http://127.0.0.1:1/v1', 'https://x/lockstep/v1/'])
-      expect(() => client({ url })).toThrow('ends in "/v1", which the client adds. Leave it out: "http')
+    for (const url of ['https://x/v1', 'https://x/v1/'])
+      expect(() => client({ url })).toThrow('has the path "/v1", which the client adds. Leave it out: "https://x".')
+    // a proxy may have any other path
+    const asked: string[] = []
+    const fetch: typeof globalThis.fetch = async (at, init) => {
+      asked.push(at instanceof Request ? at.url : String(at))
+      return await silent(at, init)
+    }
+    await failure(client({ url: 'https://x/lockstep/v1/', fetch }).features('typed@1', [{ airport: 'ATL' }], { timeoutMs: 20 }))
+    expect(asked).toEqual(['https://x/lockstep/v1/v1/features'])
     expect(() => client({ url: 'ftp://x' })).toThrow('The url "ftp://x" is not a server URL')
     expect(() => client({ url: '127.0.0.1:8091' })).toThrow(
       expect.objectContaining({

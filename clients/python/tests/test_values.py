@@ -77,7 +77,7 @@ def test_rows_that_cannot_be_sent_are_refused_by_name(rows: Any, said: str) -> N
         ("localhost:8080", 'Did you mean "http://localhost:8080"'),
         ("ftp://x", "is not a server URL"),
         ("http://x/v1", 'Leave it out: "http://x"'),
-        ("https://x/lockstep/v1/", 'Leave it out: "https://x/lockstep"'),
+        ("https://x/v1/", 'Leave it out: "https://x"'),
         ("http://", "is not a server URL"),
         ("http://x:99999", "is not a server URL"),
         ("", "is not a server URL"),
@@ -87,6 +87,10 @@ def test_a_url_that_is_none_of_a_server_is_refused(url: str, said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said) as caught:
         Client(url)
     assert caught.value.code == "CONFIG_INVALID"
+
+
+def test_a_proxy_may_have_a_path_that_ends_in_v1() -> None:
+    assert repr(Client("https://x/lockstep/v1/")) == "Client('https://x/lockstep/v1')"
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5", True])

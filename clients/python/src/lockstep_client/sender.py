@@ -64,14 +64,15 @@ class Sender:
                 code="CONFIG_INVALID",
             )
         self.url = url.rstrip("/")
-        if self.url.endswith("/v1"):
+        self._path = parts.path.rstrip("/")
+        if self._path == "/v1":
             raise InvalidRequestError(
-                f'The url "{url}" ends in "/v1", which the client adds. Leave it out: "{self.url[:-3]}".',
+                f'The url "{url}" has the path "/v1", which the client adds. Leave it out: "{self.url[:-3]}". '
+                'A proxy needs another path, such as "/lockstep/v1".',
                 code="CONFIG_INVALID",
             )
         self.retries = retries
         tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
-        self._path = parts.path.rstrip("/")
         self._connections = Connections(str(parts.hostname), parts.port, tls)
         self._headers = {"User-Agent": f"lockstep-client/{__version__}", "Accept": "application/json"}
         if api_key is not None:
