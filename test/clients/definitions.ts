@@ -1,4 +1,18 @@
-import { entity, featureService, featureView, histogram, last, lastN, model, onDemandView, outcome, source, t } from 'lockstep'
+import {
+  entity,
+  experiment,
+  featureService,
+  featureView,
+  histogram,
+  last,
+  lastN,
+  metric,
+  model,
+  onDemandView,
+  outcome,
+  source,
+  t,
+} from 'lockstep'
 
 // Every value type, for the tests of clients in other languages.
 
@@ -51,3 +65,10 @@ export const accounts = featureService('accounts', { version: 1, features: [stat
 export const solvency = model('solvency', { service: accounts, output: { probability: t.float32 } })
 
 export const defaulted = outcome('defaulted', { model: solvency, value: t.bool, within: '30d', missing: false })
+
+export const limits = experiment('limits', {
+  model: solvency,
+  unit: 'account',
+  variants: { control: 'champion', treatment: 2 },
+  metrics: { primary: metric.proportion('defaults', { of: defaulted, within: '30d' }) },
+})

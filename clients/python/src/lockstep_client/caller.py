@@ -6,6 +6,7 @@ import json
 import secrets
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
+from urllib.parse import quote, urlencode
 
 from .sender import Deadline, Sender
 from .values import encode
@@ -67,7 +68,17 @@ class Caller:
     def _deadline(self, timeout: Optional[float]) -> Deadline:
         return Deadline(self._timeout if timeout is None else timeout)
 
-    def _change(self, path: str, asked: Json, deadline: Deadline) -> Json:
+    def _get(self, path: str, timeout: Optional[float] = None) -> Json:
+        return self._sender.json(path, self._deadline(timeout))
+
+    def _change(self, path: str, asked: Json, deadline: Deadline, method: str = "POST") -> Json:
         """Sends a change that counts once, without the members that are None."""
         body = json.dumps({name: encode(value) for name, value in asked.items() if value is not None}).encode()
-        return self._sender.json(path, deadline, body, {"Idempotency-Key": secrets.token_hex(16)})
+        return self._sender.json(path, deadline, body, {"Idempotency-Key": secrets.token_hex(16)}, method)
+
+
+def path_of(*parts: Union[str, int], **query: Any) -> str:
+    """A path of the server from its parts, with the parameters that are not None."""
+    path = "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+    asked = {name: encode(value) for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(asked)}" if asked else path

@@ -12,10 +12,12 @@ from .answers import BatchPredictions, BatchRow, Features, Outcomes, Predictions
 from .caller import Json, Moment
 from .catalog import Catalog
 from .errors import InvalidRequestError
+from .model_changes import ModelChanges
 from .rows import Rows, Written, send_in_parts, write_rows
 from .sender import Deadline
 from .training import Training
 from .values import decode_column, encode, parse_time
+from .watching import Watching
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +27,7 @@ After = Union[str, Sequence[str], Pushed]
 OnUnavailable = Literal["error", "stale", "defaults"]
 
 
-class Client(Catalog, Training):
+class Client(Catalog, Training, ModelChanges, Watching):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end

@@ -154,23 +154,6 @@ class Training(Caller):
         file |= {"bytes": found["sizeBytes"], "sha256": found["sha256"]}
         return download(self._sender, file, deadline, _MODEL_PART_BYTES)
 
-    def promote(
-        self, model: str, version: Union[int, str], *, reason: Optional[str] = None, timeout: float = 60.0
-    ) -> Json:
-        """Makes a version the champion, which answers requests that name no version. The key needs the scope `admin`.
-
-        Args:
-            model: The name of the model.
-            version: The number of the version, or an alias.
-            reason: Why, for the audit log.
-            timeout: Seconds. All servers get up to 30 s to load the version before it answers.
-
-        Returns:
-            The change: `from`, `to`, and whether it is `inForce` on the server that was asked (docs/http.md#models).
-        """
-        path = f"/v1/models/{quote(model, safe='')}/promote"
-        return self._change(path, {"version": version, "reason": reason}, self._deadline(timeout))
-
 
 def _model_bytes(model: str, file: ModelFile) -> tuple[str, bytes]:
     if isinstance(file, (bytes, bytearray, memoryview)):

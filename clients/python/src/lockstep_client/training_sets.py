@@ -80,14 +80,14 @@ def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
             return
         if not warned and not found.get("workers") and time.monotonic() - began > _WARN_AFTER:
             warned = True
-            text = f"No worker has taken the training set (job {job}) yet. Check that a lockstep worker runs."
+            text = f"No worker has taken the job {job} yet. Check that a lockstep worker runs."
             warnings.warn(text, stacklevel=3)
         if found["state"] != "running":
             error = found.get("error") or {"code": "STOPPED", "message": f"The job {job} was {found['state']}."}
             raise InvalidRequestError(str(error["message"]), code=str(error["code"]), details={"job": job})
         if wait >= deadline.left():
             raise DeadlineExceededError(
-                f"The server still writes the training set as job {job}, after {deadline.timeout:g} s; raise timeout.",
+                f"The job {job} still runs after {deadline.timeout:g} s; raise timeout, or wait_for_job({job}).",
                 code="DEADLINE_EXCEEDED",
                 details={"job": job},
             )
