@@ -49,6 +49,14 @@ export async function compareDefinitions(
   return comparisons
 }
 
+/**
+ * Whether it is a column that the view's source has gained. A view without code reads the columns that its features name,
+ * so another one changes nothing: the stored version keeps those that it was applied with. Code may read any column.
+ */
+function isAddedColumn({ path, was }: DefinitionDifference): boolean {
+  return was === null && /^source\.columns\.[^.]+$/.test(path)
+}
+
 async function semanticDifferences(
   before: Definition,
   now: Definition,
@@ -56,8 +64,10 @@ async function semanticDifferences(
   sameCode: (a: string, b: string) => Promise<boolean>,
 ): Promise<DefinitionDifference[]> {
   if (before.fingerprint === now.fingerprint) return []
-  const found = diff({ ...before.spec, code: null }, { ...now.spec, code: null })
   const [hashBefore, hashNow] = [codeOf(before), codeOf(now)]
+  const found = diff({ ...before.spec, code: null }, { ...now.spec, code: null }).filter(
+    (each) => !(now.kind === 'view' && hashNow === null && isAddedColumn(each)),
+  )
   if (hashBefore === hashNow) return found
   const textBefore = hashBefore === null ? undefined : code.stored.get(hashBefore)
   const textNow = hashNow === null ? undefined : code.declared.get(hashNow)

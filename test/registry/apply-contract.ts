@@ -115,7 +115,7 @@ export function applyContract(opened: () => TestRegistry): void {
 
     it('refuses a changed definition under its version and leaves everything as it was', async () => {
       await applyChanges(registry.db, sampleSet())
-      const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
+      const wetter = { ...weather, eventTime: 'seen_at' }
       const error = await refusal(
         sampleSet({
           delays: { availability: { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: 60_000_000 } },

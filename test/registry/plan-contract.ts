@@ -190,10 +190,23 @@ export function planContract(opened: () => TestRegistry): void {
       )
     })
 
-    it('lists the columns that an existing Lockstep table will gain', async () => {
+    it('keeps the version of a view that does not read a new column, unless its code could', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const longer = { ...landings, columns: [...landings.columns, { name: 'origin', type: { kind: 'string' } as const }] }
+      const { problems } = await planChanges(registry.db, sampleSet({ landings: longer }))
+      expect(problems[0]?.message).toContain('source.columns.origin is new (type string)')
+      // nor may a column go that another view or a training set may read
+      const drier = { ...weather, columns: [] }
+      const { problems: gone } = await planChanges(registry.db, sampleSet({ weather: drier }))
+      expect(gone.map(({ code }) => code)).toContain('VERSION_CHANGED')
+    })
+
+    it('lists the columns that an existing Lockstep table will gain, and keeps the version of its view', async () => {
       await applyChanges(registry.db, sampleSet())
       const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
       const plan = await planChanges(registry.db, sampleSet({ weather: wetter }))
+      expect(plan.problems).toEqual([])
+      expect(statuses(plan)).toMatchObject({ 'source weather': 'changed', 'view airport_weather@1': 'unchanged' })
       expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'addColumns', columns: ['humidity'] }])
       expect(plan.tables[0]?.statements[0]).toBe('alter table lockstep_source."weather" add column "humidity" real')
     })
