@@ -33,12 +33,13 @@ function sectionsOf(message: AlertMessage): (readonly string[])[] {
     [plainText(cause ?? summary)],
     facts,
     description === null ? [] : [plainText(description)],
-    shown.length === 0 ? [] : ['Evidence:', ...shown],
     [
       'To see what is known now, and to silence it while you work on it:',
       `  lockstep alert show ${alert}`,
       `  lockstep alert silence ${alert} --for 4h --reason "being fixed"`,
     ],
+    // last: it may be long
+    shown.length === 0 ? [] : ['Evidence:', ...shown],
   ]
 }
 

@@ -51,13 +51,13 @@ Runbook:  https://wiki.example/delays
 
 Delays that the model needs.
 
-Evidence:
-  lagSeconds: 1260
-  lagRows: 312
-
 To see what is known now, and to silence it while you work on it:
   lockstep alert show 42
   lockstep alert silence 42 --for 4h --reason "being fixed"
+
+Evidence:
+  lagSeconds: 1260
+  lagRows: 312
 `,
     })
   })
