@@ -12,7 +12,7 @@ it('keeps V8 from allocating literals in old space, which it does by default', a
   // where this is no more, V8 may be left to itself
   expect(await told('default')).toMatch(/undecided => tenure/)
   const young = await told('young')
-  expect(young).toContain('2000000 objects')
+  expect(young).toContain('200000 objects')
   expect(young).not.toContain('=> tenure')
 })
 
