@@ -8,7 +8,7 @@ import { ask, createWorld } from '../world.ts'
 
 /** A process of its own holds the other ends, for each may have so many files open. */
 const filesAtMost = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim()
-const connections = Math.min(10_000, filesAtMost === 'unlimited' ? Number.POSITIVE_INFINITY : Number(filesAtMost) - 500)
+const connections = Math.min(2_000, filesAtMost === 'unlimited' ? Number.POSITIVE_INFINITY : Number(filesAtMost) - 500)
 
 let world: World
 
