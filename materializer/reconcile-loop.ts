@@ -12,7 +12,7 @@ import type { Semaphore } from '../runtime/async.ts'
 import { sharedNowMicros } from '../runtime/database-clock.ts'
 import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
-import { beginBackfill } from './backfill.ts'
+import { beginBackfill, runningBackfill } from './backfill.ts'
 import { detectFailover } from './detect-failover.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { runHousekeeping } from './housekeeping.ts'
@@ -38,6 +38,8 @@ const houseMs = 5_000
 /** How long a failed rebuild waits: it doubles with each failure, up to `max`. */
 const afterFailureSeconds = { first: 1, max: 300 }
 const runsAtOnce = 2
+/** Each takes a connection of the database for its lock. */
+const rebuildsAtOnce = 2
 /** How often entities that are set aside are tried again while no rows arrive. */
 const againMs = 60_000
 
@@ -75,7 +77,8 @@ export interface ReconcileOptions {
 export async function reconcileViews(tools: ReconcileTools, options: ReconcileOptions): Promise<void> {
   const { signal, pollMs = defaultPollMs } = options
   const views = new Map<string, KeptView>()
-  const slots = createSemaphore({ permits: runsAtOnce })
+  // separate, so that a missing view does not wait for long runs of others
+  const slots = { runs: createSemaphore({ permits: runsAtOnce }), rebuilds: createSemaphore({ permits: rebuildsAtOnce }) }
   const underWay = new Set<Promise<void>>()
   let houseAt = 0
   let house: Promise<void> | null = null
@@ -143,15 +146,15 @@ async function takeTurn(
   options: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint | LockstepError | null,
-  slots: Semaphore,
+  slots: { readonly runs: Semaphore; readonly rebuilds: Semaphore },
 ): Promise<void> {
   const { plan } = view
   view.busy = true
   try {
     if (checkpoint instanceof LockstepError) throw checkpoint
-    if (checkpoint === null || !isMaterialized(checkpoint)) await rebuild(tools, plan)
-    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, checkpoint, slots)
-    else await bringUpToDate(tools, options, view, checkpoint, slots)
+    if (checkpoint === null || !isMaterialized(checkpoint)) await slots.rebuilds(() => rebuild(tools, options, plan))
+    else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, checkpoint, slots.runs)
+    else await bringUpToDate(tools, options, view, checkpoint, slots.runs)
     view.failures = 0
   } catch (error) {
     if (options.signal.aborted) return
@@ -255,9 +258,11 @@ async function keepSchedule(
  * running one is left alone. One process at a time checks whether a backfill is needed: another one's may have begun
  * and ended since the checkpoint was read.
  */
-async function rebuild(tools: ReconcileTools, plan: ViewPlan): Promise<void> {
+async function rebuild(tools: ReconcileTools, { signal }: ReconcileOptions, plan: ViewPlan): Promise<void> {
   const { db, store, log, clock } = tools
+  signal.throwIfAborted()
   const identity = await store.identity()
+  if ((await runningBackfill(db, { view: plan.id, store: identity, events: null })) !== null) return
   await underViewLock(db, identity, plan.id, async () => {
     const [last] = await readBackfills(db, { view: plan.id, store: identity })
     // read after the backfills: one that has ended moved the checkpoint before

@@ -97,7 +97,7 @@ export async function checkConnections(db: Database): Promise<Answer> {
            (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS used`)
   const { max = 0, reserved = 0, used = 0 } = row ?? {}
   const free = max - reserved - used
-  const text = `${free} of ${max} connections are free, and a process of Lockstep takes up to ${poolSize}, and one more for each stream of rows`
+  const text = `${free} of ${max} connections are free. A server process takes up to 20 and a worker up to 40, but usually a few`
   return free < poolSize ? wrong(`${text}. Raise max_connections, or use a pooler in session mode.`) : ok(`${text}.`)
 }
 

@@ -15,6 +15,7 @@ import { readHistory } from '../../offline/history.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import type { Database } from '../../runtime/database.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import { endJob } from '../../runtime/jobs/end-job.ts'
 import { readJob, readJobs } from '../../runtime/jobs/read-jobs.ts'
@@ -90,6 +91,42 @@ describe('what keeps views current', () => {
       () => moment,
       async () => (await readCheckpoint(store, plan.id)) !== null && (await isCurrent()),
     )
+  })
+
+  it('begins to fill 40 missing views with few locks at a time, and one for each', async () => {
+    const { db, store } = fixture().open('redis')
+    const { name } = await createPaymentsTable(db, 'missing')
+    const plans = Array.from({ length: 40 }, (_, i) => paymentsPlan({ name: `missing${i}`, relation: { kind: 'table', table: name } }))
+    const locks = { taken: 0, held: 0, most: 0 }
+    const counted: Database = {
+      ...db,
+      async tryLock(group, id) {
+        locks.most = Math.max(locks.most, ++locks.held)
+        locks.taken++
+        const release = await db.tryLock(group, id)
+        if (release === null) locks.held--
+        return release === null ? null : async () => (locks.held--, await release())
+      },
+    }
+    const views = new Map(plans.map((plan) => [plan.id, plan]))
+    const view = (id: string): ViewPlan => views.get(id as ViewPlan['id']) as ViewPlan
+    let polls = 0
+    const catalog = async () => (polls++, { views, online: new Set(views.keys()), view })
+    const stop = new AbortController()
+    const tools = { db: counted, store, worker: 'test', log, clock: () => moment, catalog }
+    const kept = reconcileViews(tools, { signal: stop.signal, pollMs: 50 })
+    const begun = async () => (await readBackfills(db, { state: 'running', store: await store.identity() })).length
+    try {
+      await expect.poll(begun, { timeout: 50_000 }).toBe(plans.length)
+      const then = polls
+      await expect.poll(() => polls, { timeout: 50_000 }).toBeGreaterThan(then + 2)
+    } finally {
+      stop.abort()
+      await kept
+      await failBackfills(db, await store.identity(), { code: 'STOPPED', message: 'The test has ended.' })
+    }
+    expect(locks).toEqual({ taken: plans.length, held: 0, most: expect.any(Number) })
+    expect(locks.most).toBeLessThanOrEqual(2)
   })
 
   it('does not refill a view that another process has filled since its checkpoint', async () => {
