@@ -32,6 +32,8 @@ const cost = 20
 const fullReadMs = 60_000
 /** How often a table with a cursor column is read, at most. */
 const cursorMs = 5_000
+/** How often the failure of all views is counted and logged again. */
+const failureOfAllMs = 60_000
 const failureBackoff = { firstMs: 1_000, maxMs: 60_000 }
 /** How often to check for states to remove. */
 const houseMs = 5_000
@@ -72,7 +74,8 @@ export interface ReconcileOptions {
  * - A view that the store lacks is rebuilt by a backfill, which all workers share.
  * - States of retired views and erased entities are removed.
  *
- * Failures are logged and retried with a growing delay.
+ * Failures are logged and retried with a growing delay. A failure of all views, such as of an unavailable store, counts
+ * for each view and is logged once a minute.
  */
 export async function reconcileViews(tools: ReconcileTools, options: ReconcileOptions): Promise<void> {
   const { signal, pollMs = defaultPollMs } = options
@@ -82,17 +85,18 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
   const underWay = new Set<Promise<void>>()
   let houseAt = 0
   let house: Promise<void> | null = null
-  let failed: string | null = null
+  let plans: readonly ViewPlan[] = []
+  let failed = { text: '', at: 0 }
   while (!signal.aborted) {
     try {
+      const catalog = await tools.catalog()
+      plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const reset = await detectFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
       if (reset.length > 0)
         tools.log.warn(
           { views: reset },
           'a server of the online store was replaced or emptied: recent rows, or all rows, are re-materialized',
         )
-      const catalog = await tools.catalog()
-      const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const checkpoints = await tryCheckpoints(
         tools.store,
         plans.map(({ id }) => id),
@@ -119,10 +123,14 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
           })
           .finally(() => (house = null))
       }
-      failed = null
+      failed = { text: '', at: 0 }
     } catch (error) {
-      if (!signal.aborted && messageOf(error) !== failed) tools.log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
-      failed = messageOf(error)
+      const text = messageOf(error)
+      if (!signal.aborted && (text !== failed.text || performance.now() >= failed.at + failureOfAllMs)) {
+        failed = { text, at: performance.now() }
+        tools.log.warn({ error: text }, 'the views cannot be kept up to date')
+        for (const plan of plans) options.onFailure?.(plan, error)
+      }
     }
     await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
   }

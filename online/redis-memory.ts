@@ -10,7 +10,7 @@ const answerMs = 2_000
 
 /** @throws as the client, also where the server forbids INFO */
 export async function readMemory(redis: Redis): Promise<ServerMemory> {
-  const memory = await infoOf(redis, 'memory')
+  const memory = await infoOf(redis, 'memory', 'replication', 'cluster')
   // of volatile policies it deletes keys with a time to live alone, which states do not have
   const evictsStates = /^maxmemory_policy:allkeys-/m.test(memory)
   const evictedKeys = evictsStates ? numberOf(await infoOf(redis, 'stats'), 'evicted_keys') : 0
@@ -21,11 +21,18 @@ export async function readMemory(redis: Redis): Promise<ServerMemory> {
     maxBytes: numberOf(memory, 'maxmemory'),
     evictsStates,
     evictedKeys,
+    // a cluster replaces its primaries without the settings
+    isReplica: isReplica(memory) && !/^cluster_enabled:1/m.test(memory),
   }
 }
 
-async function infoOf(redis: Redis, section: string): Promise<string> {
-  return await withPatience(redis.info(section), answerMs, () => new Error(`it did not answer within ${answerMs / 1000} s`))
+/** @param info the section "replication" of INFO */
+export function isReplica(info: string): boolean {
+  return /^role:slave/m.test(info)
+}
+
+async function infoOf(redis: Redis, ...sections: string[]): Promise<string> {
+  return await withPatience(redis.info(...sections), answerMs, () => new Error(`it did not answer within ${answerMs / 1000} s`))
 }
 
 function numberOf(info: string, name: string): number {

@@ -11,7 +11,7 @@ import type { RedisCommands } from './redis-commands.ts'
 import { keysPerScan } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
-import { readMemory } from './redis-memory.ts'
+import { isReplica, readMemory } from './redis-memory.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineKey, OnlineStore, ServerGuard, StoreParts } from './store.ts'
@@ -178,7 +178,7 @@ async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
   if (run === undefined || history === undefined) throw new Error('It does not report its process (INFO server)')
-  return /^role:slave/m.test(info) ? null : `${run}:${history}`
+  return isReplica(info) ? null : `${run}:${history}`
 }
 
 async function removeFrom(

@@ -64,7 +64,7 @@ export interface OnlineStore {
    * @throws LockstepError `REDIS_UNAVAILABLE`; of a store on several servers, only if none of them answers
    */
   ping(): Promise<readonly ServerState[]>
-  /** Set for a store whose servers can be full: the memory of each primary that answers. */
+  /** Set for a store whose servers can be full: the memory and role of each primary that answers. */
   memory?(): Promise<readonly ServerMemory[]>
   close(): Promise<void>
 }
@@ -101,6 +101,8 @@ export interface ServerMemory {
   readonly evictsStates: boolean
   /** How many keys, of any program, it has deleted for that since it started. */
   readonly evictedKeys: number
+  /** Whether it is a replica, although the settings name it as the only server. */
+  readonly isReplica: boolean
 }
 
 /**

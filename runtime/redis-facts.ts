@@ -12,6 +12,7 @@ export interface RedisFacts {
   readonly version: string
   /** Whether it is a node of a cluster. */
   readonly cluster: boolean
+  readonly replica: boolean
   /** null: the server does not report it. */
   readonly maxmemoryPolicy: string | null
   readonly usedBytes: number
@@ -61,6 +62,7 @@ async function factsOf(redis: Redis): Promise<RedisFacts> {
     product: info['server_name'] === 'valkey' || info['valkey_version'] !== undefined ? 'Valkey' : 'Redis',
     version: info['valkey_version'] ?? info['redis_version'] ?? 'of an unknown version',
     cluster: info['cluster_enabled'] === '1',
+    replica: info['role'] === 'slave',
     maxmemoryPolicy: info['maxmemory_policy'] ?? null,
     usedBytes: Number(info['used_memory'] ?? 0),
     maxBytes: Number(info['maxmemory'] ?? 0),

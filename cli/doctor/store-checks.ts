@@ -29,10 +29,12 @@ export async function checkRedis(url: string): Promise<Answer[]> {
 }
 
 function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
-  const { server, product, version, cluster, maxmemoryPolicy, usedBytes, maxBytes, persistent, skewMs } = facts
+  const { server, product, version, cluster, replica, maxmemoryPolicy, usedBytes, maxBytes, persistent, skewMs } = facts
   const what = `${product} ${version} at ${server}`
   const answers = [isOld(facts) ? wrong(`${what} is too old. Lockstep needs Redis 7.2 or Valkey 7.2.`) : ok(`${what} answers.`)]
   if (cluster && !asCluster) answers.push(wrong(`${server} is a node of a cluster. Write LOCKSTEP_REDIS_URL as redis+cluster://…`))
+  if (replica && !asCluster)
+    answers.push(wrong(`${server} is a replica, so no view is brought up to date. Set LOCKSTEP_REDIS_URL to the primary.`))
   if (maxmemoryPolicy === null) answers.push(note(`${server} does not report its maxmemory-policy; it must be noeviction.`))
   else if (maxmemoryPolicy !== 'noeviction') {
     const why = 'An evicted state looks like an entity that was never seen.'

@@ -3,7 +3,7 @@ import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore, ServerMemory } from '../../online/store.ts'
 import type { Logger } from '../../runtime/log.ts'
 
-/** Watches whether the servers of the online store are almost full, or may delete states, as `doctor` does. */
+/** Watches whether servers of the online store are almost full, may delete states or are replicas, as `doctor` does. */
 export interface MemoryWatch {
   /** One sentence or more for each server, as of the last look. */
   readonly warnings: readonly string[]
@@ -37,8 +37,12 @@ export function createMemoryWatch(log: Logger): MemoryWatch {
 }
 
 function findingsOf(memory: ServerMemory): Finding[] {
-  const { server, usedBytes, maxBytes, evictsStates, evictedKeys } = memory
+  const { server, usedBytes, maxBytes, evictsStates, evictedKeys, isReplica } = memory
   const found: Finding[] = []
+  if (isReplica) {
+    const warning = `Redis at "${server}" is a replica, so no view is brought up to date and features grow old. Set LOCKSTEP_REDIS_URL to the primary.`
+    found.push({ key: `replica ${server}`, event: 'the online store is a replica', warning })
+  }
   if (isAlmostFull(memory)) {
     const percent = Math.floor((100 * usedBytes) / maxBytes)
     const then = evictsStates ? 'deletes states' : 'refuses writes'

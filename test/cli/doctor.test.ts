@@ -14,6 +14,7 @@ import { openRedis } from '../../runtime/redis.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { createWorld } from '../serving/world.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
+import { asking, ownRedis } from '../services/own-redis.ts'
 import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
 
@@ -165,6 +166,18 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     } finally {
       await redis.config('SET', 'maxmemory-policy', before)
       redis.disconnect()
+    }
+  })
+
+  it('a Redis that is a replica must be replaced by its primary', async () => {
+    const replica = await ownRedis('redis-server')
+    try {
+      await asking(replica.port, (admin) => admin.replicaof('127.0.0.1', 1))
+      const report = await doctor({ ...env, LOCKSTEP_REDIS_URL: replica.url })
+      expect(report.of('online store')).toMatch(/^wrong .* is a replica, .* Set LOCKSTEP_REDIS_URL to the primary\.$/m)
+      expect(report.code).toBe(1)
+    } finally {
+      await replica.stop()
     }
   })
 

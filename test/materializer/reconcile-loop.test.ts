@@ -13,6 +13,7 @@ import { detectFailover } from '../../materializer/detect-failover.ts'
 import { askForScheduledRun, givenUpRuns, scheduledRunKind, scheduledRuns } from '../../materializer/scheduled-runs.ts'
 import { readHistory } from '../../offline/history.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
+import { openOnlineStore } from '../../online/open-store.ts'
 import { readOnline } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -21,6 +22,7 @@ import { endJob } from '../../runtime/jobs/end-job.ts'
 import { readJob, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { asking, ownRedis } from '../services/own-redis.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 import { createPaymentsTable } from './payments-table.ts'
 import type { Payment } from './payments.ts'
@@ -127,6 +129,36 @@ describe('what keeps views current', () => {
     }
     expect(locks).toEqual({ taken: plans.length, held: 0, most: expect.any(Number) })
     expect(locks.most).toBeLessThanOrEqual(2)
+  })
+
+  it('counts a failure for each view while the store is a replica, and logs it once', async () => {
+    const { db } = fixture().open('redis')
+    const redis = await ownRedis('redis-server')
+    const store = await openOnlineStore({ redisUrl: redis.url, redisPrefix: 'replica', directory: '/nowhere' })
+    const stop = new AbortController()
+    try {
+      const { plan } = await freshView(db)
+      await materializeView(db, store, plan, { moment })
+      await asking(redis.port, (admin) => admin.replicaof('127.0.0.1', 1))
+      const [failures, lines]: [string[], string[]] = [[], []]
+      let looks = 0
+      const views = { views: new Map([[plan.id, plan]]), online: new Set([plan.id]), view: () => plan }
+      const catalog = async () => (looks++, views)
+      const logged = createLogger('warn', { write: (line) => void lines.push(line) })
+      const kept = reconcileViews(
+        { db, store, worker: 'test', log: logged, clock: () => moment, catalog },
+        { signal: stop.signal, pollMs: 10, onFailure: ({ id }, error) => void failures.push(`${id}: ${String(error)}`) },
+      )
+      await expect.poll(() => looks, { timeout: 60_000 }).toBeGreaterThan(2)
+      stop.abort()
+      await kept
+      expect(failures).toEqual([expect.stringMatching(new RegExp(`^${plan.id}: .*It is a replica`))])
+      expect(lines).toEqual([expect.stringContaining('the views cannot be kept up to date')])
+    } finally {
+      stop.abort()
+      await store.close()
+      await redis.stop()
+    }
   })
 
   it('does not refill a view that another process has filled since its checkpoint', async () => {

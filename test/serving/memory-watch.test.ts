@@ -58,3 +58,15 @@ it('a Redis that may delete states, or has, is named with what to do, and logged
   await set('maxmemory-policy', 'volatile-lru')
   expect(await look()).toEqual([])
 })
+
+it('a Redis that became a replica is named until it is a primary again', async () => {
+  const watch = createMemoryWatch(createLogger('silent'))
+  const look = async (): Promise<readonly string[]> => {
+    await watch.check(store)
+    return watch.warnings
+  }
+  await asking(redis.port, (admin) => admin.replicaof('127.0.0.1', 1))
+  expect(await look()).toEqual([expect.stringMatching(/ is a replica, .* Set LOCKSTEP_REDIS_URL to the primary\.$/)])
+  await asking(redis.port, (admin) => admin.replicaof('NO', 'ONE'))
+  expect(await look()).toEqual([])
+})
