@@ -4,7 +4,8 @@ const longestName = 200
 /** The candidate that `name` was probably meant to be; null if none is similar enough. */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   if (name.length > longestName) return null
-  const limit = Math.max(2, Math.floor(name.length / 3))
+  // of a name of one or two letters, one must be the same
+  const limit = Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3)))
   let best: string | null = null
   let bestDistance = limit + 1
   for (const candidate of candidates) {

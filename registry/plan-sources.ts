@@ -67,7 +67,7 @@ export async function planSources(
         else if (all.length > 0 || isRead(source, set)) problems.push(untypedKey(source, all))
         else
           notes.push(
-            `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first view.`,
+            `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first reader.`,
           )
       } else if (operational.push === true) {
         const plan = await planPushTable(handle, source, entitiesOf(source, [...registered, ...views]), table)

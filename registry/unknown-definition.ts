@@ -16,6 +16,9 @@ export function unknownDefinition(definitions: readonly Definition[], kind: Defi
     const existing = versions.length === 1 ? 'Its only version is' : 'Its newest version is'
     return error(`${missing}. ${existing} "${labelOf(newest)}"; apply a file that declares it, or use that version.`)
   }
+  const version = /@([1-9]\d{0,8})$/.exec(reference)?.[1]
+  if (kind === 'model' && version !== undefined && same.some((definition) => definition.name === name))
+    return error(`${missing}. Name the model "${name}", and its version in a field of its own: "version": ${version}.`)
   const other = definitions.find((definition) => [definition.name, labelOf(definition)].includes(reference))
   if (other !== undefined) return error(`${missing}: "${reference}" is ${aOrAn(other.kind)}.${servicesOf(definitions, other, kind)}`)
   if (same.length === 0) return error(`The registry has no ${kindNames[kind]} yet; apply a definitions file.`)

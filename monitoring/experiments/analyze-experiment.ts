@@ -107,7 +107,7 @@ export function adjustedArms(
   const total = (parts: readonly number[]): number => parts.reduce((sum, part) => sum + part, 0)
   const before = total(raw.map(({ squaresY }) => squaresY))
   const after = total(arms.map(({ variance, n }) => variance * (n - 1)))
-  return { arms, explained: before === 0 ? null : 1 - after / before }
+  return { arms, explained: before === 0 ? null : Math.max(0, 1 - after / before) }
 }
 
 interface ComparedArms {

@@ -22,7 +22,8 @@ export function shortError(error: LockstepError): LockstepError {
 
 export function shortMessage(message: string): string {
   if (message.length <= maxText) return message
-  const short = message.replaceAll(/"([^"]{201,})"/g, (_, echo: string) => `"${cutText(echo, maxText)}"`)
+  // each text between quotes, the short ones too: what lies between two of them is the error's own
+  const short = message.replaceAll(/"([^"]*)"/g, (_, echo: string) => `"${cutText(echo, maxText)}"`)
   return cutText(short, maxMessage)
 }
 

@@ -88,6 +88,9 @@ describe('nearest', () => {
     expect(nearest('DELAY', ['delay', 'distance'])).toBe('delay')
     expect(nearest('flight_feature', ['flights', 'flight_features', 'flight_features@1'])).toBe('flight_features')
     expect(nearest('airport', ['delay', 'distance'])).toBeNull()
+    expect(nearest('km', ['kn', 'ms'])).toBe('kn')
+    expect(nearest('x', ['km'])).toBeNull()
+    expect(nearest('', ['km'])).toBeNull()
   })
 })
 

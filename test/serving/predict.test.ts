@@ -121,6 +121,8 @@ describe('POST /v1/predict', () => {
     const unknown = await ask(url, '/v1/predict', { model: 'dealy', entities })
     expect([unknown.status, unknown.body.error.code]).toEqual([404, 'UNKNOWN_DEFINITION'])
     expect(unknown.body.error.message).toContain('Did you mean "delay"')
+    const named = await ask(url, '/v1/predict', { model: 'delay@1', entities })
+    expect(named.body.error.message).toContain('Name the model "delay", and its version in a field of its own: "version": 1.')
     const version = await ask(url, '/v1/predict', { model: 'delay', version: 9, entities })
     expect([version.status, version.body.error.message]).toEqual([404, 'The model "delay" has no version 9; it has 1.'])
     const never = await ask(url, '/v1/predict', { model: 'strict', entities: [{ airport: 'ATL' }] })

@@ -247,6 +247,17 @@ describe('analyzeExperiment', () => {
     expect(ratio.explained).toBeGreaterThan(0.4)
   })
 
+  test('a covariate that is the same for all units explains nothing', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const random = createRandom(seed)
+      const units = Array.from({ length: 2 * (30 + seed) }, () => [3 + 0.1 * random.normal(), 1, 7, 0])
+      const sums = metricEvidence([units.slice(0, 30 + seed), units.slice(30 + seed)])
+      const explained = analyzeExperiment(specOf([metricOf('mean')]), evidenceOf([sums]), null).metrics[0]?.explained
+      expect(explained).toBeGreaterThanOrEqual(0)
+      expect(explained).toBeLessThan(1e-9)
+    }
+  })
+
   test('guardrails pass or fail by their margin, in both directions and for quantiles', () => {
     const guardrail = (kind: Kind, better: 'higher' | 'lower', effect: number) => {
       const metric = metricOf(kind, { role: 'guardrail', margin: 0.05, better })
