@@ -5,6 +5,7 @@ import { coverageOf, minuteMicros } from './coverage.ts'
 import type { MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readHoursAndDays, readMerged, readMergedCoverage, stepMicros } from './merged-rollups.ts'
 import { readMinutes, readWritten } from './minute-rollups.ts'
+import type { RollupKey } from './rollup-writer.ts'
 import { noModel } from './rollup-writer.ts'
 
 export interface RollupWindow {
@@ -57,9 +58,9 @@ export async function readParts(
   const hour = coarsest === 'day' ? stepMicros.day : stepMicros.hour
   const ofHours = { from: floorTo(first, hour), to: -floorTo(-end, hour) }
   const found = await readHoursAndDays(db, ofHours, { from: dayFrom, to: dayTo }, all)
-  const periods = planPeriods({ from: first, to: end, cutAt }, byTime(found.hours), byTime(found.days), coarsest)
+  const { periods, besides } = planPeriods({ from: first, to: end, cutAt }, byTime(found.hours), byTime(found.days), coarsest)
   return {
-    rows: readPeriodRows(db, periods, modelsOnly ? models : all, !trafficOnly),
+    rows: readPeriodRows(db, periods, besides, modelsOnly ? models : all, !trafficOnly),
     coverage: () => readCoverage(db, periods, all, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
@@ -70,13 +71,20 @@ export async function readParts(
   }
 }
 
+interface Plan {
+  readonly periods: Period[]
+  /** Hours that are read by their minutes, and have backfilled rows: these have no minutes. */
+  readonly besides: readonly number[]
+}
+
 function planPeriods(
   { from, to, cutAt = from }: Window & Pick<PartsQuery, 'cutAt'>,
   hours: ReadonlyMap<number, readonly PeriodRows[]>,
   days: ReadonlyMap<number, readonly PeriodRows[]>,
   coarsest: MergedStep | 'minute',
-): Period[] {
+): Plan {
   const periods: Period[] = []
+  const besides: number[] = []
   const daysWithHours = new Set([...hours.keys()].map((hour) => floorTo(hour, stepMicros.day)))
   const add = (step: Period['step'], start: number, end: number) => {
     const last = periods.at(-1)
@@ -102,12 +110,15 @@ function planPeriods(
       const hourEnd = hour + stepMicros.hour
       if (hourEnd <= from || hour >= to) continue
       const isGone = ofHour.length > 0 && ofHour.every(({ finer }) => finer === 0)
-      const inside = from <= hour && hourEnd <= to && !(hour < cutAt && cutAt < hourEnd)
-      if (ofHour.length > 0 && isMerged(ofHour) && (isGone || (inside && coarsest !== 'minute'))) add('hour', hour, hourEnd)
-      else add('minute', Math.max(hour, from), Math.min(hourEnd, to))
+      const inside = coarsest !== 'minute' && from <= hour && hourEnd <= to && !(hour < cutAt && cutAt < hourEnd)
+      if (ofHour.length > 0 && isMerged(ofHour) && (isGone || inside)) add('hour', hour, hourEnd)
+      else {
+        add('minute', Math.max(hour, from), Math.min(hourEnd, to))
+        if (inside && ofHour.some(isBackfilled)) besides.push(hour)
+      }
     }
   }
-  return periods
+  return { periods, besides }
 }
 
 /** Whether the merged rows have all finer ones, or these are no longer kept. */
@@ -115,9 +126,14 @@ function isMerged(rows: readonly PeriodRows[]): boolean {
   return rows.every(({ finer, merged }) => merged !== null && (finer === 0 || finer === merged))
 }
 
+function isBackfilled({ role }: RollupKey): boolean {
+  return role === 'backfill'
+}
+
 async function* readPeriodRows(
   db: Pick<Database, 'query'>,
   periods: readonly Period[],
+  besides: readonly number[],
   models: readonly string[],
   withColumns: boolean,
 ): AsyncGenerator<readonly StoredRollup[]> {
@@ -125,6 +141,7 @@ async function* readPeriodRows(
     if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, models, withColumns)
     else yield* readMinutes(db, batch.from, batch.to, models, { withColumns })
   }
+  if (besides.length > 0) yield (await readMerged(db, 'hour', besides, models, withColumns)).filter(isBackfilled)
 }
 
 type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Window & { readonly step: 'minute' })

@@ -1,18 +1,20 @@
 import { readRollup } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { floorTo, formatTimestamp } from '../../../kernel/time.ts'
 import { spanText } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000
 
 /**
- * Which models have predictions of the hour before a moment that no client asked for: a backfill logged them. Pages
+ * Which models have predictions of the hours around a moment that no client asked for: a backfill logged them. Pages
  * show them in quality, drift and Explain, although nothing may have answered requests then.
  */
 export async function backfilledNotes(db: Database, models: readonly string[], now: number): Promise<string[]> {
   const notes: string[] = []
+  // backfills are summarized by hours
+  const window = { from: floorTo(now - hourMicros, hourMicros), to: -floorTo(-now, hourMicros) }
   for (const model of models) {
-    const { requests, from, to } = await readRollup(db, { model, roles: ['backfill'], from: now - hourMicros, to: now, trafficOnly: true })
+    const { requests, from, to } = await readRollup(db, { model, roles: ['backfill'], ...window, trafficOnly: true })
     if (requests === 0) continue
     const span = spanText({ from: formatTimestamp(from), to: formatTimestamp(to) })
     notes.push(

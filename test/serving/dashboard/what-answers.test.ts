@@ -3,12 +3,15 @@ import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
 import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
 import { promoteModel } from '../../../registry/promote.ts'
 import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { NowData } from '../../../serving/dashboard/contract/now.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
+import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
+import { loadConfig } from '../../../runtime/config.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
@@ -104,6 +107,18 @@ describe('traffic as of a moment', () => {
     await answered(Date.UTC(2001, 5, 30, 3, 26) * 1000)
     expect(await saysAt('2001-06-30T03:26:54Z')).toMatch(/^124 requests from 02:26 to 03:26 UTC, /)
     expect(await saysAt('2001-06-30T03:27:00Z')).toMatch(/^248 requests from 02:27 to 03:27 UTC, /)
+  })
+
+  it('counts the backfilled predictions of whole hours, which have no minutes, beside requests that have', async () => {
+    const [catalog, config] = [await loadCatalog(world.db), loadConfig({})]
+    const at = ['09:20', '09:50', '10:10'].map((time) => `('ATL', timestamptz '2001-06-29T${time}:00Z', 100)`)
+    const spine = { sql: `select * from (values ${at.join(', ')}) rows (airport, at, distance)` }
+    await backfillPredictions(world.db, catalog, config, { model: 'delay', spine, now: noon })
+    for (const hour of [9, 10]) await answered(Date.UTC(2001, 5, 29, hour, 40) * 1000)
+    const notesAt = async (time: string) => (await ann.ask(`/ui/api/models/delay?asOf=2001-06-29T${time}Z`)).body.notes
+    const counted = (text: string) => expect.stringMatching(new RegExp(`^A backfill logged ${text} UTC`)) as string
+    expect(await notesAt('10:00:00')).toContainEqual(counted('2 predictions of delay from 09:00 to 10:00'))
+    expect(await notesAt('10:30:00')).toContainEqual(counted('3 predictions of delay from 09:00 to 11:00'))
   })
 
   it('has the last complete hour where minutes are no longer kept', async () => {
