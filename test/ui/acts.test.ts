@@ -48,7 +48,7 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await visits.go('rollouts/delay')
   await page.getByRole('button', { name: /^Promote/ }).click()
   const dialog = page.getByRole('dialog')
-  await dialog.getByText(/^Version 2 got no request from /).waitFor()
+  await dialog.getByText(/^No request of version 2 was counted from /).waitFor()
   expect(await dialog.getByText('The controller has not looked yet.').count()).toBe(1)
   await dialog.getByLabel('Reason').fill('it is better')
   await pauseRollout(world.db, 'delay', { actor: 'bob' })
@@ -132,7 +132,7 @@ it('a version shows its newest figures before it is promoted', async () => {
   await visits.go('models/delay')
   await page.getByRole('button', { name: /^Promote\W+Promote version 1 of delay/ }).click()
   const dialog = page.getByRole('dialog')
-  await dialog.getByText(/^Version 1 got no request from /).waitFor()
+  await dialog.getByText(/^No request of version 1 was counted from /).waitFor()
   await dialog.getByRole('button', { name: 'Cancel' }).click()
 })
 

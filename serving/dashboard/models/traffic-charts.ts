@@ -10,7 +10,7 @@ export function trafficChart(all: readonly Named[]): Chart {
   const span = widestSpan(all.map(([, statistics]) => statistics))
   const finding =
     total === 0
-      ? `No predictions${span}.`
+      ? noRequestText(span)
       : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${bypassedText(all)}${stepText(all)}`
   return { finding, series: all.map((named) => line(named, 'count', ({ requests }) => requests)) }
 }
@@ -77,6 +77,11 @@ export function widestSpan(all: readonly Pick<TrafficStatistics, 'from' | 'to'>[
     .toSorted()
     .at(-1)
   return from === undefined || to === undefined ? '' : spanText({ from, to })
+}
+
+/** Nobody asked, or a server has not written yet what it was asked since. */
+export function noRequestText(span: string): string {
+  return `No request was counted${span}. A server writes the count of a minute after its end.`
 }
 
 /** Older minutes are merged into hours, so a window can begin before the moment that was asked for. */

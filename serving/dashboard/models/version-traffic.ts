@@ -67,7 +67,7 @@ export function bypassedText(traffic: TrafficStatistics): string {
 export function versionEvidence(traffic: TrafficStatistics, version: number): string {
   const found = requestsOf(traffic, version)
   const span = spanText(traffic)
-  if (found === null || found.requests === 0) return `Version ${version} got no request${span}.`
+  if (found === null || found.requests === 0) return `No request of version ${version} was counted${span}.`
   const { requests, failed, bypassed } = found
   const p99 = traffic.groups.find((group) => group.version === version)?.latencyMs.total.p99 ?? null
   const instead =

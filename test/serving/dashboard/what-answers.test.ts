@@ -62,7 +62,7 @@ describe('a candidate that fails while the champion answers in its place', () =>
     const span = 'from 11:00 to 12:00 UTC'
     const evidence = `Version 2 ${failed} ${span}: the champion answered in its place.`
     expect(versions).toMatchObject([
-      { version: 3, requests: 0, failed: 0, evidence: `Version 3 got no request ${span}.` },
+      { version: 3, requests: 0, failed: 0, evidence: `No request of version 3 was counted ${span}.` },
       { version: 2, requests: 71, failed: 53, evidence },
       { version: 1, requests: 106, failed: 0, evidence: `Version 1 failed on none of 106 requests ${span}.` },
     ])
