@@ -9,8 +9,8 @@ import { Chart } from '../parts/chart.tsx'
 import { DriftBadge } from '../parts/drift-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatHarm, formatNumber } from '../parts/format.ts'
-import { Moment } from '../parts/moment.tsx'
+import { formatHarm, formatNumber, pinText } from '../parts/format.ts'
+import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -30,8 +30,8 @@ export default function ModelPage(): ReactElement {
       kind="Model"
       state={
         data === undefined ? undefined : (
-          <Badge state={data.champion === null ? 'no champion' : 'champion'}>
-            {data.champion === null ? 'no champion' : `version ${data.champion}`}
+          <Badge state={data.pinned !== null ? 'pinned' : data.champion === null ? 'no champion' : 'champion'}>
+            {data.pinned !== null ? `version ${data.pinned}, pinned` : data.champion === null ? 'no champion' : `version ${data.champion}`}
           </Badge>
         )
       }
@@ -103,6 +103,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
   const ways = waysOf.model(name)
   const stats = waysOf.modelTraffic(name)
   const path = `models/${encodeURIComponent(name)}`
+  const isPast = usePastMoment() !== undefined
   return (
     <>
       <div className="grid-2">
@@ -130,8 +131,13 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             {
               name: 'Role',
               by: ({ role }) => role,
-              cell: ({ role }) =>
-                role === null ? <span className="dim">none</span> : <Badge state={role} tone={role === 'champion' ? 'good' : 'calm'} />,
+              cell: ({ role, version }) => (
+                <span className="row tight one-line">
+                  {role !== null && <Badge state={role} tone={role === 'champion' && pinned === null ? 'good' : 'calm'} />}
+                  {version === pinned && <Badge state="pinned" />}
+                  {role === null && version !== pinned && <span className="dim">none</span>}
+                </span>
+              ),
             },
             { name: 'Pushed', by: ({ pushedAt }) => pushedAt, cell: ({ pushedAt }) => <Moment at={pushedAt} /> },
             { name: 'Size', numeric: true, by: ({ sizeBytes }) => sizeBytes, cell: ({ sizeBytes }) => formatNumber(sizeBytes, 'bytes') },
@@ -200,7 +206,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             ['Service', <ThingLink key="service" kind="service" id={service} />],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
             ['Roll back', rollBack === null ? null : rollBack.to === null ? rollBack.says : `to version ${rollBack.to}`],
-            ['Pinned', pinned === null ? null : `version ${pinned}`],
+            ['Pinned', pinned === null ? null : pinText(pinned, isPast)],
             [
               'Rollout',
               rollout === null ? null : (
@@ -208,7 +214,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
                   key="rollout"
                   kind="rollout"
                   id={name}
-                >{`version ${rollout.version} at ${formatNumber(rollout.share, 'share')}${rollout.paused ? ', paused' : ''}`}</ThingLink>
+                >{`version ${rollout.version} at ${formatNumber(rollout.share, 'share')}${pinned === null ? '' : ' without the pin'}${rollout.paused ? ', paused' : ''}`}</ThingLink>
               ),
             ],
             ['Experiment', experiment === null ? null : <ThingLink key="experiment" kind="experiment" id={experiment} />],

@@ -108,7 +108,19 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
           }
           columns={[
             { name: 'Model', cell: ({ name }) => <ThingLink kind="model" id={name} />, by: ({ name }) => name },
-            { name: 'Champion', cell: ({ champion }) => (champion === null ? 'none' : `version ${champion}`) },
+            {
+              name: 'Champion',
+              cell: ({ champion, pinned }) => (
+                <>
+                  {champion === null ? 'none' : `version ${champion}`}
+                  {pinned !== null && (
+                    <div className="dim small">
+                      version {pinned} {isPast ? 'was' : 'is'} pinned
+                    </div>
+                  )}
+                </>
+              ),
+            },
             { name: 'Requests', numeric: true, cell: ({ requests }) => formatNumber(requests, 'count'), by: ({ requests }) => requests },
             {
               name: 'Errors',
@@ -120,11 +132,12 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
             {
               name: 'In progress',
               wide: true,
-              cell: ({ name, rollout, experiment }) => (
+              cell: ({ name, pinned, rollout, experiment }) => (
                 <span className="row">
                   {rollout !== null && (
                     <ThingLink kind="rollout" id={name}>
                       Rollout of version {rollout.version} at {formatNumber(rollout.share, 'share')}
+                      {pinned !== null && ' without the pin'}
                       {rollout.paused ? ', paused' : ''}
                     </ThingLink>
                   )}

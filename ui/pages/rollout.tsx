@@ -8,7 +8,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatMoment, formatNumber, keepUnits } from '../parts/format.ts'
+import { formatMoment, formatNumber, keepUnits, pinText } from '../parts/format.ts'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -148,8 +148,8 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             ['Model', <ThingLink key="model" kind="model" id={model} />],
             ['Candidate', `version ${rollout.version}`],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
-            ['Pinned', pinned === null ? null : `version ${pinned}, which ${isPast ? 'answered' : 'answers'} everything`],
-            [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
+            ['Pinned', pinned === null ? null : pinText(pinned, isPast)],
+            [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? shareText(rollout, pinned) : null],
             ['Split by', rollout.unit],
             [
               'Started',
@@ -206,6 +206,12 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
       )}
     </>
   )
+}
+
+/** The share of the requests that name no version, which a pin overrides. */
+function shareText({ share, version }: Rollout, pinned: number | null): string {
+  const set = formatNumber(share, 'share')
+  return pinned === null ? set : `${formatNumber(pinned === version ? 1 : 0, 'share')} by the pin, ${set} without it`
 }
 
 const verdictTones = { passes: 'good', fails: 'bad', undecided: 'plain' } as const

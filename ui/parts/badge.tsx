@@ -34,6 +34,7 @@ const tones: Readonly<Record<string, Tone>> = {
   no_worker: 'bad',
   broken: 'bad',
   paused: 'warn',
+  pinned: 'warn',
   stale: 'warn',
   gap: 'warn',
   unknown: 'warn',

@@ -103,3 +103,8 @@ export function formatAge(moment: string | number, shownMs: number, isPast = fal
   if (isPast) return seconds > 0 ? `${text} before` : `${text} after`
   return seconds > 0 ? `${text} ago` : `in ${text}`
 }
+
+/** What a pin does. */
+export function pinText(pinned: number, isPast: boolean): string {
+  return `version ${pinned}, which ${isPast ? 'answered' : 'answers'} all requests that name no version`
+}

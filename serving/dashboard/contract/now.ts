@@ -32,6 +32,7 @@ export const now = z.object({
     z.object({
       name: z.string(),
       champion: z.number().nullable(),
+      pinned: z.number().nullable(),
       requests: z.number().describe('In the time that `modelsSay` names'),
       errors: z.number(),
       p99Ms: z.number().nullable(),

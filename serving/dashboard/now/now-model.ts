@@ -91,6 +91,7 @@ function modelLine(model: CatalogModel, figures: TrafficStatistics | undefined):
   return {
     name: model.name,
     champion: model.aliases.get(championAlias)?.version ?? null,
+    pinned: model.pin,
     requests: figures?.total.requests ?? 0,
     errors: errorsOf(figures?.total.errors ?? {}),
     p99Ms: figures?.total.latencyMs.total.p99 ?? null,

@@ -70,7 +70,7 @@ export const rolloutModel = readModel({
             },
       headline: headlineOf(model, rollout, decisions, isPast),
       evidence,
-      traffic: trafficOf(rollout, decisions, now),
+      traffic: trafficOf(rollout, decisions, model.pin, ask),
       gates,
       decisions: decisions.map((decision) => decisionOf(decision, replays.get(decision.id))),
       others: all.filter((other) => other.id !== rollout?.id).map((other) => otherOf(other, isPast ? at : null)),
@@ -172,8 +172,13 @@ function headlineOf(
   return `${step}.${waits}`
 }
 
-/** The share as steps: two points for each change. */
-function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[], now: number): RolloutData['traffic'] {
+/** The share that was set, as steps: two points for each change. */
+function trafficOf(
+  rollout: Rollout | null,
+  decisions: readonly RolloutDecision[],
+  pin: number | null,
+  { now, isPast }: Pick<Ask, 'now' | 'isPast'>,
+): RolloutData['traffic'] {
   if (rollout === null) return { finding: 'There is no rollout.', series: [] }
   const changes = decisions.filter(({ shareBefore, shareAfter }) => shareBefore !== shareAfter).toReversed()
   const points = changes.flatMap(({ at, shareBefore, shareAfter }) => [
@@ -185,15 +190,24 @@ function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[
   const all = last === undefined ? [{ t: rollout.startedAt.getTime(), v: rollout.share }] : points
   const share = all.at(-1)?.v ?? 0
   const most = Math.max(...all.map(({ v }) => v))
+  const after = `after ${changes.length} ${changes.length === 1 ? 'change' : 'changes'}`
+  const isPinned = pin !== null && rollout.state === 'running'
   return {
-    finding:
-      share === 0 && most > 0
+    finding: isPinned
+      ? `The share of the candidate ${isPast ? 'was' : 'is'} set to ${percent(share)} ${after}. ${pinnedShare(rollout, pin, isPast)}`
+      : share === 0 && most > 0
         ? `The candidate got at most ${percent(most)} of the requests, and none in the end.`
-        : `The candidate got ${percent(share)} of the requests after ${changes.length} ${changes.length === 1 ? 'change' : 'changes'}.`,
+        : `The candidate got ${percent(share)} of the requests ${after}.`,
     series: [
       { label: `version ${rollout.version}`, unit: 'share', points: [...all, { t: Math.max(end, last?.t ?? 0), v: all.at(-1)?.v ?? 0 }] },
     ],
   }
+}
+
+/** What the candidate gets of the requests that name no version. */
+function pinnedShare({ version }: Rollout, pin: number, isPast: boolean): string {
+  const [gets, is] = isPast ? ['got', 'was'] : ['gets', 'is']
+  return `It ${gets} ${pin === version ? 'all requests that name no version' : 'none'}, as version ${pin} ${is} pinned.`
 }
 
 const maxFacts = 200

@@ -75,16 +75,23 @@ describe('the headline of a rollout', () => {
   const headlineOnce = async (pinned: number | null, state = 'running') => {
     const read = async () => (await dataOf('/rollouts/delay')) as RolloutData
     await expect.poll(read).toMatchObject({ pinned, rollout: { state } })
-    return (await read()).headline
+    const { headline, traffic } = await read()
+    finding = traffic.finding
+    return headline
   }
+  let finding = ''
 
   it('says which version answers while the model is pinned, and what the rollout would give', async () => {
     expect(await headlineOnce(null)).toBe('delay@2 answers 20 % of the requests. The share is changed by hand.')
     await pinModel(world.db, 'delay', 3, by, { atOnce: true })
     const without = 'Without the pin, delay@2 would answer 20 % of the requests. The share is changed by hand.'
+    expect(finding).toBe('The candidate got 20 % of the requests after 1 change.')
+    const set = 'The share of the candidate is set to 20 % after 1 change.'
     expect(await headlineOnce(3)).toBe(`delay@3 is pinned and answers all requests that name no version. ${without}`)
+    expect(finding).toBe(`${set} It gets none, as version 3 is pinned.`)
     await pinModel(world.db, 'delay', 2, by, { atOnce: true })
     expect(await headlineOnce(2)).toBe(`delay@2 is pinned and answers all requests that name no version. ${without}`)
+    expect(finding).toBe(`${set} It gets all requests that name no version, as version 2 is pinned.`)
   })
 
   it('does not say that the champion answers again after an end, while another version is pinned', async () => {
