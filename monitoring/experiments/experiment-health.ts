@@ -165,12 +165,13 @@ function stableEffect(metrics: readonly MetricResult[]): HealthCheck {
 
 function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthCheck {
   const { immatureShare, units, maturesAt } = progressOf(spec, evidence)
+  const { waiting, withoutValue } = countsOf(evidence)
   const until =
     maturesAt === null || maturesAt === undefined
       ? ''
       : `the first at ${minuteText(maturesAt.first)}, the last of those exposed so far at ${minuteText(maturesAt.last)}`
   const check = 'maturity'
-  if (units === 0)
+  if (units + withoutValue === 0)
     return {
       check,
       state: 'unknown',
@@ -179,9 +180,13 @@ function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthChe
     }
   return {
     check,
-    state: 'ok',
+    state: units === 0 ? 'unknown' : 'ok',
     value: 1 - immatureShare,
-    text: `${percent(1 - immatureShare)} of the units are mature. The others count later${until === '' ? '' : `: ${until}`}.`,
+    text: [
+      waiting === 0 ? 'All units are mature' : `${percent(1 - immatureShare)} of the units are mature`,
+      withoutValue === 0 ? '.' : `; ${withoutValue} of ${units + withoutValue} have no value of the primary metric.`,
+      waiting === 0 ? '' : ` The others count later${until === '' ? '' : `: ${until}`}.`,
+    ].join(''),
   }
 }
 
@@ -194,11 +199,19 @@ function minuteText(moment: string): string {
 
 const dayMicros = 86_400_000_000
 
-export function progressOf(spec: ExperimentSpec, { metrics, exposures }: ExperimentEvidence): Progress {
+/** Units by what the primary metric has of them: a value, one later, or none although they are mature. */
+function countsOf({ metrics, covariates }: ExperimentEvidence): { units: number; waiting: number; withoutValue: number } {
   const [primary] = metrics
   const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
   const units = total(primary?.sums.map(({ n }) => n) ?? [])
   const waiting = total(primary?.immature ?? [])
+  return { units, waiting, withoutValue: Math.max(0, total(covariates.arms.map(({ n }) => n)) - units - waiting) }
+}
+
+export function progressOf(spec: ExperimentSpec, evidence: ExperimentEvidence): Progress {
+  const { metrics, exposures } = evidence
+  const [primary] = metrics
+  const { units, waiting, withoutValue } = countsOf(evidence)
   const unitsByDay = exposures.recentDays === 0 ? 0 : exposures.recentUnits / exposures.recentDays
   const planned = spec.analysis.units
   const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
@@ -207,7 +220,7 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
   return {
     units,
     planned,
-    immatureShare: units + waiting === 0 ? 0 : waiting / (units + waiting),
+    immatureShare: waiting === 0 ? 0 : waiting / (units + waiting + withoutValue),
     maturesAt:
       since === null
         ? null

@@ -38,7 +38,8 @@ export default function Experiment(): ReactElement {
 }
 
 /** When the units that are not mature will count. */
-function waitNote(maturesAt: NonNullable<ExperimentData['progress']>['maturesAt']): string {
+function waitNote({ immatureShare, maturesAt }: NonNullable<ExperimentData['progress']>): string {
+  if (immatureShare === 0) return 'no unit waits'
   if (maturesAt === null || maturesAt === undefined) return 'they count later'
   return `the first counts at ${formatMoment(maturesAt.first)}, all exposed so far at ${formatMoment(maturesAt.last)}`
 }
@@ -60,7 +61,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
               note:
                 progress.planned === null ? 'with a value of the primary metric' : `of ${formatNumber(progress.planned, 'count')} planned`,
             },
-            { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: waitNote(progress.maturesAt) },
+            { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: waitNote(progress) },
             ...(hasRunFor(startedAt, analyzedAt, dayMs)
               ? [{ name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }]
               : endedAt === null

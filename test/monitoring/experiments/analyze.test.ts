@@ -327,6 +327,26 @@ describe('analyzeExperiment', () => {
     expect(valueOf([right, right])).toBe(1)
   })
 
+  test('health counts mature units that have no value of the primary metric as mature', () => {
+    const maturity = (valued: number, immature: number, all: number) => {
+      const metric = { ...metricEvidence(drawArms(valued, meanDraw, 3)), immature: [immature, immature] }
+      const summers = [createUnitSummer(2), createUnitSummer(2)]
+      for (const summer of summers) for (let i = 0; i < all; i++) summer.add([0, 0])
+      const covariates = { names: [], arms: summers.map((summer) => summer.sums()) }
+      const { health, progress } = analyzeExperiment(specOf([metricOf('mean')]), evidenceOf([metric], { covariates }), null)
+      const { state, text } = health.find(({ check }) => check === 'maturity') ?? {}
+      return [state, text, progress.immatureShare]
+    }
+    expect(maturity(0, 0, 50)).toEqual(['unknown', 'All units are mature; 100 of 100 have no value of the primary metric.', 0])
+    expect(maturity(20, 10, 40)).toEqual([
+      'ok',
+      '75 % of the units are mature; 20 of 60 have no value of the primary metric. The others count later.',
+      0.25,
+    ])
+    expect(maturity(40, 0, 40)).toEqual(['ok', 'All units are mature.', 0])
+    expect(maturity(0, 40, 40)).toEqual(['unknown', 'No unit is mature yet: the window of the primary metric has to pass.', 1])
+  })
+
   test('health finds a wrong split, crossovers, lost exposures and covariates that differ', () => {
     const metrics = [metricEvidence(drawArms(3000, meanDraw, 1))]
     const state = (more: Partial<ExperimentEvidence>) =>
