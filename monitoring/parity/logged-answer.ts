@@ -1,10 +1,9 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Frontier } from '../../kernel/frontier.ts'
 import { parseFrontier } from '../../kernel/frontier.ts'
 import { asRecord } from '../../kernel/is-record.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
@@ -12,22 +11,18 @@ import type { LoggedVector } from '../prediction-log/read-predictions.ts'
 import type { ReadOrigin } from '../prediction-log/provenance.ts'
 
 /** A logged vector, decoded with the service that made it. */
-export interface LoggedAnswer {
+export interface LoggedAnswer extends ServedEntity {
   readonly row: LoggedVector
   readonly service: ServicePlan
   /** By index of the service's features. */
   readonly values: readonly (Value | null)[]
   readonly statuses: readonly Status[]
   /** By index of the service's uses. */
-  readonly keys: readonly EntityKey[]
   readonly reads: readonly { readonly from: ReadOrigin['from']; readonly frontier: Frontier | null }[]
-  /** By index of the service's request values. */
-  readonly request: readonly Value[]
 }
 
 /** @throws LockstepError `INVALID_ROW` where a member is missing or not of the service's type */
 export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswer {
-  const keyValues = valuesOf(service.keys, row.keys, 'The key')
   const statuses = asRecord(row.statuses)
   const reads = Array.isArray(row.reads) ? row.reads : []
   return {
@@ -35,13 +30,25 @@ export function readAnswer(row: LoggedVector, service: ServicePlan): LoggedAnswe
     service,
     values: valuesOf(service.features, row.features, 'The feature'),
     statuses: service.features.map(({ name }) => statusOf(statuses[name])),
+    ...readServedEntity(row, service),
+    reads: service.uses.map((_, use) => originOf(reads[use])),
+  }
+}
+
+/**
+ * What was asked for in a logged row.
+ *
+ * @throws LockstepError `INVALID_ROW` where a member is missing or not of the service's type
+ */
+export function readServedEntity(row: Pick<LoggedVector, 'keys' | 'request'>, service: ServicePlan): ServedEntity {
+  const keyValues = valuesOf(service.keys, row.keys, 'The key')
+  return {
     keys: service.uses.map(({ plan, key }) =>
       encodeKey(
         plan.key,
         key.map((name) => keyValues[service.keys.findIndex((column) => column.name === name)]),
       ),
     ),
-    reads: service.uses.map((_, use) => originOf(reads[use])),
     request: valuesOf(service.request, row.request, 'The request value').map((value, i) => {
       if (value === null) throw unreadable(`The request value "${service.request[i]?.name}" is null.`)
       return value

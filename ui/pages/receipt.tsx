@@ -140,7 +140,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
         flush
         says={recomputed}
         actions={
-          recomputed === null ? undefined : (
+          features.every(({ isSame }) => isSame === null) ? undefined : (
             <Badge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</Badge>
           )
         }

@@ -199,7 +199,8 @@ function viewOf(plan: ViewPlan, alias: string | null, { rows, cut, steps }: Expl
   }
 }
 
-function textOf(type: ValueType, value: Value | null): string | null {
+/** A value as pages show it; null: there is none. */
+export function textOf(type: ValueType, value: Value | null): string | null {
   return jsonText(valueToJson(type, value))
 }
 

@@ -1,19 +1,18 @@
-import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { asRecord, isRecord } from '../../../kernel/is-record.ts'
-import { statusNames } from '../../../kernel/state.ts'
+import { Status, statusNames } from '../../../kernel/state.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
-import { valueToJson } from '../../../kernel/value-json.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { readServedEntity } from '../../../monitoring/parity/logged-answer.ts'
 import { loggedStages } from '../../../monitoring/prediction-log/logged-times.ts'
 import { listPredictions, readStages } from '../../../monitoring/prediction-log/read-predictions.ts'
-import { keyValue } from '../../features/explain.ts'
+import { readHistory } from '../../../offline/history.ts'
 import type { ReceiptData } from '../contract/receipt.ts'
 import { receipt } from '../contract/receipt.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { auditRead } from './audit-read.ts'
-import { servedFeatures } from './explain-models.ts'
+import { servedFeatures, textOf } from './explain-models.ts'
 import { createOutcomeLookup } from './receipt-outcomes.ts'
 
 const maxRows = 20
@@ -52,7 +51,8 @@ export const receiptModel = readModel({
 })
 
 async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnType<typeof createOutcomeLookup>): Promise<Prediction> {
-  const recomputed = await recomputedFeatures(ask, row)
+  const found = await recomputedFeatures(ask, row)
+  const recomputed = typeof found === 'string' ? null : found
   const reads = Array.isArray(row.reads) ? row.reads.filter(isRecord) : []
   const service = ask.deps.catalog().services.get(row.service as `${string}@${number}`)
   const features = Object.entries(servedFeatures(row)).map(([feature, answered]): Prediction['features'][number] => {
@@ -89,11 +89,13 @@ async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnT
     stages: stagesOf(await readStages(ask.db, row), row.latencyMicros),
     features,
     recomputed:
-      recomputed === null
-        ? null
-        : different.length === 0
-          ? `All ${compared.length} features of views come out the same as of then.`
-          : `${different.length} of ${compared.length} features come out differently as of then: ${different.map(({ feature }) => feature).join(', ')}.`,
+      typeof found === 'string'
+        ? `The features cannot be computed as of then: ${found}`
+        : found === null
+          ? null
+          : different.length === 0
+            ? `All ${compared.length} features come out the same as of then.`
+            : `${different.length} of ${compared.length} features come out differently as of then: ${different.map(({ feature }) => feature).join(', ')}.`,
   }
 }
 
@@ -114,21 +116,29 @@ function stagesOf(micros: readonly number[] | null, totalMicros: number): Predic
   return rest > 0 ? [...stages, { name: 'Note in the log', ms: rest / 1000 }] : stages
 }
 
-/** The features of views, from the offline history as of the row's moment; null: its service is not there any more. */
-async function recomputedFeatures({ deps }: Ask, row: ListedPrediction): Promise<ReadonlyMap<string, Answered> | null> {
+/**
+ * All features from the offline history as of the row's moment, by the code that serves them and trains with them; null:
+ * its service is not there any more, or why they cannot be computed.
+ */
+async function recomputedFeatures({ db, deps }: Ask, row: ListedPrediction): Promise<ReadonlyMap<string, Answered> | string | null> {
   const service = deps.catalog().services.get(row.service as `${string}@${number}`)
   if (service === undefined) return null
   const asOf = parseTimestamp(row.asOf)
-  const entity = asRecord(row.keys)
-  const found = new Map<string, Answered>()
-  for (const { plan, alias, key } of service.uses) {
-    const values = plan.key.map((part, i) => keyValue(entity, key[i] ?? part.name, part))
-    const { features } = await deps.explain(plan, encodeKey(plan.key, values), { asOf, maxRows: 1 })
-    for (const { spec, value, status } of features) {
-      const json = valueToJson(spec.type, value)
-      const text = json === null ? null : typeof json === 'string' ? json : typeof json === 'bigint' ? String(json) : JSON.stringify(json)
-      found.set(alias === null ? spec.name : `${alias}__${spec.name}`, { value: text, status: statusNames[status] })
-    }
+  try {
+    const { keys, request } = readServedEntity(row, service)
+    const read = await readHistory(
+      db,
+      service.uses.map(({ plan }, use) => ({ plan, key: keys[use] ?? '', asOf })),
+    )
+    const { values, statuses } = service.evaluate(read, request, asOf)
+    return new Map(
+      service.features.map(({ name, type }, f) => [
+        name,
+        { value: textOf(type, values[f] ?? null), status: statusNames[statuses[f] ?? Status.present] },
+      ]),
+    )
+  } catch (error) {
+    if (error instanceof LockstepError && ['INVALID_ROW', 'TRANSFORM_FAILED'].includes(error.code)) return error.message
+    throw error
   }
-  return found
 }

@@ -162,8 +162,10 @@ describe('explain', () => {
         outcomes: [],
         features: expect.arrayContaining([
           expect.objectContaining({ feature: 'lastDelay', view: 'airport_delays@1', value: '25', isSame: true }),
-          expect.objectContaining({ feature: 'pressure', view: 'flight_context@1' }),
+          // by the code that serves it, from the logged distance
+          expect.objectContaining({ feature: 'pressure', view: 'flight_context@1', value: '0.05', isSame: true }),
         ]) as unknown,
+        recomputed: expect.stringMatching(/^All \d+ features come out the same as of then\.$/) as unknown,
       },
     ])
     const [{ stages, latencyMs }] = receipt.predictions as [{ stages: { name: string; ms: number }[]; latencyMs: number }]
