@@ -132,7 +132,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
               name: 'Role',
               by: ({ role }) => role,
               cell: ({ role, version }) => (
-                <span className="row tight one-line">
+                <span className="row tight">
                   {role !== null && <Badge state={role} tone={role === 'champion' && pinned === null ? 'good' : 'calm'} />}
                   {version === pinned && <Badge state="pinned" />}
                   {role === null && version !== pinned && <span className="dim">none</span>}
