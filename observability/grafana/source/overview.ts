@@ -3,7 +3,9 @@ import { quantile, rate, selected } from './dashboard.ts'
 
 const requests = 'lockstep_http_request_seconds'
 const answers = 'route=~"/v1/(features|predict)"'
-const errorShare = `(${rate(`${requests}_count`, [], 'status=~"5.."')} or vector(0)) / ${rate(`${requests}_count`, [])}`
+/** Probes and scrapes are no requests of users: a server that is not ready answers probes with 503. */
+const ofUsers = 'route!~"/(livez|readyz|metrics|v2/health/.*)"'
+const errorShare = `(${rate(`${requests}_count`, [], `${ofUsers},status=~"5.."`)} or vector(0)) / ${rate(`${requests}_count`, [], ofUsers)}`
 
 export const overview: Dashboard = {
   name: 'overview',
@@ -31,7 +33,7 @@ export const overview: Dashboard = {
         {
           shows: 'number',
           title: 'Errors now',
-          description: 'The share of requests that were answered with 5xx.',
+          description: 'The share of requests that were answered with 5xx, without probes and scrapes.',
           unit: 'percentunit',
           limits: { warn: 0.001, bad: 0.01 },
           queries: [{ promql: errorShare, legend: 'errors' }],
@@ -126,7 +128,7 @@ export const overview: Dashboard = {
         },
         {
           title: 'Errors over time',
-          description: 'Requests that were answered with 5xx.',
+          description: 'Requests that were answered with 5xx, without probes and scrapes.',
           unit: 'percentunit',
           limits: { warn: 0.001, bad: 0.01 },
           queries: [{ promql: errorShare, legend: '5xx' }],
