@@ -51,35 +51,52 @@ interface RightsRow {
   readonly temporary: boolean
   readonly schemas: readonly string[] | null
   readonly tables: readonly string[] | null
+  /** The partitioned tables of others, and who owns the first of them. */
+  readonly foreign: readonly string[] | null
+  readonly owner: string | null
   readonly user: string
   readonly database: string
 }
 
 /**
- * What `migrate`, `apply`, `ingest` and training sets need: to make schemas and tables, and to write all of Lockstep's.
+ * What a process of Lockstep needs: to create tables, to write all of Lockstep's, and to create partitions, which only
+ * a table's owner may. To create schemas is needed before the first migration only.
  */
-export async function checkRights(db: Database): Promise<Answer> {
-  if (isEmbedded(db)) return ok('All, in the embedded database.')
+export async function checkRights(db: Database): Promise<Answer[]> {
+  if (isEmbedded(db)) return [ok('All, in the embedded database.')]
   const [rights] = await db.query<RightsRow>(`
-    SELECT has_database_privilege(current_database(), 'CREATE') AS create,
+    WITH tables AS (
+      SELECT c.oid, c.relkind, c.relowner, format('%I.%I', nspname, relname) AS name
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE nspname IN ('lockstep', 'lockstep_source') AND relkind IN ('r', 'p') AND NOT relispartition),
+    others AS (SELECT name, relowner FROM tables WHERE relkind = 'p' AND NOT pg_has_role(relowner, 'USAGE'))
+    SELECT has_database_privilege(current_database(), 'CREATE')
+             OR (SELECT count(*) = 2 FROM pg_namespace WHERE nspname IN ('lockstep', 'lockstep_source')) AS create,
            has_database_privilege(current_database(), 'TEMPORARY') AS temporary,
            current_user::text AS user, current_database()::text AS database,
            (SELECT array_agg(nspname::text) FROM pg_namespace
-            WHERE nspname IN ('lockstep', 'lockstep_source') AND NOT has_schema_privilege(oid, 'CREATE, USAGE')) AS schemas,
-           (SELECT array_agg(format('%I.%I', nspname, relname)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE nspname IN ('lockstep', 'lockstep_source') AND relkind IN ('r', 'p')
-              AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
-                       AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))) AS tables`)
-  if (rights === undefined) return wrong('The database does not report them.')
-  const { user, database, create, temporary, schemas, tables } = rights
+            WHERE nspname IN ('lockstep', 'lockstep_source')
+              AND NOT (has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE'))) AS schemas,
+           (SELECT array_agg(name) FROM tables
+            WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+                       AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))) AS tables,
+           (SELECT array_agg(name ORDER BY name) FROM others) AS foreign,
+           (SELECT pg_get_userbyid(relowner)::text FROM others ORDER BY name LIMIT 1) AS owner`)
+  if (rights === undefined) return [wrong('The database does not report them.')]
+  const { user, database, create, temporary, schemas, tables, foreign, owner } = rights
   const grants = [
     ...(create ? [] : [`GRANT CREATE ON DATABASE "${database}" TO "${user}"`]),
     ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`]),
     ...(schemas ?? []).map((schema) => `GRANT CREATE, USAGE ON SCHEMA ${schema} TO "${user}"`),
     ...(tables ?? []).slice(0, 3).map((table) => `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO "${user}"`),
   ]
-  if (grants.length === 0) return ok(`"${user}" may create schemas and tables, and write Lockstep's.`)
-  return wrong(`"${user}" lacks some: ${grants.join('; ')}.`)
+  const answers: Answer[] = grants.length === 0 ? [] : [wrong(`"${user}" lacks some: ${grants.join('; ')}.`)]
+  if (foreign !== null) {
+    const what = `"${user}" is not a member of "${owner}", which owns ${foreign.join(' and ')}`
+    const then = 'It cannot create their partitions, so from the next day on predictions and statistics are lost'
+    answers.push(wrong(`${what}. ${then}. Connect as "${owner}", or run: GRANT "${owner}" TO "${user}".`))
+  }
+  return answers.length > 0 ? answers : [ok(`"${user}" may create tables and partitions, and write Lockstep's.`)]
 }
 
 interface ConnectionsRow {

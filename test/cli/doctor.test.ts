@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
+import { checkRights } from '../../cli/doctor/database-checks.ts'
 import { checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
 import { writeServerClock } from '../../monitoring/rollups/clock-offset.ts'
@@ -154,6 +155,40 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     } finally {
       await admin.script(`drop role ${user}`)
       await admin.close()
+    }
+  })
+
+  it('a user must be a member of the role that owns the tables by day', async () => {
+    const own = await testDatabase({ migrate: false })
+    const admin = openPostgres(own.url)
+    const [owner, user] = [`doctor_owner_${process.pid}`, `doctor_member_${process.pid}`]
+    const rightsOf = async (name: string) => {
+      const db = openPostgres(Object.assign(new URL(own.url), { username: name, password: 'hidden-word' }).href)
+      const answers = await checkRights(db).finally(() => db.close())
+      return answers.map(({ verdict, text }) => `${verdict} ${text}`).join('\n')
+    }
+    await admin.script(`create role ${owner} login password 'hidden-word'; create role ${user} login password 'hidden-word'`)
+    try {
+      expect(await rightsOf(owner)).toMatch(/^wrong .* lacks some: GRANT CREATE ON DATABASE/)
+      const [{ database: name } = { database: '' }] = await admin.query<{ database: string }>('select current_database() as database')
+      await admin.script(`grant create on database "${name}" to ${owner}`)
+      await must({ LOCKSTEP_POSTGRES_URL: Object.assign(new URL(own.url), { username: owner, password: 'hidden-word' }).href }, 'migrate')
+      // no schema is created after the migration
+      await admin.script(`revoke create on database "${name}" from ${owner}`)
+      expect(await rightsOf(owner)).toMatch(/^ok/)
+      await admin.script(`grant usage on schema lockstep, lockstep_source to ${user};
+        grant select, insert, update, delete on all tables in schema lockstep, lockstep_source to ${user}`)
+      expect(await rightsOf(user)).toMatch(
+        new RegExp(`wrong "${user}" is not a member of "${owner}", which owns .*lockstep\\.rollups.* GRANT "${owner}" TO "${user}"`),
+      )
+      await admin.script(`grant ${owner} to ${user}`)
+      await admin.script(`set role ${user}; create table lockstep.rollups_20200101 partition of lockstep.rollups
+        for values from ('2020-01-01Z') to ('2020-01-02Z'); reset role`)
+      expect([await rightsOf(user), await rightsOf(owner)]).toEqual([expect.stringMatching(/^ok/), expect.stringMatching(/^ok/)])
+    } finally {
+      await admin.script(`drop owned by ${owner}, ${user} cascade; drop role ${owner}, ${user}`)
+      await admin.close()
+      await own.drop()
     }
   })
 
