@@ -1,3 +1,4 @@
+import { Counter } from 'prom-client'
 import { createExposureMetrics } from '../monitoring/exposures/exposure-metrics.ts'
 import type { ExposureRecorder } from '../monitoring/exposures/exposure-recorder.ts'
 import { createExposureRecorder } from '../monitoring/exposures/exposure-recorder.ts'
@@ -32,9 +33,18 @@ export interface RecorderOptions {
 
 export function createRecorders(options: ServerOptions, { catalog, database, logShares }: RecorderOptions): Recorders {
   const { config, log, clock, metrics: registry } = options
+  const failures = new Counter({
+    name: 'lockstep_rollup_write_failures_total',
+    help: 'Attempts to write minutes of the model statistics that failed. They are repeated every 10 s.',
+    registers: [registry],
+  })
+  const { rollups = null } = config
   const counts = createRolloutCounts({ catalog: () => catalog.loaded, database, log })
   return {
-    rollups: countRollouts(options.rollups ?? createRollups(database, config.rollups ?? null, log, clock), counts),
+    rollups: countRollouts(
+      options.rollups ?? createRollups(database, rollups && { ...rollups, onFailure: () => failures.inc() }, log, clock),
+      counts,
+    ),
     exposures: createExposureRecorder(
       { database, metrics: (waiting) => createExposureMetrics(registry, waiting), log, clock },
       options.exposures,

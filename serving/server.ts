@@ -116,6 +116,8 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...own.warnings(),
       ...about('transforms', transforms.warnings),
       ...about('certificate', tls?.warnings() ?? []),
+      ...about('prediction log', predictionLog.warnings()),
+      ...about('statistics', rollups.warnings()),
     ],
   })
   const watched = { stores, catalog, models, views, owner, traffic, staleCache, rollups, readiness, preloadModel }

@@ -25,6 +25,8 @@ import { bufferedValues } from './row-size.ts'
 export interface PredictionLog {
   /** Buffers a request, or counts it as dropped. It returns at once and never throws; the work is done later. */
   note(predictions: NotedPredictions): void
+  /** Problems of the table, for the operator. */
+  warnings(): readonly string[]
   /** Drops partitions that are older than the retention. */
   dropOld(): Promise<void>
   /** Writes the buffer within `ms`, and counts the rest as dropped. */
@@ -170,6 +172,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
         log.error({ error: messageOf(error) }, 'predictions cannot be recorded')
       }
     },
+    warnings: writer.warnings,
     async dropOld() {
       const db = deps.database()
       // servers share the table, so its retention follows the clock that they share

@@ -1,12 +1,12 @@
 import { dayOf, predictionPartitions } from '../day-partitions.ts'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { askDoctor, createNextPartition, endedStates, isDown } from '../next-partition.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import type { LoggedPrediction } from './columns.ts'
 import type { PredictionCopy } from './copy-predictions.ts'
 import { copyPredictions, createPredictionCopy } from './copy-predictions.ts'
 import { forgetErased } from './forget-erased.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import type { LogMetrics } from './log-metrics.ts'
 
@@ -14,6 +14,8 @@ import type { LogMetrics } from './log-metrics.ts'
 export interface PredictionWriter {
   /** The number of rows in the batch. */
   readonly rows: number
+  /** Problems of the table, for the operator: rows that it refuses, or will refuse tomorrow. */
+  warnings(): readonly string[]
   add(row: LoggedPrediction): void
   /** Reports that rows cannot be encoded now. Logged once, until a batch is written. */
   cannotAdd(rows: number, error: unknown): void
@@ -43,16 +45,6 @@ interface Batch {
 }
 
 const noPartition = '23514'
-/**
- * Why a statement was ended that can be tried again: a lock timeout, a deadlock, a cancellation. Nothing of it was
- * written.
- */
-const ended = ['55P03', '40P01', '57014']
-/**
- * How long to wait until the next day's partition is tried again: waiting for the lock of a table that is being read
- * holds others up.
- */
-const aheadEveryMs = 60_000
 /** The maximum number of entities that wait for a check for erasures while the database is unavailable; about 10 MB. */
 const maxOwed = 100_000
 
@@ -60,7 +52,8 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
   const made = new Set<number>()
   let batch: Batch | null = null
   let failing = false
-  let aheadAt = 0
+  let refused: string | null = null
+  const nextPartition = createNextPartition({ database, log }, predictionPartitions, 'the prediction log')
   /**
    * The entities that wait for a check for erasures, because the database was unavailable, and when the first of them
    * was logged.
@@ -71,18 +64,6 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     const lacking = [...days].filter((day) => !made.has(day))
     await predictionPartitions.create(db, lacking)
     for (const day of lacking) made.add(day)
-  }
-
-  /** Creates the partition of the next day before that day begins. Nothing waits for it. */
-  async function partitionAhead(days: ReadonlySet<number>): Promise<void> {
-    const next = Math.max(...days) + 1
-    if (made.has(next) || performance.now() < aheadAt) return
-    aheadAt = performance.now() + aheadEveryMs
-    try {
-      await partitions(database(), new Set([next]))
-    } catch (error) {
-      log.debug({ error: messageOf(error) }, 'the next partition of the prediction log cannot be created yet')
-    }
   }
 
   async function forget({ entities, oldest }: Batch): Promise<void> {
@@ -116,8 +97,10 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
           made.clear()
           continue
         }
-        const isDown = isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE')
-        const outcome = ended.includes(sqlState(error)) ? 'unavailable' : isDown ? (sent ? 'lost' : 'unavailable') : 'refused'
+        // of an ended statement nothing was written
+        const isEnded = endedStates.includes(sqlState(error))
+        const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
+        if (outcome === 'refused') refused = `The prediction log refuses rows, and they are lost: ${messageOf(error)}. ${askDoctor}`
         if (!failing || outcome === 'refused')
           log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome
@@ -129,6 +112,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     get rows() {
       return batch?.copy.rows ?? 0
     },
+    warnings: () => (refused === null ? nextPartition.warnings : [refused]),
     add(row) {
       batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at }
       batch.copy.add(row)
@@ -155,8 +139,10 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       if (outcome === 'written') {
         if (failing) log.info('the prediction log can be written again')
         failing = false
+        refused = null
         metrics.written(writing.copy.rows)
-        void partitionAhead(writing.days)
+        // nothing waits for it
+        void nextPartition.create(Math.max(...writing.days))
       }
       // a lost batch may have been stored
       await forget(writing)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { askDoctor, isDown } from '../next-partition.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServedEntity, ServiceRow } from '../../kernel/service-plan.ts'
 import type { Prediction } from '../../inference/load-model.ts'
@@ -56,6 +57,8 @@ export interface RollupRecorder {
   servedAge(view: string, seconds: number): void
   /** Removes an erased entity from what is not written yet. */
   forget(erased: ForgottenEntity): void
+  /** Problems of the table, for the operator: minutes that cannot be written, today or tomorrow. */
+  warnings(): readonly string[]
   /** Ends the minute if it is over, and writes what waits. */
   flush(): Promise<void>
   /** Writes the present minute too, within `ms`, and says that the process ends. */
@@ -74,6 +77,8 @@ export interface RollupRecorderDeps {
 export interface RollupRecorderOptions {
   /** The values of about this many rows a second are taken, of all versions together. */
   readonly rowsPerSecond: number
+  /** Called for each attempt to write minutes that failed. */
+  readonly onFailure?: () => void
 }
 
 const retryMs = 10_000
@@ -95,13 +100,14 @@ export const noRollups: RollupRecorder = {
   errorAnswered: () => undefined,
   servedAge: () => undefined,
   forget: () => undefined,
+  warnings: () => [],
   flush: () => Promise.resolve(),
   close: () => Promise.resolve(),
 }
 
 export function createRollupRecorder(
   { writer, baselineOf, log, clock }: RollupRecorderDeps,
-  { rowsPerSecond }: RollupRecorderOptions,
+  { rowsPerSecond, onFailure }: RollupRecorderOptions,
 ): RollupRecorder {
   const writtenBy = `${processName()}:${randomBytes(4).toString('hex')}`
   const budget = rowsPerSecond > 0 ? new RowBudget(rowsPerSecond) : null
@@ -113,6 +119,7 @@ export function createRollupRecorder(
   let cpu = process.cpuUsage()
   let timer: NodeJS.Timeout | null = null
   let flushing: Promise<void> | null = null
+  let refused: string | null = null
   let hasEndedMinute = false
   let closed = false
 
@@ -172,7 +179,14 @@ export function createRollupRecorder(
     endMinuteIfOver()
     return (flushing ??= writer
       .write()
-      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'rollups cannot be written'))
+      .then(
+        () => void (refused = null),
+        (error: unknown) => {
+          onFailure?.()
+          log.warn({ error: messageOf(error) }, 'rollups cannot be written')
+          refused = isDown(error) ? null : `The model statistics cannot be written: ${messageOf(error)}. ${askDoctor}`
+        },
+      )
       .finally(() => (flushing = null)))
   }
 
@@ -219,6 +233,7 @@ export function createRollupRecorder(
       for (const ofModel of recorded.values()) for (const { rows } of ofModel) rows?.forget(erased)
       writer.forget(erased)
     },
+    warnings: () => (refused === null ? writer.warnings() : [refused]),
     flush,
     async close(ms) {
       if (closed) return

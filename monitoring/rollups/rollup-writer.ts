@@ -1,4 +1,5 @@
 import { dayOf, rollupPartitions } from '../day-partitions.ts'
+import { createNextPartition } from '../next-partition.ts'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -37,6 +38,8 @@ export interface RollupWriter {
   forget(erased: ForgottenEntity): void
   /** How many minutes wait. */
   readonly waiting: number
+  /** Problems that the writes of the next day will have, for the operator. */
+  warnings(): readonly string[]
   /** Writes what waits, oldest first. @throws what the database throws; then the rest waits */
   write(): Promise<void>
 }
@@ -80,6 +83,7 @@ export function createRollupWriter(
   let open: Minute | null = null
   let waiting: Minute[] = []
   let dropped = 0
+  const nextPartition = createNextPartition({ database, log }, rollupPartitions, 'the model statistics')
 
   function openMinute(minute: number, process: string): Minute {
     if (open?.minute === minute && open.process === process) return open
@@ -124,7 +128,7 @@ export function createRollupWriter(
       await db.query(upsert, values)
     } catch (error) {
       if (sqlState(error) !== noPartition) throw error
-      await rollupPartitions.create(db, [dayOf(minute.minute), dayOf(minute.minute) + 1])
+      await rollupPartitions.create(db, [dayOf(minute.minute)])
       await db.query(upsert, values)
     }
   }
@@ -151,6 +155,7 @@ export function createRollupWriter(
     get waiting() {
       return waiting.length
     },
+    warnings: () => nextPartition.warnings,
     async write() {
       for (const minute of waiting) minute.encoded ??= await encode(minute)
       dropOldest()
@@ -167,6 +172,7 @@ export function createRollupWriter(
       }
       if (dropped > 0) log.warn({ minutes: dropped }, 'minutes of the rollups were dropped while the database was unavailable')
       dropped = 0
+      if (last !== undefined) await nextPartition.create(dayOf(last.minute))
     },
   }
 }

@@ -17,6 +17,8 @@ export type Part =
   | 'certificate'
   | 'workers'
   | 'clock'
+  | 'prediction log'
+  | 'statistics'
 
 export interface ReadinessFinding {
   readonly part: Part
