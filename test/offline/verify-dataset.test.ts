@@ -128,14 +128,14 @@ for (const { kind, open } of databases) {
       const hasWorkers = kind !== 'PGlite'
       await opened.db
         .query(`CREATE TABLE large AS SELECT n, chr(97 + n % 3) AS thing, timestamptz '2001-03-01Z' + n * interval '1 second' AS moment
-        FROM generate_series(1, ${hasWorkers ? 300_000 : 30_000}) n`)
+        FROM generate_series(1, ${hasWorkers ? 300_000 : 3_000}) n`)
       await opened.db.query('ANALYZE large')
       const sql = 'SELECT thing, moment, n FROM large WHERE n % 40 = 0'
       expect(JSON.stringify(await opened.db.query(`EXPLAIN ${sql}`))).toContain(hasWorkers ? 'Parallel Seq Scan' : 'Seq Scan')
       const limited = { sql: 'SELECT thing, moment, n FROM large LIMIT 500' }
       for (const options of [{ spine: { sql } }, { spine: { sql }, sample: { fraction: 0.1, seed: 1 } }, { spine: limited }]) {
         const manifest = await make({ ...options, overwrite: true })
-        for (let i = 0; i < 3; i++) expect((await verify(manifest)).differences).toEqual([])
+        for (let i = 0; i < (hasWorkers ? 3 : 1); i++) expect((await verify(manifest)).differences).toEqual([])
       }
     })
 
