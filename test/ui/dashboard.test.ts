@@ -1,0 +1,344 @@
+import type { Route } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createKey } from '../../registry/keys/api-keys.ts'
+import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
+import { abortRollout, pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
+import type { QualityData } from '../../serving/dashboard/contract/model.ts'
+import type { World } from '../serving/world.ts'
+import { openDashboard } from './dashboard.ts'
+import type { Visits } from './visits.ts'
+import { shown } from './visits.ts'
+
+// Pages of one dashboard. The acts come last, as they change what the others show.
+
+let world: World
+let visits: Visits
+let close: () => Promise<void>
+
+beforeAll(async () => {
+  ;({ world, visits, close } = await openDashboard())
+})
+afterAll(() => close?.())
+
+const commands = async (): Promise<string[]> => await visits.page.locator('main .command code').allTextContents()
+
+it('an empty page offers commands with names of the registry', async () => {
+  const entries = [
+    ['view', 'spending', 1, '', null, [], null],
+    ['service', 'fraud_features', 1, '', null, [], null],
+    ['model', 'fraud', 1, '', null, [], null],
+  ]
+  await visits.page.route('**/ui/api/catalog/index', (route) =>
+    route.fulfill({ json: { data: { entries, features: [], total: 0, isCut: false }, asOf: '2001-07-01T12:00:00Z' } }),
+  )
+  await visits.go('lineage')
+  await expect.poll(commands).toEqual(['lockstep lineage spending', 'lockstep lineage fraud_features --up'])
+  await visits.to('catalog?kind=dataset')
+  await expect.poll(commands).toContainEqual(expect.stringMatching(/^lockstep dataset create fraud_features --spine/))
+  await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
+})
+
+it('the receipt page offers a request that lists ids', async () => {
+  await visits.go('receipt')
+  const [, curl = ''] = await commands()
+  const [, path = ''] = /"\$LOCKSTEP([^"]*)"/.exec(curl) ?? []
+  const answer = await fetch(new URL(path, visits.page.url()))
+  expect([path, answer.status, await answer.json()]).toMatchObject(['/v1/predictions?limit=5', 200, { predictions: [] }])
+  expect(visits.faults()).toEqual([])
+})
+
+const message = 'The database, which this request needs, does not answer; try again soon.'
+const withoutDatabase = (route: Route) => route.fulfill({ status: 503, json: { error: { code: 'POSTGRES_UNAVAILABLE', message } } })
+
+it('a page that is open says that the database does not answer', async () => {
+  const { page } = visits
+  await visits.go('models/delay')
+  await page.route('**/ui/api/**', withoutDatabase)
+  await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+  await page.locator('.banner', { hasText: 'The database does not answer. The page shows what it knew' }).waitFor()
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
+})
+
+it('a page that is opened while the database is down says so, and comes back with it', async () => {
+  const { page } = visits
+  await page.route('**/ui/api/**', withoutDatabase)
+  await page.reload()
+  const heading = page.locator('h1', { hasText: 'The database does not answer' })
+  await heading.waitFor()
+  // it stays while the page tries again
+  const repeated = page.evaluate<boolean>(`new Promise((done) => {
+    let reads = 0
+    const changes = new MutationObserver(() => document.querySelector('h1') ?? done(false))
+    changes.observe(document.body, { childList: true, subtree: true })
+    new PerformanceObserver((list) => {
+      reads += list.getEntries().filter(({ name }) => name.endsWith('/ui/api/session')).length
+      if (reads >= 3) done(true)
+    }).observe({ type: 'resource' })
+  })`)
+  expect(await repeated).toBe(true)
+  expect(await visits.violations()).toEqual([])
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
+  await page.locator('h1', { hasText: 'Jobs' }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
+
+const noon = Date.UTC(2001, 6, 1, 12)
+const column = (feature: string, distance: number | null): QualityData['drift'][number] => ({
+  feature,
+  view: null,
+  drifted: false,
+  distance,
+  harm: null,
+  says: distance === null ? 'The window has no rows.' : 'It did not drift.',
+  cause: null,
+})
+/** Figures of a model: five over time, each measured once. */
+const quality: QualityData = {
+  finding: 'AUC 0.7.',
+  metrics: [],
+  overTime: ['AUC', 'log loss', 'accuracy', 'recall', 'precision'].map((name) => ({
+    name,
+    bound: null,
+    chart: {
+      finding: `${name} 0.5.`,
+      series: [{ label: 'delay@1', unit: 'value', points: [{ t: noon, v: 0.5, low: 0.2, high: 0.8 }] }],
+    },
+  })),
+  outcome: null,
+  outcomes: 'No outcomes were looked at.',
+  drift: [column('lastDelay', null), column('landed1h', 0.01)],
+  driftRule: null,
+}
+
+describe('the page of a model', () => {
+  it('shows the most telling figures first, with the interval of a single measurement', async () => {
+    const answer = { data: quality, asOf: new Date(noon).toISOString() }
+    await visits.page.route('**/ui/api/models/delay/quality', (route: Route) => void route.fulfill({ json: answer }))
+    await visits.go('models/delay')
+    const charts = visits.page.getByRole('figure', { name: /^(AUC|log loss|accuracy|recall|precision) of delay over time/ })
+    await expect.poll(() => charts.count()).toBe(2)
+    await charts.first().locator('canvas').waitFor()
+    // the point is in the middle, and its interval goes from the bottom to the top of the plot
+    const drawn = () =>
+      visits.page.evaluate<number>(`(() => {
+        const canvas = document.querySelector('figure[aria-label^="AUC"] canvas')
+        const { width, height } = canvas
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height)
+        const inked = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x) + 3]).filter((alpha) => alpha > 120).length
+        return Math.max(...Array.from({ length: width }, (_, x) => inked(x))) / height
+      })()`)
+    await expect.poll(drawn).toBeGreaterThan(0.4)
+    await visits.page.getByRole('button', { name: 'Show 3 more over time' }).click()
+    expect(await charts.count()).toBe(5)
+  })
+
+  it('does not call a feature ok whose drift was not measured', async () => {
+    const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
+    expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
+    expect(await visits.flaws()).toEqual([])
+  })
+})
+
+describe('the heat map of parity', () => {
+  it('keeps the chosen cell while the pointer crosses others on its way to the example', async () => {
+    const { page } = visits
+    const cell = (example: string) => ({ checked: 10, erased: 0, share: 0.1, by: { late: 1 }, example })
+    const data: ParityData = {
+      finding: '10 % differ.',
+      checkedAt: null,
+      times: [noon - 3_600_000, noon],
+      rows: [{ feature: 'lastDelay', view: 'airport_delays@1', cells: [cell('first'), cell('second')] }],
+    }
+    await page.route('**/ui/api/parity', (route: Route) => void route.fulfill({ json: { data, asOf: new Date(noon).toISOString() } }))
+    await visits.go('parity')
+    const example = page.getByRole('link', { name: 'Open an example of this cell' })
+    const cells = page.locator('.heat tbody td')
+    await cells.first().click()
+    await cells.nth(1).hover()
+    await example.hover()
+    expect(await example.getAttribute('href')).toContain('/receipt/first')
+    await cells.nth(1).click()
+    await expect.poll(() => example.getAttribute('href')).toContain('/receipt/second')
+    await page.getByRole('application', { name: /^Heat map/ }).press('ArrowLeft')
+    await expect.poll(() => example.getAttribute('href')).toContain('/receipt/first')
+  })
+})
+
+describe('a page on a phone', () => {
+  const phone = { width: 390, scheme: 'light' } as const
+
+  it('starts the drawing of a lineage at its focus', async () => {
+    await visits.look(phone)
+    await visits.go('lineage?focus=model/delay&from=3')
+    const frame = visits.page.getByRole('region', { name: /^Drawing of the lineage/ })
+    const isWider = `(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('.graph-frame'))`
+    await frame.waitFor()
+    await expect.poll(() => visits.page.evaluate(isWider)).toBe(true)
+    const edges = async (of: typeof frame) => {
+      const { x, width } = (await of.boundingBox()) ?? { x: Number.NaN, width: 0 }
+      return [x, x + width] as const
+    }
+    const [left, right] = await edges(frame)
+    await expect.poll(async () => (await edges(frame.locator('[data-focus]')))[0]).toBeGreaterThanOrEqual(left)
+    await expect.poll(async () => (await edges(frame.locator('[data-focus]')))[1]).toBeLessThanOrEqual(right)
+  })
+
+  it.each(['models/delay', 'views/airport_delays@1'])('moves little while /ui/%s comes', async (path) => {
+    await visits.look(phone)
+    const page = await visits.context.newPage()
+    await page.setViewportSize({ width: 390, height: 844 })
+    await page.addInitScript(`window.moved = 0
+      new PerformanceObserver((list) => { for (const { value } of list.getEntries()) window.moved += value })
+        .observe({ type: 'layout-shift', buffered: true })`)
+    const [read] = path.split('/')
+    // the page is drawn before its answer comes
+    await page.route(`**/ui/api/${read}/**`, async (route) => {
+      await page.locator('[aria-busy="true"]').first().waitFor()
+      await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+      await route.continue()
+    })
+    await page.goto(`${new URL(visits.page.url()).origin}/ui/${path}`)
+    await shown(page)
+    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+    expect(await page.evaluate<number>('window.moved')).toBeLessThan(0.1)
+    await page.close()
+  })
+})
+
+describe('once a rollout has started,', () => {
+  beforeAll(async () => {
+    await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
+    await visits.look({ width: 1280, scheme: 'light' })
+    await world.push('delay', 'logistic', 'second')
+    await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
+    await startRollout(world.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
+  })
+
+  it('a key is created after its author has seen the keys that others made meanwhile', async () => {
+    const { page } = visits
+    await visits.go('keys')
+    await page.getByRole('button', { name: 'Create a key' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Name').fill('batch')
+    await dialog.getByLabel('push').check()
+    await dialog.getByLabel('Reason').fill('for the nightly batch')
+    const limits = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+    await createKey(world.db, { name: 'by Bob', scopes: ['push'], ...limits })
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+    await page.getByText('by Bob', { exact: true }).waitFor()
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    await dialog.getByText('The key, which is never shown again:').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByText('batch', { exact: true }).waitFor()
+    expect(visits.faults()).toEqual([])
+  })
+
+  it('an open dialog acts on what it opened with, even after the page is read again', async () => {
+    const { page } = visits
+    let refusals = 0
+    page.on('response', (response) => void (refusals += Number([409, 412].includes(response.status()))))
+    await visits.go('rollouts/delay')
+    await page.getByRole('button', { name: /^Promote/ }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText(/^No request of version 2 was counted from /).waitFor()
+    expect(await dialog.getByText('The controller has not looked yet.').count()).toBe(1)
+    await dialog.getByLabel('Reason').fill('it is better')
+    await pauseRollout(world.db, 'delay', { actor: 'bob' })
+    // the page behind shows it
+    await page.locator('.page-title .badge', { hasText: 'paused' }).waitFor()
+    await dialog.getByRole('button', { name: 'Promote' }).click()
+    await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+    const aliases = await world.db.query(`select version from lockstep.model_aliases where model = 'delay' and alias = 'champion'`, [])
+    expect(aliases).toEqual([{ version: 1 }])
+    // a second change behind the dialog is refused as well
+    await resumeRollout(world.db, 'delay', { actor: 'bob' })
+    await page.locator('.page-title .badge', { hasText: 'running' }).waitFor()
+    await dialog.getByRole('button', { name: 'Promote' }).click()
+    await expect.poll(() => refusals).toBe(2)
+    // after that the act is possible, and a rollout that has ended is not paused
+    await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+    await dialog.getByRole('button', { name: 'Promote' }).click()
+    await page.getByText('Version 2 is the champion.').waitFor()
+    await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()
+    expect(visits.faults()).toEqual([])
+  })
+
+  it('a dialog stays what it was when the page offers the opposite act in its place', async () => {
+    const { page } = visits
+    await startRollout(world.db, 'delay', { version: 1, plan: 'default' }, { actor: 'ann' })
+    await visits.go('rollouts/delay')
+    await page.getByRole('button', { name: /^Pause/ }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('to look at it')
+    await pauseRollout(world.db, 'delay', { actor: 'bob' })
+    await page.locator('.page-title .badge', { hasText: 'paused' }).waitFor()
+    expect(await dialog.textContent()).toContain('Pause the rollout of version 1 of delay')
+    await dialog.getByRole('button', { name: 'Pause' }).click()
+    await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
+    expect(await dialog.getByRole('button', { name: 'Resume' }).count()).toBe(0)
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+  })
+
+  it('an act that the page no longer offers says that nothing was done', async () => {
+    const { page } = visits
+    await visits.go('rollouts/delay')
+    await page.getByRole('button', { name: /^Abort/ }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Reason').fill('it is worse')
+    // the page has not read yet that it has ended
+    await page.route('**/ui/api/rollouts/delay/abort', async (route) => {
+      await abortRollout(world.db, 'delay', { actor: 'bob' })
+      await route.continue()
+    })
+    await dialog.getByRole('button', { name: 'Abort' }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await page.getByText('This has changed since you looked at it; nothing was done.').waitFor()
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
+    expect(visits.faults()).toEqual([])
+  })
+
+  it('a model says which version was champion before, and rolls back to it', async () => {
+    const { page } = visits
+    await visits.go('models/delay')
+    expect(await page.locator('dt', { hasText: 'Roll back' }).locator('xpath=following-sibling::dd[1]').textContent()).toBe('to version 1')
+    await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
+    // a server reads what others changed a little later
+    await expect
+      .poll(async () => {
+        await visits.go('models/delay')
+        return await page.locator('.page-title .badge').textContent()
+      })
+      .toBe('version 1')
+    await page.getByRole('button', { name: /^Roll back\W+Roll delay back to version 2/ }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('Version 2, the champion before version 1, answers from the next request on.').waitFor()
+    await dialog.getByLabel('Reason').fill('it was better')
+    await dialog.getByRole('button', { name: 'Roll back' }).click()
+    await page.getByText('Version 2 is the champion.').waitFor()
+    await page.locator('.page-title .badge', { hasText: 'version 2' }).waitFor()
+    expect(visits.faults()).toEqual([])
+  })
+
+  it('a version shows its newest figures before it is promoted', async () => {
+    const { page } = visits
+    await visits.go('models/delay')
+    await page.getByRole('button', { name: /^Promote\W+Promote version 1 of delay/ }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText(/^No request of version 1 was counted from /).waitFor()
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+  })
+
+  it('a model that cannot be rolled back says why', async () => {
+    await removeModelAlias(world.db, 'delay', 'champion', { actor: 'ann' })
+    await promoteModel(world.db, 'delay', 2, { actor: 'ann' })
+    await expect
+      .poll(async () => {
+        await visits.go('models/delay')
+        return await visits.page.locator('dl').allTextContents()
+      })
+      .toContainEqual(expect.stringContaining('it pointed to no version before 2.'))
+    expect(await visits.page.getByRole('button', { name: /^Roll back/ }).count()).toBe(0)
+  })
+})
