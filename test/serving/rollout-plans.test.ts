@@ -123,7 +123,7 @@ async function rollOut(model: string, version: number, entitiesOf: () => readonl
   }
   const loads = urls.flatMap((url) => [load(url), load(url)])
   try {
-    await until(async () => (await readRolloutHistory(world.db.kysely, model)).rollout?.state !== 'running')
+    await until(async () => (await readRolloutHistory(world.db.kysely, model)).rollout?.state !== 'running', 100_000)
   } finally {
     history = await readRolloutHistory(world.db.kysely, model)
   }
