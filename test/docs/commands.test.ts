@@ -1,4 +1,3 @@
-import { dayOf, predictionPartitions } from '../../monitoring/day-partitions.ts'
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -7,7 +6,9 @@ import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import { dayOf, predictionPartitions } from '../../monitoring/day-partitions.ts'
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
+import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { LockstepCommand } from '../cli/one-process.ts'
@@ -36,7 +37,6 @@ c2,2026-01-15T10:00:00Z,2026-01-15T10:00:00Z,70,FR
 `
 /** In the order in which a reader meets them: the last one makes keys, which all requests need from then on. */
 const pages = [
-  'dev',
   'training-sets',
   'jobs',
   'models',
@@ -300,8 +300,6 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     parquetWriteFile({ filename: join(folder, 'payments.parquet'), columnData })
   },
   'docs/watch-a-model.md': () => put('fraud.onnx', fraudModel(1)),
-  // workers write the training set
-  'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),
   'docs/streams.md': () =>
     db.query(`insert into lockstep.stream_dead_letters (id, source, stream, message, body, reason, error)
       overriding system value values (17, 'payments', 'payments', '1-0', '{}', 'INVALID_EVENT', 'The message lacks "card".')`),
@@ -379,22 +377,21 @@ async function run({ text, words: shown, env: settings }: Documented): Promise<v
   const words = shown.map(replaced)
   const name = words.slice(1, 3).join(' ')
   if (words[0] === 'curl') return await curl(words, text)
-  if (words[1] === 'serve') return await serves(settings, words.slice(1))
-  // in the working folder it would find the files that it takes by default
-  if (words[1] === 'dev') return await serves(settings, ['dev', join(folder, 'features.ts')])
+  if (words[1] === 'serve') return takesSettings(settings, words)
   if (words[1] === 'worker') return void start(env, 'worker')
   const answer = await must(...words.slice(1), ...(words[1] === 'erase' ? ['--yes'] : []))
   if (name === 'dataset create') inPlace.set('3f0c2a', answer.id)
   if (name === 'keys create') inPlace.set('lockstep_sk_…', answer.key)
 }
 
-/** Starts a server as the page has it, on a free port, and ends it. */
-async function serves(settings: Environment, words: readonly string[]): Promise<void> {
-  const own = Object.entries(settings).map(([name, value]) => [name, name === 'LOCKSTEP_GRPC_PORT' ? '0' : replaced(value)])
-  const running = start({ ...env, ...Object.fromEntries(own) }, ...words, '--port', '0', '--json')
-  await running.until(/"url": "https?:[^"]+"/)
-  running.child.kill('SIGTERM')
-  expect((await running.ended).code).toBe(0)
+/** Settings of the servers that the pages start. */
+const ofServers = new Map<string, string>()
+
+/** Reads the settings of a server. One server is started with those of all pages, as each start takes a second. */
+function takesSettings(settings: Environment, words: readonly string[]): void {
+  expect(words).toEqual(['lockstep', 'serve'])
+  for (const [name, value] of Object.entries(settings)) ofServers.set(name, replaced(value))
+  loadConfig({ ...env, ...settings })
 }
 
 async function curl(words: readonly string[], text: string): Promise<void> {
@@ -421,13 +418,24 @@ const answers = new Map<string, string>()
 describe('the commands of the docs', { timeout: 120_000 }, () => {
   it('are on pages that this test runs', () => {
     const all = globSync('docs/*.md', { cwd: rootFolder }).filter((page) => documentedCommands(page).length > 0)
-    // test/build.test.ts installs the package and runs "init", as docs/your-own-project.md says
-    expect(all.toSorted()).toEqual([...pages, 'docs/cli.md', 'docs/your-own-project.md'].toSorted())
+    // test/build.test.ts installs the package and runs "init", as docs/your-own-project.md says; docs/tutorial.md has
+    // the one command of docs/dev.md
+    expect(all.toSorted()).toEqual([...pages, 'docs/cli.md', 'docs/dev.md', 'docs/your-own-project.md'].toSorted())
+    expect(documentedCommands('docs/dev.md').map(({ text }) => text)).toEqual(['lockstep dev'])
   })
 
   it.each(pages)('do what %s says', async (page) => {
     await before[page]?.()
     for (const command of documentedCommands(page)) await run(command)
+  })
+
+  it('start a server with the settings of all pages', async () => {
+    expect(ofServers.size).toBeGreaterThan(3)
+    ofServers.set('LOCKSTEP_GRPC_PORT', '0')
+    const running = start({ ...env, ...Object.fromEntries(ofServers) }, 'serve', '--port', '0', '--json')
+    await running.until(/"url": "https:[^"]+"/)
+    running.child.kill('SIGTERM')
+    expect((await running.ended).code).toBe(0)
   })
 
   it.each([
@@ -448,7 +456,7 @@ describe('the commands of the docs', { timeout: 120_000 }, () => {
 })
 
 describe('the ten lines of the README', { timeout: 120_000 }, () => {
-  it('serve and predict, one command after the other, without PostgreSQL and Redis', async () => {
+  it('serve and predict, one command after the other', async () => {
     const own = await mkdtemp(join(folder, 'readme-'))
     const page = read('README.md')
     const block = (begins: string): string =>
@@ -458,9 +466,11 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     await writeFile(join(own, 'payments.csv'), `${block('    card,paid_at,amount')}\n`)
     await writeFile(join(own, 'labels.csv'), `${block('    card,at,fraud')}\n`)
     await writeFile(join(own, 'fraud.onnx'), sumModel)
-    // docs/tutorial.md is followed from nothing, and init and dev by test/first-project.test.ts
-    const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
+    // docs/tutorial.md is followed with the embedded stores, and init and dev by test/first-project.test.ts
+    const [database, redis] = [await testDatabase({ migrate: false }), await testRedis()]
+    const settings = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
     const answered = await followPage('README.md', own, settings, 'migrate')
+    await database.drop()
     expect(answered).toMatchObject([
       { results: [{ features: { paid1h: 1, meanAmount6h: 14 } }] },
       { model: 'fraud', predictions: [{ probabilities: 0 }] },
