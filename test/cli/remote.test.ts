@@ -367,26 +367,30 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     })
   })
 
-  it('go on with an upload after the server was killed, and load every row once', async () => {
-    const rows = 3200
-    const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(1500)},JFK\n`
-    await writeFile(join(folder, 'large.csv'), `date,delay,note,origin\n${Array.from({ length: rows }, (_, i) => line(i)).join('')}`)
-    const { port } = new URL(url)
-    const proxy = await cuttingProxy(Number(port), 2_000_000, () => server.child.kill('SIGKILL'))
-    const command = start({ ...remote, LOCKSTEP_SERVER: proxy.url }, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
-    await server.ended
-    const [upload = ''] = await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads'))
-    const { size } = await stat(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads', upload, 'file', 'large.csv'))
-    expect(size).toBeLessThan(2_000_001)
-    await serve(port)
-    const { code, json, err } = await command.ended
-    proxy.close()
-    expect([code, err]).toEqual([0, ''])
-    expect(json).toMatchObject({ rows })
-    await whenReady(url)
-    const read = { service: 'all', asOf: '2001-07-01T01:00:00Z', entities: [{ airport: 'JFK' }] }
-    expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: rows } }] })
-  })
+  // the upload is a file, whatever the database is
+  it.each(kind === 'postgres' ? ['large.csv'] : [])(
+    'go on with the upload of %s after the server was killed, and load every row once',
+    async (name) => {
+      const rows = 320
+      const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(15_000)},JFK\n`
+      await writeFile(join(folder, name), `date,delay,note,origin\n${Array.from({ length: rows }, (_, i) => line(i)).join('')}`)
+      const { port } = new URL(url)
+      const proxy = await cuttingProxy(Number(port), 2_000_000, () => server.child.kill('SIGKILL'))
+      const command = start({ ...remote, LOCKSTEP_SERVER: proxy.url }, 'ingest', 'flights', join(folder, name), '--json')
+      await server.ended
+      const [upload = ''] = await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads'))
+      const { size } = await stat(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads', upload, 'file', name))
+      expect(size).toBeLessThan(2_000_001)
+      await serve(port)
+      const { code, json, err } = await command.ended
+      proxy.close()
+      expect([code, err]).toEqual([0, ''])
+      expect(json).toMatchObject({ rows })
+      await whenReady(url)
+      const read = { service: 'all', asOf: '2001-07-01T01:00:00Z', entities: [{ airport: 'JFK' }] }
+      expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: rows } }] })
+    },
+  )
 
   it('of two clients at the same time both succeed', async () => {
     const names = ['one', 'two']
