@@ -3,7 +3,7 @@ import { link, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { beginExport } from '../../offline/distributed-export/begin-export.ts'
@@ -88,8 +88,8 @@ describe('an export that workers share', () => {
       SELECT 'A' || n % 50, '2001-01-01'::timestamptz + n * interval '7 s', CASE WHEN n % 9 = 0 THEN NULL ELSE n % 97 END, 'x' || n % 13 FROM ${numbers}`,
     )
   }, 300_000)
-  afterEach(() => killAll())
   afterAll(async () => {
+    killAll()
     await db?.close()
     await drop?.()
     await rm(folder, { recursive: true, force: true })
@@ -191,16 +191,8 @@ describe('an export that workers share', () => {
     expect(await db.query('SELECT path FROM lockstep.datasets WHERE path = $1', [inFolder('named')])).toHaveLength(1)
   }, 300_000)
 
-  it('fails with the error of a part, and leaves nothing', async () => {
-    const worker = await startWorker()
-    const { code, err } = await lockstep(env, ...create('bad', 'bad', '--parts', '3', '--no-work'))
-    expect(code).toBe(1)
-    // on a busy machine the progress stands in lines before it
-    expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/m)
-    await worker.until(/the clean of export .*"msg":"a job is done/)
-    await expectNothingLeft('bad')
-    expect(await end(worker)).toMatch(/"part \d of 3 of bad@1[^"]*".*"msg":"a job has failed/)
-  }, 300_000)
+  /** Works for the following tests. */
+  let worker: Running
 
   it('continues after its first process stops, and the same command joins it', async () => {
     const words = create('all', 'orphan', '--parts', '3', '--format', 'jsonl')
@@ -221,23 +213,34 @@ describe('an export that workers share', () => {
       await again.ended
     })
     await db.query('UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1', [id])
-    const worker = await startWorker()
+    worker = await startWorker()
     expect(await must(env, 'job', 'watch', String(id))).toMatchObject({ state: 'done', result: { path: inFolder('orphan') } })
     const parts = await Promise.all(filesOf(await manifestOf('orphan/manifest.json')).map(({ path }) => readFile(path)))
     expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
-    await end(worker)
+  }, 300_000)
+
+  it('fails with the error of a part, and leaves nothing', async () => {
+    const { code, err } = await lockstep(env, ...create('bad', 'bad', '--parts', '3', '--no-work'))
+    expect(code).toBe(1)
+    // on a busy machine the progress stands in lines before it
+    expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/m)
+    await worker.until(/the clean of export .*"msg":"a job is done/)
+    await expectNothingLeft('bad')
+    await worker.until(/"part \d of 3 of bad@1[^"]*".*"msg":"a job has failed/)
   }, 300_000)
 
   it('leaves nothing when cancelled; workers take other jobs, and a retry completes it', async () => {
-    const worker = await startWorker()
     let id = ''
     await whileLocked(async () => {
-      const exporting = start(env, ...create('all', 'cancelled', '--parts', '3', '--no-work'))
-      id = (await worker.until(/"part \d of 3 of all@1 \(export (\d+)\)".*"msg":"a job is taken/))[1] ?? ''
+      const exporting = lockstep(env, ...create('all', 'cancelled', '--parts', '3', '--no-work'))
+      const running = () => readJobs(db, { kind: 'export', state: 'running' })
+      await expect.poll(async () => (await running()).map(({ workers }) => workers.length), { timeout: 60_000 }).toEqual([1])
+      id = String((await running())[0]?.id)
+      await worker.until(new RegExp(`"part \\d of 3 of all@1 \\(export ${id}\\)".*"msg":"a job is taken`))
       const listed = await must(env, 'job', 'list', '--kind', 'export', '--state', 'running')
       expect(listed).toMatchObject({ jobs: [{ id: Number(id), subject: 'all@1', workers: [expect.any(String)] }] })
       await must(env, 'job', 'cancel', id)
-      expect(await exporting.ended).toMatchObject({ code: 1, err: expect.stringContaining(`The export ${id} of "all@1" was cancelled`) })
+      expect(await exporting).toMatchObject({ code: 1, err: expect.stringContaining(`The export ${id} of "all@1" was cancelled`) })
       await expectNothingLeft('cancelled')
     })
     await worker.until(/"part \d of 3[^"]*".*"msg":"a job is abandoned/)
