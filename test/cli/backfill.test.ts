@@ -210,14 +210,14 @@ describe('a backfill', () => {
       await killed.ended
     })
     await insert(rows + 1, rows + 200)
-    const [one, two] = [await startWorker('--metrics-port', '0'), await startWorker()]
-    const [, port] = await one.until(/metrics are on port (\d+)/)
+    const worker = await startWorker('--metrics-port', '0')
+    const [, port] = await worker.until(/metrics are on port (\d+)/)
     const answers = await Promise.all(['metrics', 'livez', 'other'].map((path) => fetch(`http://127.0.0.1:${port}/${path}`)))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404])
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')
-    // the workers also keep the view current, and a chunk does not count entities whose state holds all rows already
+    // the worker also keeps the view current, and a chunk does not count entities whose state holds all rows already
     expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, error: null })
-    await Promise.all([one, two].map(end))
+    await end(worker)
     await materializeView(db, store, view, { moment })
     await materializeView(db, other, view, { moment })
     expect((await states(other, view)).size).toBe(50)
