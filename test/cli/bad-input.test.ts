@@ -198,7 +198,7 @@ describe('the command line', () => {
   })
 
   it('exits with 2 and one line for wrong usage', async () => {
-    const { code, err, out } = await start(env, 'plan', 'features.ts', '--prun').ended
+    const { code, err, out } = await lockstep(env, 'plan', 'features.ts', '--prun')
     expect([code, out]).toEqual([2, ''])
     expect(err).toBe('error USAGE: There is no option "--prun". Did you mean "--prune"? See "lockstep plan --help".\n')
   })
