@@ -54,17 +54,14 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 // The steps build on one another, as a person takes them.
 describe('the complete path', { timeout: 120_000 }, () => {
   it('reports that the database is not migrated, and migrates it once', async () => {
-    const [before, version, help] = await Promise.all([
-      start(env, 'status').ended,
-      start(env, '-v').ended,
-      start(env, 'status', '-h').ended,
-    ])
+    const before = await start(env, 'status').ended
+    const [version, help] = [await lockstep(env, '-v'), await lockstep(env, 'status', '-h')]
     expect(version.out).toMatch(/^\d+\.\d+\.\d+/)
     expect(help.out).toMatch(/^Usage: lockstep status/)
     expect(before.code).toBe(1)
     const database = new URL(env['LOCKSTEP_POSTGRES_URL'] ?? '').pathname.slice(1)
     expect(before.err).toMatch(new RegExp(`^error MIGRATIONS_PENDING: The database "${database}" at ".+" lacks .*"lockstep migrate"`))
-    const both = await Promise.all([start(env, 'migrate', '--json').ended, start(env, 'migrate', '--json').ended])
+    const both = await Promise.all([lockstep(env, 'migrate', '--json'), lockstep(env, 'migrate', '--json')])
     expect(both.map(({ code }) => code)).toEqual([0, 0])
     expect(both.filter(({ json }) => json.migrations.length > 0)).toHaveLength(1)
     expect((await lockstep(env, 'migrate')).out).toMatch(new RegExp(`^The database "${database}" at ".+" is up to date\\.\\n$`))
@@ -74,7 +71,7 @@ describe('the complete path', { timeout: 120_000 }, () => {
     const refused = await lockstep(env, 'plan', features, '--json')
     expect(refused.code).toBe(1)
     expect(refused.json.problems.map((problem) => problem.code)).toContain('SOURCE_MISSING')
-    expect((await start(env, 'apply', features).ended).code).toBe(1)
+    expect((await lockstep(env, 'apply', features)).code).toBe(1)
 
     const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
     await db.script(await readFile(join(example, 'schema.sql'), 'utf8'))
