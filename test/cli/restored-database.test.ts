@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -35,6 +35,13 @@ afterAll(async () => {
   await postgres?.remove()
   await rm(folder, { recursive: true })
 })
+
+/** A file with so many payments of 1. */
+async function payments(rows: number): Promise<string> {
+  const path = join(folder, `${rows}.csv`)
+  await writeFile(path, `card,at,amount\n${'c1,2020-01-01T00:00:00Z,1\n'.repeat(rows)}`)
+  return path
+}
 
 async function query(url: string, ...statements: readonly string[]): Promise<void> {
   const db = openPostgres(url)
@@ -98,16 +105,14 @@ it('a copied data folder, put back under a server and a worker, is refused until
   const settings = { ...env, LOCKSTEP_POSTGRES_URL: postgres.url }
   await must(settings, 'migrate')
   await must(settings, 'apply', file)
-  let [server, worker] = [await serve(settings), await work(settings)]
-  await expect.poll(() => server.read(), wait).toMatchObject({ n: 0 })
-  for (let i = 0; i < 3; i++) await server.push(1)
-  await expect.poll(() => server.read(), wait).toMatchObject({ n: 3, total: 3 })
-  await end(server, worker)
+  await must(settings, 'ingest', 'payments', await payments(3))
+  await must(settings, 'materialize')
   await postgres.stop()
   await postgres.save()
 
   await postgres.start()
-  ;[server, worker] = [await serve(settings), await work(settings)]
+  let [server, worker] = [await serve(settings), await work(settings)]
+  expect(await server.read()).toMatchObject({ n: 3, total: 3 })
   for (let i = 0; i < 5; i++) await server.push(100)
   await server.push(100, 'c2')
   await expect.poll(() => server.read(), wait).toMatchObject({ n: 8, total: 503 })
@@ -142,14 +147,12 @@ it('a database recreated from a copy, under a server alone, is refused until a r
   await query(postgres.url, 'create database shop')
   await must(settings, 'migrate')
   await must(settings, 'apply', file)
+  await must(settings, 'ingest', 'payments', await payments(1))
   await must(settings, 'materialize')
-  let server = await serve(settings)
-  await server.push(1)
-  await expect.poll(() => server.read(), wait).toMatchObject({ n: 1, total: 1 })
-  await end(server)
   await query(postgres.url, 'create database backup template shop')
 
-  server = await serve(settings)
+  let server = await serve(settings)
+  expect(await server.read()).toMatchObject({ n: 1, total: 1 })
   await server.push(100)
   await expect.poll(() => server.read(), wait).toMatchObject({ n: 2, total: 101 })
   await end(server)
