@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { bareEnvironment } from '../bare-environment.ts'
 import type { LockstepCommand } from '../cli/one-process.ts'
 import { commandsWith } from '../cli/one-process.ts'
 import type { Environment } from '../cli/run-lockstep.ts'
-import { killAll, programFile } from '../cli/run-lockstep.ts'
 import { constantModel } from '../inference/made-models.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
@@ -29,6 +33,8 @@ export const chargeback = outcome('chargeback', { model: fraud, value: t.bool, w
 let folder: string
 let env: Environment
 let lockstep: LockstepCommand
+/** Runs the commands of the scripts. */
+let commands: Server
 let drop: () => Promise<void>
 
 beforeAll(async () => {
@@ -55,13 +61,29 @@ beforeAll(async () => {
   for (const { title, text } of fencedBlocks(await readFile(join(rootFolder, 'docs/orchestration.md'), 'utf8')))
     if (title === 'retrain.sh' || title === 'retrain-served.sh') await put(title, text)
   await mkdir(join(folder, 'bin'))
-  await put('bin/lockstep', `#!/bin/sh\nexec '${process.execPath}' '${programFile('cli/main')}' "$@"\n`)
+  // a process that starts for each command would take most of the time
+  commands = createServer((request, response) => {
+    const ran = json(request).then((words) => lockstep(...(words as string[])))
+    void ran.then((outcome) => response.end(JSON.stringify(outcome)))
+  }).listen(0, '127.0.0.1')
+  await once(commands, 'listening')
+  const url = `http://127.0.0.1:${(commands.address() as AddressInfo).port}`
+  await put(
+    'bin/send.mjs',
+    `const answer = await fetch('${url}', { method: 'POST', body: JSON.stringify(process.argv.slice(2)) })
+const { exitCode, out, err } = await answer.json()
+process.stdout.write(out)
+process.stderr.write(err)
+process.exitCode = exitCode
+`,
+  )
+  await put('bin/lockstep', `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'bin/send.mjs')}' "$@"\n`)
   // it has learned what the test puts in its place
   await put('train', `#!/bin/sh\n: > rows\nwhile [ $# -gt 1 ]; do cat "$1" >> rows; shift; done\ncp trained.onnx "$1" && echo 0.91\n`)
 }, 240_000)
 
 afterAll(async () => {
-  killAll()
+  commands?.close()
   await drop?.()
   await rm(folder, { recursive: true, force: true })
 })
