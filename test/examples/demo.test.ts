@@ -6,9 +6,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadConfig } from '../../runtime/config.ts'
-import { openDatabase } from '../../runtime/open-database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import { bareEnvironment, nodeOptions } from '../bare-environment.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 
 let folder: string
@@ -17,15 +17,16 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Runs the demo on every 400th of the flights, embedded, on any free port where none is given. */
+/** Runs the demo on every 400th of the flights, on any free port where none is given; without settings, embedded. */
 function demo(
   port = 0,
   directory = folder,
   options = ['--every', '400'],
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   const child = spawn(process.execPath, [...nodeOptions, join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
     cwd: rootFolder,
-    env: { ...bareEnvironment, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
+    env: { ...bareEnvironment, ...settings, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
   })
   let text = ''
   child.stdout.on('data', (part: Buffer) => (text += part.toString()))
@@ -49,7 +50,10 @@ describe('the demo', () => {
   }, 120_000)
 
   it('runs to the end, even over the leftovers of an earlier run', async () => {
-    const first = await demo()
+    // with --rollout, it runs with the embedded stores
+    const [database, redis] = [await testDatabase({ migrate: false }), await testRedis()]
+    const stores = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
+    const first = await demo(0, folder, undefined, stores)
     expect(first.code, first.text).toBe(0)
     for (let step = 1; step <= 6; step++) expect(first.text).toContain(`[${step}/6] done in`)
     expect(first.text).toContain('There are 7,500 flights and 3,376 airports.')
@@ -62,13 +66,14 @@ describe('the demo', () => {
     expect(first.text).toMatch(/^origin__lastDelay .*PRESENT/m)
 
     // as flights that were asked about live
-    const db = await openDatabase(loadConfig({ LOCKSTEP_DIR: folder }))
+    const db = openPostgres(database.url)
     await db.script(`
       create temporary table live as select * from lockstep.prediction_log where prediction_id like 'flight-%' limit 300;
       update live set role = 'champion';
       insert into lockstep.prediction_log select * from live`)
     await db.close()
-    const second = await demo()
+    const second = await demo(0, folder, undefined, stores)
+    await database.drop()
     expect(second.code, second.text).toBe(0)
     expect(second.text).not.toContain('$ lockstep ingest')
     expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
