@@ -23,7 +23,8 @@ const shownIds = ['3f0c2a', '9b41d7']
 
 let root: string
 let folder: string
-let commands: CommandProcess
+/** It ends with each change of the definitions, because a process imports a file once. */
+let commands: CommandProcess | null = null
 let server: Running | null = null
 let url = ''
 let printed = ''
@@ -38,7 +39,6 @@ beforeAll(async () => {
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await symlink(rootFolder, join(root, 'lockstep'))
   await symlink(rootFolder, join(folder, 'node_modules/lockstep'))
-  commands = startCommandProcess()
 })
 
 afterAll(async () => {
@@ -61,9 +61,8 @@ async function follow({ language, title, text }: Block): Promise<void> {
     await writeFile(join(folder, title), applyDiff(await readFile(join(folder, title), 'utf8'), text))
     // "dev" prints a changed window when it serves it
     if (isDev) await server?.until(new RegExp(`( → [^]*){${++changedWindows}}`))
-    // a process imports a definitions file once
-    await commands.close()
-    commands = startCommandProcess()
+    await commands?.close()
+    commands = null
   } else if (language === 'text' || language === 'json') expect(printed.replaceAll(/\s/g, '')).toMatch(shownPattern(text))
   else expect.fail(`The test does not know what to do with this block:\n${text}`)
 }
@@ -76,6 +75,7 @@ async function execute(command: string): Promise<string> {
   if (command === 'lockstep dev') return await serve('dev', join(folder, 'features.ts'))
   await stopServer() // the embedded database belongs to one process
   const text = shownIds.reduce((sum, shown, i) => sum.replace(shown, ids[i]?.slice(0, 6) ?? shown), command)
+  commands ??= startCommandProcess()
   const { exitCode, out, err } = await commands.run({ words: wordsOf(text).slice(1), env: {}, cwd: folder })
   // "plan" exits with 1 where "apply" would refuse the file, as the page shows
   expect(exitCode, `${command}: ${err}`).toBe(out.includes('"apply" would refuse the file') ? 1 : 0)
