@@ -14,11 +14,12 @@ import { applyChanges } from '../../registry/apply.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { constantModel } from '../inference/made-models.ts'
+import { openServer } from '../opened-database.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
-import { lockstep, must } from './lockstep.ts'
-import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
+import { lockstep } from './lockstep.ts'
+import { killAll, postJson, start } from './run-lockstep.ts'
 
 const imports = `import { count, entity, featureService, featureView, last, mean, model, source, sum, t } from 'lockstep'`
 
@@ -59,6 +60,7 @@ export const delay = model('delay', { service: flights, output: { probabilities:
 }
 
 const rows = 'airport,landed_at,delay\nATL,2026-03-01T08:10:00Z,25\nATL,2026-03-01T09:40:00Z,3\nORD,2026-03-01T09:55:00Z,0\n'
+const oneRow = '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n'
 const asOf = '2026-03-01T10:00:00Z'
 /** Fields of answers, and those of definitions that an edit changes and that no value depends on. */
 const ofOneRequest = new Set(['requestId', 'predictionIds'])
@@ -118,13 +120,17 @@ async function served(url: string, services: readonly string[] = ['flights', 'al
   return JSON.parse(JSON.stringify(answers, (name, value: unknown) => (ofOneRequest.has(name) ? undefined : value)))
 }
 
-/** What a development store serves that is made of these files from the beginning. */
+/** What a development store serves that is made of these files from the beginning, on PostgreSQL and Redis. */
 async function servedAnew(): Promise<unknown> {
   const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
   cpSync(folder, copy, { recursive: true })
-  const directory = join(copy, 'store')
-  await copyEmbedded(join(directory, 'postgres'))
-  const config = loadConfig({ LOCKSTEP_DIR: directory, LOCKSTEP_LOG_LEVEL: 'silent' })
+  const [database, redis] = [await testDatabase(), await testRedis()]
+  const config = loadConfig({
+    LOCKSTEP_POSTGRES_URL: database.url,
+    LOCKSTEP_REDIS_URL: redis.url,
+    LOCKSTEP_REDIS_PREFIX: redis.prefix,
+    LOCKSTEP_LOG_LEVEL: 'silent',
+  })
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   contexts.push(context)
   try {
@@ -132,12 +138,15 @@ async function servedAnew(): Promise<unknown> {
     return await served(url)
   } finally {
     await context.close()
+    await database.drop()
     rmSync(copy, { recursive: true, force: true })
   }
 }
 
 let folder: string
 let dev: Running
+/** What is served of the files before all edits. */
+let first: unknown
 
 let edits = 0
 
@@ -186,12 +195,14 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     })
     const { status, body } = await postJson(`${dev.url}/v1/predict`, (dev.example as { body: unknown }).body)
     expect([status, body.predictions]).toEqual([200, [{ probabilities: 0.25 }]])
+    first = await served(dev.url)
   })
 
   it('a changed window, feature or derived column is served as in a new store', async () => {
     const before = [...dev.steps]
-    expect(await edit(definitions({ window: '3h' }))).toMatch(/Updated in (?!10 h)[^]*landed\.window 1h → 3h/)
-    expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('+ sum6h')
+    const changed = await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))
+    expect(changed).toMatch(/Updated in (?!10 h)[^]*landed\.window 1h → 3h/)
+    expect(changed).toContain('+ sum6h')
     const more = "sum6h: sum('delay', '6h'), late6h: mean('late', '6h')"
     const derive = (limit: number): string =>
       `derive: { late: t.int32 }, transform: (row) => ({ late: (row.delay ?? 0) > ${limit} ? 1 : 0 }),`
@@ -201,7 +212,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     // steps are of the start alone
     expect(dev.steps).toEqual(before)
     expect(await edit(definitions())).toContain('- late6h')
-    expect(await served(dev.url)).toEqual(await servedAnew())
+    expect(await served(dev.url)).toEqual(first)
   })
 
   it('a change of an imported module changes what is served', async () => {
@@ -223,7 +234,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(JSON.stringify(await served(dev.url))).toContain('"last":70')
     rmSync(join(folder, 'data/landings.csv'))
     expect(await dev.said('landings: none')).toContain('The source "landings" has no rows')
-    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    writeFileSync(join(folder, 'data/landings.jsonl'), oneRow)
     expect(await dev.said('landings: 1 row')).toContain('data/landings.jsonl')
     expect(await served(dev.url)).toEqual(await servedAnew())
   })
@@ -239,7 +250,13 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     await dev.said('delay: models/delay.onnx')
   })
 
-  it.each<[string, () => void, RegExp]>([
+  it.each<[string, () => void, RegExp, 'repaired'?]>([
+    [
+      'with a bad row',
+      () => writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"never","delay":7}\n'),
+      /INVALID_ROW: Row 1 of "data\/landings\.jsonl"/,
+      'repaired',
+    ],
     ['that does not parse', () => write(`${definitions()}\nexport const = 3\n`), /features\.ts" does not parse at line 13/],
     ['that throws', () => write(definitions({ more: "x: last('dely')" })), /UNKNOWN_COLUMN: .*Did you mean "delay"\?.*\(features\.ts:7\)/],
     [
@@ -248,21 +265,18 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
       /TRANSFORM_FAILED: .*delays/,
     ],
     [
-      'with a bad row',
-      () => writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"never","delay":7}\n'),
-      /INVALID_ROW: Row 1 of "data\/landings\.jsonl"/,
-    ],
-    [
       'that lacks a column of its source',
       () => write(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" })),
       /COLUMNS_MISMATCH: .*lacks "gate"/,
+      'repaired',
     ],
-  ])('a file %s is refused with its place, and the previous version is served', async (_, spoil, error) => {
+  ])('a file %s is refused with its place, and the previous version is served', async (_, spoil, error, repaired) => {
     const before = await served(dev.url)
     spoil()
     expect(await dev.said('The previous version is still served')).toMatch(error)
     expect(await served(dev.url)).toEqual(before)
-    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    if (repaired === undefined) return // the next bad file is in its place
+    writeFileSync(join(folder, 'data/landings.jsonl'), oneRow)
     await edit(definitions())
   })
 
@@ -279,7 +293,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
   })
 
   it('a removed service is not served, and a model that no longer fits is reported', async () => {
-    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    writeFileSync(join(folder, 'data/landings.jsonl'), oneRow)
     const text = await edit(
       definitions()
         .replace(/^export const all .*$/m, '')
@@ -352,7 +366,10 @@ describe('a definitions file', { timeout: 240_000 }, () => {
 
 describe('a check of the types', { timeout: 240_000 }, () => {
   it('names the errors by file and line, and says when they are gone', async () => {
-    const place = definitionFiles({ 'a.ts': '\nconst wrong: number = "x"\nexport {}\n', 'tsconfig.json': '{ "files": ["a.ts"] }' })
+    const place = definitionFiles({
+      'a.ts': '\nconst wrong: number = "x"\nexport {}\n',
+      'tsconfig.json': '{ "files": ["a.ts"], "compilerOptions": { "lib": ["es5"] } }',
+    })
     expect(lacksCompiler(place)).toBe(true)
     mkdirSync(join(place, 'node_modules'))
     symlinkSync(join(rootFolder, 'node_modules/typescript'), join(place, 'node_modules/typescript'))
@@ -369,8 +386,10 @@ describe('a check of the types', { timeout: 240_000 }, () => {
 })
 
 describe('the command', { timeout: 240_000 }, () => {
-  it('serves what the commands would serve, and ends with nothing left', async () => {
+  it('serves what a store of the same files serves, and ends with nothing left', async () => {
     const place = definitionFiles({ 'features.ts': definitions(), 'data/landings.csv': rows })
+    mkdirSync(join(place, 'models'))
+    writeFileSync(join(place, 'models/delay.onnx'), constantModel(0.25))
     const env = { LOCKSTEP_DIR: join(place, '.lockstep'), LOCKSTEP_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/none' }
     // what a killed process left
     mkdirSync(join(place, '.lockstep/dev/postgres'), { recursive: true })
@@ -381,50 +400,33 @@ describe('the command', { timeout: 240_000 }, () => {
     expect((await lockstep(env, 'dev', join(place, 'features.ts'), '--port', '0')).err).toMatch(
       /EMBEDDED_IN_USE: Another "lockstep dev" runs in this project \(process \d+\)/,
     )
-    const answer = await served(url)
+    expect(await served(url)).toEqual(first)
     // a file for the server, in the store too
     expect((await fetch(`${url}/v1/uploads`, { method: 'POST', body: 'abc' })).status).toBe(201)
     running.child.kill('SIGINT')
     expect((await running.ended).code).toBe(0)
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
-
-    const own = { LOCKSTEP_DIR: join(place, 'own') }
-    await copyEmbedded(join(place, 'own/postgres'))
-    await must(own, 'apply', join(place, 'features.ts'))
-    await must(own, 'ingest', 'landings', join(place, 'data/landings.csv'))
-    await must(own, 'materialize')
-    const server = start(own, 'serve', '--port', '0')
-    const [, serverUrl = ''] = await server.until(/Listening on (http:\S+)\./)
-    await whenReady(serverUrl)
-    expect(answer).toEqual(await served(serverUrl))
   })
 
-  it.each([
-    ['while it makes its store', '', /development store in/],
-    ['while it loads the definitions', `import { writeSync } from 'node:fs'\nwriteSync(1, 'loading')\nfor (;;) {}\n`, /loading/],
-  ])('ends %s, with the exit code of the signal and nothing left', async (_, text, printed) => {
+  const endless = `import { writeSync } from 'node:fs'\nwriteSync(1, 'loading')\nfor (;;) {}\n`
+
+  it.each<[string, string, readonly string[], RegExp, RegExp]>([
+    ['while it makes its store', '', [], /development store in/, /development store in/],
+    // it prints each long step of the start when it begins
+    ['while it loads the definitions', endless, [], /loading/, /Making the store…\nCompiling features\.ts…\nloading$/],
+    ['while it loads the definitions, and prints no steps with --json', endless, ['--json'], /loading/, /^loading$/],
+  ])('ends %s, with the exit code of the signal and nothing left', async (_, text, options, awaited, printed) => {
     const place = definitionFiles({ 'features.ts': text, 'data/landings.csv': rows })
-    const running = start({ LOCKSTEP_DIR: join(place, '.lockstep') }, 'dev', join(place, 'features.ts'), '--port', '0')
-    await running.until(printed)
+    const running = start({ LOCKSTEP_DIR: join(place, '.lockstep') }, 'dev', join(place, 'features.ts'), '--port', '0', ...options)
+    await running.until(awaited)
     running.child.kill('SIGTERM')
     const { code, out, err } = await running.ended
-    expect([code, err]).toEqual([143, 'error STOPPED: Stopped by SIGTERM before it was done.\n'])
+    expect(code).toBe(143)
+    if (options.length === 0) expect(err).toBe('error STOPPED: Stopped by SIGTERM before it was done.\n')
+    else expect(err).toContain('STOPPED')
+    expect(out).toMatch(printed)
     expect(out).not.toMatch(/Watching|has not finished/)
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
-  })
-
-  it.each([
-    ['prints each long step of the start when it begins', [], /Making the store…\nCompiling features\.ts…\nloading$/],
-    ['prints no steps with --json', ['--json'], /^loading$/],
-  ])('%s', async (_, options, printed) => {
-    const text = `import { writeSync } from 'node:fs'\nwriteSync(1, 'loading')\nfor (;;) {}\n`
-    const place = definitionFiles({ 'features.ts': text })
-    const running = start({ LOCKSTEP_DIR: join(place, '.lockstep') }, 'dev', join(place, 'features.ts'), '--port', '0', ...options)
-    await running.until(/loading/)
-    running.child.kill('SIGTERM')
-    const { out, err } = await running.ended
-    expect(out).toMatch(printed)
-    expect(err).not.toContain('…')
   })
 
   it('keeps files of others in the folder that its store would have', async () => {
@@ -436,11 +438,12 @@ describe('the command', { timeout: 240_000 }, () => {
 
   it('a store that is no development store keeps its versions', async () => {
     const place = definitionFiles({ 'features.ts': definitions() })
-    await copyEmbedded(join(place, 'own/postgres'))
-    const config = loadConfig({ LOCKSTEP_DIR: join(place, 'own'), LOCKSTEP_LOG_LEVEL: 'silent' })
-    const context = createContext(config, createTerminal(true), new AbortController().signal)
-    contexts.push(context)
     const set = await loadDefinitions(join(place, 'features.ts'))
-    await expect(applyChanges(await context.database(), set, { replace: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    const { db, close } = await openServer()
+    try {
+      await expect(applyChanges(db, set, { replace: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    } finally {
+      await close()
+    }
   })
 })
