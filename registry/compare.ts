@@ -50,8 +50,9 @@ export async function compareDefinitions(
 }
 
 /**
- * Whether it is a column that the view's source has gained. A view without code reads the columns that its features name,
- * so another one changes nothing: the stored version keeps those that it was applied with. Code may read any column.
+ * Whether it is a column that the view's source has gained. A view without code reads the columns that its features
+ * name, so another one changes nothing: the stored version keeps those that it was applied with. Code may read any
+ * column.
  */
 function isAddedColumn({ path, was }: DefinitionDifference): boolean {
   return was === null && /^source\.columns\.[^.]+$/.test(path)

@@ -8,12 +8,12 @@ import { monitor } from '../../registry/define/monitor.ts'
 import { planChanges } from '../../registry/plan.ts'
 import type { TestRegistry } from './databases.ts'
 import type { SampleParts } from './sample-set.ts'
-import { airport, flightsTable, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
+import { flightsTable, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
 
 const statuses = (plan: ChangePlan): Record<string, string> =>
   Object.fromEntries(plan.changes.map((change) => [`${change.kind} ${change.label}`, change.status]))
 
-const only = (problems: readonly LockstepError[]): LockstepError => {
+export const only = (problems: readonly LockstepError[]): LockstepError => {
   expect(problems.map((problem) => problem.message)).toHaveLength(1)
   return problems[0] as LockstepError
 }
@@ -399,114 +399,6 @@ export function planContract(opened: () => TestRegistry): void {
         'DEFINITIONS_INVALID',
         expect.stringContaining('"landings"'),
       ])
-    })
-
-    it('leaves the table of a source that no view reads until there is one', async () => {
-      const set = sampleSet()
-      const plan = await planChanges(registry.db, { ...set, views: set.views.filter(({ spec }) => spec.name !== 'airport_weather') })
-      expect(plan.problems).toEqual([])
-      expect(plan.tables).toEqual([])
-      expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
-    })
-
-    it('refuses a source whose views do not type a key column, and says where to add it', async () => {
-      const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
-      const { problems } = await planChanges(registry.db, sampleSet({ weather: place }))
-      expect([only(problems).code, only(problems).message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('"town"')])
-      const typed = { ...place, columns: [...place.columns, { name: 'town', type: { kind: 'int32' } as const }] }
-      const plan = await planChanges(registry.db, sampleSet({ weather: typed }))
-      expect([plan.problems, plan.tables.map(({ kind }) => kind)]).toEqual([[], ['create']])
-    })
-
-    it('creates the table for views of other files too, and an index for a new entity', async () => {
-      const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
-      const set = sampleSet({ weather: place })
-      const view = set.views.find(({ spec }) => spec.name === 'airport_weather')
-      if (view === undefined) throw new Error('the sample lacks its view')
-      const town = { name: 'town', key: [{ name: 'town', type: { kind: 'int32' } as const }] }
-      const other = { ...view, spec: { ...view.spec, name: 'town_weather', entity: town } }
-      const both = await planChanges(registry.db, { ...set, views: [...set.views, other] })
-      expect(both.tables).toMatchObject([{ kind: 'create', columns: ['station', 'town', 'at', 'reported_at', 'temperature'] }])
-      expect(both.tables[0]?.indexes).toEqual([
-        expect.stringMatching(/^weather_visible_/),
-        expect.stringMatching(/^weather_visible_/),
-        expect.stringMatching(/^weather_arrival_/),
-        expect.stringMatching(/^weather_event_/),
-      ])
-
-      await applyChanges(registry.db, sampleSet())
-      const empty = { ...set, entities: [], services: [], onDemand: [], models: [], code: new Map<string, string>() }
-      const added = { ...empty, sources: set.sources.slice(1), views: [other] }
-      const plan = await planChanges(registry.db, added)
-      expect([plan.problems, plan.notes]).toEqual([[], []])
-      expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'addColumns', columns: ['town'] }])
-      expect(plan.tables[0]?.indexes).toEqual([expect.stringMatching(/^weather_visible_/)])
-      await applyChanges(registry.db, added)
-
-      const again = { ...view.spec, name: 'again', entity: { name: 'pair', key: [...airport.key, ...town.key] } }
-      const paired = { ...added, views: [{ ...view, spec: again }] }
-      expect((await planChanges(registry.db, paired)).tables).toMatchObject([
-        { kind: 'addIndexes', columns: [], indexes: [expect.any(String)] },
-      ])
-      const applied = await applyChanges(registry.db, paired)
-      expect(applied.plan.tables).toHaveLength(1)
-      expect((await planChanges(registry.db, paired)).tables).toEqual([])
-      expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(5)
-    })
-
-    it('adds to an older table the columns and indexes for arrivals and pushed events', async () => {
-      await applyChanges(registry.db, sampleSet())
-      await registry.db.script(`
-        insert into lockstep_source.weather (station, at) values ('ATL', '2001-01-01Z');
-        alter table lockstep_source.weather drop column _event_id, drop column _online_only;
-        do $$ declare name text; begin
-          for name in select indexname from pg_indexes where indexname like 'weather_arrival_%' loop
-            execute format('drop index lockstep_source.%I', name);
-          end loop;
-        end $$`)
-      const { tables } = await planChanges(registry.db, sampleSet())
-      expect(tables).toMatchObject([
-        {
-          kind: 'addColumns',
-          columns: ['_event_id', '_online_only'],
-          indexes: [expect.stringMatching(/^weather_arrival_/), expect.stringMatching(/^weather_event_/)],
-        },
-      ])
-      await applyChanges(registry.db, sampleSet())
-      expect(await registry.db.query('select _event_id, _online_only from lockstep_source.weather')).toEqual([
-        { _event_id: null, _online_only: false },
-      ])
-      await registry.db.query(`insert into lockstep_source.weather (station, at, _event_id) values ('ATL', '2001-01-01Z', 'e')`)
-      await expect(
-        registry.db.query(`insert into lockstep_source.weather (station, at, _event_id) values ('ATL', '2001-01-01Z', 'e')`),
-      ).rejects.toThrow('weather_event_')
-    })
-
-    it('refuses the table of a source if a column now has another type', async () => {
-      await applyChanges(registry.db, sampleSet())
-      const columns = [{ name: 'temperature', type: { kind: 'string' } as const }]
-      const set = sampleSet({ weather: { ...weather, columns } })
-      const views = set.views.map((view) =>
-        view.spec.name === 'airport_weather'
-          ? { ...view, spec: { ...view.spec, version: 2, features: [windowFeature('n', 'count', 1)] } }
-          : view,
-      )
-      const problem = only((await planChanges(registry.db, { ...set, views })).problems)
-      expect([problem.code, problem.details['source'], problem.details['column']]).toEqual([
-        'SOURCE_TYPE_MISMATCH',
-        'weather',
-        'temperature',
-      ])
-      expect(problem.message).toContain('double precision')
-    })
-
-    it('refuses two entities that want one key column in different types', async () => {
-      const set = sampleSet()
-      const numbered = { ...airport, name: 'numbered', key: [{ name: 'airport', type: { kind: 'int64' } as const }] }
-      const view = set.views.find(({ spec }) => spec.name === 'airport_weather')
-      if (view === undefined) throw new Error('the sample lacks its view')
-      const other = { ...view, spec: { ...view.spec, name: 'numbered_weather', entity: numbered } }
-      expect(only((await planChanges(registry.db, { ...set, views: [...set.views, other] })).problems).code).toBe('SOURCE_TYPE_MISMATCH')
     })
   })
 }

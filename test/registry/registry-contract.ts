@@ -6,6 +6,7 @@ import { catalogContract } from './catalog-contract.ts'
 import { openRegistry } from './databases.ts'
 import { modelsContract } from './models-contract.ts'
 import { planContract } from './plan-contract.ts'
+import { planTablesContract } from './plan-tables-contract.ts'
 import { promoteContract } from './promote-contract.ts'
 import { signingContract } from './signing-contract.ts'
 
@@ -14,6 +15,7 @@ export function registryContract(name: string, kind: 'postgres' | 'pglite'): voi
   describe(`the registry on ${name}`, () => {
     const registry = during(() => openRegistry(kind))
     planContract(registry)
+    planTablesContract(registry)
     applyContract(registry)
     catalogContract(registry)
     modelsContract(registry)

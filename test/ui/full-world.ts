@@ -132,3 +132,10 @@ async function runPipelines({ db }: World): Promise<void> {
   const letter = { message: hostile, body: Buffer.from(hostile), reason: hostile, error: hostile }
   for (const source of [`pipeline ${works}`, 'landings']) await keepDeadLetters(db, source, stream, [letter])
 }
+
+/** A plan that apply would refuse. */
+export const refused = {
+  changes: [{ kind: 'view', label: 'airport_delays@1', status: 'conflict', summary: hostile, nextVersion: 2 }],
+  problems: [{ message: hostile }],
+  breaks: [{ broken: 'model "delay" version 1', cause: 'feature view "airport_delays@1"' }],
+}

@@ -14,7 +14,7 @@ import { startBrowser } from '../services/browser.ts'
 import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
 import { chartFlaws, fillCharts } from './charts.ts'
-import { createFullWorld, hostile, nothing } from './full-world.ts'
+import { createFullWorld, hostile, nothing, refused } from './full-world.ts'
 import { keyboardOf } from './keyboard.ts'
 import { type Offer, brokenOffers, offersAt, readOffers } from './offers.ts'
 import type { Visits } from './visits.ts'
@@ -101,13 +101,6 @@ const paths = () => [
   'audit',
   'plan',
 ]
-
-/** A plan that apply would refuse. */
-const refused = {
-  changes: [{ kind: 'view', label: 'airport_delays@1', status: 'conflict', summary: hostile, nextVersion: 2 }],
-  problems: [{ message: hostile }],
-  breaks: [{ broken: 'model "delay" version 1', cause: 'feature view "airport_delays@1"' }],
-}
 
 const past = '2001-07-01T11:30:00Z'
 const alerts = async ({ page }: Visits): Promise<string[]> => await page.getByRole('alert').allTextContents()

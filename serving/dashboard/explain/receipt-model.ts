@@ -117,8 +117,8 @@ function stagesOf(micros: readonly number[] | null, totalMicros: number): Predic
 }
 
 /**
- * All features from the offline history as of the row's moment, by the code that serves them and trains with them; null:
- * its service is not there any more, or why they cannot be computed.
+ * All features from the offline history as of the row's moment, by the code that serves them and trains with them;
+ * null: its service is not there any more, or why they cannot be computed.
  */
 async function recomputedFeatures({ db, deps }: Ask, row: ListedPrediction): Promise<ReadonlyMap<string, Answered> | string | null> {
   const service = deps.catalog().services.get(row.service as `${string}@${number}`)
