@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Actor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
+import type { CatalogModel } from './catalog.ts'
 import { loadCatalog, readCatalog } from './catalog.ts'
 import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
 import { loadOnServers } from './load-on-servers.ts'
@@ -12,6 +13,8 @@ import { pickVersion } from './pick-version.ts'
 import type { ChangeOptions } from './promote.ts'
 import { requireServable } from './require-servable.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
+import { recordDecision } from './rollouts/decisions.ts'
+import { updateRollout } from './rollouts/rollout-transaction.ts'
 
 export interface PinChange {
   readonly model: string
@@ -77,6 +80,7 @@ async function changePin(db: Database, name: string, to: number | null, by: Acto
     if (changed) {
       await writePin(transaction, name, to)
       await recordModelEvent(transaction, { model: name, action: to === null ? 'unpin' : 'pin', alias: null, from, to, ...by })
+      if (to === null) await restartStep(transaction, model, by)
     }
     const revision = changed ? await bumpRevision(transaction) : await readRevision(transaction)
     const after = { ...model, pin: to }
@@ -84,6 +88,16 @@ async function changePin(db: Database, name: string, to: number | null, by: Acto
     beforeCommit?.()
     return { model: name, from, to, serves, changed, revision }
   })
+}
+
+/**
+ * The candidate got no rows while the model was pinned. So its step begins again, as when the plan is resumed: else its
+ * rows would seem to be too few for its share.
+ */
+async function restartStep(transaction: Kysely<LockstepTables>, { name, rollout }: CatalogModel, by: Actor): Promise<void> {
+  if (rollout === null || rollout.plan === null || rollout.paused) return
+  const reasons = [`The model "${name}" was unpinned: the step begins again.`]
+  await recordDecision(transaction, rollout, await updateRollout(transaction, rollout, {}), { action: 'resume', by: by.actor, reasons })
 }
 
 async function writePin(transaction: Kysely<LockstepTables>, model: string, version: number | null): Promise<void> {

@@ -5,6 +5,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { readModelPins } from '../../registry/model-pins.ts'
 import { actOnDecision } from '../../registry/rollouts/act-on-decision.ts'
 import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
 import { controllerActor, readDecisions } from '../../registry/rollouts/decisions.ts'
@@ -37,7 +38,8 @@ const minuteMicros = 60_000_000
 const pauseMs = 250
 
 /**
- * Advances rollouts that have a plan, or rolls them back. One worker does it at a time, in jobs of a minute, so another
+ * Advances rollouts that have a plan, or rolls them back. It leaves those of pinned models alone: their candidates get
+ * no rows, and a step begins again when its model is unpinned (`registry/pin-model.ts`). One worker does it at a time, in jobs of a minute, so another
  * one takes over if it dies.
  */
 export function controlRollouts(deps: ControllerDeps): JobKind {
@@ -60,7 +62,8 @@ export function controlRollouts(deps: ControllerDeps): JobKind {
       const failures = new Map<number, unknown>()
       for (;;) {
         const running = [...(await readRunningRollouts(deps.db.kysely)).values()].filter(isControlled)
-        const due = running.filter(({ id }) => (dueAt.get(id) ?? 0) <= clock())
+        const pins = await readModelPins(deps.db.kysely)
+        const due = running.filter(({ id, model }) => !pins.has(model) && (dueAt.get(id) ?? 0) <= clock())
         // another worker may have taken over while this one was slow
         if (due.length > 0 && !(await isHeld())) break
         for (const rollout of due) {

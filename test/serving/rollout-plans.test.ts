@@ -162,6 +162,29 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     expect(controlled(history).at(-1)?.reasons.join(' ')).toMatch(/latency: 50 % of the requests took up to|bypass the candidate/)
   })
 
+  it('waits while its model is pinned, and begins its step again once it is unpinned', async () => {
+    const [url = ''] = urls
+    const own = { ...plan, gates: [{ kind: 'split', samples: 20, alpha: 0.01 }], every: '100ms' }
+    await ask(url, '/v1/models/delay/rollout', { version: 2, plan: { ...own, steps: [{ share: 0.5, atLeast: '1h' }] }, unit: 'request-id' })
+    const history = () => readRolloutHistory(world.db.kysely, 'delay')
+    await until(async () => controlled(await history()).length > 0, 60_000)
+    await ask(url, '/v1/models/delay/pin', { version: 1, reason: 'an incident' })
+    const pinned = await history()
+    // 60 units of the champion alone, which the gate would take for a wrong split
+    for (let i = 0; i < 60; i++) await ask(url, '/v1/predict', { model: 'delay', entities: anyFlight() })
+    const logged = async () => await world.db.query(`select from lockstep.prediction_log where at > $1`, [pinned.rollout?.since])
+    await until(async () => (await logged()).length >= 60)
+    expect((await fetch(`${url}/v1/models/delay/pin?reason=over`, { method: 'DELETE' })).status).toBe(200)
+    const [newest] = (await history()).decisions
+    expect(newest).toMatchObject({ action: 'resume', by: expect.not.stringContaining('controller'), shareBefore: 0.5, shareAfter: 0.5 })
+    expect(newest?.reasons).toEqual(['The model "delay" was unpinned: the step begins again.'])
+    await until(async () => controlled(await history()).length > controlled(pinned).length, 60_000)
+    const { rollout, decisions } = await history()
+    expect(rollout).toMatchObject({ state: 'running', share: 0.5 })
+    expect(rollout?.since.getTime()).toBeGreaterThan(pinned.rollout?.since.getTime() ?? Number.NaN)
+    expect(decisions.flatMap(({ reasons }) => reasons).join()).not.toContain('no accident')
+  })
+
   it('is promoted step by step if the candidate is fine; each decision can be replayed', async () => {
     const { history, statuses } = await rollOut('delay', 2, anyFlight, { ...plan, gates: plan.gates.slice(0, 1) })
     expect(history.rollout).toMatchObject({ state: 'promoted', version: 2, step: 1 })
