@@ -21,7 +21,6 @@ import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { budget } from '../budget.ts'
 import { programFile } from '../cli/run-lockstep.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -42,8 +41,6 @@ const files = definitionFiles({
 })
 
 const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: written', 'run: folded', 'run: checkpoint moved'] as const
-/** A rebuild ends as an incremental run, which is killed at each of these points: one of them, chosen in each run. */
-const someOf = (points: readonly FaultPoint[]): readonly FaultPoint[] => [points[Math.floor(Math.random() * points.length)] as FaultPoint]
 const matrix: Readonly<Record<(typeof operations)[number], readonly FaultPoint[]>> = {
   push: ['push: committed', 'push: rows read', 'states: to be written', 'states: written'],
   incremental: run,
@@ -57,7 +54,7 @@ const matrix: Readonly<Record<(typeof operations)[number], readonly FaultPoint[]
     'backfill: checkpoint moved',
     'job: ended',
   ],
-  rebuild: ['rebuild: marked', 'rebuild: removed', ...(budget(100) >= 100 ? run : someOf(run))],
+  rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
   erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: rebuilt', 'erase: waited', 'erase: removed'],
 }
 
