@@ -13,7 +13,6 @@ import type { PruneOptions } from './prune-runs.ts'
 import { pruneRuns } from './prune-runs.ts'
 import { hasRemovals, workOnRemovals } from './removals.ts'
 
-/** The kind of jobs by which old records are deleted. */
 const waitMs = 1_000
 
 export interface HousekeepingOptions {

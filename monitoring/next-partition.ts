@@ -44,16 +44,21 @@ export function createNextPartition(
         if (canBeTriedAgain(error)) return log.debug({ error: messageOf(error) }, text)
         if (warnings.length === 0) log.warn({ error: messageOf(error) }, text)
         const date = new Date(next * 86_400_000).toISOString().slice(0, 10)
-        warnings = [`The partition of ${what} for ${date} cannot be created: ${messageOf(error)}. ${askDoctor}`]
+        warnings = [`The partition of ${what} for ${date} cannot be created: ${messageOf(error)}${remedyOf(error)}`]
       }
     },
   }
 }
 
-/** What to do about a refused statement. */
-export const askDoctor = '"lockstep doctor" says which rights the role lacks.'
+const lacksRights = '42501'
 
-function canBeTriedAgain(error: unknown): boolean {
+/** What to do about a refused statement, as the end of a sentence. */
+export function remedyOf(error: unknown): string {
+  return sqlState(error) === lacksRights ? '. "lockstep doctor" says which rights the role lacks.' : ''
+}
+
+/** Whether a failed statement tells nothing about rights: the next one may succeed. */
+export function canBeTriedAgain(error: unknown): boolean {
   return endedStates.includes(sqlState(error)) || isDown(error)
 }
 

@@ -51,8 +51,8 @@ export async function compareDefinitions(
 
 /**
  * Whether it is a column that the view's source has gained. A view without code reads the columns that its features
- * name, so another one changes nothing: the stored version keeps those that it was applied with. Code may read any
- * column.
+ * name, so another one changes no value: the stored version keeps the columns that it was applied with, which also
+ * order rows of equal times in a table without `_row`. Code may read any column.
  */
 function isAddedColumn({ path, was }: DefinitionDifference): boolean {
   return was === null && /^source\.columns\.[^.]+$/.test(path)

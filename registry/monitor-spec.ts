@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { CheckSpec } from './define/check-options.ts'
 import { checkOf } from './define/check-options.ts'
 import { severities } from './define/severity.ts'
+import { bareAddress, maxRecipients, namedAddress } from './define/mail-address.ts'
 
 const checkSpec = z.unknown().transform((given, context): CheckSpec => {
   try {
@@ -75,7 +76,13 @@ export const channelSpec = z.discriminatedUnion('kind', [
   z.strictObject({ ...channelBase, kind: z.literal('slack'), url }),
   z.strictObject({ ...channelBase, kind: z.literal('pagerduty'), url, routingKey: environmentName }),
   z.strictObject({ ...channelBase, kind: z.literal('alertmanager'), url }),
-  z.strictObject({ ...channelBase, kind: z.literal('email'), url, from: z.string(), to: z.array(z.string()).min(1) }),
+  z.strictObject({
+    ...channelBase,
+    kind: z.literal('email'),
+    url,
+    from: z.string().regex(namedAddress),
+    to: z.array(z.string().regex(bareAddress)).min(1).max(maxRecipients),
+  }),
 ])
 export type ChannelSpec = z.output<typeof channelSpec>
 /** The name of an environment variable that holds a secret. */

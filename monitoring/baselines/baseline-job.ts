@@ -8,7 +8,6 @@ import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
-/** The kind of jobs that create the missing baselines of model versions. */
 export interface BaselineJobDeps {
   readonly db: Database
   readonly catalog: () => Promise<Catalog>

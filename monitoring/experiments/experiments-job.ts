@@ -6,7 +6,6 @@ import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { analyzeRun } from './analyze-run.ts'
 import type { UnitsCatalog } from './plan-units.ts'
 
-/** The kind of jobs that analyze experiments. */
 const experimentsJob = z.object({ run: z.int() })
 
 /**

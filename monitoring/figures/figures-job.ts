@@ -10,7 +10,6 @@ import { driftReport } from '../drift/drift-report.ts'
 import { qualityReport } from '../quality/quality-report.ts'
 import { storeFigures } from './stored-figures.ts'
 
-/** The kind of jobs that store the quality and drift of models. */
 const figuresJob = z.object({ model: z.string() })
 
 const dayMicros = 86_400_000_000

@@ -1,5 +1,5 @@
 import { dayOf, predictionPartitions } from '../day-partitions.ts'
-import { askDoctor, createNextPartition, endedStates, isDown } from '../next-partition.ts'
+import { remedyOf, createNextPartition, endedStates, isDown } from '../next-partition.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { LoggedPrediction } from './columns.ts'
 import type { PredictionCopy } from './copy-predictions.ts'
@@ -100,7 +100,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         // of an ended statement nothing was written
         const isEnded = endedStates.includes(sqlState(error))
         const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
-        if (outcome === 'refused') refused = `The prediction log refuses rows, and they are lost: ${messageOf(error)}. ${askDoctor}`
+        if (outcome === 'refused') refused = `The prediction log refuses rows, and they are lost: ${messageOf(error)}${remedyOf(error)}`
         if (!failing || outcome === 'refused')
           log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome

@@ -9,7 +9,6 @@ import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from '
 import { readMinutes } from './minute-rollups.ts'
 import { readAround } from './read-parts.ts'
 
-/** The kind of jobs by which minutes are merged to hours, and hours to days. */
 /** How many days rollups are kept, by their step. */
 export interface RollupDays {
   readonly minute: number

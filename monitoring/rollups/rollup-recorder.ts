@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { askDoctor, isDown } from '../next-partition.ts'
+import { remedyOf, canBeTriedAgain } from '../next-partition.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServedEntity, ServiceRow } from '../../kernel/service-plan.ts'
 import type { Prediction } from '../../inference/load-model.ts'
@@ -184,7 +184,7 @@ export function createRollupRecorder(
         (error: unknown) => {
           onFailure?.()
           log.warn({ error: messageOf(error) }, 'rollups cannot be written')
-          refused = isDown(error) ? null : `The model statistics cannot be written: ${messageOf(error)}. ${askDoctor}`
+          refused = canBeTriedAgain(error) ? null : `The model statistics cannot be written: ${messageOf(error)}${remedyOf(error)}`
         },
       )
       .finally(() => (flushing = null)))

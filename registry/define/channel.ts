@@ -7,6 +7,7 @@ import { checkName } from './names.ts'
 import type { Severity } from './severity.ts'
 import { severities } from './severity.ts'
 import { parseSmtpUrl } from './smtp-url.ts'
+import { bareAddress, maxRecipients, namedAddress } from './mail-address.ts'
 
 /** A receiver of alerts. */
 export interface Channel<N extends string = string> {
@@ -50,11 +51,6 @@ const fieldsOf: Readonly<Record<ChannelOptions['kind'], readonly string[]>> = {
   email: [...common, 'from', 'to'],
 }
 const kinds = Object.keys(fieldsOf)
-const address = String.raw`[^\s@<>()[\]\\,;:"]+@[^\s@<>()[\]\\,;:"]+`
-const bareAddress = new RegExp(`^${address}$`)
-const namedAddress = new RegExp(String.raw`^(?:[^\p{Cc}<>"@,;:\\]+ <${address}>|${address})$`, 'u')
-/** More are a mailing list. */
-const maxRecipients = 50
 const pagerDutyUrl = 'https://events.pagerduty.com/v2/enqueue'
 
 /**

@@ -190,7 +190,7 @@ export function planContract(opened: () => TestRegistry): void {
       )
     })
 
-    it('keeps the version of a view that does not read a new column, unless its code could', async () => {
+    it('wants a new version where the code of a view could read a new column, or a column goes', async () => {
       await applyChanges(registry.db, sampleSet())
       const longer = { ...landings, columns: [...landings.columns, { name: 'origin', type: { kind: 'string' } as const }] }
       const { problems } = await planChanges(registry.db, sampleSet({ landings: longer }))

@@ -17,7 +17,9 @@ export const readEveryMs = {
 /** Of the interval: how much longer it becomes at most. */
 const maxFactor = 3
 
-/** When to read again, in milliseconds, after so many reads in a row that found nothing new. */
+/**
+ * When to read again, in milliseconds, after so many reads in a row that found nothing new; below 0: they do not count.
+ */
 export function readAfterMs(everyMs: number, unchanged: number): number {
-  return everyMs * Math.min(maxFactor, 1 + unchanged)
+  return everyMs * Math.min(maxFactor, 1 + Math.max(0, unchanged))
 }

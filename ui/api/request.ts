@@ -59,6 +59,9 @@ export function unchangedReads(path: string): number {
   return kept.get(path)?.unchanged ?? 0
 }
 
+/** So many reads after a change are as frequent as those that find something new. */
+const readsAfterChange = 5
+
 interface Change {
   readonly method?: 'POST' | 'DELETE'
   readonly body?: unknown
@@ -89,6 +92,8 @@ export async function change<Data>(path: string, { method = 'POST', body = {}, i
     })
     const text = await response.text()
     unanswered.delete(what)
+    // what it changes may show only after a while
+    for (const each of kept.values()) each.unchanged = -readsAfterChange
     return text === '' ? null : (JSON.parse(text) as Answer<Data>)
   } catch (error) {
     if (error instanceof RequestError && error.status !== 0 && error.status < 500) unanswered.delete(what)

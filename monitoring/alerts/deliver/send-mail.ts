@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { SMTPTransportOptions } from 'nodemailer'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { plainText } from '../../../kernel/plain-text.ts'
 import type { SmtpServer } from '../../../registry/define/smtp-url.ts'
 import { parseSmtpUrl } from '../../../registry/define/smtp-url.ts'
 import type { Mail } from './mail.ts'
@@ -27,8 +28,9 @@ const maxAnswer = 200
  * Sends a mail over SMTP, and waits until the server has taken it. The connection is encrypted, and the certificate
  * checked, unless the URL says `?tls=off`. The server's address is checked as in `exchange`.
  *
- * @returns the recipients that the server refused, each with its answer; others have the mail
- * @throws LockstepError `FORBIDDEN` for a private address; `DELIVERY_FAILED`, also if it refuses all recipients
+ * @returns the recipients that the server refused for good, each with its answer; others have the mail
+ * @throws LockstepError `FORBIDDEN` for a private address; `DELIVERY_FAILED`, also if it refuses all recipients, or one
+ *   for now: a repeated mail has the same `messageId`
  */
 export async function sendMail(mail: OutgoingMail, { allowPrivate, timeoutMs, signal }: SendOptions): Promise<string[]> {
   const { url, from, to, subject, text, messageId, thread, isUrgent } = mail
@@ -65,7 +67,12 @@ export async function sendMail(mail: OutgoingMail, { allowPrivate, timeoutMs, si
       priority: isUrgent ? 'high' : 'normal',
       signal: ended,
     })
-    return (sent.rejectedErrors ?? []).map((error) => `"${error.recipient}" (${answerOf(error)})`)
+    const refused = sent.rejectedErrors ?? []
+    const named = refused.map((error) => `"${error.recipient}" (${answerOf(error)})`)
+    // such as by greylisting
+    if (refused.some(({ responseCode = 0 }) => responseCode < 500))
+      throw notDelivered(`"${host}" refused recipients for now: ${named.join(', ')}`)
+    return named
   } catch (error) {
     socket.destroy()
     if (error instanceof LockstepError || signal.aborted) throw error
@@ -88,5 +95,5 @@ function smtpFailure({ host, tls }: SmtpServer, error: unknown): LockstepError {
 /** What the server answered, or the fault, in one line. */
 function answerOf(error: unknown): string {
   const answer = error instanceof Error && 'response' in error && typeof error.response === 'string' ? error.response : messageOf(error)
-  return answer.replaceAll(/\s+/g, ' ').slice(0, maxAnswer)
+  return plainText(answer.replaceAll(/\s+/g, ' ')).slice(0, maxAnswer)
 }

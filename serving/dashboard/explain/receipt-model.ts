@@ -7,6 +7,7 @@ import { readServedEntity } from '../../../monitoring/parity/logged-answer.ts'
 import { loggedStages } from '../../../monitoring/prediction-log/logged-times.ts'
 import { listPredictions, readStages } from '../../../monitoring/prediction-log/read-predictions.ts'
 import { readHistory } from '../../../offline/history.ts'
+import { isTemporary } from '../../../runtime/is-temporary.ts'
 import type { ReceiptData } from '../contract/receipt.ts'
 import { receipt } from '../contract/receipt.ts'
 import type { Ask } from '../read-model.ts'
@@ -91,7 +92,7 @@ async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnT
     recomputed:
       typeof found === 'string'
         ? `The features cannot be computed as of then: ${found}`
-        : found === null
+        : found === null || compared.length === 0
           ? null
           : different.length === 0
             ? `All ${compared.length} features come out the same as of then.`
@@ -138,7 +139,7 @@ async function recomputedFeatures({ db, deps }: Ask, row: ListedPrediction): Pro
       ]),
     )
   } catch (error) {
-    if (error instanceof LockstepError && ['INVALID_ROW', 'TRANSFORM_FAILED'].includes(error.code)) return error.message
+    if (error instanceof LockstepError && !isTemporary(error)) return error.message
     throw error
   }
 }

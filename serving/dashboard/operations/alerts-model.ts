@@ -72,7 +72,7 @@ function alertLine(catalog: Catalog, alert: Alert, then: number | null): AlertLi
   }
 }
 
-/** Another one after the alert's end, and after each change of its silence. */
+/** Another one once the alert has ended, and while another silence holds. */
 export function alertRevision({ state, silencedUntil }: Pick<Alert, 'state' | 'silencedUntil'>): string {
   return `${state}.${silencedUntil?.getTime() ?? 'sent'}`
 }

@@ -104,7 +104,7 @@ export const auditModel = readModel({
   },
 })
 
-/** Another one after each end and each retry of the job. */
+/** Another one once the job has ended, and once an ended one is retried. */
 export function jobRevision({ state, finishedAt }: Pick<Job, 'state' | 'finishedAt'>): string {
   return `${state}.${finishedAt?.getTime() ?? 'open'}`
 }

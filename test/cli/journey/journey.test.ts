@@ -58,6 +58,8 @@ beforeAll(async () => {
       execute format('alter database %I set min_parallel_table_scan_size = 0', current_database());
       execute format('alter database %I set parallel_setup_cost = 0', current_database());
       execute format('alter database %I set parallel_tuple_cost = 0', current_database());
+      -- the process that asks would else read so small a table alone, in its order
+      execute format('alter database %I set parallel_leader_participation = off', current_database());
     end $$`)
   lockstep = commandsWith(env)
 }, 120_000)

@@ -40,7 +40,14 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
       if (username === 'alerts' && password === 'p@ss/word') return answer(null, { user: username })
       return answer(refusal(535, 'Authentication failed'))
     },
-    onRcptTo: ({ address }, _session, answer) => answer(address.endsWith('@gone.example') ? refusal(550, 'No such mailbox') : null),
+    onRcptTo: ({ address }, _session, answer) =>
+      answer(
+        address.endsWith('@gone.example')
+          ? refusal(550, 'No such mailbox')
+          : address.endsWith('@later.example')
+            ? refusal(451, 'Greylisted')
+            : null,
+      ),
     onData(stream, { envelope, secure, user }, answer) {
       const parts: Buffer[] = []
       stream.on('data', (part: Buffer) => parts.push(part))

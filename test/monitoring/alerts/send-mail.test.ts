@@ -195,6 +195,12 @@ describe('a channel of mail', () => {
     await expect(send(url, firing, { to: ['x@gone.example'] })).rejects.toThrow('550 No such mailbox')
   })
 
+  it('fails while the server refuses a recipient for now, so that it is sent again', async () => {
+    const { port } = await server({ secure: true })
+    const failure = send(`smtps://${user}localhost:${port}`, firing, { to: [...to, 'x@later.example'] })
+    await expect(failure).rejects.toThrow('"localhost" refused recipients for now: "x@later.example" (451 Greylisted)')
+  })
+
   it('reports a wrong password without showing it', async () => {
     const { port } = await server({ secure: true })
     const failure = send(`smtps://alerts:hunter2@localhost:${port}`)
@@ -233,8 +239,8 @@ describe('a channel of mail', () => {
   })
 
   it.each([
-    ['no URL', 'a secret', 'it is no URL'],
-    ['a path', 'smtps://u:se/cret@mail.example', 'percent-encode special characters'],
+    ['no URL', 'smtps://u:secret#x@mail.example', 'it is no URL'],
+    ['a path', 'smtps://u:12/secret@mail.example', 'after the host it may only have a port'],
     ['another protocol', 'https://u:secret@mail.example', 'it does not begin with smtps:// or smtp://'],
     ['no host', 'smtp:secret', 'it names no host'],
     ['a password that is sent unencrypted', 'smtp://u:secret@mail.example?tls=off', 'would be sent unencrypted'],

@@ -1,4 +1,4 @@
-"""How models do: quality, drift, experiments and alerts; and the jobs of workers."""
+"""Quality and drift of models, experiments, alerts, and the jobs of workers."""
 
 from __future__ import annotations
 
