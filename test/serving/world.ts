@@ -91,8 +91,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         log: createLogger('debug', { write: (line) => void logged.push(line) }),
         metrics: registry,
         clock: () => noon,
-        // changes are notified, so few polls suffice; each costs processor time as long as the server lives
-        pollMs: 500,
+        pollMs: 100,
         drainMs: 2000,
         ...options,
       })
