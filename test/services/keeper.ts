@@ -11,6 +11,9 @@ export interface Service {
   stop(): Promise<void>
 }
 
+/** How long a server may take to answer, on the slowest machine: that of S3 imports much of Python. */
+const patienceMs = 100_000
+
 /** The user that a server runs as: PostgreSQL refuses to run as root. Undefined: our own user. */
 export interface ServerUser {
   readonly uid: number
@@ -45,7 +48,7 @@ export interface ServerCommand {
   readonly user: ServerUser | undefined
   readonly url: string
   /**
-   * Resolves once this server answers, and not another that took its port. It is retried every 25 ms for up to 15 s.
+   * Resolves once this server answers, and not another that took its port. It is retried every 25 ms for up to 100 s.
    */
   answers(): Promise<void>
 }
@@ -53,7 +56,7 @@ export interface ServerCommand {
 /**
  * Starts a server and waits until it answers.
  *
- * @throws with the server's last output where it ends, or does not answer within 15 s
+ * @throws with the server's last output where it ends, or does not answer within 100 s
  */
 export async function startServer(server: ServerCommand): Promise<Service> {
   const child = spawn('/bin/sh', ['-c', keeper, 'keeper', server.folder, server.signal, server.command, ...server.args], {
@@ -87,7 +90,7 @@ export async function startServer(server: ServerCommand): Promise<Service> {
     await exit
     await rm(server.folder, { recursive: true, force: true })
   }
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + patienceMs
   for (;;) {
     try {
       await server.answers()
@@ -98,8 +101,9 @@ export async function startServer(server: ServerCommand): Promise<Service> {
         await new Promise((resolve) => setTimeout(resolve, 25))
         continue
       }
+      const what = ended ? 'ended' : `did not answer within ${patienceMs / 1000} s`
       await stop()
-      throw new Error(`"${server.name}" ${ended ? 'ended' : 'did not answer within 15 s'}: ${said.trim()}`, { cause })
+      throw new Error(`"${server.name}" ${what}: ${said.trim()}`, { cause })
     }
   }
 }

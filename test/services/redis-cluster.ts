@@ -153,9 +153,9 @@ function nodeOrNull(nodes: readonly OwnRedis[], port: number | undefined): OwnRe
 }
 
 async function until(what: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + 100_000
   while (!(await what())) {
-    if (Date.now() > deadline) throw new Error('The cluster was not whole within 15 s.')
+    if (Date.now() > deadline) throw new Error('The cluster was not whole within 100 s.')
     await setTimeout(25)
   }
 }
