@@ -405,7 +405,7 @@ describe('a person with a keyboard alone', () => {
     await press('Enter')
     await visits.page.getByText('Version 1 is pinned.').waitFor()
     await visits.page.locator('.page-title .badge', { hasText: 'version 1, pinned' }).waitFor()
-    await visits.page.getByText(/^version 2 at \d+\s% without the pin$/).waitFor()
+    await visits.page.getByText(/^version 2 at \d+\s% without the pin(, paused)?$/).waitFor()
     await visits.go('rollouts/delay')
     await visits.page.getByText(/^0\s% by the pin, \d+\s% without it$/).waitFor()
     await visits.go('audit')
