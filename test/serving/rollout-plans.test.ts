@@ -168,7 +168,12 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     await ask(url, '/v1/models/delay/rollout', { version: 2, plan: { ...own, steps: [{ share: 0.5, atLeast: '1h' }] }, unit: 'request-id' })
     const history = () => readRolloutHistory(world.db.kysely, 'delay')
     await until(async () => controlled(await history()).length > 0, 60_000)
-    await ask(url, '/v1/models/delay/pin', { version: 1, reason: 'an incident' })
+    const pin = {
+      method: 'PUT',
+      body: JSON.stringify({ version: 1, reason: 'an incident' }),
+      headers: { 'content-type': 'application/json' },
+    }
+    expect((await fetch(`${url}/v1/models/delay/pin`, pin)).status).toBe(200)
     const pinned = await history()
     // 60 units of the champion alone, which the gate would take for a wrong split
     for (let i = 0; i < 60; i++) await ask(url, '/v1/predict', { model: 'delay', entities: anyFlight() })
