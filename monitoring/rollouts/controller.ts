@@ -39,8 +39,8 @@ const pauseMs = 250
 
 /**
  * Advances rollouts that have a plan, or rolls them back. It leaves those of pinned models alone: their candidates get
- * no rows, and a step begins again when its model is unpinned (`registry/pin-model.ts`). One worker does it at a time, in jobs of a minute, so another
- * one takes over if it dies.
+ * no rows, and a step begins again when its model is unpinned (`registry/pin-model.ts`). One worker does it at a time,
+ * in jobs of a minute, so another one takes over if it dies.
  */
 export function controlRollouts(deps: ControllerDeps): JobKind {
   const { catalog, clock } = deps
