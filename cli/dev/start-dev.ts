@@ -62,7 +62,7 @@ export async function startDev(outer: Context, project: Project, options: DevOpt
  * Serves a project from the store of a context, which is empty and from then on a development store. The context closes
  * all of it.
  */
-export async function serveProject(
+async function serveProject(
   context: Context,
   project: Project,
   { port, say, onStep, startedMs = performance.now() }: DevOptions,

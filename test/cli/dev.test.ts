@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -8,7 +8,8 @@ import { createContext } from '../../cli/context.ts'
 import { createTypeCheck, lacksCompiler } from '../../cli/dev/check-types.ts'
 import { createDefinitionsLoader } from '../../cli/dev/definitions-loader.ts'
 import { filesIn } from '../../cli/dev/project-files.ts'
-import { serveProject, startDev } from '../../cli/dev/start-dev.ts'
+import { startDev } from '../../cli/dev/start-dev.ts'
+import { startServer } from '../../cli/start-server.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
@@ -18,7 +19,7 @@ import { openServer } from '../opened-database.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
-import { lockstep } from './lockstep.ts'
+import { lockstep, must } from './lockstep.ts'
 import { killAll, postJson, start } from './run-lockstep.ts'
 
 const imports = `import { count, entity, featureService, featureView, last, mean, model, source, sum, t } from 'lockstep'`
@@ -120,26 +121,35 @@ async function served(url: string, services: readonly string[] = ['flights', 'al
   return JSON.parse(JSON.stringify(answers, (name, value: unknown) => (ofOneRequest.has(name) ? undefined : value)))
 }
 
-/** What a development store serves that is made of these files from the beginning, on PostgreSQL and Redis. */
-async function servedAnew(): Promise<unknown> {
-  const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
-  cpSync(folder, copy, { recursive: true })
+/**
+ * What an ordinary store serves of the same files, on PostgreSQL and Redis. `apply`, `ingest`, `model push` and
+ * `materialize` make it, and none of the code of `dev`.
+ */
+async function servedByOrdinaryStore({ modelFits = true } = {}): Promise<unknown> {
   const [database, redis] = [await testDatabase(), await testRedis()]
-  const config = loadConfig({
+  const env = {
+    LOCKSTEP_DIR: mkdtempSync(join(tmpdir(), 'lockstep-dev-ordinary-')),
     LOCKSTEP_POSTGRES_URL: database.url,
     LOCKSTEP_REDIS_URL: redis.url,
     LOCKSTEP_REDIS_PREFIX: redis.prefix,
     LOCKSTEP_LOG_LEVEL: 'silent',
-  })
-  const context = createContext(config, createTerminal(true), new AbortController().signal)
+  }
+  await must(env, 'apply', join(folder, 'features.ts'))
+  for (const file of readdirSync(join(folder, 'data'))) await must(env, 'ingest', 'landings', join(folder, 'data', file))
+  const pushed = await lockstep(env, 'model', 'push', 'delay', join(folder, 'models/delay.onnx'))
+  expect(pushed).toMatchObject(modelFits ? { code: 0 } : { code: 1, err: expect.stringContaining('MODEL_MISMATCH') as string })
+  await must(env, 'materialize')
+  const context = createContext(loadConfig(env), createTerminal(true), new AbortController().signal)
   contexts.push(context)
   try {
-    const { url } = await serveProject(context, { folder: copy, file: join(copy, 'features.ts') }, { port: 0, say: () => undefined })
+    const { server } = await startServer(context, {})
+    const { url } = await server.listen('127.0.0.1', 0)
+    await server.whenReady()
     return await served(url)
   } finally {
     await context.close()
     await database.drop()
-    rmSync(copy, { recursive: true, force: true })
+    rmSync(env.LOCKSTEP_DIR, { recursive: true, force: true })
   }
 }
 
@@ -196,9 +206,10 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     const { status, body } = await postJson(`${dev.url}/v1/predict`, (dev.example as { body: unknown }).body)
     expect([status, body.predictions]).toEqual([200, [{ probabilities: 0.25 }]])
     first = await served(dev.url)
+    expect(first).toEqual(await servedByOrdinaryStore())
   })
 
-  it('a changed window, feature or derived column is served as in a new store', async () => {
+  it('a changed window, feature or derived column is served as by an ordinary store', async () => {
     const before = [...dev.steps]
     const changed = await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))
     expect(changed).toMatch(/Updated in (?!10 h)[^]*landed\.window 1h → 3h/)
@@ -208,7 +219,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
       `derive: { late: t.int32 }, transform: (row) => ({ late: (row.delay ?? 0) > ${limit} ? 1 : 0 }),`
     expect(await edit(definitions({ window: '3h', more, derive: derive(15) }))).toContain('+ late6h')
     expect(await edit(definitions({ window: '3h', more, derive: derive(2) }))).toContain('transform changed')
-    expect(await served(dev.url)).toEqual(await servedAnew())
+    expect(await served(dev.url)).toEqual(await servedByOrdinaryStore())
     // steps are of the start alone
     expect(dev.steps).toEqual(before)
     expect(await edit(definitions())).toContain('- late6h')
@@ -227,7 +238,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(after).not.toEqual(before)
   })
 
-  it('rows that are added or replaced are served as in a new store', async () => {
+  it('rows that are added or replaced are served as by an ordinary store', async () => {
     await edit(definitions())
     writeFileSync(join(folder, 'data/landings.csv'), `${rows}JFK,2026-03-01T09:57:00Z,70\n`)
     expect(await dev.said('Updated in')).toContain('landings: 4 rows')
@@ -236,7 +247,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(await dev.said('landings: none')).toContain('The source "landings" has no rows')
     writeFileSync(join(folder, 'data/landings.jsonl'), oneRow)
     expect(await dev.said('landings: 1 row')).toContain('data/landings.jsonl')
-    expect(await served(dev.url)).toEqual(await servedAnew())
+    expect(await served(dev.url)).toEqual(await servedByOrdinaryStore())
   })
 
   it('a model file that is replaced or removed changes what is served', async () => {
@@ -302,7 +313,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     )
     expect(text).toContain('- feature service all@1')
     expect(text).toMatch(/MODEL_MISMATCH: .*2 numeric features/)
-    expect(await served(dev.url)).toEqual(await servedAnew())
+    expect(await served(dev.url)).toEqual(await servedByOrdinaryStore({ modelFits: false }))
   })
 
   it('closing leaves nothing behind', async () => {

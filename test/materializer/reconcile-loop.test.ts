@@ -140,13 +140,14 @@ describe('what keeps views current', () => {
     const store = await openOnlineStore({ redisUrl: redis.url, redisPrefix: 'replica', directory: '/nowhere' })
     const stop = new AbortController()
     try {
-      const { plan } = await freshView(db)
-      await materializeView(db, store, plan, { moment })
+      const plans = [(await freshView(db)).plan, (await freshView(db)).plan]
+      for (const plan of plans) await materializeView(db, store, plan, { moment })
       await asking(redis.port, (admin) => admin.replicaof('127.0.0.1', 1))
       const [failures, lines]: [string[], string[]] = [[], []]
       let looks = 0
-      const views = { views: new Map([[plan.id, plan]]), online: new Set([plan.id]), view: () => plan }
-      const catalog = async () => (looks++, views)
+      const views = new Map(plans.map((plan) => [plan.id, plan]))
+      const view = (id: string): ViewPlan => views.get(id as ViewPlan['id']) as ViewPlan
+      const catalog = async () => (looks++, { views, online: new Set(views.keys()), view })
       const logged = createLogger('warn', { write: (line) => void lines.push(line) })
       const kept = reconcileViews(
         { db, store, worker: 'test', log: logged, clock: () => moment, catalog },
@@ -155,7 +156,7 @@ describe('what keeps views current', () => {
       await expect.poll(() => looks, { timeout: 60_000 }).toBeGreaterThan(2)
       stop.abort()
       await kept
-      expect(failures).toEqual([expect.stringMatching(new RegExp(`^${plan.id}: .*It is a replica`))])
+      expect(failures).toEqual(plans.map(({ id }) => expect.stringMatching(new RegExp(`^${id}: .*It is a replica`)) as string))
       expect(lines).toEqual([expect.stringContaining('the views cannot be kept up to date')])
     } finally {
       stop.abort()
