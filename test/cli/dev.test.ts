@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -126,17 +126,20 @@ async function served(url: string, services: readonly string[] = ['flights', 'al
  * `materialize` make it, and none of the code of `dev`.
  */
 async function servedByOrdinaryStore({ modelFits = true } = {}): Promise<unknown> {
+  // a copy, because the process of the commands imports a path only once
+  const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
+  cpSync(folder, copy, { recursive: true })
   const [database, redis] = [await testDatabase(), await testRedis()]
   const env = {
-    LOCKSTEP_DIR: mkdtempSync(join(tmpdir(), 'lockstep-dev-ordinary-')),
+    LOCKSTEP_DIR: join(copy, '.lockstep'),
     LOCKSTEP_POSTGRES_URL: database.url,
     LOCKSTEP_REDIS_URL: redis.url,
     LOCKSTEP_REDIS_PREFIX: redis.prefix,
     LOCKSTEP_LOG_LEVEL: 'silent',
   }
-  await must(env, 'apply', join(folder, 'features.ts'))
-  for (const file of readdirSync(join(folder, 'data'))) await must(env, 'ingest', 'landings', join(folder, 'data', file))
-  const pushed = await lockstep(env, 'model', 'push', 'delay', join(folder, 'models/delay.onnx'))
+  await must(env, 'apply', join(copy, 'features.ts'))
+  for (const file of readdirSync(join(copy, 'data'))) await must(env, 'ingest', 'landings', join(copy, 'data', file))
+  const pushed = await lockstep(env, 'model', 'push', 'delay', join(copy, 'models/delay.onnx'))
   expect(pushed).toMatchObject(modelFits ? { code: 0 } : { code: 1, err: expect.stringContaining('MODEL_MISMATCH') as string })
   await must(env, 'materialize')
   const context = createContext(loadConfig(env), createTerminal(true), new AbortController().signal)
@@ -149,7 +152,7 @@ async function servedByOrdinaryStore({ modelFits = true } = {}): Promise<unknown
   } finally {
     await context.close()
     await database.drop()
-    rmSync(env.LOCKSTEP_DIR, { recursive: true, force: true })
+    rmSync(copy, { recursive: true, force: true })
   }
 }
 
