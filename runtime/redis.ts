@@ -45,7 +45,7 @@ export function setPatientTimeouts(redis: Redis): void {
     stop()
     stop = startPatientTimer(connectTimeoutMs, () => cutStream(redis, new Error('connect ETIMEDOUT')))
   })
-  for (const event of ['connect', 'close']) redis.on(event, () => stop())
+  for (const event of ['connect', 'close', 'end']) redis.on(event, () => stop())
   const send = redis.sendCommand.bind(redis)
   redis.sendCommand = (command, stream) => {
     // called by the client, with the limit of its settings

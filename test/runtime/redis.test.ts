@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
-import { openRedis } from '../../runtime/redis.ts'
+import { cutRedis, openRedis } from '../../runtime/redis.ts'
 import { testRedis } from '../services/index.ts'
 
 describe('the Redis client', () => {
@@ -9,7 +10,7 @@ describe('the Redis client', () => {
     const redis = openRedis(url)
     await redis.set(`${prefix}:a`, '1')
     redis.stream.destroy()
-    await vi.waitFor(async () => expect(await redis.get(`${prefix}:a`)).toBe('1'))
+    await vi.waitFor(async () => expect(await redis.get(`${prefix}:a`)).toBe('1'), 60_000)
     await redis.quit()
   })
 
@@ -25,6 +26,22 @@ describe('the Redis client', () => {
     for (const redis of clients) redis.disconnect()
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => silent.close(resolve))
+  })
+
+  it('leaves no timer behind if it is closed before it is connected', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const redis = openRedis('redis://127.0.0.1:1')
+      const connecting = once(redis, 'connecting')
+      const ended = once(redis, 'end')
+      cutRedis(redis)
+      await connecting
+      expect(vi.getTimerCount()).toBe(1)
+      await ended
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('works once a server appears', async () => {
@@ -44,7 +61,7 @@ describe('the Redis client', () => {
       for (const end of [socket, upstream]) end.on('error', () => undefined)
     })
     await new Promise<void>((resolve) => proxy.listen(port, '127.0.0.1', resolve))
-    await vi.waitFor(async () => expect(await redis.ping()).toBe('PONG'), { timeout: 5_000 })
+    await vi.waitFor(async () => expect(await redis.ping()).toBe('PONG'), 60_000)
     await redis.quit()
     await new Promise((resolve) => proxy.close(resolve))
   })
