@@ -17,6 +17,10 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { fireEvents, seeded } from './fire-events.ts'
 
+/** What it waits for, for a test that waits for its end in vain. */
+let doing = 'start'
+process.on('SIGUSR2', () => process.stderr.write(`doing: ${doing}; waiting for: ${process.getActiveResourcesInfo().join(', ')}\n`))
+
 const [url = '', redisUrl = '', streamRedisUrl = '', role = '', name = '', seed = ''] = process.argv.slice(2)
 const db = openPostgres(url)
 const store = await openOnlineStore({ redisUrl, redisPrefix: 'fire', redisReads: 'primary', directory: '/nowhere' })
@@ -42,6 +46,7 @@ async function unlessAway(work: () => Promise<unknown>): Promise<void> {
 const work: Readonly<Record<string, () => Promise<void>>> = {
   async push() {
     const batch = nextEvents(8)
+    doing = 'append events'
     const { xid } = await appendEvents(
       db,
       table,
@@ -49,7 +54,9 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
       { to: 'both' },
     )
     process.send?.({ accepted: batch.map(({ _event_id: id }) => id) })
+    doing = 'fold a transaction'
     if (xid !== null) await unlessAway(() => foldTransaction(db, store, plans, xid))
+    doing = 'pause'
     await setTimeout(random() * 30)
   },
   async stream() {
@@ -88,7 +95,11 @@ const table = await readEventTable(db, catalog.source('orders'))
 const read = createEventReader(table, { futureMicros: 0 })
 const nextEvents = fireEvents(name, random)
 process.send?.({ accepted: [] })
+doing = 'work'
 while (!over) await work[role]?.()
+doing = 'close the store'
 await store.close()
+doing = 'close the database'
 await db.close()
+doing = 'end'
 process.disconnect()

@@ -62,7 +62,7 @@ async function produce(url: string, stream: string, over: () => boolean): Promis
   return ids
 }
 
-it('every state and answer under fire equals the offline history', { timeout: seconds * 1_000 + 120_000 }, async () => {
+it('every state and answer under fire equals the offline history', { timeout: seconds * 1_000 + 600_000 }, async () => {
   const database = await testDatabase()
   const cluster = await testRedisCluster('redis-server')
   const db = openPostgres(database.url)
@@ -108,7 +108,7 @@ it('every state and answer under fire equals the offline history', { timeout: se
     await Promise.all(reading)
     const streamed = await producing
     await vi.waitFor(async () => expect((await eventIds(db)).filter((id) => streamed.has(id)).length).toBe(streamed.size), {
-      timeout: 30_000,
+      timeout: 120_000,
       interval: 250,
     })
     await writers.stop()

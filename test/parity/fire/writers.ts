@@ -1,6 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { orTimeout, timedOut } from '../../../runtime/async.ts'
+import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
 
 export interface Writers {
@@ -15,8 +18,20 @@ export interface Writers {
   stop(): Promise<void>
 }
 
-/** The greatest time that a writer's running work may take. */
-const stopMs = 30_000
+interface Writer {
+  readonly role: string
+  readonly child: ChildProcess
+  /** Resolves when it is at work, or has ended. */
+  readonly atWork: Promise<unknown>
+  readonly ended: Promise<unknown>
+  /** What it has written to standard error. */
+  readonly errors: () => string
+}
+
+/** The greatest time that a writer's start may take, and that its running work may take. */
+const [startMs, stopMs] = [120_000, 120_000]
+/** How long a writer has to say what it does. */
+const sayMs = 5_000
 
 /** Writers with these roles, in separate processes. */
 export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: string, roles: readonly string[]): Writers {
@@ -25,7 +40,7 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
   let killed = 0
   let seed = 1
 
-  function start(role: string): ChildProcess {
+  function start(role: string): Writer {
     const program = programFile('test/parity/fire/fire-process')
     const name = `${role}${seed}`
     const child = fork(program, [databaseUrl, redisUrl, streamUrl, role, name, String(seed++)], {
@@ -39,40 +54,54 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
     child.on('exit', (code, signal) => {
       if (code !== 0 && signal !== 'SIGKILL') failures.push(`${name} ended with ${code ?? signal}: ${errors}`)
     })
-    return child
+    const ended = once(child, 'exit')
+    return { role, child, atWork: Promise.race([once(child, 'message'), ended]), ended, errors: () => errors }
   }
 
-  const running = roles.map((role) => ({ role, child: start(role) }))
+  /** Its work ends after the step that it is at. One that has just been started in the place of another begins first. */
+  async function stopOne(writer: Writer): Promise<void> {
+    const { child, atWork, ended } = writer
+    if ((await orTimeout(atWork, startMs)) === timedOut) return await giveUp(writer, `was not at work within ${startMs / 1000} s`)
+    if (child.connected) child.send('stop')
+    if ((await orTimeout(ended, stopMs)) === timedOut) await giveUp(writer, `did not stop within ${stopMs / 1000} s`)
+  }
+
+  async function giveUp({ role, child, errors }: Writer, what: string): Promise<void> {
+    child.kill('SIGUSR2')
+    await sleep(sayMs)
+    failures.push(`a writer of the role ${role} ${what}\n${errors()}${await activity(databaseUrl)}`)
+    child.kill('SIGKILL')
+  }
+
+  const running = roles.map(start)
   return {
     accepted,
     killed: () => killed,
-    ready: Promise.all(running.map(({ child }) => Promise.race([once(child, 'message'), once(child, 'exit')]))),
+    ready: Promise.all(running.map(({ atWork }) => atWork)),
     killOne() {
       const at = killed++ % running.length
       const one = running[at]
       if (one === undefined) return
       one.child.kill('SIGKILL')
-      running[at] = { role: one.role, child: start(one.role) }
+      running[at] = start(one.role)
     },
     async stop() {
-      await Promise.all(
-        running.map(
-          ({ role, child }) =>
-            new Promise<void>((resolve) => {
-              if (child.exitCode !== null || child.signalCode !== null) return resolve()
-              const late = setTimeout(() => {
-                failures.push(`a writer of the role ${role} did not stop within ${stopMs / 1000} s`)
-                child.kill('SIGKILL')
-              }, stopMs)
-              child.once('exit', () => {
-                clearTimeout(late)
-                resolve()
-              })
-              if (child.connected) child.send('stop')
-            }),
-        ),
-      )
+      await Promise.all(running.map(stopOne))
       if (failures.length > 0) throw new Error(failures.join('\n'))
     },
+  }
+}
+
+/** What the sessions of the database wait for, a line each. */
+async function activity(databaseUrl: string): Promise<string> {
+  const db = openPostgres(databaseUrl)
+  try {
+    const sessions = await db.query<{ line: string }>(
+      `select concat_ws(' ', pid, state, wait_event_type, wait_event, pg_blocking_pids(pid)::text, left(query, 200)) as line
+       from pg_stat_activity where datname = current_database()`,
+    )
+    return sessions.map(({ line }) => line).join('\n')
+  } finally {
+    await db.close()
   }
 }
