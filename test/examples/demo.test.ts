@@ -1,40 +1,41 @@
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import { bareEnvironment, nodeOptions } from '../bare-environment.ts'
+import { killAll, startProgram } from '../cli/run-lockstep.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 
 let folder: string
+/** Resolves when the last demo that was started has ended. */
+let ended: Promise<unknown> = Promise.resolve()
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-demo-'))
+})
+// a test that has timed out leaves its demo running
+afterEach(async () => {
+  killAll()
+  await ended
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** Runs the demo on every 400th of the flights, on any free port where none is given; without settings, embedded. */
-function demo(
+async function demo(
   port = 0,
   directory = folder,
   options = ['--every', '400'],
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly text: string }> {
-  const child = spawn(process.execPath, [...nodeOptions, join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
-    cwd: rootFolder,
-    env: { ...bareEnvironment, ...settings, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
-  })
-  let text = ''
-  child.stdout.on('data', (part: Buffer) => (text += part.toString()))
-  child.stderr.on('data', (part: Buffer) => (text += part.toString()))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, text }))
-  })
+  const program = { main: join(rootFolder, 'examples/flights/demo.ts'), cwd: rootFolder }
+  const running = startProgram(program, { ...settings, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) }, '--once', ...options)
+  ended = running.ended
+  const { code, out, err } = await running.ended
+  return { code, text: out + err }
 }
 
 describe('the demo', () => {
