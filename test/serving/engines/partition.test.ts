@@ -1,4 +1,6 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn, spawnSync } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -107,7 +109,7 @@ beforeAll(async () => {
     ['scored', 'scored', 'score@1'],
   ] as const)
     await writePlan(name, service, model)
-}, 60_000)
+}, 240_000)
 
 afterAll(async () => {
   await opened?.close()
@@ -176,7 +178,7 @@ describe('lockstep partition', () => {
           name,
         ).toEqual(expected[f])
     }
-  }, 180_000)
+  }, 360_000)
 
   it('predicts in a process of its own, without a database', async () => {
     const { plan, step: own } = await within('scored')
@@ -194,7 +196,7 @@ describe('lockstep partition', () => {
     const expected = await joined('scored')
     expect(plan.service.features.map(({ name }) => rows.map((row) => row[name]))).toEqual(expected)
     expect(rows.every((row) => row['_status'] === 'OK' && Number(row['score']) > 0 && Number(row['score']) < 1)).toBe(true)
-  }, 180_000)
+  }, 360_000)
 
   it('refuses input that ends early, and leaves its output without the end mark', async () => {
     const { plan } = await within('flight')
@@ -209,7 +211,7 @@ describe('lockstep partition', () => {
     expect(code).toBe(1)
     expect(err).toMatch(/^error FILE_UNREADABLE: .*ends before its end mark/)
     await expect(rowsOf(Buffer.concat(pieces), layout.output)).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
-  }, 180_000)
+  }, 360_000)
 
   it('says so where nobody reads its output, and ends at a signal', async () => {
     const { plan } = await within('flight')
@@ -225,7 +227,7 @@ describe('lockstep partition', () => {
     await once(stopped.child.stdout, 'data')
     stopped.child.kill('SIGTERM')
     expect(await stopped.ended()).toMatchObject({ code: 143, err: expect.stringContaining('STOPPED') as string })
-  }, 180_000)
+  }, 360_000)
 
   it('refuses rows that are out of order, of a pass that is not there, or without a number', async () => {
     const { plan, step } = await within('flight')
@@ -326,10 +328,10 @@ describe('a batch of files', () => {
     expect(await readdir(temporary)).toEqual([expect.stringMatching(/^lockstep-duckdb-/)])
     await duckDb.close()
     vi.stubEnv('TMPDIR', temporary)
+    const forked = nextKernel()
     const killed = run({ ...other, overwrite: true }, 2)
     killed.catch(() => undefined)
-    await expect.poll(kernels, { timeout: 30_000, interval: 5 }).not.toEqual([])
-    for (const pid of kernels()) process.kill(pid, 'SIGKILL')
+    expect((await Promise.race([forked, killed.then(() => null)]))?.kill('SIGKILL')).toBe(true)
     await expect(killed).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('--workers') as string })
     expect(kernels()).toEqual([])
     expect(await readdir(temporary)).toEqual([])
@@ -344,8 +346,21 @@ describe('a batch of files', () => {
       code: 'INVALID_ROW',
       message: expect.stringContaining('"landings"') as string,
     })
-  }, 180_000)
+  }, 360_000)
 })
+
+/** Resolves when this process has forked one to compute features. */
+async function nextKernel(): Promise<ChildProcess> {
+  const { promise, resolve } = Promise.withResolvers<ChildProcess>()
+  const note = (message: unknown): void => {
+    const { process: child } = message as { readonly process: ChildProcess }
+    child.once('spawn', () => {
+      if (child.spawnargs.some((word) => word.includes('kernel-child'))) resolve(child)
+    })
+  }
+  subscribe('child_process', note)
+  return await promise.finally(() => unsubscribe('child_process', note))
+}
 
 /** The processes that this one has forked to compute features. */
 function kernels(): number[] {
