@@ -10,6 +10,7 @@ import { loadConfig } from '../../runtime/config.ts'
 import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../../runtime/jobs/submit-job.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
@@ -18,6 +19,8 @@ import { killAll, start, whenReady } from './run-lockstep.ts'
 // A job whose kind no process works on waits for ever. One with an invalid spec fails as soon as a process takes it.
 
 const subject = 'invalid'
+/** Each look is a request to the process that works on the jobs, so they are few. */
+const wait = { timeout: 180_000, interval: 250 }
 const closers: (() => Promise<void>)[] = []
 afterAll(async () => {
   killAll()
@@ -51,7 +54,7 @@ function untaken(jobs: readonly { readonly kind: string; readonly subject: strin
   return jobKinds.filter((kind) => !taken.has(kind))
 }
 
-it('"lockstep worker" works on jobs of every kind', { timeout: 120_000 }, async () => {
+it('"lockstep worker" works on jobs of every kind', { timeout: 400_000 }, async () => {
   const [database, redis] = await Promise.all([testDatabase(), testRedis()])
   closers.push(() => database.drop())
   const env = {
@@ -66,12 +69,12 @@ it('"lockstep worker" works on jobs of every kind', { timeout: 120_000 }, async 
   await submitInvalid(context)
   start(env, 'worker')
   const db = await context.database()
-  await expect.poll(async () => untaken(await readJobs(db, { subject, limit: maxListedJobs })), { timeout: 60_000 }).toEqual([])
+  await expect.poll(async () => untaken(await readJobs(db, { subject, limit: maxListedJobs })), wait).toEqual([])
 })
 
-it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 120_000 }, async () => {
+it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 400_000 }, async () => {
   const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1' }
-  await must(env, 'migrate')
+  await copyEmbedded(join(env.LOCKSTEP_DIR, 'postgres'))
   const context = contextOf(env)
   try {
     await submitInvalid(context)
@@ -81,5 +84,5 @@ it('"lockstep serve" works on jobs of every kind with the embedded database', { 
   const [, url = ''] = await start(env, 'serve', '--port', '0').until(/Listening on (http\S+?)\.?\s/)
   await whenReady(url)
   const listed = async () => (await (await fetch(`${url}/v1/jobs?subject=${subject}&limit=${maxListedJobs}`)).json()) as { jobs: [] }
-  await expect.poll(async () => untaken((await listed()).jobs), { timeout: 60_000 }).toEqual([])
+  await expect.poll(async () => untaken((await listed()).jobs), wait).toEqual([])
 })

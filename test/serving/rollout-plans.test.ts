@@ -123,7 +123,7 @@ async function rollOut(model: string, version: number, entitiesOf: () => readonl
   }
   const loads = urls.flatMap((url) => [load(url), load(url)])
   try {
-    await until(async () => (await readRolloutHistory(world.db.kysely, model)).rollout?.state !== 'running', 100_000)
+    await until(async () => (await readRolloutHistory(world.db.kysely, model)).rollout?.state !== 'running', 400_000)
   } finally {
     history = await readRolloutHistory(world.db.kysely, model)
   }
@@ -134,7 +134,7 @@ async function rollOut(model: string, version: number, entitiesOf: () => readonl
 
 const controlled = ({ decisions }: RolloutHistory) => decisions.filter(({ by }) => by === 'rollout controller').toReversed()
 
-describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
+describe('a rollout with a plan, under load', { timeout: 600_000 }, () => {
   it('is rolled back if the candidate errs, and no request fails', async () => {
     const { history, statuses, bypassed } = await rollOut('delay', 3, () => [{ airport: 'ATL', distance: 1e-9 }])
     expect(history.rollout).toMatchObject({ state: 'rolled back', version: 3, step: 0 })
@@ -167,7 +167,7 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     const own = { ...plan, gates: [{ kind: 'split', samples: 20, alpha: 0.01 }], every: '100ms' }
     await ask(url, '/v1/models/delay/rollout', { version: 2, plan: { ...own, steps: [{ share: 0.5, atLeast: '1h' }] }, unit: 'request-id' })
     const history = () => readRolloutHistory(world.db.kysely, 'delay')
-    await until(async () => controlled(await history()).length > 0, 60_000)
+    await until(async () => controlled(await history()).length > 0, 240_000)
     const pin = {
       method: 'PUT',
       body: JSON.stringify({ version: 1, reason: 'an incident' }),
@@ -183,7 +183,7 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     const [newest] = (await history()).decisions
     expect(newest).toMatchObject({ action: 'resume', by: expect.not.stringContaining('controller'), shareBefore: 0.5, shareAfter: 0.5 })
     expect(newest?.reasons).toEqual(['The model "delay" was unpinned: the step begins again.'])
-    await until(async () => controlled(await history()).length > controlled(pinned).length, 60_000)
+    await until(async () => controlled(await history()).length > controlled(pinned).length, 240_000)
     const { rollout, decisions } = await history()
     expect(rollout).toMatchObject({ state: 'running', share: 0.5 })
     expect(rollout?.since.getTime()).toBeGreaterThan(pinned.rollout?.since.getTime() ?? Number.NaN)

@@ -210,7 +210,7 @@ describe('a parity check', () => {
     const counts = report.features.map((feature) => verdicts.map((verdict) => feature[verdict]))
     expect(report.features).toHaveLength(8)
     for (const [equal, ...others] of counts) expect([(equal ?? 0) > 300, others]).toEqual([true, [0, 0, 0, 0, 0, 0]])
-  }, 120_000)
+  }, 300_000)
 
   it('counts a row as visible only if it was at answer time, however late the log is', async () => {
     await world.db.query('truncate lockstep.prediction_log')
