@@ -44,9 +44,9 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       experimental: { viteModuleRunner: false, nodeLoader: false },
       maxWorkers,
       // what a test waits for has a deadline of its own, whose error says more than these
-      expect: { poll: { timeout: 30_000 } },
-      testTimeout: 60_000,
-      hookTimeout: 120_000,
+      expect: { poll: { timeout: 60_000 } },
+      testTimeout: 240_000,
+      hookTimeout: 240_000,
       ...options,
     },
   }

@@ -63,14 +63,14 @@ beforeAll(async () => {
   const redis = await testRedis()
   redisUrl = redis.url
   env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_PORT: '0' }
-}, 60_000)
+}, 240_000)
 
 afterAll(async () => {
   await database?.drop()
   rmSync(folder, { recursive: true, force: true })
 })
 
-describe('lockstep doctor', { timeout: 60_000 }, () => {
+describe('lockstep doctor', { timeout: 240_000 }, () => {
   it('says what to do, step by step, until nothing is left to do', async () => {
     const unmigrated = await doctor(env)
     expect([unmigrated.code, unmigrated.ok]).toEqual([1, false])
@@ -117,7 +117,7 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     }
     let late = await doctor(env)
     // a second after the last run, the row has waited for too long
-    await expect.poll(async () => (late = await doctor(env)).code, { timeout: 30_000 }).toBe(1)
+    await expect.poll(async () => (late = await doctor(env)).code, { timeout: 60_000 }).toBe(1)
     const view = 'Likely follows from it: The view "delays@1" is late: .*'
     const alert = 'Likely follows from it: view:delays@1: freshness of delays@1\\.'
     expect(late.of('worker')).toMatch(new RegExp(`^wrong No worker is connected .*${view}${alert}$`))
@@ -233,7 +233,7 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     try {
       for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view)
       const { url } = await world.serve()
-      await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 20_000 }).toBe(200)
+      await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 60_000 }).toBe(200)
       const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none'), LOCKSTEP_SERVER: url, LOCKSTEP_PORT: '0' })
       expect(report.of('server')).toMatch(new RegExp(`^ok The server "${url}" is ready`))
       expect(report.of('key')).toMatch(/^ok It takes requests without a key .*\d+ models/)

@@ -49,7 +49,7 @@ afterAll(() => close?.())
 const limit = (bytes: number) => asking(redis.port, (admin) => admin.config('SET', 'maxmemory', String(bytes)))
 const keys = () => asking(redis.port, (admin) => admin.keys('full:{thing*'))
 
-it('an erasure on a full Redis reports why it is unfinished; the next completes it', { timeout: 60_000 }, async () => {
+it('an erasure on a full Redis reports why it is unfinished; the next completes it', { timeout: 240_000 }, async () => {
   await limit(1)
   const first = await lockstep(env, 'erase', 'thing', 'thing 3', '--yes')
   expect([first.code, first.err]).toEqual([1, ''])

@@ -63,7 +63,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
     clock: () => Date.now() * 1000,
     config: { bodyLimitBytes: 100_000, streamRedisUrl: producer.server.url },
   })
-  await vi.waitFor(async () => expect((await ask(url, '/v1/pipelines')).status).toBe(200), 10_000)
+  await vi.waitFor(async () => expect((await ask(url, '/v1/pipelines')).status).toBe(200), 60_000)
   const shown = {
     name: 'score',
     reads: 'Redis stream "landed"',
@@ -77,7 +77,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   expect(await run('pipeline', 'list')).toMatchObject({ pipelines: [shown] })
   await vi.waitFor(
     async () => expect(await run('pipeline', 'show', 'score')).toMatchObject({ ...shown, lag: { waiting: 0, pending: 0 } }),
-    10_000,
+    60_000,
   )
   expect(await run('dead-letter', 'list')).toMatchObject({ deadLetters: [{ source: 'landings', reason: 'not_json' }] })
   expect((await lockstep('dead-letter', 'retry', '--all')).exitCode).toBe(1)

@@ -152,10 +152,10 @@ describe('a read whose client disconnects', () => {
         await sql`lock table ${sql.table(`lockstep.${table}`)} in access exclusive mode`.execute(transaction)
       const client = new AbortController()
       const request = fetch(`${url}/v1/models/fraud/${path}`, { signal: client.signal }).catch(() => null)
-      await expect.poll(waiting, { timeout: 30_000 }).toBe(1)
+      await expect.poll(waiting, { timeout: 60_000 }).toBe(1)
       client.abort()
       await request
-      await expect.poll(waiting, { timeout: 30_000 }).toBe(0)
+      await expect.poll(waiting, { timeout: 60_000 }).toBe(0)
     })
   })
 })

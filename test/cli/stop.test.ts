@@ -59,7 +59,7 @@ async function waiting(): Promise<number> {
 async function whenWaiting(running: Running): Promise<void> {
   const early = running.ended.then(({ err }) => Promise.reject(new Error(`It ended before it waited: ${err}`)))
   early.catch(() => undefined)
-  await Promise.race([early, until(async () => (await waiting()) === 1, 20_000)])
+  await Promise.race([early, until(async () => (await waiting()) === 1, 60_000)])
 }
 
 async function whileLocked(table: string, run: () => Promise<void>): Promise<void> {

@@ -66,7 +66,7 @@ async function run(words: readonly string[]): Promise<Outcome> {
   return await withContext(context, async () => (await prepare(words))(context))
 }
 
-it('status shows stream lag, dead letters, and servers that do not report', { timeout: 60_000 }, async () => {
+it('status shows stream lag, dead letters, and servers that do not report', { timeout: 240_000 }, async () => {
   await run(['apply', join(files, 'redis.ts')])
   await producer.send('things', ['a', 'b'])
   await keepDeadLetters(db, 'rows', spec, [{ message: '1-0', body: null, reason: 'not_json', error: 'It is no \0 JSON.' }])
@@ -91,7 +91,7 @@ it('status shows stream lag, dead letters, and servers that do not report', { ti
   await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
 })
 
-it('a worker reads its streams, reports lag in metrics, and exits with 0 on a signal', { timeout: 60_000 }, async () => {
+it('a worker reads its streams, reports lag in metrics, and exits with 0 on a signal', { timeout: 240_000 }, async () => {
   await run(['apply', join(files, 'redis.ts')])
   const worker = start(
     {
@@ -106,7 +106,7 @@ it('a worker reads its streams, reports lag in metrics, and exits with 0 on a si
   const [, port] = await worker.until(/metrics are on port (\d+)/)
   await producer.send('things', ['{"thing":"a","at":"2026-03-01T09:30:00Z","x":1}'])
   const said = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 30_000)
+  await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 60_000)
   expect(await said()).toContain('lockstep_stream_messages_total{source="rows",outcome="appended"} 1')
   expect(await db.query('select thing, x from lockstep_source.rows')).toEqual([{ thing: 'a', x: 1 }])
   worker.child.kill('SIGTERM')

@@ -72,7 +72,7 @@ it('reports a silent database, and continues without a restart once it is back',
     return { status: answer.status, text: await answer.text() }
   }
   const ready = async (): Promise<number> => (await get('/readyz')).status
-  const wait = { timeout: 40_000, interval: 200 }
+  const wait = { timeout: 120_000, interval: 200 }
   await insert()
   await expect.poll(folded, wait).toBe(1)
   expect(await get('/readyz')).toEqual({ status: 200, text: '{"ready":true,"failing":[]}' })

@@ -93,7 +93,7 @@ it('keeps answering when a worker is killed, replaces it, and counts as one', { 
   })
   const settled = Promise.allSettled(asked)
   try {
-    await until(async () => there === 3, 20_000)
+    await until(async () => there === 3, 60_000)
   } finally {
     process.kill(lead, 'SIGKILL')
   }

@@ -54,7 +54,7 @@ it('a version whose trial never ends is not served and does not delay the start'
   })
   const change = await promoteModel(world.db, 'echo', 2, by, 'champion', { untried: true })
   expect(change.servers).toEqual({ asked: 1, loaded: 0 })
-  await until(async () => (await warnings()).some((warning) => /"echo@2" answers although its trial/.test(warning)), 40_000)
+  await until(async () => (await warnings()).some((warning) => /"echo@2" answers although its trial/.test(warning)), 120_000)
 
   world.logged.length = 0
   const late = await world.serve()

@@ -273,12 +273,12 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     const { db, store } = fixture().open(kind)
     const notices: (string | null)[] = []
     const stop = await db.listen(registryChannel, (said) => notices.push(said))
-    await vi.waitFor(() => expect(notices).toEqual([null])) // it has begun to listen
+    await vi.waitFor(() => expect(notices).toEqual([null]), 60_000) // it has begun to listen
     await insert([['d', 1, 40]])
     await erase('d')
-    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice]))
+    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice]), 60_000)
     expect(await finish(store)).toBe(0)
-    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice, erasedNotice]))
+    await vi.waitFor(() => expect(notices).toEqual([null, erasedNotice, erasedNotice]), 60_000)
     await stop()
   })
 

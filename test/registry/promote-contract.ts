@@ -167,7 +167,7 @@ export function promoteContract(opened: () => TestRegistry): void {
     })
 
     describe('while servers run', () => {
-      const wait = { timeout: 10_000 }
+      const wait = { timeout: 60_000 }
       const stops: (() => Promise<void>)[] = []
       afterEach(async () => {
         for (const stop of stops.splice(0)) await stop()

@@ -84,12 +84,12 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       it('notifies listeners of commits, until it is stopped', async () => {
         const notices: (string | null)[] = []
         const stop = await db.listen('some_channel', (said) => notices.push(said))
-        await vi.waitFor(() => expect(notices).toEqual([null]))
+        await vi.waitFor(() => expect(notices).toEqual([null]), 60_000)
         await db.kysely.transaction().execute(async (transaction) => {
           await sql`select pg_notify('some_channel', 'x')`.execute(transaction)
           await sql`select pg_notify('other_channel', 'x')`.execute(transaction)
         })
-        await vi.waitFor(() => expect(notices).toEqual([null, 'x']))
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x']), 60_000)
         await db.kysely
           .transaction()
           .execute(async (transaction) => {
@@ -98,7 +98,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
           })
           .catch(() => undefined)
         await db.query(`select pg_notify('some_channel', 'y')`)
-        await vi.waitFor(() => expect(notices).toEqual([null, 'x', 'y']))
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x', 'y']), 60_000)
         await stop()
         await db.query(`select pg_notify('some_channel', 'z')`)
         await db.ping()
@@ -108,10 +108,10 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       it('keeps notifying listeners after a script', async () => {
         const notices: (string | null)[] = []
         const stop = await db.listen('scripted', (said) => notices.push(said))
-        await vi.waitFor(() => expect(notices).toEqual([null]))
+        await vi.waitFor(() => expect(notices).toEqual([null]), 60_000)
         await db.script('create temp table gone (id int); set work_mem = 65; begin; insert into item values (1)')
         await db.query(`select pg_notify('scripted', 'x')`)
-        await vi.waitFor(() => expect(notices).toEqual([null, 'x']))
+        await vi.waitFor(() => expect(notices).toEqual([null, 'x']), 60_000)
         expect(
           await db.query(
             `select to_regclass('gone') as gone, current_setting('work_mem') = '65kB' as "isSet", (select count(*)::int from item) as rows`,
@@ -126,12 +126,12 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
             const began = db.listen(channel, () => resolve(began))
           })
         const stops = [await listening('counted'), await listening('counted'), await listening('other')]
-        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(2))
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(2), 60_000)
         await stops[0]?.()
-        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(1))
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(1), 60_000)
         expect(await db.listeners('nobody')).toBe(0)
         for (const stop of stops) await stop()
-        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(0))
+        await vi.waitFor(async () => expect(await db.listeners('counted')).toBe(0), 60_000)
       })
 
       it('runs the statements of a script all or none', async () => {

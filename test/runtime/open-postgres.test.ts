@@ -124,7 +124,7 @@ describe('PostgreSQL', () => {
     );
     await administrator.query(kill)
     expect(await sleeping).toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
-    await vi.waitFor(() => db.ping())
+    await vi.waitFor(() => db.ping(), 60_000)
 
     await expect(
       db.snapshot(async (snapshot) => {
@@ -135,20 +135,20 @@ describe('PostgreSQL', () => {
       }),
     ).rejects.toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
     await administrator.end()
-    await vi.waitFor(() => db.ping())
+    await vi.waitFor(() => db.ping(), 60_000)
   })
 
   it('listens again after a lost connection, and reports that it missed notifications', async () => {
     let notices = 0
     const stop = await db.listen('lost_channel', () => notices++)
-    await vi.waitFor(() => expect(notices).toBe(1))
+    await vi.waitFor(() => expect(notices).toBe(1), 60_000)
     const ended = await db.query<{ ended: boolean }>(
       `select pg_terminate_backend(pid) as ended from pg_stat_activity where datname = current_database() and query = 'LISTEN "lost_channel"'`,
     )
     expect(ended).toEqual([{ ended: true }])
-    await vi.waitFor(() => expect(notices).toBe(2), { timeout: 5000 })
+    await vi.waitFor(() => expect(notices).toBe(2), 60_000)
     await db.query(`select pg_notify('lost_channel', '')`)
-    await vi.waitFor(() => expect(notices).toBe(3))
+    await vi.waitFor(() => expect(notices).toBe(3), 60_000)
     await stop()
   })
 
@@ -158,7 +158,7 @@ describe('PostgreSQL', () => {
     await other.ping()
     await other.close()
     const left = `select count(*)::int as n from pg_stat_activity where datname = current_database() and query = 'LISTEN "closed_channel"'`
-    await vi.waitFor(async () => expect(await db.query(left)).toEqual([{ n: 0 }]))
+    await vi.waitFor(async () => expect(await db.query(left)).toEqual([{ n: 0 }]), 60_000)
   })
 
   it('ends a statement on the server when its signal is given, and hits no other', async () => {
@@ -170,7 +170,7 @@ describe('PostgreSQL', () => {
     abort.abort(new Error('enough'))
     expect(String(await sleeping)).toBe('Error: enough')
     // a session tells of its failure before its state
-    await expect.poll(asleep, { timeout: 2000 }).toEqual([])
+    await expect.poll(asleep, { timeout: 10_000 }).toEqual([])
   })
 
   it('runs a burst of snapshots with few connections', async () => {

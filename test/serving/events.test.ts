@@ -254,7 +254,7 @@ describe('pushing events while a store is down', () => {
       expect([answer.status, (answer.body as unknown as { online: boolean }).online]).toEqual([200, false])
     }
     away = false
-    await expect.poll(read, { timeout: 5000 }).toMatchObject({ landed1h: 5 })
+    await expect.poll(read, { timeout: 60_000 }).toMatchObject({ landed1h: 5 })
     expect(countOf(await registry.metrics(), 'lockstep_push_fold_failures_total{source="landings"} ')).toBe(1)
   })
 })

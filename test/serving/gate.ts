@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 
-export async function until(what: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
+export async function until(what: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await what())) {
     if (Date.now() > deadline) throw new Error(`it did not happen within ${withinMs} ms`)

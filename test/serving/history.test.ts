@@ -105,7 +105,7 @@ describe('the history', () => {
       // All have come before the lock ends: one that came later would find a place that was freed.
       let refused = 0
       for (const one of asked) void one.then(() => refused++).catch(() => undefined)
-      await until(async () => refused >= 46, 20_000)
+      await until(async () => refused >= 46, 60_000)
       const first = await Promise.race(asked)
       expect([first.status, first.body.error.code, first.headers.get('retry-after')]).toEqual([503, 'BUSY', '1'])
       await setTimeout(200)

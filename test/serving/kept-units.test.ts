@@ -33,6 +33,6 @@ it('asks for a reload after new shares that came while late exposures were read'
   expect((await load(next)).get(next)?.slices).toEqual(first.slices)
   expect(onRead).not.toHaveBeenCalled()
   late.resolve()
-  await vi.waitFor(() => expect(onRead).toHaveBeenCalledOnce())
+  await vi.waitFor(() => expect(onRead).toHaveBeenCalledOnce(), 60_000)
   expect((await load(next)).size).toBe(0)
 })

@@ -37,7 +37,7 @@ export interface ConsumeTools {
 
 /** The contract for the messages of a stream of any kind. */
 export function consumeContract(title: string, startProducer: () => Promise<Producer>, { whole = true, more }: ContractOptions = {}): void {
-  describe(`the events of a ${title} stream`, { timeout: 60_000 }, () => {
+  describe(`the events of a ${title} stream`, { timeout: 240_000 }, () => {
     let producer: Producer
     let world: ClicksWorld
     let streams = 0
@@ -90,7 +90,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       return status?.lag
     }
     const drained = () =>
-      vi.waitFor(async () => expect(await lag()).toEqual({ waiting: 0, pending: 0 }), { timeout: 30_000, interval: 100 })
+      vi.waitFor(async () => expect(await lag()).toEqual({ waiting: 0, pending: 0 }), { timeout: 60_000, interval: 100 })
 
     it('count once each: 10,000 with duplicates, two readers and a server restart', async () => {
       const users = Array.from({ length: 50 }, (_, i) => `user ${i}`)
@@ -126,7 +126,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await drained()
       expect(await rows()).toBe(3)
       expect(counts.duplicate).toBeGreaterThan(0)
-      await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]])) // prettier-ignore
+      await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]]), 60_000) // prettier-ignore
     })
 
     general('are folded together, for any number of transactions', async () => {
@@ -149,7 +149,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       read()
       for (const [i, id] of ['x', 'y'].entries()) {
         await producer.send(stream, [event('a', 1, id)])
-        await vi.waitFor(() => expect(folds).toHaveLength(i + 1), 10_000)
+        await vi.waitFor(() => expect(folds).toHaveLength(i + 1), 60_000)
       }
       await drained()
       for (const stop of stops.splice(0)) await stop()
@@ -165,7 +165,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       const counts = consume()
       await drained()
       expect(await world.online(['a'])).toEqual([[1, 5]])
-      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 1, dead: 7 }))
+      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 1, dead: 7 }), 60_000)
       expect(await countDeadLetters(world.db)).toMatchObject([{ source: 'clicks', count: 7 }])
       const kept = await world.db.query<{ reason: string; body: Buffer }>(
         'select reason, body from lockstep.stream_dead_letters order by id',
@@ -191,7 +191,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       )
       const counts = consume()
       await drained()
-      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 4, dead: 2 }))
+      await vi.waitFor(() => expect(counts).toMatchObject({ appended: 4, dead: 2 }), 60_000)
       expect(await world.online(['a'])).toEqual([[4, 13]])
     })
 
@@ -202,7 +202,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
         stream,
         Array.from({ length: 1_500 }, (_, i) => event('a', i)),
       )
-      await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(1), 10_000)
+      await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(1), 60_000)
       const { waiting = 0, pending = 0 } = (await lag()) ?? {}
       expect(waiting + pending).toBe(1_500)
       expect(pending).toBeLessThanOrEqual(500)

@@ -38,11 +38,11 @@ consumeContract('Kafka', kafkaProducer, {
         await registry.stop()
         const counts = consume({ schemaRegistryUrl: registry.url })
         await producer().send(stream(), [...good, ...bad])
-        await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(1), 30_000)
+        await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(1), 60_000)
         expect(counts).toMatchObject({ appended: 0, dead: 0 })
         await registry.start()
         await drained()
-        await vi.waitFor(() => expect(counts).toMatchObject({ appended: 2, dead: 4 }))
+        await vi.waitFor(() => expect(counts).toMatchObject({ appended: 2, dead: 4 }), 60_000)
         expect(await world().online(['a'])).toEqual([[2, 5]])
         // each schema was asked for once
         expect(registry.asked()).toBe(3)

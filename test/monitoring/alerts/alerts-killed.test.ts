@@ -37,7 +37,7 @@ const points: readonly (readonly [FaultPoint, number])[] = [
   ['alert: written down', 1],
 ]
 
-it.each(points)('an alert is delivered although its worker is killed at "%s"', { timeout: 60_000 }, async (point, times) => {
+it.each(points)('an alert is delivered although its worker is killed at "%s"', { timeout: 240_000 }, async (point, times) => {
   const { db, url } = opened()
   const name = `killed_${point.replaceAll(/\W+/g, '_')}`
   const child = spawn(process.execPath, [programFile('test/monitoring/alerts/alerts-process'), url, receiver.url, name, point], {
@@ -68,7 +68,7 @@ it.each(points)('an alert is delivered although its worker is killed at "%s"', {
       const [alert] = await readAlerts(db, { monitor: name })
       return alert === undefined ? [] : (await readDeliveries(db, alert.id)).map(({ state, event }) => `${event} ${state}`)
     }
-    await expect.poll(sent, { timeout: 30_000, interval: 50 }).toEqual(['firing sent'])
+    await expect.poll(sent, { timeout: 60_000, interval: 50 }).toEqual(['firing sent'])
   } finally {
     stop.abort()
     await working

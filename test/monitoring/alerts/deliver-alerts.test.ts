@@ -149,7 +149,7 @@ describe('a delivery', () => {
       signal: AbortSignal.timeout(20_000),
       work: { kinds: [kind], worker: 'test', idleMs: 10 },
     })
-    await expect.poll(() => receiver.received.length, { timeout: 10_000, interval: 10 }).toBeGreaterThan(at + 1)
+    await expect.poll(() => receiver.received.length, { timeout: 60_000, interval: 10 }).toBeGreaterThan(at + 1)
     receiver.behave(200)
     expect(await done).toMatchObject({ state: 'done' })
     expect(new Set(since(at).map(({ key }) => key)).size).toBe(2)

@@ -74,7 +74,7 @@ streamConsumerContract(
       ] as const) {
         // prettier-ignore
         cutOnce(when)
-        await vi.waitFor(() => sink.produce(answer(bodies)), { timeout: 30_000, interval: 100 })
+        await vi.waitFor(() => sink.produce(answer(bodies)), { timeout: 60_000, interval: 100 })
       }
       const [large] = messages.filter(({ body }) => String(body) === 'g').map((each) => answerTo(each, 'x'.repeat(2 << 20)))
       if (large !== undefined) await expect(sink.produce([large, ...answer('h')])).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' })
@@ -126,7 +126,7 @@ streamConsumerContract(
       await two.sink.produce(moved.map((each) => answerTo(each)))
       held.letGo()
       expect(await late).toContain('the group is sharing out its partitions')
-      await vi.waitFor(() => one.sink.produce(messages.map((each) => answerTo(each))), { timeout: 30_000, interval: 100 })
+      await vi.waitFor(() => one.sink.produce(messages.map((each) => answerTo(each))), { timeout: 60_000, interval: 100 })
       await producer().send(from, ends)
       let isRead = false
       const answering = [one, two].map(async ({ consumer, sink }) => {
@@ -194,7 +194,7 @@ streamConsumerContract(
       const missing = { code: 'STREAM_UNAVAILABLE', message: expect.stringContaining('the topic does not exist') as string }
       const one = consumer('nothing')
       // while it joins, it gives nothing
-      await vi.waitFor(() => expect(one.take(1)).rejects.toMatchObject(missing), 30_000)
+      await vi.waitFor(() => expect(one.take(1)).rejects.toMatchObject(missing), 60_000)
       await expect(consumer('nothing').lag()).rejects.toMatchObject(missing)
     })
 

@@ -40,7 +40,7 @@ it.concurrent.each(['plain', 'scram-sha-512', 'certificate'])('reads and writes 
   const consumer = openConsumer(serversAt(url), { kind: 'kafka', stream: sasl, group: sasl }, { redeliverMs: 4_000 })
   try {
     await sink.produce([{ id: 'a', writtenAs: 'a', input: '0', key: 'k', value: '"a"' }])
-    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 30_000)
+    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 60_000)
   } finally {
     await sink.close()
     await consumer.close()
@@ -66,11 +66,11 @@ it.concurrent('reads the files of certificates again when it connects', async ()
       expect(consumer.lag()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }),
       expect(sink.check()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }),
     ])
-    await vi.waitFor(async () => await expect(consumer.take(1)).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }), 30_000)
+    await vi.waitFor(async () => await expect(consumer.take(1)).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }), 60_000)
     await replace(other)
     await sink.produce([{ id: 'a', writtenAs: 'a', input: '0', key: 'k', value: '"a"' }])
     expect(await consumer.lag()).toEqual({ waiting: 1, pending: 0 })
-    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 30_000)
+    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 60_000)
   } finally {
     await sink.close()
     await consumer.close()

@@ -20,7 +20,7 @@ it.each(['source', 'sink'])('leaves no connection open if the Kafka of its %s is
   expect(() => openEnds(servers, to, { from, redeliverMs: 1000 })).toThrow('LOCKSTEP_KAFKA_URL')
   // the server takes connections in their order
   const last = connect(port, '127.0.0.1')
-  await vi.waitFor(() => expect([...open].map(({ remotePort }) => remotePort)).toEqual([last.localPort]), { timeout: 10_000 })
+  await vi.waitFor(() => expect([...open].map(({ remotePort }) => remotePort)).toEqual([last.localPort]), { timeout: 60_000 })
   last.destroy()
   server.close()
 })

@@ -121,7 +121,7 @@ export function streamConsumerContract<P extends Producer>(
       expect(again.map(({ id }) => id).toSorted()).toEqual(lost.map(({ id }) => id).toSorted())
       await two.acknowledge(again)
       // NATS takes an acknowledgement without an answer
-      await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }))
+      await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
     })
 
     test('counts waiting and unacknowledged messages, even before the first read', async () => {
@@ -131,9 +131,9 @@ export function streamConsumerContract<P extends Producer>(
       expect(await watcher.lag()).toEqual({ waiting: 3, pending: 0 })
       const taken = await takeSome(one, 2)
       const held = producer.tracks ? { waiting: 1, pending: 2 } : { waiting: 3, pending: 0 }
-      await vi.waitFor(async () => expect(await watcher.lag()).toEqual(held), 2_000)
+      await vi.waitFor(async () => expect(await watcher.lag()).toEqual(held), 60_000)
       await one.acknowledge(taken)
-      await vi.waitFor(async () => expect(await watcher.lag()).toEqual({ waiting: 1, pending: 0 }), 2_000)
+      await vi.waitFor(async () => expect(await watcher.lag()).toEqual({ waiting: 1, pending: 0 }), 60_000)
     })
 
     test('continues after its stream is recreated, and distinguishes new messages from old', async () => {
@@ -145,7 +145,7 @@ export function streamConsumerContract<P extends Producer>(
       await producer.remove(s)
       await producer.make(s)
       await producer.send(s, ['b'])
-      const after = await vi.waitFor(() => takeAll(one, 1), { timeout: 30_000, interval: 100 })
+      const after = await vi.waitFor(() => takeAll(one, 1), { timeout: 60_000, interval: 100 })
       expect(texts(after)).toEqual(['b'])
       expect(after[0]?.id).not.toBe(before[0]?.id)
     })
@@ -168,7 +168,7 @@ export function streamConsumerContract<P extends Producer>(
       await server.start()
       if (!producer.tracks) await one.close()
       const next = producer.tracks ? one : consumer(s)
-      const back = await vi.waitFor(() => takeAll(next, 2), { timeout: 40_000, interval: 100 })
+      const back = await vi.waitFor(() => takeAll(next, 2), { timeout: 60_000, interval: 100 })
       expect(texts(back).toSorted()).toEqual(['a', 'b'])
       expect(back.map(({ id }) => id)).toContain(a?.id)
       await next.acknowledge(back)
@@ -200,7 +200,7 @@ export function extendsMessages({ producer, stream, consumer }: StreamConsumerTo
     // another has it by now
     await one.extend(second)
     await two.acknowledge(again)
-    await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }))
+    await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
   })
 }
 

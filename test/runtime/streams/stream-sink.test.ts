@@ -105,7 +105,7 @@ function sinkTests({ start, knows, setting, limit }: Kind, more: (tools: SinkToo
       ) as string,
     })
     await producer.server.start()
-    await vi.waitFor(() => sink.produce([message('b'), message('end')]), { timeout: 40_000, interval: 100 })
+    await vi.waitFor(() => sink.produce([message('b'), message('end')]), { timeout: 60_000, interval: 100 })
     const ids = (await producer.read(stream, atEnd)).map(({ id }) => id)
     expect([...new Set(ids)]).toEqual(['a', 'b', 'end'])
     if (knows) expect(ids).toHaveLength(3)
@@ -277,7 +277,7 @@ sinkContract('a Kafka topic', { start: kafkaProducer, knows: false, setting: 'LO
       await vi.waitFor(async () => {
         got.push(...(await consumer.take(1)).map(({ body }) => JSON.parse(String(body)) as unknown))
         expect(got).toEqual([{ ...sent, experiment: null, variant: null, outputStatuses: null }])
-      }, 30_000)
+      }, 60_000)
       await consumer.close()
     } finally {
       await registry.stop()

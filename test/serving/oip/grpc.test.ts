@@ -382,7 +382,7 @@ describe('a gRPC connection', () => {
 
     const tooMany = await open(port)
     if (!tooMany.closed) await once(tooMany, 'close')
-    await vi.waitUntil(() => world.logged.some((line) => line.includes('LOCKSTEP_GRPC_MAX_CONNECTIONS')))
+    await vi.waitUntil(() => world.logged.some((line) => line.includes('LOCKSTEP_GRPC_MAX_CONNECTIONS')), 60_000)
 
     if (!silent.closed) await once(silent, 'close')
     if (!greeting.closed) await once(greeting, 'close')

@@ -239,7 +239,7 @@ it(
       expect(ids(after)).toEqual(ids(before))
       await vi.waitFor(async () => {
         expect(await pipelineLag(world.db, config, catalog, `${kind}_redis`)).toMatchObject({ waiting: 0 })
-      }, 20_000)
+      }, 60_000)
     }
     await expect(
       replayPipeline(world.db, config, catalog, catalog.pipeline('nats_nats').spec, { position: 'x' }, unknownActor),

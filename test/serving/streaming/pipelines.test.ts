@@ -56,7 +56,7 @@ beforeAll(async () => {
   const config = { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map<string, number>() }, logRetentionDays: 30 }
   ;({ server, url } = await world.serve({ clock: () => Date.now() * 1000, config, predictionLog: { flushMs: 50 } }))
   await server.whenReady()
-}, 120_000)
+}, 160_000)
 
 afterAll(async () => {
   await world?.close()
@@ -156,7 +156,7 @@ describe.each([...kinds.flatMap((kind) => kinds.map((sink) => [kind, sink, ''] a
             landings: 'not_json',
             [`pipeline ${name}`]: 'missing_request_value',
           })
-        })
+        }, 60_000)
       } finally {
         await started.stop()
       }
@@ -214,7 +214,7 @@ it('makes a dead letter of a message whose answer is too large, and goes on', as
     await vi.waitFor(async () => {
       const letters = await readDeadLetters(world.db, { source: 'pipeline too_large' })
       expect(letters).toMatchObject([{ reason: 'message_too_large', error: expect.stringContaining('Raise max_msg_size') as string }])
-    })
+    }, 60_000)
   } finally {
     await started.stop()
   }
@@ -247,7 +247,7 @@ it('tries a message that times out again, logs the others once, and then makes a
   try {
     const written = await producers.redis.read('slow_out', (all) => all.length === 3)
     expect(written.map(({ key }) => key)).toEqual(['slowA', 'slowC', 'slowD'])
-    await vi.waitFor(() => expect(counts).toEqual({ retries: 1, answered: 3, dead: 1 }))
+    await vi.waitFor(() => expect(counts).toEqual({ retries: 1, answered: 3, dead: 1 }), 60_000)
     expect(reasons).toEqual(new Set(['model_timeout', null]))
     const letters = await readDeadLetters(world.db, { source: 'pipeline slow' })
     expect(letters).toMatchObject([{ reason: 'model_timeout', error: expect.stringContaining('The message was tried 2 times.') as string }])
@@ -257,7 +257,7 @@ it('tries a message that times out again, logs the others once, and then makes a
         [],
       )
       expect(logged.map(({ airport }) => airport)).toEqual(['slowA', 'slowC', 'slowD'])
-    }, 20_000)
+    }, 60_000)
   } finally {
     await Promise.all([started?.stop(), second?.stop()])
   }
@@ -276,7 +276,7 @@ it('waits while the duplicate window of its stream is too short, also if that ch
     await producers.redis.send('window_in', [landing('w1', 1)])
     await producers.nats.read('window', (all) => all.length === 1)
     await streams.update('window', { duplicate_window: 100e6 })
-    await vi.waitFor(() => expect(reasons).toContain('config_invalid'), 20_000)
+    await vi.waitFor(() => expect(reasons).toContain('config_invalid'), 60_000)
     await producers.redis.send('window_in', [landing('w2', 1)])
     await streams.update('window', { duplicate_window: 120e9 })
     const written = await producers.nats.read('window', (all) => all.length === 2)
@@ -315,7 +315,7 @@ it.each(kinds)('the group of a stream of %s starts again after it was deleted', 
   await vi.waitFor(async () => {
     taken.push(...(await consumer.take(1)).map(({ body }) => String(body)))
     expect(taken).toEqual(['a'])
-  }, 30_000)
+  }, 60_000)
   await consumer.close()
 })
 
@@ -346,7 +346,7 @@ it('starts a pipeline again that could not be started', async () => {
     world.db,
     streamingSet(producers.redis.spec('late_in'), [landingsPipeline({ sink: producers.redis.sink('late_out') })]),
   )
-  await vi.waitFor(() => expect(server.predicting.context.catalog().pipelines.size).toBe(1), 20_000)
+  await vi.waitFor(() => expect(server.predicting.context.catalog().pipelines.size).toBe(1), 60_000)
   const config = { ...servers(), streamRedisUrl: null as string | null, bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
   const stopped = new AbortController()
   let failures = 0
@@ -354,7 +354,7 @@ it('starts a pipeline again that could not be started', async () => {
   const metrics = { ...none, failure: () => void failures++, waiting: (_: string, reason: string | null) => void reasons.push(reason) }
   const done = runPipelines({ predicting: server.predicting, config, metrics, log }, { signal: stopped.signal })
   try {
-    await vi.waitFor(() => expect(failures).toBeGreaterThan(1), 20_000)
+    await vi.waitFor(() => expect(failures).toBeGreaterThan(1), 60_000)
     config.streamRedisUrl = producers.redis.server.url
     await producers.redis.send('late_in', [landing('late', 1)])
     await producers.redis.read('late_out', (all) => all.some(({ key }) => key === 'late'))
@@ -379,10 +379,10 @@ it('a pipeline to a sink in Avro registers its schema again when the outputs of 
   const config = { ...servers(), schemaRegistryUrl: registry.url, bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
   const done = runPipelines({ predicting: server.predicting, config, metrics: none, log }, { signal: stopped.signal })
   try {
-    await vi.waitFor(async () => expect(await schema(1)).toContain('Prediction'), 20_000)
+    await vi.waitFor(async () => expect(await schema(1)).toContain('Prediction'), 60_000)
     const models = set.models.map((each) => (each.spec.name === 'strict' ? declared({ ...each.spec, output }) : each))
     await applyChanges(world.db, { ...set, models })
-    await vi.waitFor(async () => expect(await schema(2)).toContain('other'), 20_000)
+    await vi.waitFor(async () => expect(await schema(2)).toContain('other'), 60_000)
   } finally {
     stopped.abort()
     await done
@@ -404,7 +404,7 @@ it('a paused pipeline whose model times out in each run ends within seconds, and
   const free = landingsPipeline({ name: 'free', group: 'free', sink: producers.redis.sink('free_out') })
   await pausePipeline(world.db, 'free', { actor: 'test' })
   await applyChanges(world.db, streamingSet(producers.redis.spec('stuck_in'), [stuck, free]))
-  await vi.waitFor(() => expect([...server.predicting.context.catalog().pipelines.keys()]).toContain('stuck'), 20_000)
+  await vi.waitFor(() => expect([...server.predicting.context.catalog().pipelines.keys()]).toContain('stuck'), 60_000)
   const events: string[] = []
   const metrics: PipelineMetrics = {
     ...none,
@@ -423,7 +423,7 @@ it('a paused pipeline whose model times out in each run ends within seconds, and
           'stuck failed',
           'stuck model_timeout',
         ]),
-      20_000,
+      60_000,
     )
     // both are seen by the same look
     await world.db.query(
