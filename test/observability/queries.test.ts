@@ -176,9 +176,9 @@ function asAsked(promql: string): string {
   return promql.replaceAll('$__rate_interval', rateInterval).replaceAll(/\$[a-z]+/g, '.*')
 }
 
-/** An alert whose condition does not hold is empty; with `bool`, only if what it compares is. */
+/** An alert whose condition does not hold is empty; with `bool`, or without `absent`, only if what it reads is. */
 function withoutFilter(promql: string): string {
-  return promql.replaceAll(/ (==|!=|>=|<=|>|<) /g, ' $1 bool ')
+  return promql.replaceAll(/ (==|!=|>=|<=|>|<) /g, ' $1 bool ').replaceAll(/\babsent\(/g, '(')
 }
 
 const readsFault = (promql: string): boolean => Object.keys(faults).some((metric) => new RegExp(`\\b${metric}\\b`).test(promql))
