@@ -1,10 +1,11 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
+import { tlsFailureOf } from '../runtime/tls-failure.ts'
 
 /** What to do about errors of Redis, by their first word. */
 const remedies: Readonly<Record<string, string>> = {
   OOM: 'It is full: raise its maxmemory, or delete other data in it.',
-  NOAUTH: 'Put the user and the password into LOCKSTEP_REDIS_URL.',
+  NOAUTH: 'Put the password into LOCKSTEP_REDIS_URL, as in redis://:password@host:6379.',
   WRONGPASS: 'Correct the user and the password in LOCKSTEP_REDIS_URL.',
   NOPERM: 'Give the user in LOCKSTEP_REDIS_URL permission, or use another user.',
   READONLY: 'It is a replica: set LOCKSTEP_REDIS_URL to the primary.',
@@ -31,20 +32,20 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
       { cause },
     )
   }
-  if (!(cause instanceof Error) || cause.name !== 'ReplyError') {
-    return new LockstepError(
-      'REDIS_UNAVAILABLE',
-      `${where} cannot be used: ${reasonOf(cause, connection)}. Check LOCKSTEP_REDIS_URL and that the server runs.`,
-      { cause },
-    )
+  const root = rootOf(cause, connection)
+  if (!(root instanceof Error) || root.name !== 'ReplyError') {
+    return new LockstepError('REDIS_UNAVAILABLE', `${where} cannot be used: ${reasonOf(root, connection)}. ${remedyOf(root, connection)}`, {
+      cause,
+    })
   }
-  const text = sentence(cause.message)
+  // the server's own text explains a command of the protocol
+  const text = root.message.startsWith('NOAUTH ') ? 'NOAUTH (it requires a password, and got none)' : sentence(root.message)
   const kind = text.split(' ', 1)[0] ?? ''
   if (!connection.cluster && ofCluster.has(kind)) return nodeOfCluster(connection.server, cause)
   if (kind === 'WRONGTYPE') {
     return new LockstepError(
       'STATE_CORRUPT',
-      `${keyOf(cause)} of the online store holds something other than a string: another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or delete that key.`,
+      `${keyOf(root)} of the online store holds something other than a string: another program writes to this Redis under the same prefix. Set another LOCKSTEP_REDIS_PREFIX, or delete that key.`,
       { cause, details: { redis: kind } },
     )
   }
@@ -62,19 +63,55 @@ export function nodeOfCluster(server: string, cause?: unknown): LockstepError {
 }
 
 /** The client's error of a command names only its own settings; the reason is in the error of the connection. */
-function reasonOf(cause: unknown, connection: RedisConnection): string {
+function rootOf(cause: unknown, connection: RedisConnection): unknown {
   const first = cause instanceof Error && /^(Command timed out|Reached the max retries|Connection is closed)/.test(cause.message)
   const root = (first ? connection.trouble() : null) ?? cause
-  const text = messageOf(root instanceof AggregateError && root.message === '' ? root.errors[0] : root)
+  return root instanceof AggregateError && root.message === '' ? root.errors[0] : root
+}
+
+function remedyOf(root: unknown, connection: RedisConnection): string {
+  switch (tlsFailureOf(root)) {
+    case 'untrusted':
+      return 'Its certificate is not trusted: start Lockstep with NODE_EXTRA_CA_CERTS=/path/ca.pem, the file of the authority that signed it.'
+    case 'name':
+      return 'Use the host name of its certificate in LOCKSTEP_REDIS_URL.'
+    case 'expired':
+      return 'Replace its certificate.'
+    case 'plain':
+      return 'If it does not use TLS, write "redis" in place of "rediss" in LOCKSTEP_REDIS_URL.'
+    case null:
+      return `Check LOCKSTEP_REDIS_URL and that the server runs.${tlsHint(root, connection)}`
+  }
+}
+
+/** A server with TLS hangs up on a client without it. The client of a cluster does not report how its nodes failed. */
+function tlsHint(root: unknown, { cluster, tls }: RedisConnection): string {
+  if (cluster) return ` If it ${tls ? 'does not use' : 'uses'} TLS, write "${tls ? 'redis' : 'rediss'}+cluster" in LOCKSTEP_REDIS_URL.`
+  const text = messageOf(root)
+  const hangsUp = /ECONNRESET|EPIPE/.test(text) || text.startsWith('Reached the max retries')
+  return hangsUp && !tls ? ' If it uses TLS, write "rediss" in place of "redis".' : ''
+}
+
+function reasonOf(root: unknown, connection: RedisConnection): string {
+  const text = messageOf(root)
   if (text.startsWith('Command timed out')) {
     return connection.answerMs === null ? 'it does not answer' : `it did not answer within ${connection.answerMs / 1000} s`
   }
+  if (text === 'timeout') return 'it does not answer in time'
   if (text.startsWith('Reached the max retries')) return 'the connection was lost'
   if (connection.cluster && text.startsWith('Connection is closed')) return 'none of its nodes can be reached'
   if (text.startsWith('Too many Cluster redirections'))
     return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
   if (text.startsWith('Unknown RESP type')) return 'it does not speak the Redis protocol'
-  return sentence(text)
+  switch (tlsFailureOf(root)) {
+    case 'plain':
+      return 'it does not answer the TLS handshake'
+    case 'untrusted':
+      // Node's advice is about its own options
+      return sentence(text.split(';', 1)[0] ?? '')
+    default:
+      return sentence(text)
+  }
 }
 
 /** The key under which a GET or the script found something else. */

@@ -26,12 +26,16 @@ export function parseTarget(url: string): PostgresTarget {
   } catch {
     throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
   }
-  const options = parsed.searchParams.get('options') ?? ''
-  parsed.searchParams.set('options', [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value}`)].join(' ').trim())
+  // so the client takes these modes too, but prints a warning that a later version will not
+  const { searchParams } = parsed
+  if (searchParams.get('uselibpqcompat') !== 'true' && ['prefer', 'require', 'verify-ca'].includes(searchParams.get('sslmode') ?? ''))
+    searchParams.set('sslmode', 'verify-full')
+  const options = searchParams.get('options') ?? ''
+  searchParams.set('options', [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value}`)].join(' ').trim())
   // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
-  const name = parsed.searchParams.get('application_name') ?? ''
-  parsed.searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
-  const host = parsed.searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
-  const server = `${host}:${parsed.searchParams.get('port') ?? (parsed.port || '5432')}`
+  const name = searchParams.get('application_name') ?? ''
+  searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
+  const host = searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
+  const server = `${host}:${searchParams.get('port') ?? (parsed.port || '5432')}`
   return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }
 }

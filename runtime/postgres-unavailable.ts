@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
+import { tlsFailureOf } from './tls-failure.ts'
 
 const tooManyConnections = '53300'
 /** What helps against it. */
@@ -57,11 +58,67 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
 
 function remedyOf(cause: unknown): string {
   if (isTooManyConnections(cause)) return moreConnections
-  if (cause instanceof Error && cause.message.startsWith('unsupported startup parameter'))
-    return 'Set pool_mode = session and ignore_startup_parameters = options in PgBouncer, or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.'
   if (isOutOfFiles(cause)) return 'This process has as many open files as it may: raise "ulimit -n".'
-  return 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+  if (!(cause instanceof Error)) return startIt
+  if (cause.message.startsWith('unsupported startup parameter'))
+    return 'Set pool_mode = session and ignore_startup_parameters = options in PgBouncer, or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.'
+  return refusalOf(cause)?.remedy ?? tlsRemedyOf(cause) ?? startIt
 }
+
+const startIt = 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+
+interface Refusal {
+  /** Absent: what the server says. */
+  readonly reason?: string
+  readonly remedy: string
+}
+
+/** A server that answers and lets nobody in; null: for another reason. */
+function refusalOf(cause: Error): Refusal | null {
+  // the client's own error, and the server's to a client that sends none; by MD5 it is that of a wrong password
+  if (/^SASL: .*client password must be a|^empty password returned by client/.test(cause.message))
+    return {
+      reason: 'it requires a password, and got none',
+      remedy: 'Put the password into LOCKSTEP_POSTGRES_URL, as in postgres://user:password@host:5432/database.',
+    }
+  switch (sqlState(cause)) {
+    case '28P01':
+      return { remedy: 'Correct the user and the password in LOCKSTEP_POSTGRES_URL.' }
+    case '28000':
+      return { remedy: whatAllows(cause.message) }
+    case '3D000':
+      return { remedy: 'Create it, or correct LOCKSTEP_POSTGRES_URL.' }
+    default:
+      return null
+  }
+}
+
+function whatAllows(message: string): string {
+  if (!message.includes('pg_hba.conf')) return 'Correct the user in LOCKSTEP_POSTGRES_URL.'
+  const other = 'Allow this user, database and host in the pg_hba.conf of PostgreSQL'
+  return message.endsWith('no encryption')
+    ? `If it requires TLS, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL. ${other} otherwise.`
+    : `${other}.`
+}
+
+function tlsRemedyOf(cause: Error): string | null {
+  if (cause.message === noTls) return 'Remove "sslmode" from LOCKSTEP_POSTGRES_URL, or set up TLS in PostgreSQL (ssl = on).'
+  switch (tlsFailureOf(cause)) {
+    case 'untrusted':
+      return 'Its certificate is not trusted: add "sslrootcert=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_POSTGRES_URL.'
+    case 'name':
+      return 'Use the host name of its certificate in LOCKSTEP_POSTGRES_URL.'
+    case 'expired':
+      return 'Replace its certificate.'
+    case 'plain':
+      return 'Remove "sslnegotiation" from LOCKSTEP_POSTGRES_URL if PostgreSQL is older than 17, or "sslmode" if it does not use TLS.'
+    case null:
+      return null
+  }
+}
+
+/** The client's error for a server that declines TLS. */
+const noTls = 'The server does not support SSL connections'
 
 /** Whether this process, or its machine, may open no more files or connections. */
 function isOutOfFiles(cause: unknown): boolean {
@@ -72,7 +129,10 @@ function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message === '') return reasonOf(cause.errors[0])
   if (!(cause instanceof Error)) return String(cause)
   if (cause.message.startsWith(silentText) || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
-  return cause.message.replace(/\.$/, '')
+  if (cause.message === noTls) return 'it does not use TLS'
+  // Node's advice on certificates is about its own options
+  const text = tlsFailureOf(cause) === 'untrusted' ? cause.message.split(';', 1)[0] : cause.message
+  return refusalOf(cause)?.reason ?? (text ?? '').replace(/\.$/, '')
 }
 
 /** Why a PostgreSQL that answers cannot do its work, and what to do; null: for another reason. */

@@ -11,8 +11,8 @@ import type { RedisAddress } from './redis-url.ts'
 const retryMs = 100
 const refreshMs = 5_000
 
-/** The names of clusters for messages, because the client does not expose its start nodes. */
-const servers = new WeakMap<Cluster, string>()
+/** The addresses of clusters for messages, because the client does not expose its start nodes. */
+const addresses = new WeakMap<Cluster, RedisAddress>()
 
 /** Connects to a Redis Cluster as `openRedis` does to a single Redis: in the background, and again after each loss. */
 export function openRedisCluster(address: RedisAddress, options: { readonly signal?: AbortSignal | undefined } = {}): Cluster {
@@ -36,7 +36,7 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
     },
   })
   cluster.on('+node', setPatientTimeouts)
-  servers.set(cluster, redisServers(address))
+  addresses.set(cluster, address)
   cluster.on('error', () => undefined)
   const stop = () => setTimeout(() => cutCluster(cluster), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })
@@ -60,5 +60,7 @@ export function watchCluster(cluster: Cluster): RedisConnection {
   cluster.on('error', note)
   cluster.on('node error', note)
   cluster.on('ready', () => (trouble = null))
-  return { server: servers.get(cluster) ?? 'a cluster', cluster: true, answerMs: commandTimeoutMs, trouble: () => trouble }
+  const address = addresses.get(cluster)
+  const server = address === undefined ? 'a cluster' : redisServers(address)
+  return { server, cluster: true, tls: address?.tls === true, answerMs: commandTimeoutMs, trouble: () => trouble }
 }

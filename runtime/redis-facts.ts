@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis'
-import { openRedis } from './redis.ts'
-import { openRedisCluster } from './redis-cluster.ts'
+import { withTimeout } from './async.ts'
+import type { RedisConnection } from './redis.ts'
+import { commandTimeoutMs, openRedis, watchRedis } from './redis.ts'
+import { openRedisCluster, watchCluster } from './redis-cluster.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
 /** How one Redis server is set up. */
@@ -27,22 +29,32 @@ export interface RedisFacts {
 /**
  * Asks the server of a URL, or all primaries of a cluster, how they are set up.
  *
- * @throws Error if one of them does not answer
+ * @param explain makes the error of a server that does not answer, or refuses to
  */
-export async function readRedisFacts(url: string): Promise<RedisFacts[]> {
+export async function readRedisFacts(
+  url: string,
+  explain: (cause: unknown, connection: RedisConnection) => Error,
+): Promise<RedisFacts[]> {
   const address = parseRedisUrl(url)
   if (address?.cluster !== true) {
     const redis = openRedis(url)
+    const connection = watchRedis(redis)
     try {
       return [await factsOf(redis)]
+    } catch (error) {
+      throw explain(error, connection)
     } finally {
       redis.disconnect()
     }
   }
   const cluster = openRedisCluster(address)
+  const connection = watchCluster(cluster)
   try {
-    await cluster.ping()
+    // while no node can be used, the client keeps a command for ever
+    await withTimeout(cluster.ping(), commandTimeoutMs, () => new Error('Command timed out'))
     return await Promise.all(cluster.nodes('master').map(factsOf))
+  } catch (error) {
+    throw explain(error, connection)
   } finally {
     cluster.disconnect()
   }

@@ -1,6 +1,8 @@
+import { TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { Command } from 'ioredis'
 import { startPatientTimer } from './async.ts'
+import { silentHandshake } from './tls-failure.ts'
 
 const connectTimeoutMs = 2_000
 /** The client's own limit passes while the process is stalled: `setPatientTimeouts`. */
@@ -43,7 +45,10 @@ export function setPatientTimeouts(redis: Redis): void {
   let stop = (): void => undefined
   redis.on('connecting', () => {
     stop()
-    stop = startPatientTimer(connectTimeoutMs, () => cutStream(redis, new Error('connect ETIMEDOUT')))
+    stop = startPatientTimer(connectTimeoutMs, () => {
+      const shakesHands = redis.stream instanceof TLSSocket && !redis.stream.connecting
+      cutStream(redis, new Error(shakesHands ? silentHandshake : 'connect ETIMEDOUT'))
+    })
   })
   for (const event of ['connect', 'close', 'end']) redis.on(event, () => stop())
   const send = redis.sendCommand.bind(redis)
@@ -82,6 +87,8 @@ export interface RedisConnection {
   /** `host:port`, without user and password. */
   readonly server: string
   readonly cluster: boolean
+  /** Whether LOCKSTEP_REDIS_URL asks for TLS. */
+  readonly tls: boolean
   /** How long a command waits for its answer, milliseconds; null: without end. */
   readonly answerMs: number | null
   /** What the connection failed with since it last worked. */
@@ -89,9 +96,10 @@ export interface RedisConnection {
 }
 
 export function watchRedis(redis: Redis): RedisConnection {
-  const { host, port, path, commandTimeout } = redis.options
+  const { host, port, path, tls, commandTimeout } = redis.options
   let trouble: Error | null = null
   redis.on('error', (error) => (trouble = error))
   redis.on('ready', () => (trouble = null))
-  return { server: path ?? `${host}:${port}`, cluster: false, answerMs: commandTimeout ?? null, trouble: () => trouble }
+  const server = path ?? `${host}:${port}`
+  return { server, cluster: false, tls: tls !== undefined, answerMs: commandTimeout ?? null, trouble: () => trouble }
 }

@@ -1,7 +1,8 @@
+import { redisError } from '../../online/redis-error.ts'
 import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Config } from '../../runtime/config.ts'
-import { parseRedisUrl, redisServers } from '../../runtime/redis-url.ts'
+import { parseRedisUrl } from '../../runtime/redis-url.ts'
 import type { RedisFacts } from '../../runtime/redis-facts.ts'
 import { readRedisFacts } from '../../runtime/redis-facts.ts'
 import { bytes } from '../human.ts'
@@ -17,15 +18,8 @@ export async function checkEmbeddedStore(store: OnlineStore, { directory }: Pick
 }
 
 export async function checkRedis(url: string): Promise<Answer[]> {
-  const address = parseRedisUrl(url)
-  const servers = address === null ? '' : redisServers(address)
-  let found: RedisFacts[]
-  try {
-    found = await readRedisFacts(url)
-  } catch {
-    return [wrong(`Redis at ${servers} does not answer, or refuses the password. Start it, or correct LOCKSTEP_REDIS_URL.`)]
-  }
-  return found.flatMap((facts) => answersOf(facts, address?.cluster === true))
+  const found = await readRedisFacts(url, redisError)
+  return found.flatMap((facts) => answersOf(facts, parseRedisUrl(url)?.cluster === true))
 }
 
 function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
