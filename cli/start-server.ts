@@ -1,4 +1,5 @@
 import { openOnlineStore } from '../online/open-store.ts'
+import { warnOfFiles } from '../runtime/files/folder-problem.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
@@ -17,6 +18,7 @@ type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 
 export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {
   const { config, log } = context
   warnOfFewFiles(log)
+  if (choices.lead !== false) warnOfFiles(config, log)
   const metrics = createMetricsRegistry()
   const tracing = await context.tracing(metrics)
   const server = createServer({

@@ -63,6 +63,11 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
   const uses: ((context: TlsContext) => void)[] = []
   warnOfAccess(files, log)
   const expiry = () => loaded.expiresAtMs
+  const warnOfExpiry = (): void => {
+    const warning = expiryWarning(loaded.expiresAtMs, now())
+    if (warning !== null) log.warn({ warning }, 'the TLS certificate must be replaced')
+  }
+  warnOfExpiry()
   metrics.registerMetric(
     new Gauge({
       name: 'lockstep_tls_certificate_expiry_timestamp_seconds',
@@ -91,6 +96,7 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
     loaded = next
     for (const use of uses) use(next.context)
     log.info({ expires: day(next.expiresAtMs) }, 'the TLS certificate was replaced')
+    warnOfExpiry()
     warnOfAccess(files, log)
   }
 
@@ -109,13 +115,9 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
     },
     onChange: (use) => void uses.push(use),
     warnings() {
-      const leftMs = loaded.expiresAtMs - now()
-      const soon =
-        leftMs > warnDays * dayMs
-          ? []
-          : [`The TLS certificate ${leftMs > 0 ? 'expires' : 'expired'} on ${day(loaded.expiresAtMs)}; replace it.`]
+      const soon = expiryWarning(loaded.expiresAtMs, now())
       const broken = failure === null ? [] : ['The new TLS files cannot be used; see the log. The previous certificate stays in use.']
-      return [...soon, ...broken]
+      return [...(soon === null ? [] : [soon]), ...broken]
     },
     close() {
       clearTimeout(settling)
@@ -123,6 +125,18 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
       for (const watcher of watchers) watcher.close()
     },
   }
+}
+
+/** @returns null: it is valid for longer */
+export function expiryWarning(expiresAtMs: number, nowMs: number): string | null {
+  const leftMs = expiresAtMs - nowMs
+  if (leftMs > warnDays * dayMs) return null
+  return `The TLS certificate ${leftMs > 0 ? 'expires' : 'expired'} on ${day(expiresAtMs)}; replace it.`
+}
+
+/** When the certificate of the files expires, milliseconds since the epoch. @throws LockstepError as `openTlsPair` */
+export function tlsExpiry(files: TlsFiles): number {
+  return load(files).expiresAtMs
 }
 
 function load(files: TlsFiles): Loaded {

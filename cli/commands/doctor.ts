@@ -17,11 +17,12 @@ import {
   checkRights,
   checkServerClocks,
 } from '../doctor/database-checks.ts'
-import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
+import { checkAuth, checkDisk, checkFiles, checkOnnxRuntime, checkPorts, checkTls, checkVersions } from '../doctor/machine-checks.ts'
 import type { FoundProblems } from '../doctor/registry-checks.ts'
 import { checkAlerts, checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker, readProblems } from '../doctor/registry-checks.ts'
 import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
+import { examineStreams } from '../doctor/stream-checks.ts'
 import { counted } from '../human.ts'
 
 export const doctorCommand: Command = {
@@ -61,18 +62,24 @@ async function examine(context: Context): Promise<CheckFinding[]> {
     ]
   }
   const { config } = settings
+  const { tls } = config
   const own = createContext({ ...config, logLevel: 'silent' }, context.terminal, context.signal)
   context.add('doctor', () => own.close())
   const machine = Promise.all([
     findingsOf('disk', () => checkDisk(config)),
-    findingsOf('port', () => checkPort(config)),
+    findingsOf('files', () => checkFiles(config, settings.origins.has('LOCKSTEP_FILES_DIR'))),
+    findingsOf('port', () => checkPorts(config)),
+    findingsOf('keys', () => checkAuth(config)),
+    tls === null ? [] : findingsOf('tls', () => checkTls(tls)),
     findingsOf('onnx', checkOnnxRuntime),
   ])
+  const streams = examineStreams(config)
   return [
     ...found,
     ...(await findingsOf('settings', () => settingsAnswers(settings))),
     ...(await examineServer(own)),
     ...(usesOnlyServer(config) ? [] : await examineStores(own)),
+    ...(await streams),
     ...(await machine).flat(),
   ]
 }

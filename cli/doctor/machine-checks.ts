@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
 import type { Config } from '../../runtime/config.ts'
+import { filesWarning } from '../../runtime/files/folder-problem.ts'
 import { tryPort } from '../../runtime/listen.ts'
+import type { TlsFiles } from '../../runtime/tls-pair.ts'
+import { expiryWarning, tlsExpiry } from '../../runtime/tls-pair.ts'
 import { readVersion } from '../../runtime/version.ts'
+import { isLoopback } from '../../serving/traffic/loopback.ts'
 import { bytes } from '../human.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
@@ -24,14 +28,66 @@ export async function checkOnnxRuntime(): Promise<Answer> {
   return ok('ONNX Runtime runs a model.')
 }
 
-export async function checkPort({ host, port }: Pick<Config, 'host' | 'port'>): Promise<Answer> {
+interface Port {
+  readonly host: string
+  readonly port: number
+  readonly setting: string
+}
+
+/** The ports that a server opens, and that for its metrics, which a worker opens too. */
+export async function checkPorts(config: Pick<Config, 'host' | 'port' | 'grpcPort' | 'metricsHost' | 'metricsPort' | 'ui'>): Promise<Answer[]> {
+  const { host, port, grpcPort, metricsHost, metricsPort, ui } = config
+  const ports: Port[] = [
+    { host, port, setting: 'LOCKSTEP_PORT' },
+    ...(grpcPort === null ? [] : [{ host, port: grpcPort, setting: 'LOCKSTEP_GRPC_PORT' }]),
+    ...(metricsPort === null ? [] : [{ host: metricsHost, port: metricsPort, setting: 'LOCKSTEP_METRICS_PORT' }]),
+    ...(ui.listen === null ? [] : [{ ...ui.listen, setting: 'LOCKSTEP_UI_LISTEN' }]),
+  ]
+  const answers: Answer[] = []
+  for (const [i, each] of ports.entries()) {
+    const same = ports.slice(0, i).find((other) => each.port !== 0 && other.port === each.port && other.host === each.host)
+    answers.push(
+      same === undefined
+        ? await checkPort(each)
+        : wrong(`${each.setting} is ${each.port}, as ${same.setting} is. Set another port: a server does not start with one port twice.`),
+    )
+  }
+  return answers
+}
+
+async function checkPort({ host, port, setting }: Port): Promise<Answer> {
   try {
-    await tryPort(host, port)
+    await tryPort(host, port, setting)
     return ok(`Port ${port} on ${host} is free.`)
   } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'PORT_IN_USE') throw error
-    return note(`Port ${port} on ${host} is in use, perhaps by a Lockstep server. Another server needs LOCKSTEP_PORT or --port.`)
+    if (!(error instanceof LockstepError) || error.code !== 'PORT_IN_USE') return wrong(messageOf(error))
+    return note(`Port ${port} on ${host} is in use, perhaps by a Lockstep process. Another one needs a different ${setting}.`)
   }
+}
+
+/** Whether servers can start with the TLS files, and clients accept the certificate. */
+export function checkTls(files: TlsFiles, nowMs = Date.now()): Answer {
+  const expiresAtMs = tlsExpiry(files)
+  const warning = expiryWarning(expiresAtMs, nowMs)
+  if (warning === null) return ok(`The certificate and its key fit, until ${new Date(expiresAtMs).toISOString().slice(0, 10)}.`)
+  return expiresAtMs < nowMs ? wrong(`${warning} Clients refuse it.`) : note(warning)
+}
+
+/** @param isSet whether a setting names the folder: then it is meant to be used */
+export function checkFiles(config: Pick<Config, 'filesDirectory'>, isSet: boolean): Answer {
+  const warning = filesWarning(config)
+  if (warning === null) return ok(`"${config.filesDirectory}" can be written.`)
+  return isSet ? wrong(warning) : note(warning)
+}
+
+/** Whether anyone may do anything. */
+export function checkAuth({ auth, host }: Pick<Config, 'auth' | 'host'>): Answer[] {
+  if (auth !== 'off' || isLoopback(host)) return []
+  return [
+    note(
+      `API keys are off (LOCKSTEP_AUTH), and other machines reach "${host}": without other protection, anyone there may do anything. Remove LOCKSTEP_AUTH, or set LOCKSTEP_HOST to 127.0.0.1.`,
+    ),
+  ]
 }
 
 /** The space that the embedded database and store have. */

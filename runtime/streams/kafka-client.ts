@@ -1,10 +1,12 @@
-import type { Admin, Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
+import type { Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
+import { Admin } from '@platformatic/kafka'
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { KafkaAddress } from '../kafka-url.ts'
 import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
+import { kafkaReason } from './kafka-reason.ts'
 
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 10_000
@@ -27,6 +29,25 @@ export function kafkaClient(url: string): { readonly server: string; readonly op
       ...(address.tls ? { tls: certificates(address) } : {}),
       ...(address.sasl === null ? {} : { sasl: { ...address.sasl } }),
     },
+  }
+}
+
+/**
+ * Asks the brokers of a URL for their topics once, to see whether they answer.
+ *
+ * @returns which brokers they are
+ * @throws LockstepError `STREAM_UNAVAILABLE`
+ */
+export async function pingKafka(url: string): Promise<string> {
+  const { server, options } = kafkaClient(url)
+  const admin = quieted(new Admin({ ...options, retries: 0 }))
+  try {
+    const topics = await admin.listTopics()
+    return `Kafka at "${server}", which has ${topics.length} topics`
+  } catch (cause) {
+    throw new LockstepError('STREAM_UNAVAILABLE', `Kafka at "${server}" cannot be used: ${kafkaReason(cause)}`, { cause })
+  } finally {
+    await admin.close().catch(() => undefined)
   }
 }
 

@@ -3,6 +3,7 @@ import { connect } from '@nats-io/transport-node'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { orTimeout } from '../async.ts'
 
 const connectTimeoutMs = 2_000
@@ -31,6 +32,32 @@ export async function connectToNats(url: string): Promise<NatsConnection> {
     // after its timeout the client leaves the socket open, which would keep the process from ending
     attempt.socket?.destroy()
     throw error
+  }
+}
+
+/**
+ * Connects once, to see whether the server answers.
+ *
+ * @param url as for `connectToNats`
+ * @returns which server it is
+ * @throws LockstepError `STREAM_UNAVAILABLE`
+ */
+export async function pingNats(url: string): Promise<string> {
+  const server = new URL(url).host
+  try {
+    const connection = await connectToNats(url)
+    try {
+      await connection.rtt()
+      return `NATS ${connection.info?.version ?? ''} at "${server}"`
+    } finally {
+      await connection.close()
+    }
+  } catch (cause) {
+    throw new LockstepError(
+      'STREAM_UNAVAILABLE',
+      `NATS at "${server}" cannot be used: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL and that the server runs.`,
+      { cause },
+    )
   }
 }
 

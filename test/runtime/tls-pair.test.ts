@@ -72,10 +72,15 @@ describe('a certificate and its key', () => {
   it('warn from 14 days before they expire', () => {
     const day = 86_400_000
     expect(open(expiresMs - 15 * day).pair.warnings()).toEqual([])
+    expect(logged).toEqual([])
     pair?.close()
     expect(open(expiresMs - 13 * day).pair.warnings()).toEqual(['The TLS certificate expires on 2126-11-03; replace it.'])
     pair?.close()
     expect(open(expiresMs + day).pair.warnings()[0]).toContain('expired on 2126-11-03')
+    expect(logged).toEqual([
+      expect.stringMatching(/"level":"warn".*expires on 2126-11-03/) as string,
+      expect.stringMatching(/"level":"warn".*expired on 2126-11-03/) as string,
+    ])
   })
 
   it('are refused if they do not match, with the file and the remedy', async () => {
