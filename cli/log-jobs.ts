@@ -1,23 +1,18 @@
 import type { JobEvent } from '../runtime/jobs/job-kind.ts'
 import type { Logger } from '../runtime/log.ts'
-
-/** How often the same outage is logged: each step that is looked for meets it, every two seconds. */
-const sameOutageMs = 60_000
+import { createRepeats } from '../runtime/repeats.ts'
 
 /**
  * Logs the result of each step of a job, one line each, and an outage once a minute.
  *
  * @param now milliseconds of a clock that is never set
  */
-export function logJobs(log: Logger, now: () => number = () => performance.now()): (event: JobEvent) => void {
-  /** When each outage was last logged, by its error. */
-  const outages = new Map<string, number>()
+export function logJobs(log: Logger, now?: () => number): (event: JobEvent) => void {
+  // each step that is looked for meets an outage, every two seconds
+  const outages = createRepeats(now)
 
   function unavailable(error: string): void {
-    for (const [other, at] of outages) if (now() - at >= sameOutageMs) outages.delete(other)
-    if (outages.has(error)) return
-    outages.set(error, now())
-    log.warn({ error }, 'jobs wait: a database or store is down')
+    if (outages(error) !== null) log.warn({ error }, 'jobs wait: a database or store is down')
   }
 
   return (event) => {

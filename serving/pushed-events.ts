@@ -3,6 +3,7 @@ import type { EventIntake } from '../materializer/event-intake.ts'
 import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { instrumentedStore } from '../online/instrumented-store.ts'
+import { createRepeats } from '../runtime/repeats.ts'
 import type { ServingMetrics } from './metrics.ts'
 import type { Folding } from './context.ts'
 import type { LiveCatalog } from './models/live-catalog.ts'
@@ -20,11 +21,14 @@ export function createPushedEvents(
 ): { readonly intake: EventIntake; readonly folding: Folding } {
   const { config, log, foldWaitMs } = options
   const { futureMicros = 600_000_000 } = config
+  const foldFailures = createRepeats()
   const folding: Folding = {
     futureMicros,
     onFoldFailure(source, error) {
       metrics.push.foldFailed(source)
-      log.warn({ source, error: messageOf(error) }, 'events are committed but not online yet')
+      // of each push while the online store is down
+      const pushes = foldFailures(`${source}: ${messageOf(error)}`)
+      if (pushes !== null) log.warn({ source, pushes, error: messageOf(error) }, 'events are committed but not online yet')
     },
     onTooLarge: logOversized(log, metrics.push.overCap),
   }

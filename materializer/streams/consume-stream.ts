@@ -7,7 +7,8 @@ import { holdMessages } from '../../runtime/streams/hold-messages.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
-import { keepDeadLetters } from './dead-letters.ts'
+import { createRepeats } from '../../runtime/repeats.ts'
+import { createDeadLetterLog, keepDeadLetters } from './dead-letters.ts'
 import type { MessageWriterOptions, WrittenMessages } from './message-writer.ts'
 import { createMessageWriter } from './message-writer.ts'
 
@@ -57,6 +58,8 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
     onOver: () => log.info({ source: source.name }, 'the stream of a source is being read again'),
   })
   const write = createMessageWriter(deps, options)
+  const foldFailures = createRepeats()
+  const logDeadLetters = createDeadLetterLog((line) => log.warn({ source: source.name, ...line }, 'a stream message became a dead letter'))
   let limit = firstMessages
   const lagTimer = setInterval(() => {
     consumer.lag().then(
@@ -76,8 +79,10 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
     // in one go: while the store is down each would wait for it again, and what waits for too long goes to another
     // reader
     await deps.fold([...new Set(xids)]).catch((error: unknown) => {
+      const batches = foldFailures(messageOf(error))
+      if (batches === null) return
       log.warn(
-        { source: source.name, error: messageOf(error) },
+        { source: source.name, batches, error: messageOf(error) },
         'events of a stream are not online yet: the next run of each view folds them',
       )
     })
@@ -93,7 +98,7 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
       await fold(written.xids)
       const { appended, duplicate, letters } = written
       metrics.messages(source.name, { appended, duplicate, dead: letters.length })
-      for (const { message, error } of letters) log.warn({ source: source.name, message, error }, 'a stream message became a dead letter')
+      logDeadLetters(letters)
       // what is not acknowledged comes again, and is known
       await consumer.acknowledge(messages).catch(() => undefined)
       const bytes = messages.reduce((sum, { body }) => sum + (body?.length ?? 0), 0)

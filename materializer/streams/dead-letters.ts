@@ -5,6 +5,7 @@ import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { Database } from '../../runtime/database.ts'
+import { createRepeats } from '../../runtime/repeats.ts'
 
 /** The newest of each source that are kept, and how much of the body of each. */
 export const maxDeadLetters = 1_000
@@ -52,6 +53,25 @@ export async function keepDeadLetters(
     delete from lockstep.stream_dead_letters where source = ${source} and id <= (
       select id from lockstep.stream_dead_letters where source = ${source} order by id desc offset ${maxDeadLetters} limit 1
     )`.execute(db.kysely)
+}
+
+/** A line of a log about dead letters of one reason. */
+export interface DeadLetterLine {
+  readonly message: string
+  readonly error: string
+  /** How many there were since the last line, with this one. */
+  readonly letters: number
+}
+
+/** Logs dead letters: of each reason the first, and then one a minute. All of them are in the table. */
+export function createDeadLetterLog(write: (line: DeadLetterLine) => void): (letters: readonly DeadLetter[]) => void {
+  const repeats = createRepeats()
+  return (of) => {
+    for (const { message, error, reason } of of) {
+      const letters = repeats(reason)
+      if (letters !== null) write({ message, error, letters })
+    }
+  }
 }
 
 export interface DeadLetterCount {

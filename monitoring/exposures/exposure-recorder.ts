@@ -5,6 +5,7 @@ import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
 import { sqlState } from '../../runtime/relation.ts'
+import { createRepeats } from '../../runtime/repeats.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
 import type { ExposureMetrics } from './exposure-metrics.ts'
 import { createSeenUnits } from './seen-units.ts'
@@ -71,6 +72,7 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
   const { flushMs = 1000, writesPerCount = 30, maxWaiting = 100_000 } = options
   const recordings = new Map<number, Recording>()
   const seen = createSeenUnits(maxSeen)
+  const refusals = createRepeats()
   let waiting = 0
   let writes = 0
   let timer: NodeJS.Timeout | null = null
@@ -121,7 +123,8 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         metrics.written(batch.units.filter(({ first }) => first !== null).length)
       } catch (error) {
         if (canBeRetried(error)) throw error
-        log.error({ units: batch.units.length, error: messageOf(error) }, 'exposures of an experiment were refused')
+        const units = refusals(messageOf(error), batch.units.length)
+        if (units !== null) log.error({ units, error: messageOf(error) }, 'exposures of an experiment were refused')
         lose(recording, batch.units, 'refused')
       }
       waiting -= batch.units.length

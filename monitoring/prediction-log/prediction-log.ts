@@ -6,6 +6,7 @@ import type { Database } from '../../runtime/database.ts'
 import { sharedNowMs } from '../../runtime/database-clock.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { createRepeats } from '../../runtime/repeats.ts'
 import type { KeptPredictions } from './encode-predictions.ts'
 import { encodePredictions } from './encode-predictions.ts'
 import { createSnapshotTracker } from './snapshot-tracker.ts'
@@ -82,6 +83,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let closed = false
   const metrics = deps.metrics(() => waitingRows)
   const ended = createSnapshotTracker(deps.database, log, snapshotMs)
+  const refusals = createRepeats()
   const writer = createPredictionWriter({ database: deps.database, metrics, log })
 
   function schedule(): void {
@@ -144,8 +146,10 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
           if (++sinceTurn % perTurn === 0) await nextTurn()
         }
       } catch (error) {
-        log.error({ requestId: kept.requestId, error: messageOf(error) }, 'predictions cannot be logged')
-        metrics.dropped('refused', kept.read.entities.length - added)
+        const lost = kept.read.entities.length - added
+        const rows = refusals(messageOf(error), lost)
+        if (rows !== null) log.error({ requestId: kept.requestId, rows, error: messageOf(error) }, 'predictions cannot be logged')
+        metrics.dropped('refused', lost)
       }
     }
     return true

@@ -8,6 +8,7 @@ import { forgetErased } from './forget-erased.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { sqlState } from '../../runtime/relation.ts'
+import { createRepeats } from '../../runtime/repeats.ts'
 import type { LogMetrics } from './log-metrics.ts'
 
 /** Writes the prediction log, one batch at a time. A batch is written once or dropped. */
@@ -53,6 +54,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
   let batch: Batch | null = null
   let failing = false
   let refused: string | null = null
+  const refusals = createRepeats()
   const nextPartition = createNextPartition({ database, log }, predictionPartitions, 'the prediction log')
   /**
    * The entities that wait for a check for erasures, because the database was unavailable, and when the first of them
@@ -101,8 +103,9 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         const isEnded = endedStates.includes(sqlState(error))
         const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
         if (outcome === 'refused') refused = `The prediction log refuses rows, and they are lost: ${messageOf(error)}${remedyOf(error)}`
-        if (!failing || outcome === 'refused')
-          log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
+        // each batch may be refused, and there is one a second
+        const rows = outcome === 'refused' ? refusals(messageOf(error), copy.rows) : failing ? null : copy.rows
+        if (rows !== null) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome
       }
     }

@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { DeadLetter } from '../../materializer/streams/dead-letters.ts'
-import { keepDeadLetters, reasonOf } from '../../materializer/streams/dead-letters.ts'
+import { createDeadLetterLog, keepDeadLetters, reasonOf } from '../../materializer/streams/dead-letters.ts'
 import { messageEventId } from '../../materializer/streams/message-event.ts'
 import type { MessageEvent, MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
 import { createMessageWriter } from '../../materializer/streams/message-writer.ts'
@@ -60,6 +60,7 @@ export function createBatchRunner(deps: PipelineDeps, options: BatchRunnerOption
   const { ledger, keepTrying, keepPredicting, signal } = options
   const { name } = pipeline
   const write = createMessageWriter({ ...deps, spec: stream }, options)
+  const report = createDeadLetterLog((line) => log.warn({ pipeline: name, ...line }, 'a message of a pipeline became a dead letter'))
 
   /** @throws Stopped */
   async function step<T>(action: () => Promise<T>, how = keepTrying): Promise<T> {
@@ -113,10 +114,6 @@ export function createBatchRunner(deps: PipelineDeps, options: BatchRunnerOption
     const predicted = await step(() => prediction.run(signal), keepPredicting)
     metrics.waiting(name, null)
     return predicted
-  }
-
-  function report(letters: readonly DeadLetter[]): void {
-    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
   }
 
   return async (messages) => {

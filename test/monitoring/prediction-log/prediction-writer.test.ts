@@ -46,3 +46,25 @@ it('writes to a table under read, and keeps rows of a day until it has a partiti
   const snapshots = await world.db.query(`select snapshot::text as snapshot from lockstep.prediction_log`)
   expect(snapshots).toEqual([1, 2, 3].map(() => ({ snapshot: '3:7:4,5' })))
 })
+
+it('logs once that the table refuses rows, however many batches it refuses, and counts all', async () => {
+  const logged: string[] = []
+  const dropped: unknown[] = []
+  const writer = createPredictionWriter({
+    database: () => world.db,
+    metrics: { written: () => undefined, dropped: (...all: unknown[]) => void dropped.push(all) },
+    log: createLogger('info', { write: (line) => void logged.push(line) }),
+  })
+  await world.db.script('alter table lockstep.prediction_log add constraint refused check (false) not valid')
+  try {
+    for (let batch = 0; batch < 5; batch++) {
+      writer.add(row)
+      expect(await writer.write()).toBe(true)
+    }
+  } finally {
+    await world.db.script('alter table lockstep.prediction_log drop constraint refused')
+  }
+  expect(logged).toEqual([expect.stringMatching(/"level":"warn".*"rows":1,.*refused.*the prediction log cannot be written/)])
+  expect(dropped).toEqual(Array.from({ length: 5 }, () => ['refused', 1]))
+  expect(writer.warnings()).toEqual([expect.stringContaining('The prediction log refuses rows, and they are lost')])
+})
