@@ -252,6 +252,11 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       await must('model', 'push', 'fraud', 'compared.onnx')
     }
   },
+  // servers write their log once a second
+  async 'docs/parity.md'() {
+    const logged = async () => (await db.query(`select from lockstep.prediction_log where model = 'fraud' limit 1`)).length
+    await expect.poll(logged, { timeout: 60_000 }).toBe(1)
+  },
   // the page is about versions that have a baseline
   'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
   async 'docs/object-storage.md'() {
