@@ -79,17 +79,21 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
       return 'Replace its certificate.'
     case 'plain':
       return 'If it does not use TLS, write "redis" in place of "rediss" in LOCKSTEP_REDIS_URL.'
-    case null:
+    default:
       return `Check LOCKSTEP_REDIS_URL and that the server runs.${tlsHint(root, connection)}`
   }
 }
 
-/** A server with TLS hangs up on a client without it. The client of a cluster does not report how its nodes failed. */
+/**
+ * A server with TLS hangs up on a client without it, and some do the other way round. The client of a cluster does not
+ * report how its nodes failed.
+ */
 function tlsHint(root: unknown, { cluster, tls }: RedisConnection): string {
   if (cluster) return ` If it ${tls ? 'does not use' : 'uses'} TLS, write "${tls ? 'redis' : 'rediss'}+cluster" in LOCKSTEP_REDIS_URL.`
   const text = messageOf(root)
   const hangsUp = /ECONNRESET|EPIPE/.test(text) || text.startsWith('Reached the max retries')
-  return hangsUp && !tls ? ' If it uses TLS, write "rediss" in place of "redis".' : ''
+  if (!hangsUp) return ''
+  return tls ? ' If it does not use TLS, write "redis" in place of "rediss".' : ' If it uses TLS, write "rediss" in place of "redis".'
 }
 
 function reasonOf(root: unknown, connection: RedisConnection): string {

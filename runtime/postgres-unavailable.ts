@@ -95,10 +95,7 @@ function refusalOf(cause: Error): Refusal | null {
 
 function whatAllows(message: string): string {
   if (!message.includes('pg_hba.conf')) return 'Correct the user in LOCKSTEP_POSTGRES_URL.'
-  const other = 'Allow this user, database and host in the pg_hba.conf of PostgreSQL'
-  return message.endsWith('no encryption')
-    ? `If it requires TLS, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL. ${other} otherwise.`
-    : `${other}.`
+  return 'Allow this user, database and host in the pg_hba.conf of PostgreSQL. If it allows them by TLS only, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL.'
 }
 
 function tlsRemedyOf(cause: Error): string | null {
@@ -111,8 +108,8 @@ function tlsRemedyOf(cause: Error): string | null {
     case 'expired':
       return 'Replace its certificate.'
     case 'plain':
-      return 'Remove "sslnegotiation" from LOCKSTEP_POSTGRES_URL if PostgreSQL is older than 17, or "sslmode" if it does not use TLS.'
-    case null:
+      return 'If it does not use TLS, remove "sslmode" and "sslnegotiation" from LOCKSTEP_POSTGRES_URL.'
+    default:
       return null
   }
 }

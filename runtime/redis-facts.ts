@@ -31,10 +31,7 @@ export interface RedisFacts {
  *
  * @param explain makes the error of a server that does not answer, or refuses to
  */
-export async function readRedisFacts(
-  url: string,
-  explain: (cause: unknown, connection: RedisConnection) => Error,
-): Promise<RedisFacts[]> {
+export async function readRedisFacts(url: string, explain: (cause: unknown, connection: RedisConnection) => Error): Promise<RedisFacts[]> {
   const address = parseRedisUrl(url)
   if (address?.cluster !== true) {
     const redis = openRedis(url)

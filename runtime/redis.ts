@@ -2,7 +2,7 @@ import { TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { Command } from 'ioredis'
 import { startPatientTimer } from './async.ts'
-import { silentHandshake } from './tls-failure.ts'
+import { SilentHandshake } from './tls-failure.ts'
 
 const connectTimeoutMs = 2_000
 /** The client's own limit passes while the process is stalled: `setPatientTimeouts`. */
@@ -47,7 +47,7 @@ export function setPatientTimeouts(redis: Redis): void {
     stop()
     stop = startPatientTimer(connectTimeoutMs, () => {
       const shakesHands = redis.stream instanceof TLSSocket && !redis.stream.connecting
-      cutStream(redis, new Error(shakesHands ? silentHandshake : 'connect ETIMEDOUT'))
+      cutStream(redis, shakesHands ? new SilentHandshake() : new Error('connect ETIMEDOUT'))
     })
   })
   for (const event of ['connect', 'close', 'end']) redis.on(event, () => stop())

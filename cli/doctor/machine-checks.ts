@@ -35,7 +35,9 @@ interface Port {
 }
 
 /** The ports that a server opens, and that for its metrics, which a worker opens too. */
-export async function checkPorts(config: Pick<Config, 'host' | 'port' | 'grpcPort' | 'metricsHost' | 'metricsPort' | 'ui'>): Promise<Answer[]> {
+export async function checkPorts(
+  config: Pick<Config, 'host' | 'port' | 'grpcPort' | 'metricsHost' | 'metricsPort' | 'ui'>,
+): Promise<Answer[]> {
   const { host, port, grpcPort, metricsHost, metricsPort, ui } = config
   const ports: Port[] = [
     { host, port, setting: 'LOCKSTEP_PORT' },

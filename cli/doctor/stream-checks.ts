@@ -6,10 +6,7 @@ import { openSchemaRegistry } from '../../runtime/streams/schema-registry.ts'
 import type { Answer, CheckFinding } from './check.ts'
 import { findingsOf, ok, wrong } from './check.ts'
 
-type StreamSettings = Pick<
-  Config,
-  'streamRedisUrl' | 'redisUrl' | 'natsUrl' | 'kafkaUrl' | 'schemaRegistryUrl' | 'schemaRegistryToken'
->
+type StreamSettings = Pick<Config, 'streamRedisUrl' | 'redisUrl' | 'natsUrl' | 'kafkaUrl' | 'schemaRegistryUrl' | 'schemaRegistryToken'>
 
 /** Whether the servers of streams that are set answer, all at once. Without one there is no line. */
 export async function examineStreams(config: StreamSettings): Promise<CheckFinding[]> {

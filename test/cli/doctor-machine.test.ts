@@ -55,7 +55,10 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
   it('says when the TLS certificate expires, or that the key is of another', async () => {
     const pair = { cert: join(kept, 'first.crt'), key: join(kept, 'first.key') }
     expect(checkTls(pair)).toEqual({ verdict: 'ok', text: 'The certificate and its key fit, until 2126-11-03.' })
-    expect(checkTls(pair, Date.UTC(2126, 9, 30))).toMatchObject({ verdict: 'note', text: 'The TLS certificate expires on 2126-11-03; replace it.' })
+    expect(checkTls(pair, Date.UTC(2126, 9, 30))).toMatchObject({
+      verdict: 'note',
+      text: 'The TLS certificate expires on 2126-11-03; replace it.',
+    })
     expect(checkTls(pair, Date.UTC(2126, 11, 1))).toEqual({
       verdict: 'wrong',
       text: 'The TLS certificate expired on 2126-11-03; replace it. Clients refuse it.',
@@ -89,7 +92,8 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
   })
 
   it('notes that API keys are off only if other machines reach the server', () => {
-    const answer = (host: string, auth: string) => checkAuth(loadConfig({ LOCKSTEP_HOST: host, LOCKSTEP_AUTH: auth })).map(({ verdict }) => verdict)
+    const answer = (host: string, auth: string) =>
+      checkAuth(loadConfig({ LOCKSTEP_HOST: host, LOCKSTEP_AUTH: auth })).map(({ verdict }) => verdict)
     expect([answer('0.0.0.0', 'off'), answer('127.0.0.1', 'off'), answer('0.0.0.0', 'auto')]).toEqual([['note'], [], []])
   })
 

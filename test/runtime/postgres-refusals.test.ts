@@ -72,7 +72,9 @@ describe('a PostgreSQL that cannot be used', { timeout: 60_000 }, () => {
   })
 
   it('names a user and a database that it does not know', async () => {
-    expect(await refusal(urlOf('nobody:secret'))).toMatch(/^no pg_hba\.conf entry .* Allow this user, database and host in the pg_hba\.conf of /)
+    expect(await refusal(urlOf('nobody:secret'))).toMatch(
+      /^no pg_hba\.conf entry .* Allow this user, database and host in the pg_hba\.conf of /,
+    )
     expect(await refusal(urlOf('postgres').replace(/postgres$/, 'none'))).toBe(
       'database "none" does not exist. Create it, or correct LOCKSTEP_POSTGRES_URL.',
     )
@@ -82,7 +84,9 @@ describe('a PostgreSQL that cannot be used', { timeout: 60_000 }, () => {
     expect(await refusal(urlOf('postgres', '?sslmode=verify-full'))).toBe(
       'it does not use TLS. Remove "sslmode" from LOCKSTEP_POSTGRES_URL, or set up TLS in PostgreSQL (ssl = on).',
     )
-    expect(await refusal(urlOf('only_tls'))).toMatch(/pg_hba\.conf rejects .*, no encryption\. If it requires TLS, add "sslmode=verify-full" to /)
+    expect(await refusal(urlOf('only_tls'))).toMatch(
+      /pg_hba\.conf rejects .* If it allows them by TLS only, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL\.$/,
+    )
   })
 
   it('checks the certificate in each mode of TLS, without a warning', async () => {
