@@ -1,5 +1,5 @@
 import { openOnlineStore } from '../online/open-store.ts'
-import { warnOfFiles } from '../runtime/files/folder-problem.ts'
+import { warnOfFiles } from '../runtime/files/files-warning.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'

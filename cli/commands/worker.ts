@@ -152,13 +152,15 @@ async function viewsWork(context: Context, registry: MetricsRegistry, metrics: V
 async function allMetrics(own: MetricsRegistry, predicting: MetricsRegistry | null): Promise<string> {
   if (predicting === null) return await own.metrics()
   const both = await Promise.all([own, predicting].map(async (registry) => asJson(await registry.getMetricsAsJSON())))
-  return await mergeMetrics(both.map((metrics, i) => metrics.filter(({ name }) => i === 0 || !isOfProcess(name)))).metrics()
+  return await mergeMetrics(both.map((metrics, i) => metrics.filter(({ name }) => i === 0 || !isLeftOut(name)))).metrics()
 }
 
-/** Both registries have the metrics of the one process. */
-function isOfProcess(name: string): boolean {
-  return /^(process_|nodejs_)/.test(name) || name === 'lockstep_build_info' || name === 'lockstep_log_lines_dropped_total'
+/** Both registries have the metrics of the one process. What predicts here accepts no requests, as a server does. */
+function isLeftOut(name: string): boolean {
+  return /^(process_|nodejs_|lockstep_in_flight_)/.test(name) || ofProcess.has(name)
 }
+
+const ofProcess: ReadonlySet<string> = new Set(['lockstep_build_info', 'lockstep_log_lines_dropped_total'])
 
 function embedded(): LockstepError {
   return new LockstepError(

@@ -43,7 +43,7 @@ export async function pingKafka(url: string): Promise<string> {
   const admin = quieted(new Admin({ ...options, retries: 0 }))
   try {
     const topics = await admin.listTopics()
-    return `Kafka at "${server}", which has ${topics.length} topics`
+    return `Kafka at "${server}", which has ${topics.length} topic${topics.length === 1 ? '' : 's'}`
   } catch (cause) {
     throw new LockstepError('STREAM_UNAVAILABLE', `Kafka at "${server}" cannot be used: ${kafkaReason(cause)}`, { cause })
   } finally {

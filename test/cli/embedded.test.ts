@@ -112,6 +112,10 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     const server = start(env, 'serve', '--port', '0')
     const [, url = ''] = await server.until(/Listening on (http:[^\s.]+(?:\.\d+)*:\d+)/)
     await whenReady(url)
+    // by these the rules for Prometheus see that there is a server, and that something does the work of a worker
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    for (const name of ['lockstep_in_flight_limit', 'lockstep_monitor_evaluations_total'])
+      expect(metrics).toMatch(new RegExp(`^${name}\\b`, 'm'))
     const last = async (): Promise<unknown> => {
       const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }] })
       return body.results[0]?.features

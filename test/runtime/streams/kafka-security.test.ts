@@ -3,7 +3,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { kafkaClient, quieted } from '../../../runtime/streams/kafka-client.ts'
+import { kafkaClient, pingKafka, quieted } from '../../../runtime/streams/kafka-client.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../../runtime/streams/open-sink.ts'
 import { restartableKafka } from '../../services/kafka.ts'
@@ -45,6 +45,14 @@ it.concurrent.each(['plain', 'scram-sha-512', 'certificate'])('reads and writes 
     await sink.close()
     await consumer.close()
   }
+})
+
+it.concurrent('says whether the brokers answer, and take the user', async () => {
+  expect(await pingKafka(at('lockstep:p%40ss', `ca=${ca}`))).toMatch(/^Kafka at "127\.0\.0\.1:\d+", which has \d+ topics?$/)
+  await expect(pingKafka(at('lockstep:wrong', `ca=${ca}`))).rejects.toMatchObject({
+    code: 'STREAM_UNAVAILABLE',
+    message: expect.stringMatching(/^Kafka at ".*" cannot be used: .*LOCKSTEP_KAFKA_URL/) as string,
+  })
 })
 
 it.concurrent('reads the files of certificates again when it connects', async () => {

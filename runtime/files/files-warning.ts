@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
 
 /** Why this process cannot write files into a folder, or make it. It writes nothing. null: it can. */
-export function folderProblem(folder: string): string | null {
+function folderProblem(folder: string): string | null {
   let existing = folder
   while (!existsSync(existing)) existing = dirname(existing)
   try {
