@@ -106,7 +106,7 @@ async function passes(...words: readonly string[]): Promise<string> {
   return stdout
 }
 
-describe('the Python client', { timeout: 300_000 }, () => {
+describe('the Python client', { timeout: 900_000 }, () => {
   it('passes its own tests against a server', async () => {
     expect(await passes('pytest')).toMatch(/^\d+ passed in/m)
   })
@@ -120,7 +120,7 @@ describe('the Python client', { timeout: 300_000 }, () => {
   })
 })
 
-describe('an Arrow stream', { timeout: 300_000 }, () => {
+describe('an Arrow stream', { timeout: 900_000 }, () => {
   it('is valid to pyarrow, which writes equal values', async () => {
     const tables = await mkdtemp(join(folder, 'arrow-'))
     const generated = fc.sample(arrowTables, budget(300))

@@ -48,7 +48,7 @@ describe('the demo', () => {
     await new Promise((resolve) => taken.close(resolve))
     expect([code, text]).toEqual([1, expect.stringMatching(new RegExp(`^error PORT_IN_USE: The port "${port}" on "127.0.0.1" is in use`))])
     expect(existsSync(directory)).toBe(false)
-  }, 120_000)
+  }, 300_000)
 
   it('runs to the end, even over the leftovers of an earlier run', async () => {
     // with --rollout, it runs with the embedded stores
@@ -78,7 +78,7 @@ describe('the demo', () => {
     expect(second.code, second.text).toBe(0)
     expect(second.text).not.toContain('$ lockstep ingest')
     expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
-  }, 300_000)
+  }, 900_000)
 
   it('with --rollout changes versions: shadow, a roll-back, an experiment, a promotion', async () => {
     const { code, text } = await demo(0, folder, ['--rollout', '--every', '40'])
@@ -93,5 +93,5 @@ describe('the demo', () => {
     expect(Number(found?.[4]), text).toBeGreaterThan(100)
     expect(text).toMatch(/decided for (treatment|control)/)
     if (text.includes('decided for treatment')) expect(text).toMatch(/^candidate {2}delay@2\nstate {6}ended: promoted at/m)
-  }, 300_000)
+  }, 900_000)
 })
