@@ -24,6 +24,8 @@ export interface Alert {
   readonly notified: boolean
   /** When the last of its silences ends; null: it is not silenced. By `asOf` of the filter. */
   readonly silencedUntil: Date | null
+  /** The id of the newest of its silences, also of those that ended; null: it never had one. */
+  readonly newestSilence: number | null
   readonly description: string | null
   readonly runbook: string | null
   readonly startedWith: CheckResult
@@ -55,16 +57,17 @@ export async function readAlerts(
   { id, state, monitor, monitors, window, severity, asOf, after, limit = 100 }: AlertFilter = {},
 ): Promise<Alert[]> {
   const moment = asOf === undefined ? sql<Date>`clock_timestamp()` : sql<Date>`${new Date(asOf / 1000)}::timestamptz`
+  const silences = sql<{ silenced_until: Date | null; newest_silence: string | null }>`(
+    select max(coalesce(s.planned_end, s.ends_at)) filter (where s.ends_at > ${moment}) as silenced_until, max(s.id) as newest_silence
+    from lockstep.alert_silences s
+    where s.monitor = a.monitor and s.created_at <= ${moment}
+      and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)
+  )`
   let query = kysely
     .selectFrom('lockstep.alerts as a')
+    .innerJoinLateral(silences.as('s'), (join) => join.onTrue())
     .selectAll('a')
-    .select(
-      sql<Date | null>`(
-        select max(coalesce(s.planned_end, s.ends_at)) from lockstep.alert_silences s
-        where s.monitor = a.monitor and s.created_at <= ${moment} and s.ends_at > ${moment}
-          and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)
-      )`.as('silenced_until'),
-    )
+    .select(['s.silenced_until', 's.newest_silence'])
     .orderBy(sql`a.state = 'firing'`, 'desc')
     .orderBy('a.id', 'desc')
     .limit(limit)
@@ -94,6 +97,7 @@ export async function readAlerts(
       resolution: row.resolution,
       notified: row.notified,
       silencedUntil: row.silenced_until,
+      newestSilence: row.newest_silence === null ? null : Number(row.newest_silence),
       description: about.description,
       runbook: about.runbook,
       startedWith: row.started_with as CheckResult,
@@ -138,7 +142,8 @@ export async function readDeliveries({ kysely }: Handle, alert: number): Promise
 }
 
 /** An alert as `--json` and HTTP show it. */
-export function alertJson({ started, resolved, silencedUntil, startedWith, result, ...alert }: Alert) {
+export function alertJson(of: Alert) {
+  const { started, resolved, silencedUntil, newestSilence: _, startedWith, result, ...alert } = of
   return {
     ...alert,
     startedAt: formatTimestamp(started),

@@ -151,6 +151,18 @@ export async function readJob(db: Handle, id: number): Promise<Job> {
   return job
 }
 
+/** The audit record of the newest retry of each of these jobs that was retried, by the id of the job. */
+export async function newestRetries({ kysely }: Handle, jobs: readonly Job[]): Promise<ReadonlyMap<number, number>> {
+  if (jobs.length === 0) return new Map()
+  // the index of the audit log is by time
+  const first = new Date(Math.min(...jobs.map(({ submittedAt }) => submittedAt.getTime())))
+  const { rows } = await sql<{ readonly job: string; readonly retry: string }>`
+    select after ->> 'job' as job, max(id) as retry from lockstep.audit_log
+    where at >= ${first} and action = 'job.retry' and after ->> 'job' = any(${jobs.map(({ id }) => String(id))}::text[])
+    group by 1`.execute(kysely)
+  return new Map(rows.map(({ job, retry }) => [Number(job), Number(retry)]))
+}
+
 /** A step of a job, for people. */
 export interface JobStepStatus {
   readonly step: JobStep

@@ -72,9 +72,9 @@ function alertLine(catalog: Catalog, alert: Alert, then: number | null): AlertLi
   }
 }
 
-/** Another one once the alert has ended, and while another silence holds. */
-export function alertRevision({ state, silencedUntil }: Pick<Alert, 'state' | 'silencedUntil'>): string {
-  return `${state}.${silencedUntil?.getTime() ?? 'sent'}`
+/** Another one once the alert has ended, and after each begin and end of a silence. No earlier one returns. */
+export function alertRevision({ state, silencedUntil, newestSilence }: Pick<Alert, 'state' | 'silencedUntil' | 'newestSilence'>): string {
+  return `${state}.${newestSilence ?? 'never'}.${silencedUntil?.getTime() ?? 'sent'}`
 }
 
 function figuresOf({ value, threshold, n }: CheckResult): AlertLine['fired'] {

@@ -92,6 +92,8 @@ describe('an act', () => {
     expect(await act('unsilence', { reason: 'mended' }, silenced)).toMatchObject({ status: 200 })
     expect(await act('unsilence', { reason: 'older page' }, silenced)).toMatchObject(stale)
     expect(await act('silence', { for: '31d', reason: 'known' }, (await alertsNow())[0]?.revision)).toMatchObject({ status: 400 })
+    // the first page shows it without a silence, as it is again
+    expect(await act('silence', { for: '1h', reason: 'oldest page' }, alert?.revision)).toMatchObject(stale)
     expect((await auditOf()).slice(0, 2).map(({ what, reason }) => [what, reason])).toEqual([
       ['alert.unsilence', 'mended'],
       ['alert.silence', 'known'],

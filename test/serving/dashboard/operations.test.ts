@@ -218,6 +218,11 @@ describe('jobs', () => {
     expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
     expect(await cancel(again?.revision)).toMatchObject({ status: 200 })
     expect(await cancel(again?.revision)).toMatchObject(stale)
+    // a page that shows an earlier run does not cancel the present one
+    const cancelled = (await all()).find(({ id }) => id === failed?.id)
+    expect(await post(`/jobs/${failed?.id}/retry`, { reason: 'it has room' }, cancelled?.revision ?? '')).toMatchObject({ status: 200 })
+    expect(await cancel(again?.revision)).toMatchObject(stale)
+    expect(await cancel((await all()).find(({ id }) => id === failed?.id)?.revision)).toMatchObject({ status: 200 })
   })
 })
 
