@@ -201,7 +201,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
     async ask(method, path, body, schema) {
       const headers = {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
+        ...(method === 'POST' || method === 'DELETE' ? { 'idempotency-key': randomUUID() } : {}),
       }
       const options = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
       for (let attempt = 0; ; attempt++) {

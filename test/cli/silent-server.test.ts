@@ -82,3 +82,19 @@ describe.concurrent('a request to a silent server', () => {
     await rm(folder, { recursive: true })
   })
 })
+
+describe('a change whose answer is lost', () => {
+  it.each(['POST', 'DELETE'] as const)('is sent again by %s with the same idempotency key', async (method) => {
+    const keys: (string | undefined)[] = []
+    const http = createServer(({ headers, socket }, response) => {
+      if (keys.push(headers['idempotency-key'] as string | undefined) === 1) socket.destroy()
+      else response.end('{"done":1}')
+    })
+    opened.push(http)
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    const server = connectServer(url, { apiKey: null, signal: new AbortController().signal })
+    expect(await server.ask(method, '/v1/models/fraud/pin', undefined, any)).toEqual({ done: 1 })
+    expect(keys).toEqual([expect.any(String), keys[0]])
+  })
+})

@@ -108,6 +108,18 @@ describe('the champion over HTTP', () => {
     })
   })
 
+  it('loses an alias once when the same DELETE is sent again', async () => {
+    await send('PUT', '/aliases/once', { version: 1 })
+    const remove = async (key: string) => {
+      const response = await fetch(`${url}/v1/models/delay/aliases/once`, { method: 'DELETE', headers: { 'idempotency-key': key } })
+      return { status: response.status, text: await response.text(), replayed: response.headers.get('idempotency-replayed') }
+    }
+    const first = await remove('remove-once')
+    expect(first).toMatchObject({ status: 200, replayed: null })
+    expect(await remove('remove-once')).toEqual({ ...first, replayed: 'true' })
+    expect(await remove('another')).toMatchObject({ status: 404 })
+  })
+
   it('answers nothing while the model is pinned, whatever is promoted, until it is unpinned', async () => {
     await send('POST', '/promote', { version: 1 })
     const pinned = await send('PUT', '/pin', { version: 2, reason: 'fire' })

@@ -62,7 +62,7 @@ describe('the OpenAPI document', () => {
       const { parameters = [], responses = {} } = operationOf(method, path) ?? {}
       const taken = parameters.flatMap((parameter) => ('$ref' in parameter ? nameOf(parameter.$ref) : []))
       const isInfer = path.endsWith('/infer')
-      const isChange = method === 'POST' && (scope === 'push' || scope === 'admin') && isStreamed !== true
+      const isChange = (method === 'POST' || method === 'DELETE') && (scope === 'push' || scope === 'admin') && isStreamed !== true
       expect(taken, path).toEqual([
         ...(scope === null ? [] : ['X-Request-Timeout-Ms']),
         'X-Request-Id',

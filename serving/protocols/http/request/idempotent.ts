@@ -14,7 +14,7 @@ export const maxIdempotencyKey = 255
  * replace one thing by another.
  */
 export function isIdempotent({ method, scope, isStreamed }: Pick<Route, 'method' | 'scope' | 'isStreamed'>): boolean {
-  return method === 'POST' && isStreamed !== true && (scope === 'push' || scope === 'admin')
+  return (method === 'POST' || method === 'DELETE') && isStreamed !== true && (scope === 'push' || scope === 'admin')
 }
 
 interface OnceOptions {
