@@ -61,6 +61,13 @@ def test_a_failure_that_lasts_is_raised_after_the_last_attempt(url: str, key: st
         assert error.details == {"a": 1}
 
 
+def test_the_answer_of_an_attempt_in_progress_is_waited_for(url: str, key: str) -> None:
+    busy = refusal(409, "IDEMPOTENCY_KEY_BUSY", "retry-after: 0")
+    with FaultServer(url, "cut", *[busy] * 4) as server, Client(server.url, key, retries=1) as client:
+        assert read(client)[0]["ofDay"] == 1.0
+        assert len(server.requests) == 6
+
+
 @pytest.mark.parametrize("after", ["70", formatdate(time.time() + 3600, usegmt=True)])
 def test_a_retry_that_would_come_too_late_is_not_waited_for(url: str, key: str, after: str) -> None:
     fault = refusal(503, "OVERLOADED", f"retry-after: {after}")

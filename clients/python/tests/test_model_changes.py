@@ -1,24 +1,9 @@
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
+from faults import FaultServer
 
-from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, NotFoundError
-
-
-@pytest.fixture(scope="module")
-def candidate(client: Client) -> Iterator[int]:
-    """Another version of the model "fraud", whose champion is version 1 before and after."""
-    file = (Path(os.environ["LOCKSTEP_TEST_FOLDER"]) / "fraud.onnx").read_bytes()
-    client.promote("fraud", 1)
-    # the same model with a doc_string: another file
-    pushed: int = client.push_model("fraud", file + b"\x32\x09candidate")["version"]
-    assert pushed > 1
-    yield pushed
-    client.promote("fraud", 1)
+from lockstep_client import Client, ConflictError, DeadlineExceededError, InvalidRequestError, NotFoundError
 
 
 def test_a_version_is_promoted_and_rolled_back(client: Client, candidate: int) -> None:
@@ -40,6 +25,20 @@ def test_an_alias_is_set_and_removed(client: Client, candidate: int) -> None:
     client.remove_alias("fraud", "challenger")
     with pytest.raises(NotFoundError):
         client.remove_alias("fraud", "challenger")
+
+
+def test_a_removal_whose_answer_is_lost_succeeds(client: Client, candidate: int, url: str, key: str) -> None:
+    client.set_alias("fraud", "challenger", candidate)
+    client.pin("fraud", candidate)
+    with FaultServer(url, "lost", "none", "lost") as server, Client(server.url, key, timeout=60) as broken:
+        assert broken.remove_alias("fraud", "challenger", reason="a test")["from"] == candidate
+        assert broken.unpin("fraud")["serves"] == 1
+        names = [request["idempotency-key"] for request in server.requests]
+        assert (names[0], names[2]) == (names[1], names[3])
+        with pytest.raises(NotFoundError):
+            broken.remove_alias("fraud", "challenger")
+        with pytest.raises(ConflictError, match="not pinned"):
+            broken.unpin("fraud")
 
 
 def test_a_rollout_by_hand_is_begun_moved_and_aborted(client: Client, candidate: int) -> None:

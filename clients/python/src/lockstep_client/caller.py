@@ -76,6 +76,10 @@ class Caller:
         body = json.dumps({name: encode(value) for name, value in asked.items() if value is not None}).encode()
         return self._sender.json(path, deadline, body, {"Idempotency-Key": secrets.token_hex(16)}, method)
 
+    def _remove(self, path: str, deadline: Deadline) -> Json:
+        """Sends a DELETE that counts once: if its answer is lost, the next attempt gets the same answer."""
+        return self._sender.json(path, deadline, None, {"Idempotency-Key": secrets.token_hex(16)}, "DELETE")
+
 
 def path_of(*parts: Union[str, int], **query: Any) -> str:
     """A path of the server from its parts, with the parameters that are not None."""

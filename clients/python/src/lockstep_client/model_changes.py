@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any, Literal, Optional, Union
 
 from .caller import Caller, Json, path_of
-from .errors import DeadlineExceededError, InvalidRequestError, NotFoundError
+from .errors import InvalidRequestError, NotFoundError
+from .waiting import Awaited, wait_for
 
 Version = Union[int, str]
 """The number of a version, or an alias."""
@@ -51,7 +52,7 @@ class ModelChanges(Caller):
 
     def unpin(self, model: str, *, reason: Optional[str] = None) -> Json:
         """Ends a pin."""
-        return self._remove(path_of("models", model, "pin", reason=reason))
+        return self._remove(path_of("models", model, "pin", reason=reason), self._deadline(_CHANGE_SECONDS))
 
     def set_alias(self, model: str, alias: str, version: Version, *, reason: Optional[str] = None) -> Json:
         """Points an alias at a version."""
@@ -61,7 +62,7 @@ class ModelChanges(Caller):
 
     def remove_alias(self, model: str, alias: str, *, reason: Optional[str] = None) -> Json:
         """Removes an alias."""
-        return self._remove(path_of("models", model, "aliases", alias, reason=reason))
+        return self._remove(path_of("models", model, "aliases", alias, reason=reason), self._deadline(_CHANGE_SECONDS))
 
     def start_rollout(
         self,
@@ -100,6 +101,8 @@ class ModelChanges(Caller):
     def wait_for_rollout(self, model: str, *, timeout: float = 86_400.0, poll: float = 10.0) -> Json:
         """Waits until the rollout of a model has ended, and answers as `rollout` does.
 
+        The wait goes on while the server restarts.
+
             if client.wait_for_rollout("fraud")["rollout"]["state"] != "promoted": ...
 
         Args:
@@ -111,20 +114,20 @@ class ModelChanges(Caller):
             NotFoundError: The model has had no rollout.
             DeadlineExceededError: It runs on beyond `timeout`.
         """
-        deadline = self._deadline(timeout)
-        while True:
-            found = self._sender.json(path_of("models", model, "rollout"), deadline)
+
+        def has_ended(found: Json) -> bool:
             if found["rollout"] is None:
                 raise NotFoundError(f'The model "{model}" has had no rollout; start one.', code="NOT_FOUND")
-            if found["rollout"]["endedAt"] is not None:
-                return found
-            if poll >= deadline.left():
-                raise DeadlineExceededError(
-                    f'The rollout of "{model}" still runs after {timeout:g} s; raise timeout.',
-                    code="DEADLINE_EXCEEDED",
-                    details={"model": model},
-                )
-            time.sleep(poll)
+            ended: Optional[str] = found["rollout"]["endedAt"]
+            return ended is not None
+
+        awaited = Awaited(
+            f'The rollout of "{model}"',
+            path_of("models", model, "rollout"),
+            f"wait_for_rollout({model!r})",
+            {"model": model},
+        )
+        return wait_for(self._sender, awaited, self._deadline(timeout), has_ended, repeat(poll))
 
     def set_rollout_share(self, model: str, share: float, *, reason: Optional[str] = None) -> Json:
         """Changes the share of the running rollout. Pause a rollout with a plan first."""
@@ -172,6 +175,3 @@ class ModelChanges(Caller):
 
     def _act(self, model: str, *action: str, **asked: Any) -> Json:
         return self._change(path_of("models", model, *action), asked, self._deadline(_CHANGE_SECONDS))
-
-    def _remove(self, path: str) -> Json:
-        return self._sender.json(path, self._deadline(_CHANGE_SECONDS), method="DELETE")

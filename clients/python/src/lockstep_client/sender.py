@@ -114,7 +114,7 @@ class Sender:
     ) -> tuple[Reply, int]:
         """Sends a request until it succeeds. Answers the reply, and how many attempts were made."""
         most = self.retries if retries is None else retries
-        attempts = 0
+        attempts = busy = 0
         while True:
             left_ms = min(int(deadline.left() * 1000), _LONGEST_HEADER_MS)
             if left_ms < 1:
@@ -136,10 +136,12 @@ class Sender:
                 if 200 <= reply.status < 300:
                     return reply, attempts
                 failure = _refusal(self.url + path, reply, attempts)
-                if reply.status not in _AGAIN and failure.code != _BUSY:
+                if failure.code == _BUSY:
+                    busy += 1  # its answer will come
+                elif reply.status not in _AGAIN:
                     raise failure
                 wait = max(wait, _retry_after(reply.headers.get("retry-after")))
-            if attempts > most or wait >= deadline.left():
+            if attempts - busy > most or wait >= deadline.left():
                 raise failure from cause
             time.sleep(wait)
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from .caller import Caller, Json, Moment
 from .errors import InvalidRequestError
-from .training_sets import download, join_features, wait_for_job, write_spine
+from .training_sets import download, join_features, write_spine
 from .uploads import upload
 from .values import time_text
+from .waiting import wait_for_job
 
 if TYPE_CHECKING:
     import pandas

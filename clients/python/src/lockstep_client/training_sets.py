@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import frames
-from .errors import BadAnswerError, DeadlineExceededError, InvalidRequestError
+from .errors import BadAnswerError, InvalidRequestError
 from .sender import Deadline, Sender
 
 if TYPE_CHECKING:
     import pandas
 
-_FIRST_POLL = 0.05
-_LONGEST_POLL = 2.0
-# a worker takes a job within seconds
-_WARN_AFTER = 20.0
 _PART_BYTES = 8 << 20
 
 
@@ -62,37 +56,6 @@ def join_features(
     joined = pd.concat([spine, features], axis="columns")
     joined.attrs["dataset"] = dataset
     return joined
-
-
-def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
-    """Asks for the state of a job until it is done.
-
-    Raises:
-        InvalidRequestError: The job failed or was cancelled, with the code of its error.
-        DeadlineExceededError: It goes on beyond the deadline.
-    """
-    wait = _FIRST_POLL
-    began = time.monotonic()
-    warned = False
-    while True:
-        found = sender.json(f"/v1/jobs/{job}", deadline)
-        if found["state"] == "done":
-            return
-        if not warned and not found.get("workers") and time.monotonic() - began > _WARN_AFTER:
-            warned = True
-            text = f"No worker has taken the job {job} yet. Check that a lockstep worker runs."
-            warnings.warn(text, stacklevel=3)
-        if found["state"] != "running":
-            error = found.get("error") or {"code": "STOPPED", "message": f"The job {job} was {found['state']}."}
-            raise InvalidRequestError(str(error["message"]), code=str(error["code"]), details={"job": job})
-        if wait >= deadline.left():
-            raise DeadlineExceededError(
-                f"The job {job} still runs after {deadline.timeout:g} s; raise timeout, or wait_for_job({job}).",
-                code="DEADLINE_EXCEEDED",
-                details={"job": job},
-            )
-        time.sleep(wait)
-        wait = min(_LONGEST_POLL, wait * 2)
 
 
 def download(sender: Sender, file: Mapping[str, Any], deadline: Deadline, part_bytes: Optional[int] = None) -> bytes:

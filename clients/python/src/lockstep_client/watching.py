@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, Optional, Union
 
 from .caller import Caller, Json, Moment, path_of
-from .training_sets import wait_for_job
 from .values import time_text
+from .waiting import wait_for_job
 
 _FIGURES_SECONDS = 60.0
 """The server computes some figures while the request waits."""
@@ -169,15 +169,13 @@ class Watching(Caller):
         return self._get(path_of("jobs", job))
 
     def wait_for_job(self, job: int, *, timeout: float = 86_400.0) -> Json:
-        """Waits until a job is done, and answers as `job` does.
+        """Waits until a job is done, and answers as `job` does. The wait goes on while the server restarts.
 
         Raises:
             InvalidRequestError: The job failed or was cancelled, with the code of its error.
             DeadlineExceededError: It runs on beyond `timeout`.
         """
-        deadline = self._deadline(timeout)
-        wait_for_job(self._sender, job, deadline)
-        return self._sender.json(path_of("jobs", job), deadline)
+        return wait_for_job(self._sender, job, self._deadline(timeout))
 
     def cancel_job(self, job: int, *, reason: Optional[str] = None) -> Json:
         """Cancels a running job."""
