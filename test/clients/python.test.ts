@@ -53,6 +53,20 @@ const fraudModel = makeOnnx({
   },
 })
 
+/** Its newest interval has no payments. */
+const schedule = `
+import { batch } from 'lockstep'
+import { fraud } from './features.ts'
+
+export const leapDays = batch('leap_days', {
+  model: fraud,
+  schedule: '0 0 29 2 *',
+  spine: { sql: "select card, paid_at, amount from lockstep_source.payments where paid_at >= '{from}' and paid_at < '{to}'" },
+  out: 'postgres:leap_days',
+  mode: 'append',
+})
+`
+
 beforeAll(async () => {
   // those of the notebook, pandas and pyarrow among them
   const requirements = (await read('examples/flights/requirements.txt')).trim().split('\n')
@@ -66,7 +80,8 @@ beforeAll(async () => {
   await put('accounts.ts', fromSource(await readFile(join(import.meta.dirname, 'definitions.ts'), 'utf8')))
   await put('fraud.onnx', fraudModel)
   await run(process.execPath, [join(rootFolder, 'examples/tutorial/make-payments.ts')], { cwd: folder })
-  for (const file of ['features.ts', 'accounts.ts']) await must('apply', file)
+  await put('schedule.ts', fromSource(schedule))
+  for (const file of ['features.ts', 'accounts.ts', 'schedule.ts']) await must('apply', file)
   await must('ingest', 'payments', 'payments.csv')
   await must(
     'dataset',

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from typing import Literal, Optional, Union
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from .caller import Caller, Json
+from .caller import Caller, Json, path_of
 from .errors import InvalidRequestError
 
-Kind = Literal["entity", "source", "view", "service", "model"]
+Kind = Literal["entity", "source", "view", "service", "model", "batch"]
 
-_PATHS = {"entity": "entities", "source": "sources", "view": "views", "service": "services", "model": "models"}
+_PATHS = {
+    "entity": "entities",
+    "source": "sources",
+    "view": "views",
+    "service": "services",
+    "model": "models",
+    "batch": "entries",
+}
 
 
 class Catalog(Caller):
@@ -32,6 +39,10 @@ class Catalog(Caller):
         """The feature services, as for `entities`."""
         return self._list("services", owner, tag)
 
+    def batch_schedules(self, *, owner: Optional[str] = None, tag: Optional[str] = None) -> list[Json]:
+        """The schedules of batches, as for `entities`. `batches` lists the batches that they have begun."""
+        return self._list("entries", owner, tag, kind="batch")
+
     def models(self) -> list[Json]:
         """The models with their versions and aliases, as docs/http.md#models has them."""
         found: list[Json] = self._sender.json("/v1/models", self._deadline(None))["models"]
@@ -46,7 +57,7 @@ class Catalog(Caller):
         """One definition: columns, features with types, statistics, freshness, what it uses and what uses it.
 
         Args:
-            kind: What it is: `entity`, `source`, `view`, `service` or `model`.
+            kind: What it is: `entity`, `source`, `view`, `service`, `model` or `batch` (a schedule).
             name: Its name, without a version.
             version: A version. Default: the newest; of a model, all of them. A model also takes an alias.
 
@@ -57,10 +68,10 @@ class Catalog(Caller):
             raise InvalidRequestError(
                 f'There is no kind "{kind}"; name one of {", ".join(_PATHS)}.', code="INVALID_REQUEST"
             )
-        path = f"/v1/{_PATHS[kind]}/{quote(name, safe='')}"
-        if version is not None:
-            path += f"/versions/{quote(str(version), safe='')}" if kind == "model" else f"?version={version}"
-        return self._sender.json(path, self._deadline(None))
+        if kind == "model":
+            return self._get(path_of("models", name, *(() if version is None else ("versions", version))))
+        # another kind of definition may have the name of a schedule
+        return self._get(path_of(_PATHS[kind], name, version=version, kind="batch" if kind == "batch" else None))
 
     def search(self, text: str, *, limit: int = 20) -> list[Json]:
         """The definitions, features and columns that have this text in a name, description, tag, owner or transform.
@@ -71,13 +82,14 @@ class Catalog(Caller):
         found: list[Json] = self._sender.json(f"/v1/search?{query}", self._deadline(None))["results"]
         return found
 
-    def _list(self, plural: str, owner: Optional[str], tag: Optional[str]) -> list[Json]:
+    def _list(self, plural: str, owner: Optional[str], tag: Optional[str], kind: Optional[str] = None) -> list[Json]:
         deadline = self._deadline(None)
-        asked = {"limit": "1000", **({"owner": owner} if owner else {}), **({"tag": tag} if tag else {})}
         found: list[Json] = []
+        cursor = None
         while True:
-            page = self._sender.json(f"/v1/{plural}?{urlencode(asked)}", deadline)
+            path = path_of(plural, limit=1000, owner=owner or None, tag=tag or None, kind=kind, cursor=cursor)
+            page = self._sender.json(path, deadline)
             found += page[plural]
-            if page.get("next") is None:
+            cursor = page.get("next")
+            if cursor is None:
                 return found
-            asked["cursor"] = page["next"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
 from .answers import BatchPredictions, BatchRow, Features, Outcomes, Predictions, Pushed, Table
+from .batches import Batches
 from .caller import Json, Moment
 from .catalog import Catalog
 from .errors import InvalidRequestError
@@ -27,7 +28,7 @@ After = Union[str, Sequence[str], Pushed]
 OnUnavailable = Literal["error", "stale", "defaults"]
 
 
-class Client(Catalog, Training, ModelChanges, Watching):
+class Client(Catalog, Training, ModelChanges, Batches, Watching):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end
