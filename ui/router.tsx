@@ -1,7 +1,8 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router'
 import { Failure, SkeletonPage } from './parts/states.tsx'
 import { Page } from './parts/page.tsx'
 import { Layout } from './shell/layout.tsx'
+import { lazyPage } from './shell/lazy-page.tsx'
 
 /** What the address says on each page. */
 interface Search {
@@ -39,29 +40,29 @@ const rootRoute = createRootRoute({
 const under = { getParentRoute: () => rootRoute } as const
 
 const routeTree = rootRoute.addChildren([
-  createRoute({ ...under, path: '/', component: lazyRouteComponent(() => import('./pages/now.tsx')) }),
-  createRoute({ ...under, path: '/catalog', component: lazyRouteComponent(() => import('./pages/catalog.tsx')) }),
-  createRoute({ ...under, path: '/sources/$id', component: lazyRouteComponent(() => import('./pages/definition.tsx'), 'SourcePage') }),
-  createRoute({ ...under, path: '/services/$id', component: lazyRouteComponent(() => import('./pages/definition.tsx'), 'ServicePage') }),
-  createRoute({ ...under, path: '/views/$id', component: lazyRouteComponent(() => import('./pages/view.tsx')) }),
-  createRoute({ ...under, path: '/features/$id', component: lazyRouteComponent(() => import('./pages/feature.tsx')) }),
-  createRoute({ ...under, path: '/models/$id', component: lazyRouteComponent(() => import('./pages/model.tsx')) }),
-  createRoute({ ...under, path: '/rollouts/$id', component: lazyRouteComponent(() => import('./pages/rollout.tsx')) }),
-  createRoute({ ...under, path: '/experiments/$id', component: lazyRouteComponent(() => import('./pages/experiment.tsx')) }),
-  createRoute({ ...under, path: '/pipelines', component: lazyRouteComponent(() => import('./pages/pipelines.tsx')) }),
-  createRoute({ ...under, path: '/pipelines/$id', component: lazyRouteComponent(() => import('./pages/pipeline.tsx')) }),
-  createRoute({ ...under, path: '/explain', component: lazyRouteComponent(() => import('./pages/explain.tsx')) }),
-  createRoute({ ...under, path: '/receipt', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
-  createRoute({ ...under, path: '/receipt/$id', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
+  createRoute({ ...under, path: '/', component: lazyPage(() => import('./pages/now.tsx')) }),
+  createRoute({ ...under, path: '/catalog', component: lazyPage(() => import('./pages/catalog.tsx')) }),
+  createRoute({ ...under, path: '/sources/$id', component: lazyPage(() => import('./pages/definition.tsx'), 'SourcePage') }),
+  createRoute({ ...under, path: '/services/$id', component: lazyPage(() => import('./pages/definition.tsx'), 'ServicePage') }),
+  createRoute({ ...under, path: '/views/$id', component: lazyPage(() => import('./pages/view.tsx')) }),
+  createRoute({ ...under, path: '/features/$id', component: lazyPage(() => import('./pages/feature.tsx')) }),
+  createRoute({ ...under, path: '/models/$id', component: lazyPage(() => import('./pages/model.tsx')) }),
+  createRoute({ ...under, path: '/rollouts/$id', component: lazyPage(() => import('./pages/rollout.tsx')) }),
+  createRoute({ ...under, path: '/experiments/$id', component: lazyPage(() => import('./pages/experiment.tsx')) }),
+  createRoute({ ...under, path: '/pipelines', component: lazyPage(() => import('./pages/pipelines.tsx')) }),
+  createRoute({ ...under, path: '/pipelines/$id', component: lazyPage(() => import('./pages/pipeline.tsx')) }),
+  createRoute({ ...under, path: '/explain', component: lazyPage(() => import('./pages/explain.tsx')) }),
+  createRoute({ ...under, path: '/receipt', component: lazyPage(() => import('./pages/receipt.tsx')) }),
+  createRoute({ ...under, path: '/receipt/$id', component: lazyPage(() => import('./pages/receipt.tsx')) }),
   // a prediction id has a slash, which people do not encode
-  createRoute({ ...under, path: '/receipt/$', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
-  createRoute({ ...under, path: '/parity', component: lazyRouteComponent(() => import('./pages/parity.tsx')) }),
-  createRoute({ ...under, path: '/lineage', component: lazyRouteComponent(() => import('./pages/lineage.tsx')) }),
-  createRoute({ ...under, path: '/plan', component: lazyRouteComponent(() => import('./pages/plan.tsx')) }),
-  createRoute({ ...under, path: '/jobs', component: lazyRouteComponent(() => import('./pages/jobs.tsx')) }),
-  createRoute({ ...under, path: '/alerts', component: lazyRouteComponent(() => import('./pages/alerts.tsx')) }),
-  createRoute({ ...under, path: '/keys', component: lazyRouteComponent(() => import('./pages/keys.tsx')) }),
-  createRoute({ ...under, path: '/audit', component: lazyRouteComponent(() => import('./pages/audit.tsx')) }),
+  createRoute({ ...under, path: '/receipt/$', component: lazyPage(() => import('./pages/receipt.tsx')) }),
+  createRoute({ ...under, path: '/parity', component: lazyPage(() => import('./pages/parity.tsx')) }),
+  createRoute({ ...under, path: '/lineage', component: lazyPage(() => import('./pages/lineage.tsx')) }),
+  createRoute({ ...under, path: '/plan', component: lazyPage(() => import('./pages/plan.tsx')) }),
+  createRoute({ ...under, path: '/jobs', component: lazyPage(() => import('./pages/jobs.tsx')) }),
+  createRoute({ ...under, path: '/alerts', component: lazyPage(() => import('./pages/alerts.tsx')) }),
+  createRoute({ ...under, path: '/keys', component: lazyPage(() => import('./pages/keys.tsx')) }),
+  createRoute({ ...under, path: '/audit', component: lazyPage(() => import('./pages/audit.tsx')) }),
 ])
 
 export const router = createRouter({

@@ -10,7 +10,8 @@ import { Icon } from './icon.tsx'
 import { Navigation } from './navigation.tsx'
 import { SkeletonPage } from '../parts/states.tsx'
 
-const Palette = lazy(() => import('./palette.tsx'))
+/** While the server is down, its code cannot be loaded: the banner says so, and the pages stay. */
+const Palette = lazy(() => import('./palette.tsx').catch(() => ({ default: () => <></> })))
 const isMac = navigator.userAgent.includes('Mac')
 
 /** The frame of all pages. */
