@@ -96,3 +96,40 @@ export async function figuresOverTime(db: Pick<Database, 'query'>, model: string
       .sort((a, b) => (a.figure < b.figure ? -1 : 1)),
   )
 }
+
+/** Since when a column has drifted, as the last check of each day found it. */
+export interface DriftedSince {
+  /** The first of the checks without a break up to the newest one. */
+  readonly at: Date
+  /** Whether there is no earlier check, so that it may have drifted before. */
+  readonly orEarlier: boolean
+}
+
+/** How many days `driftedSince` looks back. */
+const driftedDays = 30
+
+/** The columns that the newest stored drift of a version found drifted. @param asOf epoch microseconds */
+export async function driftedSince(
+  db: Pick<Database, 'query'>,
+  model: string,
+  version: number,
+  asOf: number,
+): Promise<ReadonlyMap<string, DriftedSince>> {
+  const checks = await db.query<{ asOf: Date; drifted: readonly string[] }>(
+    `select as_of as "asOf", array(select c->>'column' from json_array_elements(report->'columns') c where (c->>'drifted')::boolean) as drifted
+     from (
+       select distinct on ((as_of at time zone 'UTC')::date) as_of, report from lockstep.model_figures
+       where model = $1 and kind = 'drift' and version = $2 and as_of <= $3 and as_of > $3::timestamptz - make_interval(days => ${driftedDays})
+       order by (as_of at time zone 'UTC')::date desc, as_of desc
+     ) of_day
+     order by as_of desc`,
+    [model, version, new Date(asOf / 1000)],
+  )
+  const since = new Map<string, DriftedSince>()
+  for (const column of checks[0]?.drifted ?? []) {
+    const end = checks.findIndex(({ drifted }) => !drifted.includes(column))
+    const first = end < 0 ? checks.at(-1) : checks[end - 1]
+    if (first !== undefined) since.set(column, { at: first.asOf, orEarlier: end < 0 })
+  }
+  return since
+}

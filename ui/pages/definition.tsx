@@ -58,8 +58,15 @@ export function LineageLink({ kind, id }: { readonly kind: string; readonly id: 
   )
 }
 
+interface DefinitionPartsProps {
+  readonly data: DefinitionData
+  /** What the readers read, if it is a part of the definition. */
+  readonly readOf?: string
+  readonly children?: ReactNode
+}
+
 /** What all definitions have: facts, parts, readers, versions and code. */
-export function DefinitionParts({ data, children }: { readonly data: DefinitionData; readonly children?: ReactNode }): ReactElement {
+export function DefinitionParts({ data, readOf = data.id, children }: DefinitionPartsProps): ReactElement {
   const { kind, id, owner, tags, facts, parts, readers, versions, code, example } = data
   const ways = waysOf.definition(kind, id)
   return (
@@ -117,7 +124,7 @@ export function DefinitionParts({ data, children }: { readonly data: DefinitionD
       <div className="grid-2">
         <Panel title="Who reads it" flush ways={waysOf.readers(kind, id)}>
           <DataTable
-            label={`What is made from ${id}`}
+            label={`What is made from ${readOf}`}
             rows={readers}
             rowKey={({ link }) => `${link.kind} ${link.id}`}
             empty={<p className="empty dim">Nothing is made from it.</p>}

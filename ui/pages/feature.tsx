@@ -101,7 +101,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
             columns={[
               { name: 'Model', cell: (each) => <ThingLink kind="model" id={each.model} /> },
               { name: 'Read as', cell: ({ column }) => column },
-              { name: 'State', cell: ({ drifted, distance }) => <DriftBadge drifted={drifted} distance={distance} /> },
+              { name: 'State', cell: ({ drifted, distance, since }) => <DriftBadge drifted={drifted} distance={distance} since={since} /> },
               { name: 'Distance', numeric: true, cell: ({ distance }) => formatNumber(distance) },
               { name: 'Harm', numeric: true, cell: ({ harm }) => formatHarm(harm) },
               { name: 'Says', wide: true, cell: ({ says }) => says },
@@ -110,6 +110,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
         </Panel>
       )}
       <DefinitionParts
+        readOf={data.id}
         data={{ ...data, id: view, facts: [{ name: 'View', value: view, link: { kind: 'view', id: view } }, ...data.facts] }}
       />
     </>

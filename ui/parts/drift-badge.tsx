@@ -5,10 +5,18 @@ interface DriftBadgeProps {
   readonly drifted: boolean
   /** null: it is not measured. */
   readonly distance: number | null
+  /** Since when it has drifted, in words. */
+  readonly since: string | null
 }
 
 /** Whether a column drifted. One that is not measured is not ok. */
-export function DriftBadge({ drifted, distance }: DriftBadgeProps): ReactElement {
-  if (drifted) return <Badge state="drifted" tone="bad" />
+export function DriftBadge({ drifted, distance, since }: DriftBadgeProps): ReactElement {
+  if (drifted)
+    return (
+      <>
+        <Badge state="drifted" tone="bad" />
+        {since !== null && <div className="dim small">{since}</div>}
+      </>
+    )
   return distance === null ? <Badge state="not measured" tone="plain" /> : <Badge state="ok" />
 }

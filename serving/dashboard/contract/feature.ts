@@ -26,6 +26,7 @@ export const feature = definition.extend({
       column: z.string().describe('As in `uses`: `origin__meanDelay3h`'),
       says: z.string(),
       drifted: z.boolean(),
+      since: z.string().nullable().describe('As of a model: `since 2001-06-29`'),
       distance: z.number().nullable(),
       harm: z.number().nullable().describe('How much it moves the predictions'),
     }),

@@ -65,6 +65,10 @@ export const quality = z.object({
         feature: z.string(),
         view: z.string().nullable(),
         drifted: z.boolean(),
+        since: z
+          .string()
+          .nullable()
+          .describe('Since which day its checks have found it drifted: `since 2001-06-29`, `since 2001-06-01 or earlier`'),
         distance: z.number().nullable(),
         harm: z.number().nullable().describe('How much it moves the predictions: the greatest first'),
         says: z.string(),

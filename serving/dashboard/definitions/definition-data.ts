@@ -107,7 +107,7 @@ function factsOf(page: DefinitionPage): Fact[] {
     fact('Stream', source.stream)
   }
   if (view !== undefined) {
-    fact('Entity', view.entity)
+    fact('Entity', view.entity, { kind: 'entity', id: view.entity })
     fact('Source', view.source, { kind: 'source', id: view.source })
     fact('Availability', view.availability)
     fact('Online', view.online ? 'yes' : 'no')

@@ -1,12 +1,15 @@
 import { LockstepError } from '../../../kernel/errors.ts'
+import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
+import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import { clientAndBackfillRoles } from '../../../monitoring/role.ts'
 import { statusSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { FeatureData } from '../contract/feature.ts'
+import type { DefinitionData } from '../contract/definition.ts'
 import { feature as featureContract } from '../contract/feature.ts'
-import { driftText, percent, referenceOf, storedDrift } from '../models/drift-lines.ts'
+import { driftText, percent, referenceOf, sinceOf, storedDrift } from '../models/drift-lines.ts'
 import { spanText } from '../models/traffic-charts.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
@@ -32,11 +35,13 @@ export const featureModel = readModel({
       )
     }
     const users = columnsOf(ask, definition.id, name)
-    const drifts: (Column & { readonly model: string; readonly reference: FeatureData['reference'] })[] = []
+    const drifts: (Column & Pick<FeatureData['drift'][number], 'model' | 'since'> & Pick<FeatureData, 'reference'>)[] = []
     for (const { model, column } of users) {
       const report = await storedDrift(ask, model)
       const found = report?.columns.find((each) => each.column === column)
-      if (report !== null && found !== undefined) drifts.push({ ...found, model, reference: referenceOf(report) })
+      if (report === null || found === undefined) continue
+      const since = (await sinceOf(ask, report)).get(column) ?? null
+      drifts.push({ ...found, model, since, reference: referenceOf(report) })
     }
     // the state of the page is that of the use that drifted
     const first = drifts.find(({ drifted }) => drifted) ?? drifts[0]
@@ -44,6 +49,7 @@ export const featureModel = readModel({
       ...definition,
       id,
       parts: [],
+      readers: readersOf(ask, definition, name, users),
       view: definition.id,
       type: details.type,
       computed: details.computed,
@@ -61,6 +67,7 @@ export const featureModel = readModel({
         column: each.column,
         says: driftText(each, each.reference),
         drifted: each.drifted,
+        since: each.since,
         distance: each.distances?.psi ?? null,
         harm: each.harm,
       })),
@@ -77,12 +84,28 @@ function columnsOf({ deps }: Ask, view: string, name: string): { readonly model:
   const models = [...catalog.models.values()].toSorted((a, b) => Number(b.versions.length > 0) - Number(a.versions.length > 0))
   return models.flatMap((model) => {
     const service = catalog.services.get(model.spec.service)
-    return (service?.features ?? []).flatMap((feature) =>
-      feature.view === view && feature.name === nameIn(service?.uses[feature.use ?? -1]?.alias ?? null, name)
-        ? [{ model: model.name, column: feature.name }]
-        : [],
-    )
+    if (service === undefined) return []
+    return service.features.flatMap((feature) => (isOf(service, feature, view, name) ? [{ model: model.name, column: feature.name }] : []))
   })
+}
+
+/** Of what reads the view, all but the services that leave the feature out; and the models that read it. */
+function readersOf({ deps }: Ask, { id, readers }: DefinitionData, name: string, users: FeatureData['uses']): FeatureData['readers'] {
+  const { services } = deps.catalog()
+  const ofView = readers.filter(({ link }) => {
+    const service = link.kind === 'service' ? services.get(link.id as DefinitionId) : undefined
+    return service === undefined || service.features.some((feature) => isOf(service, feature, id, name))
+  })
+  const models = [...Map.groupBy(users, ({ model }) => model)].map(([model, uses]) => ({
+    link: { kind: 'model' as const, id: model },
+    about: `model, as ${uses.map(({ column }) => column).join(' and ')}`,
+  }))
+  return [...ofView, ...models]
+}
+
+/** Whether a column of a service is a feature of a view. */
+function isOf(service: ServicePlan, feature: ServicePlan['features'][number], view: string, name: string): boolean {
+  return feature.view === view && feature.name === nameIn(service.uses[feature.use ?? -1]?.alias ?? null, name)
 }
 
 /** A feature's name in a service that reads its view under an alias. */

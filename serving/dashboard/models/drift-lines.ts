@@ -1,12 +1,12 @@
 import { answeringVersion } from '../../../registry/pick-version.ts'
-import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
+import { driftedSince, newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import { causesText, movedShares } from '../../../monitoring/drift/drift-causes.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import type { FeatureData } from '../contract/feature.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
 import { modelAt } from './model-at.ts'
-import { rounded } from './traffic-charts.ts'
+import { rounded, spanText } from './traffic-charts.ts'
 
 /** The stored drift of the version that answers; null: there is none. */
 export async function storedDrift(ask: Ask, name: string): Promise<DriftJson | null> {
@@ -22,12 +22,14 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
   const report = await storedDrift(ask, name)
   if (report === null) return { drift: [], driftRule: null }
   const service = ask.deps.catalog().services.get((await modelAt(ask, name)).spec.service)
+  const since = await sinceOf(ask, report)
   const drift = report.columns.map((column) => {
     const feature = service?.features.find((each) => each.name === column.column)
     return {
       feature: column.column,
       view: feature?.view ?? null,
       drifted: column.drifted,
+      since: since.get(column.column) ?? null,
       distance: column.distances?.psi ?? null,
       harm: column.harm,
       says: driftText(column, referenceOf(report)),
@@ -37,8 +39,16 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
   return { drift: drift.toSorted((a, b) => (b.harm ?? -1) - (a.harm ?? -1)), driftRule: ruleText(report) }
 }
 
-function ruleText({ alpha, minPsi }: DriftJson): string {
-  return `A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
+/** Since when each column that drifted has done so, in words. */
+export async function sinceOf({ db, now }: Pick<Ask, 'db' | 'now'>, { model, version }: DriftJson): Promise<ReadonlyMap<string, string>> {
+  const since = await driftedSince(db, model, version, now)
+  return new Map(
+    Array.from(since, ([column, { at, orEarlier }]) => [column, `since ${at.toISOString().slice(0, 10)}${orEarlier ? ' or earlier' : ''}`]),
+  )
+}
+
+function ruleText({ alpha, minPsi, rows, version, window }: DriftJson): string {
+  return `Of ${rows.toLocaleString('en-US')} rows that version ${version} answered${spanText(window)}. A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
 }
 
 /** What served rows are compared with: without a training set, the first rows that a version answered. */

@@ -317,7 +317,17 @@ describe('the page of a model', () => {
       outOfRange: { baseline: 0, window: 0 },
     }
     const baseline = { origins: [{ kind: 'served', from: '2001-06-01T00:00:00Z', to: '2001-06-02T00:00:00Z' }] }
-    const drift = { alpha: 0.01, minPsi: 0.1, baseline, columns: [{ ...drifted, ...moved, column: 'pressure' }] }
+    const window = { from: '2001-06-30T11:00:00Z', to: '2001-07-01T11:00:00Z' }
+    const drift = {
+      model: 'delay',
+      version: 1,
+      rows: 100,
+      window,
+      alpha: 0.01,
+      minPsi: 0.1,
+      baseline,
+      columns: [{ ...drifted, ...moved, column: 'pressure' }],
+    }
     await world.db.query(
       `insert into lockstep.model_figures (model, kind, version, as_of, report)
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
