@@ -88,6 +88,7 @@ const column = (feature: string, distance: number | null): QualityData['drift'][
   feature,
   view: null,
   drifted: false,
+  since: null,
   distance,
   harm: null,
   says: distance === null ? 'The window has no rows.' : 'It did not drift.',

@@ -139,8 +139,16 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
                 </span>
               ),
             },
-            { name: 'Pushed', by: ({ pushedAt }) => pushedAt, cell: ({ pushedAt }) => <Moment at={pushedAt} /> },
-            { name: 'Size', numeric: true, by: ({ sizeBytes }) => sizeBytes, cell: ({ sizeBytes }) => formatNumber(sizeBytes, 'bytes') },
+            {
+              name: 'Pushed',
+              by: ({ pushedAt }) => pushedAt,
+              cell: ({ pushedAt, sizeBytes }) => (
+                <>
+                  <Moment at={pushedAt} />
+                  <div className="dim small">{formatNumber(sizeBytes, 'bytes')}</div>
+                </>
+              ),
+            },
             {
               name: 'Requests',
               numeric: true,
@@ -303,7 +311,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
         </Loaded>
       </Panel>
       <Panel title="Drift, the most harmful first" flush ways={waysOf.drift(name)} says={quality.data?.data.driftRule ?? undefined}>
-        <Loaded of={quality} inPanel>
+        <Loaded of={quality} inPanel isNoted={false}>
           {({ drift }) => (
             <DataTable
               label={`Drift of the inputs of ${name}`}
@@ -317,7 +325,10 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   by: ({ feature }) => feature,
                   cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
                 },
-                { name: 'State', cell: ({ drifted, distance }) => <DriftBadge drifted={drifted} distance={distance} /> },
+                {
+                  name: 'State',
+                  cell: ({ drifted, distance, since }) => <DriftBadge drifted={drifted} distance={distance} since={since} />,
+                },
                 { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatHarm(harm) },
                 { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
               ]}

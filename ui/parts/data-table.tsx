@@ -21,6 +21,9 @@ interface DataTableProps<Row> {
   readonly pageSize?: number
 }
 
+/** With more columns than these, they stand closer to each other. */
+const roomyColumns = 5
+
 /**
  * A table with a heading for each column, sorted by a click. It shows 50 rows, and more on demand. On a narrow screen,
  * each row is a card, so that no column is out of sight.
@@ -38,7 +41,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize =
   return (
     <>
       <div className="table-frame" tabIndex={0} role="region" aria-label={label}>
-        <table className="table cards">
+        <table className={columns.length > roomyColumns ? 'table cards dense' : 'table cards'}>
           <caption className="hidden-text">{label}</caption>
           <thead>
             <tr>

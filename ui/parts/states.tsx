@@ -87,14 +87,16 @@ interface LoadedProps<Data> {
   readonly children: (data: Data) => ReactNode
   /** Whether it fills a panel, not a page. */
   readonly inPanel?: boolean
+  /** Whether it says what holds of all figures of the answer: not if these are elsewhere on the page. */
+  readonly isNoted?: boolean
 }
 
 /** Shows what was read, or that it is on the way, or why it cannot be read. Old data stays while later reads fail. */
-export function Loaded<Data>({ of, children, inPanel = false }: LoadedProps<Data>): ReactNode {
+export function Loaded<Data>({ of, children, inPanel = false, isNoted = true }: LoadedProps<Data>): ReactNode {
   if (of.data !== undefined)
     return (
       <>
-        <Reservations answer={of.data} />
+        {isNoted && <Reservations answer={of.data} />}
         {children(of.data.data)}
       </>
     )

@@ -1,0 +1,115 @@
+import type { Route } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
+import { openDashboard } from './dashboard.ts'
+import type { Visits } from './visits.ts'
+
+// What somebody finds who sees the dashboard for the first time.
+
+let visits: Visits
+let close: () => Promise<void>
+
+beforeAll(async () => {
+  ;({ visits, close } = await openDashboard())
+})
+afterAll(() => close?.())
+afterEach(async () => {
+  await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
+  visits.faults()
+})
+
+it('a page that was not opened before waits for the server, and takes no other page away', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  const down = (route: Route) => void route.abort('connectionrefused')
+  await page.route('**/ui/**', down)
+  await page.getByRole('link', { name: 'Audit', exact: true }).click()
+  await page.locator('h1', { hasText: 'The server does not answer' }).waitFor()
+  await page.getByText('It opens as soon as the server answers.', { exact: false }).waitFor()
+  expect(await visits.violations()).toEqual([])
+  // the code of the search is not there either
+  await page.keyboard.press('Control+K')
+  await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+  await page.locator('h1', { hasText: 'Jobs' }).waitFor()
+  await page.goBack()
+  await page.locator('h1', { hasText: 'The server does not answer' }).waitFor()
+  await page.unroute('**/ui/**', down)
+  await page.locator('h1', { hasText: 'Audit' }).waitFor()
+  await page.getByRole('region', { name: 'Changes, newest first' }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
+
+describe('the page of a model', () => {
+  it('shows all columns of its versions in a window of 1280 pixels', async () => {
+    const { page } = visits
+    await page.route('**/ui/api/models/delay', async (route) => {
+      const answer = (await (await route.fetch()).json()) as { readonly data: ModelData }
+      const [version] = answer.data.versions
+      if (version === undefined) throw new Error('The model has a version.')
+      const busy = {
+        ...version,
+        requests: 98_765,
+        failed: 12_345,
+        p99Ms: 12_345,
+        sizeBytes: 123_456_789,
+        pushedAt: '2001-06-30T10:00:00Z',
+        baseline: false,
+      }
+      const note = 'rolled back at 2001-06-30 10:00 UTC, training set 4ef009f5'
+      const versions = [
+        { ...busy, version: 102, role: null, note },
+        { ...busy, version: 101, role: 'candidate', note },
+        { ...busy, version: 100, role: 'champion', note },
+      ]
+      await route.fulfill({ json: { ...answer, data: { ...answer.data, versions, champion: 100, pinned: 100 } } })
+    })
+    await visits.go('models/delay')
+    const frame = page.getByRole('region', { name: 'Versions of delay' })
+    await frame.getByText('rolled back at', { exact: false }).first().waitFor()
+    expect(
+      await frame.evaluate(
+        '(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector(\'[aria-label="Versions of delay"]\'))',
+      ),
+    ).toBe(0)
+    // notes have the room that they need: few lines
+    const notes = frame.locator('tbody tr').first().locator('td[data-name="Notes"]')
+    expect((await notes.boundingBox())?.width).toBeGreaterThan(200)
+    expect(await visits.flaws([{ width: 1280, scheme: 'light' }])).toEqual([])
+  })
+
+  it('says of which rows its drift is and since when, and not that these are mature predictions', async () => {
+    const { page } = visits
+    const data: QualityData = {
+      ...{
+        finding: 'AUC 0.7.',
+        metrics: [],
+        overTime: [],
+        outcome: 'late',
+        outcomes: '90 of 100 predictions have an outcome that counts.',
+      },
+      driftRule: 'Of 1,200 rows that version 1 answered from 10:00 to 11:00 UTC.',
+      drift: [
+        {
+          feature: 'lastDelay',
+          view: 'airport_delays@1',
+          drifted: true,
+          since: 'since 2001-06-28',
+          distance: 3,
+          harm: 0.1,
+          says: 'It drifted: PSI 3.0.',
+          cause: null,
+        },
+      ],
+    }
+    const sampled = 'logged predictions that are mature'
+    await page.route(
+      '**/ui/api/models/delay/quality',
+      (route) => void route.fulfill({ json: { data, sampled, mature: false, asOf: '2001-07-01T12:00:00Z' } }),
+    )
+    await visits.go('models/delay')
+    await page.getByText('since 2001-06-28', { exact: true }).waitFor()
+    await page.getByText('Of 1,200 rows that version 1 answered').waitFor()
+    expect(await page.getByText(`Of a sample: ${sampled}.`).count()).toBe(1)
+    expect(visits.faults()).toEqual([])
+  })
+})
