@@ -73,6 +73,9 @@ export interface AuditEntry {
   readonly after?: unknown
 }
 
+/** Actions that change nothing: somebody saw values of entities. */
+export const readActions: readonly AuditAction[] = ['explain', 'receipt']
+
 /** An entry of the audit log. */
 export interface AuditRecord {
   readonly id: number
@@ -97,6 +100,8 @@ export interface AuditFilter {
   readonly what?: string | undefined
   /** The hash of an entity: only entries about its values (`serving/dashboard/explain/audit-read.ts`). */
   readonly entity?: string | undefined
+  /** Actions that are left out. */
+  readonly without?: readonly AuditAction[] | undefined
   /** Only entries of this moment or before. */
   readonly until?: Date | undefined
   /** Only entries that are older than the entry with this id. */
@@ -132,8 +137,9 @@ export async function recordAudit(
 
 /** Returns audit records, newest first. */
 export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: AuditFilter): Promise<AuditRecord[]> {
-  const { since, until, who, what, entity, before } = filter
+  const { since, until, who, what, entity, before, without = [] } = filter
   let query = kysely.selectFrom('lockstep.audit_log').selectAll().orderBy('id', 'desc').limit(filter.limit)
+  if (without.length > 0) query = query.where('action', 'not in', without)
   if (since !== undefined) query = query.where('at', '>=', since)
   if (until !== undefined) query = query.where('at', '<=', until)
   if (before !== undefined) query = query.where('id', '<', String(before))

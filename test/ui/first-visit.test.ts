@@ -1,16 +1,18 @@
 import type { Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
+import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
 
 // What somebody finds who sees the dashboard for the first time.
 
+let world: World
 let visits: Visits
 let close: () => Promise<void>
 
 beforeAll(async () => {
-  ;({ visits, close } = await openDashboard())
+  ;({ world, visits, close } = await openDashboard())
 })
 afterAll(() => close?.())
 afterEach(async () => {
@@ -80,13 +82,11 @@ describe('the page of a model', () => {
   it('says of which rows its drift is and since when, and not that these are mature predictions', async () => {
     const { page } = visits
     const data: QualityData = {
-      ...{
-        finding: 'AUC 0.7.',
-        metrics: [],
-        overTime: [],
-        outcome: 'late',
-        outcomes: '90 of 100 predictions have an outcome that counts.',
-      },
+      finding: 'AUC 0.7.',
+      metrics: [],
+      overTime: [],
+      outcome: 'late',
+      outcomes: '90 of 100 predictions have an outcome that counts.',
       driftRule: 'Of 1,200 rows that version 1 answered from 10:00 to 11:00 UTC.',
       drift: [
         {
@@ -112,4 +112,20 @@ describe('the page of a model', () => {
     expect(await page.getByText(`Of a sample: ${sampled}.`).count()).toBe(1)
     expect(visits.faults()).toEqual([])
   })
+})
+
+it('the audit page shows changes since a day, and who saw values only if it is asked', async () => {
+  const { page } = visits
+  await world.db.script(`insert into lockstep.audit_log (at, actor, action, subject) values
+    ('2001-06-20T10:00:00Z', 'bob', 'model.push', 'an old model'), ('2001-06-28T10:00:00Z', 'bob', 'model.push', 'a new model'),
+    ('2001-06-28T11:00:00Z', 'bob', 'explain', 'flight@1')`)
+  await visits.go('audit')
+  const subjects = page.getByRole('region', { name: 'Changes, newest first' }).locator('td[data-name="Subject"]')
+  await page.getByLabel('Who', { exact: true }).fill('bob')
+  await expect.poll(() => subjects.allTextContents()).toEqual(['a new model', 'an old model'])
+  await page.getByLabel('Since (UTC)').fill('2001-06-27')
+  await expect.poll(() => subjects.allTextContents()).toEqual(['a new model'])
+  await page.getByLabel('Also who saw values of entities').check()
+  await expect.poll(() => subjects.allTextContents()).toEqual(['flight@1', 'a new model'])
+  expect(await visits.flaws()).toEqual([])
 })

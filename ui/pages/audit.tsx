@@ -1,4 +1,4 @@
-import { TextInput } from '@mantine/core'
+import { Checkbox, TextInput } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { type ReactElement, useState } from 'react'
 import type { AuditData } from '../../serving/dashboard/contract/audit.ts'
@@ -15,10 +15,10 @@ import { waysOf } from '../parts/ways.ts'
 export default function Audit(): ReactElement {
   const [who, setWho] = useState('')
   const [what, setWhat] = useState('')
-  const [asked] = useDebouncedValue(
-    `audit?${new URLSearchParams([...(who === '' ? [] : [['who', who]]), ...(what === '' ? [] : [['what', what]])])}`,
-    250,
-  )
+  const [since, setSince] = useState('')
+  const [withReads, setWithReads] = useState(false)
+  const filter = Object.entries({ who, what, since, reads: withReads ? '' : 'without' }).filter(([, value]) => value !== '')
+  const [asked] = useDebouncedValue(`audit?${new URLSearchParams(filter)}`, 250)
   // a place is one of the list that was asked for
   const [place, setPlace] = useState({ asked, cursor: null as string | null })
   const cursor = place.asked === asked ? place.cursor : null
@@ -28,6 +28,12 @@ export default function Audit(): ReactElement {
       <div className="ask">
         <TextInput label="Who" placeholder="A key, or a user" value={who} onChange={(event) => setWho(event.currentTarget.value)} />
         <TextInput label="What" placeholder="An action, or a thing" value={what} onChange={(event) => setWhat(event.currentTarget.value)} />
+        <TextInput label="Since (UTC)" type="date" value={since} onChange={(event) => setSince(event.currentTarget.value)} />
+        <Checkbox
+          label="Also who saw values of entities"
+          checked={withReads}
+          onChange={(event) => setWithReads(event.currentTarget.checked)}
+        />
       </div>
       <Loaded of={audit}>
         {({ records, cursor: next }) => (
@@ -38,7 +44,9 @@ export default function Audit(): ReactElement {
               rowKey={({ id }) => id}
               empty={
                 <Empty title="No change is recorded" commands={['lockstep apply features.ts', 'lockstep audit']}>
-                  {who === '' && what === '' ? 'Every change of the registry, of models and of keys is.' : 'Try other words.'}
+                  {who === '' && what === '' && since === ''
+                    ? 'Every change of the registry, of models and of keys is.'
+                    : 'Try other words, or an earlier day.'}
                 </Empty>
               }
               columns={[

@@ -166,7 +166,8 @@ function drawing(
     options: {
       width: element.clientWidth,
       height,
-      padding: [10, 20, 0, 0],
+      // half of the last label, `10:44:15`, is beyond the end of the axis
+      padding: [10, isTime ? 28 : 20, 0, 0],
       tzDate: (seconds) => library.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
         x: {

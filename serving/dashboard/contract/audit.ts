@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { moment } from './answer.ts'
 
-/** `GET /ui/api/audit?who&what&cursor` */
+/** `GET /ui/api/audit?who&what&since&reads&cursor`. `since` is a day; `reads=without` leaves out who saw values. */
 export const audit = z.object({
   records: z.array(
     z.object({

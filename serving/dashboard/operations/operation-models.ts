@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { ApiKey } from '../../../registry/keys/api-keys.ts'
 import { keysRevision, listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
-import { readAudit } from '../../../runtime/audit.ts'
+import { readActions, readAudit } from '../../../runtime/audit.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { newestRetries, readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AuditData } from '../contract/audit.ts'
@@ -78,15 +78,19 @@ export const auditModel = readModel({
   query: z.object({
     who: z.string().max(200).optional(),
     what: z.string().max(200).optional(),
+    since: z.iso.date().optional(),
+    reads: z.enum(['with', 'without']).default('with'),
     cursor: z.coerce.number().int().min(1).optional(),
   }),
   data: auditContract,
   isPersonal: true,
-  async read({ db, now, isPast, query: { who, what, cursor } }) {
+  async read({ db, now, isPast, query: { who, what, since, reads, cursor } }) {
     const text = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
     const found = await readAudit(db, {
       who: who || undefined,
       what: what || undefined,
+      since: since === undefined ? undefined : new Date(since),
+      without: reads === 'without' ? readActions : [],
       until: isPast ? new Date(now / 1000) : undefined,
       before: cursor,
       limit: pageSize + 1,
