@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import { newestRetries, readJob } from '../../runtime/jobs/read-jobs.ts'
 import { jobRevision } from '../../serving/dashboard/operations/operation-models.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -55,7 +55,8 @@ describe('/v1/backfills and /v1/jobs', () => {
     ])
     const visitor = createVisitor(url)
     await visitor.login(world.db)
-    const headers = { 'if-match': jobRevision(await readJob(world.db, id)) }
+    const ended = await readJob(world.db, id)
+    const headers = { 'if-match': jobRevision(ended, await newestRetries(world.db, [ended])) }
     const stale = await visitor.ask(`/ui/api/jobs/${id}/cancel`, { method: 'POST', body: { reason: 'by mistake' }, headers })
     expect(stale).toMatchObject({ status: 412, body: { error: { code: 'STALE', message } } })
     for (const path of ['/v1/jobs/x', '/v1/jobs/999999']) expect((await ask(url, path)).status).toBe(404)
