@@ -58,7 +58,7 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
     return { role, child, atWork: Promise.race([once(child, 'message'), ended]), ended, errors: () => errors }
   }
 
-  /** Its work ends after the step that it is at. One that has just been started in the place of another begins first. */
+  /** Its work ends after the step that it is at. One that was just started in the place of another begins first. */
   async function stopOne(writer: Writer): Promise<void> {
     const { child, atWork, ended } = writer
     if ((await orTimeout(atWork, startMs)) === timedOut) return await giveUp(writer, `was not at work within ${startMs / 1000} s`)

@@ -318,16 +318,8 @@ describe('the page of a model', () => {
     }
     const baseline = { origins: [{ kind: 'served', from: '2001-06-01T00:00:00Z', to: '2001-06-02T00:00:00Z' }] }
     const window = { from: '2001-06-30T11:00:00Z', to: '2001-07-01T11:00:00Z' }
-    const drift = {
-      model: 'delay',
-      version: 1,
-      rows: 100,
-      window,
-      alpha: 0.01,
-      minPsi: 0.1,
-      baseline,
-      columns: [{ ...drifted, ...moved, column: 'pressure' }],
-    }
+    const ofRows = { model: 'delay', version: 1, rows: 100, window, baseline }
+    const drift = { ...ofRows, alpha: 0.01, minPsi: 0.1, columns: [{ ...drifted, ...moved, column: 'pressure' }] }
     await world.db.query(
       `insert into lockstep.model_figures (model, kind, version, as_of, report)
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
