@@ -96,8 +96,11 @@ export interface EmbeddedKeeper {
    * called again before it has ended.
    */
   keep(signal: AbortSignal): Promise<void>
-  /** Leaves the views as they are, for a server of history: only controls rollouts and analyzes experiments. */
-  compareVersions(signal: AbortSignal): Promise<void>
+  /**
+   * Leaves the views as they are, for a server of history: only makes the training sets and batches that are asked for,
+   * controls rollouts and analyzes experiments.
+   */
+  leaveViews(signal: AbortSignal): Promise<void>
 }
 
 export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry): EmbeddedKeeper {
@@ -133,11 +136,13 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     await working.finally(() => batches.close())
   }
 
-  async function workOnVersions(signal: AbortSignal): Promise<void> {
+  async function workBesideViews(signal: AbortSignal): Promise<void> {
     const tools = await workerTools(context)
     const experiments = experimentsJobs({ ...tools, clock: () => Date.now() * 1000 })
-    const kinds = [rolloutControl(tools, config), experiments]
-    await workOnJobs(tools.jobs, {
+    const exports = exportsInParts({ db: tools.db, find: tools.service })
+    const batches = createBatchJobs({ ...tools, log, store: () => Promise.resolve(tools.store) })
+    const kinds: readonly JobKind[] = [rolloutControl(tools, config), experiments, exports, batches.kind]
+    const working = workOnJobs(tools.jobs, {
       kinds,
       known: jobKinds,
       worker: tools.worker,
@@ -146,6 +151,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
       idleMs,
       onEvent: jobMetrics.job,
     })
+    await working.finally(() => batches.close())
   }
 
   async function repeat(doWork: (signal: AbortSignal) => Promise<void>, signal: AbortSignal, failure: string): Promise<void> {
@@ -162,6 +168,6 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
 
   return {
     keep: (signal) => repeat(work, signal, 'the views cannot be kept up to date'),
-    compareVersions: (signal) => repeat(workOnVersions, signal, 'rollouts and experiments cannot be worked on'),
+    leaveViews: (signal) => repeat(workBesideViews, signal, 'rollouts, experiments, training sets and batches cannot be worked on'),
   }
 }

@@ -20,7 +20,7 @@ export const serveCommand: Command = {
   summary: 'Serve features and predictions over HTTP and gRPC',
   description: [
     'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. Starts even if PostgreSQL or Redis is down, and is ready when they answer (GET /readyz).',
-    'With the embedded database it keeps online views current, as "worker" does elsewhere, unless it serves history (--as-of). It also controls rollouts and analyzes experiments.',
+    'With the embedded database it keeps online views current, as "worker" does elsewhere, unless it serves history (--as-of). It also makes training sets and batches, controls rollouts and analyzes experiments.',
     'On SIGINT or SIGTERM it finishes the requests in progress and exits with 0.',
     'With --workers, that many processes answer behind one port; one that dies is replaced. They need PostgreSQL and Redis.',
   ],
@@ -64,7 +64,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
       // workers do this for a database that other processes share
       const keeper = config.postgresUrl === null ? createEmbeddedKeeper(context, metrics) : null
       // history is served as it was
-      const keeping = defaultAsOf === undefined ? keeper?.keep(signal) : keeper?.compareVersions(signal)
+      const keeping = defaultAsOf === undefined ? keeper?.keep(signal) : keeper?.leaveViews(signal)
       const { predicting } = server
       const pipelines =
         keeper === null || defaultAsOf !== undefined

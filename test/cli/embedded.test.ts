@@ -78,6 +78,16 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
       { departed24h: 0, lastDelay: null },
     ])
 
+    // it leaves the views as they are, and does what it is asked for
+    const asked = await postJson(`${url}/v1/datasets`, {
+      service: 'all',
+      spine: { sql: "select 'ATL' as airport, timestamptz '2001-06-30T12:30:00Z' as at" },
+    })
+    expect(asked, JSON.stringify(asked)).toMatchObject({ status: 202 })
+    const { job } = asked.body as unknown as { readonly job: number }
+    const stateOfJob = async () => ((await (await fetch(`${url}/v1/jobs/${job}`)).json()) as { readonly state: string }).state
+    await expect.poll(stateOfJob, { timeout: 60_000 }).toBe('done')
+
     // That the answer takes less than a second, test/runtime/embedded-owner.test.ts measures, without the start of a
     // process.
     const second = await lockstep(env, 'status')
