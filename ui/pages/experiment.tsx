@@ -41,7 +41,7 @@ export default function Experiment(): ReactElement {
 function waitNote({ immatureShare, maturesAt }: NonNullable<ExperimentData['progress']>): string {
   if (immatureShare === 0) return 'no unit waits'
   if (maturesAt === null || maturesAt === undefined) return 'they count later'
-  return `the first counts at ${formatMoment(maturesAt.first)}, all exposed so far at ${formatMoment(maturesAt.last)}`
+  return `the first counts at ${formatMoment(maturesAt.first)} UTC, all exposed so far at ${formatMoment(maturesAt.last)} UTC`
 }
 
 function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElement {
