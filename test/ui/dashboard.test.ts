@@ -30,7 +30,7 @@ it('an empty page offers commands with names of the registry', async () => {
     ['model', 'fraud', 1, '', null, [], null],
   ]
   await visits.page.route('**/ui/api/catalog/index', (route) =>
-    route.fulfill({ json: { data: { entries, features: [], total: 0, isCut: false }, asOf: '2001-07-01T12:00:00Z' } }),
+    route.fulfill({ json: { data: { entries, features: [], total: 0, rollouts: [], isCut: false }, asOf: '2001-07-01T12:00:00Z' } }),
   )
   await visits.go('lineage')
   await expect.poll(commands).toEqual(['lockstep lineage spending', 'lockstep lineage fraud_features --up'])

@@ -1,5 +1,7 @@
 import type { Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { promoteModel } from '../../registry/promote.ts'
+import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
 import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
@@ -128,4 +130,24 @@ it('the audit page shows changes since a day, and who saw values only if it is a
   await page.getByLabel('Also who saw values of entities').check()
   await expect.poll(() => subjects.allTextContents()).toEqual(['flight@1', 'a new model'])
   expect(await visits.flaws()).toEqual([])
+})
+
+it('the list of rollouts has the models that have had one, and no others', async () => {
+  const { page } = visits
+  const names = page.getByRole('list', { name: 'Definitions' }).getByRole('link')
+  await visits.go('catalog?kind=rollout')
+  await page.getByText('There are no rollouts yet').waitFor()
+  await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
+  await world.push('delay', 'logistic', 'second')
+  await startRollout(world.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
+  // pages that ask the same within three seconds share an answer
+  await expect
+    .poll(
+      async () => {
+        await visits.go('catalog?kind=rollout')
+        return await names.allTextContents()
+      },
+      { timeout: 60_000 },
+    )
+    .toEqual(['delay'])
 })

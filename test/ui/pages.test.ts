@@ -255,7 +255,7 @@ describe('every page', { timeout: 600_000 }, () => {
   it('is one of a list of 10,000 features that draws few of them', async () => {
     const { page } = visits
     const features = Array.from({ length: 10_000 }, (_, index) => [`feature_${index}`, 'float64', 0, 'mean(delay, 6h)'])
-    const index = { entries: [['view', 'wide', 1, '10,000 features', null, [], null]], features, total: 10_000, isCut: false }
+    const index = { entries: [['view', 'wide', 1, '10,000 features', null, [], null]], features, total: 10_000, rollouts: [], isCut: false }
     await page.route('**/ui/api/catalog/index', (route) => void route.fulfill({ json: { data: index, asOf: '2001-07-01T12:00:00Z' } }))
     await visits.go('catalog')
     await page.getByText('10,001 in all').waitFor()

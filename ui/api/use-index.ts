@@ -49,19 +49,21 @@ function entriesOf(index: CatalogIndex): readonly Entry[] {
     }
   })
   // a rollout has the name of its model
-  const rollouts = things
-    .filter(({ kind }) => kind === 'model')
-    .map((model): Entry => {
-      const name = model.id.split('@')[0] ?? model.id
-      return {
+  const withRollout = new Set(index.rollouts)
+  const rollouts = things.flatMap((model): readonly Entry[] => {
+    const name = model.id.split('@')[0] ?? model.id
+    if (model.kind !== 'model' || !withRollout.has(name)) return []
+    return [
+      {
         ...model,
         kind: 'rollout',
         id: name,
         name,
-        about: 'The running or last rollout of this model, if it had one',
+        about: 'The running or last rollout of this model',
         words: `${model.words} rollout`,
-      }
-    })
+      },
+    ]
+  })
   entries = [...things, ...rollouts, ...features]
   known.set(index, entries)
   return entries

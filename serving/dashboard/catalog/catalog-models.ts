@@ -9,6 +9,7 @@ import { championAlias } from '../../../registry/model-aliases.ts'
 import type { CatalogIndex, SearchResults } from '../contract/catalog.ts'
 import { catalogIndex, searchResults } from '../contract/catalog.ts'
 import { registryNotes, registryAtMoment } from '../past-registry.ts'
+import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 
 /** More features than this are searched on the server. */
@@ -20,7 +21,7 @@ export const catalogModel = readModel({
   data: catalogIndex,
   async read(ask) {
     const { inventory, past } = await registryAtMoment(ask)
-    return { data: indexOf(inventory), notes: registryNotes(past) }
+    return { data: { ...indexOf(inventory), rollouts: await modelsWithRollout(ask) }, notes: registryNotes(past) }
   },
 })
 
@@ -46,7 +47,17 @@ export const searchModel = readModel({
   },
 })
 
-const indexOf = memoizeWeak((inventory: Inventory): CatalogIndex => {
+/** Those that have had a rollout until the moment of the page. */
+async function modelsWithRollout({ db, now, isPast }: Ask): Promise<string[]> {
+  const until = isPast ? new Date(now / 1000) : null
+  const found = await db.query<{ model: string }>(
+    'select distinct model from lockstep.rollouts where started_at <= coalesce($1::timestamptz, started_at) order by model',
+    [until],
+  )
+  return found.map(({ model }) => model)
+}
+
+const indexOf = memoizeWeak((inventory: Inventory): Omit<CatalogIndex, 'rollouts'> => {
   const entries = entriesOf(inventory)
   const champions = new Map(inventory.aliases.filter(({ alias }) => alias === championAlias).map(({ model, version }) => [model, version]))
   const newest = new Map(inventory.definitions.filter(({ retired }) => !retired).map((each) => [`${each.kind} ${each.name}`, each]))

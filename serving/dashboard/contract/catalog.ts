@@ -19,6 +19,7 @@ export const catalogIndex = z.object({
   /** `[name, type, index of its view in entries, how it is computed]` */
   features: z.array(z.tuple([z.string(), z.string(), z.number(), z.string()])),
   total: z.number().describe('Of features'),
+  rollouts: z.array(z.string()).describe('The models that have had a rollout'),
   isCut: z.boolean().describe('Whether there are more than the index has: then search on the server'),
 })
 export type CatalogIndex = z.output<typeof catalogIndex>
