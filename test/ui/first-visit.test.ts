@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { promoteModel } from '../../registry/promote.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
+import type { SessionData } from '../../serving/dashboard/contract/session.ts'
 import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
@@ -114,6 +115,20 @@ describe('the page of a model', () => {
     expect(await page.getByText(`Of a sample: ${sampled}.`).count()).toBe(1)
     expect(visits.faults()).toEqual([])
   })
+})
+
+it('a table has a column of acts only if the session may do them', async () => {
+  const { page } = visits
+  const acts = page.getByRole('region', { name: 'Versions of delay' }).getByRole('columnheader', { name: 'Act', exact: true })
+  await visits.go('models/delay')
+  await acts.waitFor()
+  await page.route('**/ui/api/session', async (route) => {
+    const answer = (await (await route.fetch()).json()) as { readonly data: SessionData }
+    await route.fulfill({ json: { ...answer, data: { ...answer.data, scopes: ['ui:read'] } } })
+  })
+  await visits.go('models/delay')
+  await page.getByRole('region', { name: 'Versions of delay' }).getByRole('columnheader', { name: 'Notes' }).waitFor()
+  expect(await acts.count()).toBe(0)
 })
 
 it('the audit page shows changes since a day, and who saw values only if it is asked', async () => {

@@ -83,6 +83,7 @@ export default function Jobs(): ReactElement {
                 { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
                 {
                   name: 'Act',
+                  acts: 'ui:operate',
                   cell: ({ id, kind, subject, canCancel, canRetry, revision, chunks, chunksDone, error }) =>
                     canCancel ? (
                       <Act

@@ -1,16 +1,15 @@
 import { Button, Checkbox, Modal, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
 import { change } from '../api/request.ts'
-import { useMay } from '../api/session.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act, isStale, refusalOf, useSeenVersion } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
 import { CopyText } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Moment } from '../parts/moment.tsx'
+import { useOffersActs } from '../parts/offers-acts.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -81,6 +80,7 @@ export default function Keys(): ReactElement {
                 },
                 {
                   name: 'Act',
+                  acts: 'ui:admin',
                   cell: ({ id, name, revokedAt, revision }) =>
                     revokedAt === null ? (
                       <Act
@@ -107,10 +107,9 @@ export default function Keys(): ReactElement {
 }
 
 function NewKeyButton({ of }: { readonly of: KeysData }): ReactElement | null {
-  const may = useMay('ui:admin')
+  const isOffered = useOffersActs('ui:admin')
   const [opened, setOpened] = useState(false)
-  const { asOf } = useSearch({ strict: false })
-  if (!may || asOf !== undefined) return null
+  if (!isOffered) return null
   return (
     <>
       <button type="button" className="plain-button" onClick={() => setOpened(true)}>

@@ -171,6 +171,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             },
             {
               name: 'Act',
+              acts: 'ui:operate',
               cell: ({ version, evidence }) => (
                 <span className="row tight one-line">
                   {version !== champion && (

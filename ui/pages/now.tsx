@@ -66,7 +66,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
           {
             name: 'Views online',
             value: formatNumber(views?.online, 'count'),
-            note: views === null ? 'not recorded' : views.late > 0 ? `${views.late} late` : 'none late',
+            note: views === null ? 'not recorded' : viewsNote(views),
           },
           {
             name: 'Jobs running',
@@ -155,6 +155,11 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
       </Panel>
     </>
   )
+}
+
+function viewsNote({ late, incomplete }: NonNullable<NowData['views']>): string {
+  if (late + incomplete === 0) return 'none late'
+  return [late > 0 ? `${late} late` : null, incomplete > 0 ? `${incomplete} incomplete` : null].filter((part) => part !== null).join(', ')
 }
 
 function ProblemItem({ problem }: { readonly problem: NowData['problems'][number] }): ReactElement {

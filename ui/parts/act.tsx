@@ -1,11 +1,10 @@
 import { Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useQueryClient } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { RequestError, change } from '../api/request.ts'
-import { useMay } from '../api/session.ts'
+import { type ActScope, useOffersActs } from './offers-acts.ts'
 
 interface ActProps {
   /** What the button says. */
@@ -21,7 +20,7 @@ interface ActProps {
   readonly field?: { readonly name: string; readonly label: string; readonly description: string }
   /** The version of what the page shows: a stale page cannot act. */
   readonly ifMatch: string
-  readonly scope?: 'ui:operate' | 'ui:admin'
+  readonly scope?: ActScope
   /** A word to type first, of what cannot be undone. */
   readonly confirm?: string
   readonly danger?: boolean
@@ -33,16 +32,15 @@ interface ActProps {
  * on pages of a past moment.
  */
 export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement | null {
-  const may = useMay(scope)
+  const isOffered = useOffersActs(scope)
   const [opened, open] = useState<Omit<ActProps, 'scope'> | null>(null)
-  const { asOf } = useSearch({ strict: false })
   // the page that is read again after a refusal may not offer the act any more: then nothing is left of its dialog
   const refused = useRef<string | null>(null)
   useEffect(
     () => () => void (refused.current !== null && notifications.show({ message: refused.current, autoClose: false, ...closable })),
     [],
   )
-  if (!may || asOf !== undefined) return null
+  if (!isOffered) return null
   const { name, title, danger = false } = props
   // where the page now offers another act in this place, the dialog stays what it was
   const shown = opened === null || opened.path === props.path ? props : { ...opened, ifMatch: props.ifMatch }

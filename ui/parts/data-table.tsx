@@ -1,5 +1,6 @@
 import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
 import { keepUnits } from './format.ts'
+import { type ActScope, useOffersActs } from './offers-acts.ts'
 
 export interface Column<Row> {
   readonly name: string
@@ -9,6 +10,8 @@ export interface Column<Row> {
   readonly numeric?: boolean
   /** Takes what room is left. */
   readonly wide?: boolean
+  /** The scope of the acts that it offers: it is left out of pages that do not offer them. */
+  readonly acts?: ActScope
 }
 
 interface DataTableProps<Row> {
@@ -28,7 +31,9 @@ const roomyColumns = 5
  * A table with a heading for each column, sorted by a click. It shows 50 rows, and more on demand. On a narrow screen,
  * each row is a card, so that no column is out of sight.
  */
-export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize = 50 }: DataTableProps<Row>): ReactElement {
+export function DataTable<Row>({ label, rows, columns: all, rowKey, empty, pageSize = 50 }: DataTableProps<Row>): ReactElement {
+  const offers = { 'ui:operate': useOffersActs('ui:operate'), 'ui:admin': useOffersActs('ui:admin') }
+  const columns = all.filter(({ acts }) => acts === undefined || offers[acts])
   const [order, setOrder] = useState<{ readonly column: number; readonly down: boolean } | null>(null)
   const [shown, setShown] = useState(pageSize)
   const sorted = useMemo(() => {

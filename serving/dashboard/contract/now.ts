@@ -40,7 +40,10 @@ export const now = z.object({
       experiment: z.string().nullable().describe('The name of its running experiment'),
     }),
   ),
-  views: z.object({ online: z.number(), late: z.number() }).nullable().describe('null: not recorded, of a past moment'),
+  views: z
+    .object({ online: z.number(), late: z.number(), incomplete: z.number().describe('That the online store lacks, or has in part') })
+    .nullable()
+    .describe('null: not recorded, of a past moment'),
   jobs: z.object({
     running: z.number().nullable().describe('null: not recorded, of a past moment'),
     failed: z.number().describe('In the last day'),

@@ -32,7 +32,7 @@ export const nowModel = readModel({
     const catalog = deps.catalog()
     const readiness = (await deps.status.readiness().catch(() => null)) ?? deps.readiness()
     const sources = isPast ? await sourcesThen(ask) : await sourcesNow(ask, catalog, readiness.warnings.includes(noWorker))
-    const { alerts, failed, views } = sources
+    const { alerts, failed, views, lacks } = sources
     const late = views.filter((view) => view.late !== null)
     const running = isPast ? [] : await readJobs(db, { state: 'running', limit: maxListedJobs })
     const known = await modelsAt(ask)
@@ -54,7 +54,7 @@ export const nowModel = readModel({
       latency: latencyChart([...figures]),
       modelsSay: `What each answered${widestSpan([...figures.values()])}.`,
       models: models.map((model) => modelLine(model, figures.get(model.name))),
-      views: isPast ? null : { online: views.length, late: late.length },
+      views: isPast ? null : { online: views.length, late: late.length, incomplete: lacks.length },
       jobs: { running: isPast ? null : running.length, failed: failed.length },
       alerts: { firing: alerts.length, silenced: alerts.filter(({ silencedUntil }) => silencedUntil !== null).length },
     }

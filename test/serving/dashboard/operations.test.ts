@@ -65,7 +65,8 @@ describe('the page of now', () => {
       insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
       select 'model:delay', kind, 'landings (version 1)', 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
       from unnest(array['nulls', 'drift']) kind returning id::text as id`)
-    const { problems } = (await dataOf('/now')) as { problems: readonly Listed[] }
+    const { problems, views } = (await dataOf('/now')) as { problems: readonly Listed[]; views: object }
+    expect(views).toEqual({ online: 4, late: 0, incomplete: 2 })
     const about = { kind: 'source', id: 'landings' }
     expect(problems.filter(({ what }) => what.includes('landings'))).toMatchObject([
       {
