@@ -10,7 +10,6 @@ import { loadConfig } from '../../runtime/config.ts'
 import { jobKinds } from '../../runtime/jobs/job-kinds.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../../runtime/jobs/submit-job.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
@@ -74,7 +73,7 @@ it('"lockstep worker" works on jobs of every kind', { timeout: 400_000 }, async 
 
 it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 400_000 }, async () => {
   const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1' }
-  await copyEmbedded(join(env.LOCKSTEP_DIR, 'postgres'))
+  await must(env, 'migrate')
   const context = contextOf(env)
   try {
     await submitInvalid(context)
