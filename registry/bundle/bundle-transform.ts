@@ -11,7 +11,7 @@ import type { ModuleCache } from './module-graph.ts'
 import { isOwnSource } from './module-graph.ts'
 import { anonymousModules } from './anonymous-modules.ts'
 import { impurities } from './purity.ts'
-import { rewriteModule, transformExport } from './rewrite-module.ts'
+import { transformExport } from './rewrite-module.ts'
 import { parseModule } from './syntax.ts'
 
 /** Where a transform stands. */
@@ -50,8 +50,10 @@ export async function bundleTransform(place: TransformPlace, modules: ModuleCach
 }
 
 async function bundled(place: TransformPlace, folder: string, modules: ModuleCache): Promise<{ text: string; map: SourceMapPayload }> {
-  try {
-    const result = await build({
+  // Another module that imports the transform's own may name its definitions, so then the bundle is made with all of them.
+  let isImported = false
+  const bundle = (kept: 'all' | 'named') =>
+    build({
       ...printing,
       stdin: { contents: `export { ${transformExport} as default } from ${JSON.stringify(place.file)}`, resolveDir: folder, loader: 'js' },
       absWorkingDir: folder,
@@ -64,8 +66,14 @@ async function bundled(place: TransformPlace, folder: string, modules: ModuleCac
       sourcemap: 'external',
       sourcesContent: false,
       define: { 'process.env.NODE_ENV': '"production"' },
-      plugins: [shedding(place, modules)],
+      plugins: [shedding(place, modules, kept, () => (isImported = true))],
     })
+  try {
+    const first = await bundle('named').catch((cause: unknown) => {
+      if (isImported) return null
+      throw cause
+    })
+    const result = first === null || isImported ? await bundle('all') : first
     const text = result.outputFiles.find((f) => f.path.endsWith('.js'))?.text
     const map = result.outputFiles.find((f) => f.path.endsWith('.map'))?.text
     if (text === undefined || map === undefined) throw new Error('esbuild wrote nothing')
@@ -75,13 +83,19 @@ async function bundled(place: TransformPlace, folder: string, modules: ModuleCac
   }
 }
 
-/** Reads the user's modules through `rewriteModule`, and treats every import as free of side effects. */
-function shedding(place: TransformPlace, modules: ModuleCache): Plugin {
+/**
+ * Reads the user's modules through their `rewrite`, and treats every import as free of side effects.
+ *
+ * @param kept the definitions that stay in the transform's module
+ * @param onImport called when another module imports the transform's
+ */
+function shedding(place: TransformPlace, modules: ModuleCache, kept: 'all' | 'named', onImport: () => void): Plugin {
   return {
     name: 'shedding',
     setup(build) {
       build.onResolve({ filter: /.*/ }, async (args) => {
         if (args.pluginData === resolving || args.kind === 'entry-point') return undefined
+        if (args.importer === '<stdin>') return { path: place.file, sideEffects: false }
         const outside =
           args.kind === 'dynamic-import' ||
           isBuiltin(args.path) ||
@@ -96,12 +110,13 @@ function shedding(place: TransformPlace, modules: ModuleCache): Plugin {
           pluginData: resolving,
         })
         if (found.errors.length > 0) return { errors: found.errors }
+        if (found.path === place.file) onImport()
         return { path: found.path, namespace: found.namespace, external: found.external, sideEffects: false }
       })
       build.onLoad({ filter: /\.[cm]?[jt]s$/, namespace: 'file' }, (args) => {
         if (!isOwnSource(args.path)) return undefined
-        const { text, program, definitions } = modules.get(args.path)
-        const contents = rewriteModule(text, program, definitions, args.path === place.file ? place.definition : null)
+        const { rewrite } = modules.get(args.path)
+        const contents = args.path === place.file ? rewrite(place.definition, kept) : rewrite(null, 'all')
         return { contents, loader: args.path.endsWith('ts') ? 'ts' : 'js', resolveDir: dirname(args.path) }
       })
     },

@@ -80,9 +80,9 @@ function valueOf(expression: Expression, constants: Constants): Expression {
 /** All module-level variable declarations, exported or not. */
 export function moduleVariables(program: Program) {
   return program.body.flatMap((statement) => {
-    if (statement.type === 'VariableDeclaration') return [{ declaration: statement, exported: false }]
+    if (statement.type === 'VariableDeclaration') return [{ statement, declaration: statement, exported: false }]
     if (statement.type === 'ExportNamedDeclaration' && statement.declaration?.type === 'VariableDeclaration') {
-      return [{ declaration: statement.declaration, exported: true }]
+      return [{ statement, declaration: statement.declaration, exported: true }]
     }
     return []
   })

@@ -4,6 +4,8 @@ import { isLockstepImport } from './lockstep-imports.ts'
 import type { StaticDefinition } from './module-definitions.ts'
 import { moduleDefinitions } from './module-definitions.ts'
 import { otherUses } from './other-uses.ts'
+import type { ModuleRewriter } from './rewrite-module.ts'
+import { moduleRewriter } from './rewrite-module.ts'
 import { parseModule } from './syntax.ts'
 
 /** A module of the user's, parsed. */
@@ -14,6 +16,7 @@ export interface ParsedModule {
   readonly definitions: readonly StaticDefinition[]
   /** The DSL functions that it uses outside of `definitions`. */
   readonly otherUses: ReadonlySet<string>
+  readonly rewrite: ModuleRewriter
 }
 
 /** Whether a file is the user's own source, rather than a package's. */
@@ -38,7 +41,14 @@ export class ModuleCache {
     const program = parseModule(file, text)
     const isLockstep = (specifier: string): boolean => isLockstepImport(specifier, file)
     const definitions = moduleDefinitions(program, isLockstep)
-    const parsed = { file, text, program, definitions, otherUses: otherUses(program, definitions, isLockstep) }
+    const parsed = {
+      file,
+      text,
+      program,
+      definitions,
+      otherUses: otherUses(program, definitions, isLockstep),
+      rewrite: moduleRewriter(text, program, definitions),
+    }
     this.#modules.set(file, parsed)
     return parsed
   }

@@ -1,8 +1,10 @@
+import { join } from 'node:path'
 import { transform } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { loadTransform } from '../../kernel/transform.ts'
 import { printing, readableCode, reprint, sameCode } from '../../registry/bundle/expression.ts'
-import { load, withTransform } from './definition-files.ts'
+import { ModuleCache } from '../../registry/bundle/module-graph.ts'
+import { definitionFiles, load, withTransform } from './definition-files.ts'
 
 /** The only code of a set, as a function. */
 async function loaded(files: Record<string, string>): Promise<(row: object) => unknown> {
@@ -85,6 +87,64 @@ describe('the bundle of a transform', () => {
     const set = await load({ 'features.ts': text + second })
     const results = set.views.map((v) => (loadTransform(set.code.get(v.spec.code ?? '') ?? '', 'test') as (row: object) => unknown)({}))
     expect(results).toEqual([{ x: 1 }, { x: 2 }])
+  })
+})
+
+/** A file with many views, each with a transform that names the helper `share` and one value of its own. */
+function withViews(count: number): string {
+  const one = withTransform(
+    '(row) => ({ x: share((row.delay ?? 0) + 0) })',
+    'const share = (x: number) => x / airports\nconst airports = 40',
+  )
+  const view = one.slice(one.indexOf('export const delays'))
+  const more = Array.from({ length: count }, (_, i) => view.replaceAll('delays', `delays${i}`).replace('+ 0', `+ ${i}`))
+  return one + more.join('')
+}
+
+describe('a module that is bundled for one of its transforms', () => {
+  it('does not grow with the other definitions', () => {
+    const lengths = [10, 100].map((count) => {
+      const file = join(definitionFiles({ 'features.ts': withViews(count) }), 'features.ts')
+      const { definitions, rewrite } = new ModuleCache().get(file)
+      const target = definitions.find(({ name }) => name === 'delays7') ?? null
+      const text = rewrite(target, 'named')
+      expect(text).toContain('share((row.delay ?? 0) + 7)')
+      // the line breaks stay, so that errors name the right line
+      expect(text.trimEnd().split('\n').length).toBeGreaterThan(count)
+      return text.replaceAll(/[\n;]+/g, '\n').length
+    })
+    expect(lengths[1]).toBe(lengths[0])
+  })
+
+  it('keeps the definitions that its code names, and statements apart', async () => {
+    const text = withTransform(
+      '(row) => ({ x: last2 + size })',
+      "let size = 1\nconst last2 = size\nconst other = entity('other', { key: { o: t.string } })\n;(() => { size = 2 })()",
+    )
+    const transform = loadTransform([...(await load({ 'features.ts': text })).code.values()][0] ?? '', 'test') as (row: object) => unknown
+    expect(transform({})).toEqual({ x: 3 })
+    const named = withTransform('(row) => ({ x: key().length })', 'const key = () => airport.name')
+    await expect(load({ 'features.ts': named })).rejects.toMatchObject({
+      code: 'TRANSFORM_IMPURE',
+      message: expect.stringContaining('the definition "airport"'),
+    })
+  })
+
+  it('has all definitions if a module that it imports imports it', async () => {
+    const files = (helper: string) => ({
+      'features.ts': withTransform('(row) => ({ x: helper() })', "import { helper } from './helper.ts'\nexport const one = 1").replace(
+        'const airport',
+        'export const airport',
+      ),
+      'helper.ts': `import * as all from './features.ts'\nimport { airport, one } from './features.ts'\nexport const helper = () => ${helper}\nexport const unused = () => airport\n`,
+    })
+    expect((await loaded(files('one + 1')))({})).toEqual({ x: 2 })
+    for (const use of ['airport.name.length', 'all.airport.name.length']) {
+      await expect(load(files(use))).rejects.toMatchObject({
+        code: 'TRANSFORM_IMPURE',
+        message: expect.stringContaining('the definition "airport"'),
+      })
+    }
   })
 })
 
