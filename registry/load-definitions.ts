@@ -51,38 +51,66 @@ export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs 
     )
   }
   const code = new Map<string, string>()
-  const store = async (
-    call: string,
-    definition: AnyFeatureView | OnDemandView | Outcome,
-    trial: (text: string, what: string) => Trial,
-  ): Promise<string> => {
-    const place = await findTransform(modules, call, definition)
-    const text = await bundleTransform(place, cache)
-    tryTransform(trial(text, place.what))
+  const hashes = new Map<TransformOwner['definition'], string>()
+  for await (const [{ definition, trial }, { text, what }] of bundles(transformOwners(collected), modules, cache)) {
+    tryTransform(trial(text, what))
     const hash = sha256(text)
     code.set(hash, text)
-    return hash
+    hashes.set(definition, hash)
   }
-  const views: ViewSpec[] = []
-  for (const view of collected.views) {
-    views.push({
-      ...view.spec,
-      code: view.transform === null ? null : await store('featureView', view, (text, what) => viewTrial(view, text, what)),
-    })
-  }
-  const onDemand: OnDemandSpec[] = []
-  for (const view of collected.onDemand) {
-    onDemand.push({ ...view.spec, code: await store('onDemandView', view, (text, what) => onDemandTrial(view, text, what)) })
-  }
-  const outcomes: OutcomeSpec[] = []
-  for (const each of collected.outcomes) {
-    outcomes.push({
-      ...each.spec,
-      code: each.transform === null ? null : await store('outcome', each, (text, what) => outcomeTrial(each, text, what)),
-    })
-  }
+  const views = collected.views.map((view): ViewSpec => ({ ...view.spec, code: hashes.get(view) ?? null }))
+  const onDemand = collected.onDemand.map((view): OnDemandSpec => ({ ...view.spec, code: hashes.get(view) ?? '' }))
+  const outcomes = collected.outcomes.map((each): OutcomeSpec => ({ ...each.spec, code: hashes.get(each) ?? null }))
   const unexported = unexportedIn(cache.get(path).definitions, collected)
   return { ...definitionSet(path, collected, { views, onDemand, outcomes }, code), ...(unexported.length === 0 ? {} : { unexported }) }
+}
+
+/** A definition with a transform. */
+interface TransformOwner {
+  readonly call: string
+  readonly definition: AnyFeatureView | OnDemandView | Outcome
+  trial(text: string, what: string): Trial
+}
+
+function transformOwners({ views, onDemand, outcomes }: Collected): TransformOwner[] {
+  return [
+    ...views
+      .filter(({ transform }) => transform !== null)
+      .map((view): TransformOwner => ({ call: 'featureView', definition: view, trial: (text, what) => viewTrial(view, text, what) })),
+    ...onDemand.map((view): TransformOwner => ({
+      call: 'onDemandView',
+      definition: view,
+      trial: (text, what) => onDemandTrial(view, text, what),
+    })),
+    ...outcomes
+      .filter(({ transform }) => transform !== null)
+      .map((each): TransformOwner => ({ call: 'outcome', definition: each, trial: (text, what) => outcomeTrial(each, text, what) })),
+  ]
+}
+
+/** How many transforms are bundled while one is tried: the bundler is a process of its own. */
+const bundledAhead = 4
+
+/** Bundles transforms, in their order. */
+async function* bundles(
+  owners: readonly TransformOwner[],
+  modules: readonly ParsedModule[],
+  cache: ModuleCache,
+): AsyncGenerator<[TransformOwner, { readonly text: string; readonly what: string }]> {
+  const bundle = async ({ call, definition }: TransformOwner) => {
+    const place = await findTransform(modules, call, definition)
+    return { text: await bundleTransform(place, cache), what: place.what }
+  }
+  const begun: ReturnType<typeof bundle>[] = []
+  for (const [i, owner] of owners.entries()) {
+    for (const next of owners.slice(begun.length, i + 1 + bundledAhead)) {
+      const promise = bundle(next)
+      // an earlier transform may be refused first
+      promise.catch(() => undefined)
+      begun.push(promise)
+    }
+    yield [owner, await (begun[i] ?? bundle(owner))]
+  }
 }
 
 const kindOfCall: Readonly<Record<string, keyof Collected>> = {

@@ -130,6 +130,20 @@ describe('a module that is bundled for one of its transforms', () => {
     })
   })
 
+  it('is refused for the first of several transforms that are wrong, after it tried those before it', async () => {
+    const bad = (text: string, name: string, transform: string) =>
+      text.replace(new RegExp(`(featureView\\('${name}',[^]*?transform: )[^\\n]*`), `$1${transform},`)
+    const impure = bad(withViews(6), 'delays3', '(row) => ({ x: Math.random() })')
+    await expect(load({ 'features.ts': impure })).rejects.toMatchObject({
+      code: 'TRANSFORM_IMPURE',
+      message: expect.stringContaining('"delays3"'),
+    })
+    await expect(load({ 'features.ts': bad(impure, 'delays2', '(row): any => ({})') })).rejects.toMatchObject({
+      code: 'TRANSFORM_FAILED',
+      message: expect.stringContaining('"delays2"'),
+    })
+  })
+
   it('has all definitions if a module that it imports imports it', async () => {
     const files = (helper: string) => ({
       'features.ts': withTransform('(row) => ({ x: helper() })', "import { helper } from './helper.ts'\nexport const one = 1").replace(
