@@ -1,4 +1,15 @@
-import type { CallExpression, Expression, Node, ObjectExpression, ObjectProperty, Program, VariableDeclarator } from 'oxc-parser'
+import type {
+  CallExpression,
+  Directive,
+  Expression,
+  Node,
+  ObjectExpression,
+  ObjectProperty,
+  Program,
+  Statement,
+  VariableDeclaration,
+  VariableDeclarator,
+} from 'oxc-parser'
 import { children } from './syntax.ts'
 
 /** A module-level `const x = featureView('name', { … })`, or another DSL call. */
@@ -77,9 +88,16 @@ function valueOf(expression: Expression, constants: Constants): Expression {
   return plain.type === 'Identifier' ? (constants.get(plain.name) ?? plain) : plain
 }
 
+export interface ModuleVariable {
+  /** The statement of the module: the declaration, or what exports it. */
+  readonly statement: Statement | Directive
+  readonly declaration: VariableDeclaration
+  readonly exported: boolean
+}
+
 /** All module-level variable declarations, exported or not. */
-export function moduleVariables(program: Program) {
-  return program.body.flatMap((statement) => {
+export function moduleVariables(program: Program): ModuleVariable[] {
+  return program.body.flatMap((statement): ModuleVariable[] => {
     if (statement.type === 'VariableDeclaration') return [{ statement, declaration: statement, exported: false }]
     if (statement.type === 'ExportNamedDeclaration' && statement.declaration?.type === 'VariableDeclaration') {
       return [{ statement, declaration: statement.declaration, exported: true }]
