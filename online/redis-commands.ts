@@ -19,7 +19,7 @@ export interface RedisCommands {
    * @throws LockstepError as `redisError`, once for all keys that are sent together
    */
   read(keys: readonly string[], replicas: boolean, through?: ServerGuard): Promise<(Buffer | null)[]>
-  /** As `read`, from primaries, key by key. A key that is not a string fails with WRONGTYPE. */
+  /** As `read`, from primaries. A key that is not a string fails with WRONGTYPE. */
   readSurely(keys: readonly string[], through?: ServerGuard): Promise<(Buffer | null)[]>
   /** Only for a cluster: some slots of each server, namely the ends of each range and one between. */
   someSlots?(): Promise<readonly number[]>

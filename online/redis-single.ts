@@ -11,6 +11,9 @@ import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scanKeys, sc
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
 
+/** So many keys are read again key by key: that takes no more commands than to ask whether they exist. */
+const fewKeys = 2
+
 /** It is one. */
 const noServers: readonly ServerState[] = []
 
@@ -38,11 +41,9 @@ export function singleRedis(redis: Redis): RedisCommands {
     read,
 
     async readSurely(keys) {
-      const pipeline = redis.pipeline()
-      for (const key of keys) pipeline.getBuffer(key)
-      return await gotAll(await pipeline.exec(), keys, async (_, error) => {
-        throw error ?? new Error('It did not answer')
-      })
+      const groups: (readonly string[])[] = []
+      for (let i = 0; i < keys.length; i += keysPerRead) groups.push(keys.slice(i, i + keysPerRead))
+      return (await Promise.all(groups.map((group) => readGroup(redis, group)))).flat()
     },
 
     async compareAndSet(entries) {
@@ -77,4 +78,20 @@ export function singleRedis(redis: Redis): RedisCommands {
       cutRedis(redis)
     },
   }
+}
+
+/**
+ * Reads keys by one MGET, which answers null for a key that is not a string. If more keys exist than have values, it
+ * reads key by key, and that fails with WRONGTYPE. Many new entities would take a command each.
+ */
+async function readGroup(redis: Redis, keys: readonly string[]): Promise<(Buffer | null)[]> {
+  if (keys.length > fewKeys) {
+    const [values, existing] = await Promise.all([redis.mgetBuffer(...keys), redis.exists(...keys)])
+    if (values.filter((value) => value !== null).length === existing) return values
+  }
+  const pipeline = redis.pipeline()
+  for (const key of keys) pipeline.getBuffer(key)
+  return await gotAll(await pipeline.exec(), keys, async (_, error) => {
+    throw error ?? new Error('It did not answer')
+  })
 }

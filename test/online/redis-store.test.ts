@@ -97,6 +97,34 @@ describe('the Redis store, beyond the contract', () => {
     await admin.del(redisKey(prefix, text))
   })
 
+  it('reads many absent keys again by few commands, and by one for each key only if one is of another type', async () => {
+    const count = 2_500
+    const keys = Array.from({ length: count }, (_, i) => ({ ...key, key: `lacked ${i}` }))
+    const [first] = keys as [typeof key]
+    const commandsOf = async (reading: () => Promise<unknown>): Promise<number> => {
+      const processed = async () => Number(/total_commands_processed:(\d+)/.exec(await admin.info('stats'))?.[1])
+      const before = await processed()
+      await reading()
+      return (await processed()) - before
+    }
+    expect(
+      await commandsOf(async () => {
+        expect(await store.read(keys, { sure: true })).toEqual(keys.map(() => null))
+      }),
+    ).toBeLessThan(100)
+    await store.write([{ ...first, expected: null, bytes: stored(1, 'x') }])
+    expect(await store.read([...keys, first], { sure: true })).toEqual([
+      stored(1, 'x'),
+      ...Array<null>(count - 1).fill(null),
+      stored(1, 'x'),
+    ])
+    await admin.del(redisKey(prefix, first))
+    await admin.rpush(redisKey(prefix, first), 'a list')
+    const refused = commandsOf(() => expect(store.read(keys, { sure: true })).rejects.toMatchObject({ code: 'STATE_CORRUPT' }))
+    expect(await refused).toBeGreaterThan(500)
+    await admin.del(redisKey(prefix, first))
+  })
+
   it('reports it for a checkpoint too, not that its view is unmaterialized', async () => {
     const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
     const checkpoint = redisKey(prefix, checkpointKey(plan.id))
