@@ -50,7 +50,7 @@ export async function bundleTransform(place: TransformPlace, modules: ModuleCach
 }
 
 async function bundled(place: TransformPlace, folder: string, modules: ModuleCache): Promise<{ text: string; map: SourceMapPayload }> {
-  // Another module that imports the transform's own may name its definitions, so then the bundle is made with all of them.
+  // a module that imports the transform's own may name its definitions: then the bundle is made with all of them
   let isImported = false
   const bundle = (kept: 'all' | 'named') =>
     build({
