@@ -19,8 +19,8 @@ beforeAll(async () => {
 })
 afterAll(() => close?.())
 afterEach(async () => {
-  await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
-  visits.faults()
+  await visits?.page.unrouteAll({ behavior: 'ignoreErrors' })
+  visits?.faults()
 })
 
 it('a page that was not opened before waits for the server, and takes no other page away', async () => {
