@@ -2,19 +2,33 @@ import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-// Writes pictures of the dashboard into docs/images/: `node build/make-screenshots.ts LINK`, with the link that
-// `npm run demo` or `lockstep ui` prints. Further arguments are pages with a name each: `models/delay=model`.
-const [link, ...more] = process.argv.slice(2)
-if (link === undefined) throw new Error('Pass the link that "lockstep ui" prints: node build/make-screenshots.ts LINK')
-const folder = join(dirname(import.meta.dirname), 'docs/images')
-const pages: readonly (readonly [path: string, name: string])[] = [
-  ['', 'now'],
-  ...more.map((each) => {
-    const at = each.lastIndexOf('=')
-    return [each.slice(0, at), each.slice(at + 1)] as const
-  }),
-]
+// Writes a picture of each page of the dashboard into docs/images/: `node build/make-screenshots.ts LINK`, with the link
+// that `npm run demo` prints. Further arguments are the names of the pages to take: `model rollout`; default: all.
+const [link, ...wanted] = process.argv.slice(2)
+if (link === undefined) throw new Error('Pass the link that "npm run demo" prints: node build/make-screenshots.ts LINK')
 
+/** The pages of the demo, by name. */
+const pages: Readonly<Record<string, string>> = {
+  now: '',
+  catalog: 'catalog',
+  source: 'sources/landings',
+  view: 'views/airport_delays@1',
+  feature: 'features/flight_context@1.miles',
+  service: 'services/flight_features@1',
+  model: 'models/delay',
+  rollout: 'rollouts/delay',
+  experiment: 'experiments/second_model',
+  pipelines: 'pipelines',
+  explain: 'explain?service=flight_features@1&entity=airport:ATL',
+  parity: 'parity',
+  lineage: 'lineage?focus=service/flight_features',
+  plan: 'plan',
+  alerts: 'alerts',
+  jobs: 'jobs',
+  keys: 'keys',
+  audit: 'audit',
+}
+const folder = join(dirname(import.meta.dirname), 'docs/images')
 mkdirSync(folder, { recursive: true })
 const browser = await chromium.launch({
   executablePath: process.env['LOCKSTEP_TEST_CHROMIUM'] ?? '/usr/bin/chromium',
@@ -23,13 +37,27 @@ const browser = await chromium.launch({
 const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme: 'light', reducedMotion: 'reduce' })
 await page.goto(link)
 await page.locator('h1').waitFor()
-for (const [path, name] of pages) {
+for (const [name, path] of Object.entries(pages)) {
+  if (wanted.length === 0 || wanted.includes(name)) await take(name, path)
+}
+if (wanted.length === 0 || wanted.includes('receipt')) {
+  // of an answer that was compared with the history
+  await open(pages['parity'] ?? '')
+  const receipt = await page.locator('a[href*="/ui/receipt/"]').first().getAttribute('href')
+  if (receipt !== null) await take('receipt', receipt.slice('/ui/'.length))
+}
+await browser.close()
+
+async function open(path: string): Promise<void> {
   await page.goto(new URL(`/ui/${path}`, link).href)
   await page.locator('h1').waitFor()
   await page.locator('body:not(:has([aria-busy="true"]))').waitFor()
   await page.locator('body:not(:has(.chart-canvas:not(:has(canvas))))').waitFor()
+}
+
+async function take(name: string, path: string): Promise<void> {
+  await open(path)
   const file = join(folder, `dashboard-${name}.png`)
   await page.screenshot({ path: file })
   console.log(`Wrote ${file}`)
 }
-await browser.close()

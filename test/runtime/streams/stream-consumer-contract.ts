@@ -216,17 +216,26 @@ export function texts(messages: readonly StreamMessage[]): string[] {
   return messages.map(({ body }) => (body === null ? 'null' : Buffer.from(body).toString()))
 }
 
-/** Reads messages until it has the given number. */
+/** How long messages that are there may take to arrive: far longer than a group needs to agree who reads what. */
+const arriveMs = 100_000
+
+/** Reads messages until it has the given number. @throws Error if they do not arrive */
 export async function takeAll(consumer: StreamConsumer, count: number): Promise<StreamMessage[]> {
+  const until = performance.now() + arriveMs
   const all = new Map<string, StreamMessage>()
-  while (all.size < count) for (const message of await consumer.take(count)) all.set(message.id, message)
+  while (all.size < count) {
+    if (performance.now() > until) throw new Error(`${all.size} of ${count} messages arrived within ${arriveMs / 1000} s`)
+    for (const message of await consumer.take(count)) all.set(message.id, message)
+  }
   return [...all.values()]
 }
 
 /** Reads messages until there are some: it may take a group a while to agree who reads what. */
 async function takeSome(consumer: StreamConsumer, limit: number): Promise<readonly StreamMessage[]> {
-  for (;;) {
+  const until = performance.now() + arriveMs
+  while (performance.now() < until) {
     const messages = await consumer.take(limit)
     if (messages.length > 0) return messages
   }
+  throw new Error(`No message arrived within ${arriveMs / 1000} s`)
 }
