@@ -2,8 +2,8 @@ import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-// Writes a picture of each page of the dashboard into docs/images/: `node build/make-screenshots.ts LINK`, with the link
-// that `npm run demo` prints. Further arguments are the names of the pages to take: `model rollout`; default: all.
+// Writes a picture of each page of the dashboard into docs/images/: `node build/make-screenshots.ts LINK`, with the
+// link that `npm run demo` prints. Further arguments are the names of the pages to take: `model rollout`; default: all.
 const [link, ...wanted] = process.argv.slice(2)
 if (link === undefined) throw new Error('Pass the link that "npm run demo" prints: node build/make-screenshots.ts LINK')
 
@@ -19,7 +19,7 @@ const pages: Readonly<Record<string, string>> = {
   rollout: 'rollouts/delay',
   experiment: 'experiments/second_model',
   pipelines: 'pipelines',
-  explain: 'explain?service=flight_features@1&entity=airport:ATL',
+  explain: 'explain?service=airport_delays@1&entity=airport:ATL&at=2001-06-26T20:00:00Z',
   parity: 'parity',
   lineage: 'lineage?focus=service/flight_features',
   plan: 'plan',
@@ -36,13 +36,14 @@ const browser = await chromium.launch({
 })
 const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme: 'light', reducedMotion: 'reduce' })
 await page.goto(link)
-await page.locator('h1').waitFor()
+// a link is for one log-in, within a minute
+await page.getByRole('heading', { level: 1, name: 'Now' }).waitFor()
 for (const [name, path] of Object.entries(pages)) {
   if (wanted.length === 0 || wanted.includes(name)) await take(name, path)
 }
 if (wanted.length === 0 || wanted.includes('receipt')) {
-  // of an answer that was compared with the history
-  await open(pages['parity'] ?? '')
+  // the form of Explain lists the newest answers
+  await open('explain')
   const receipt = await page.locator('a[href*="/ui/receipt/"]').first().getAttribute('href')
   if (receipt !== null) await take('receipt', receipt.slice('/ui/'.length))
 }
