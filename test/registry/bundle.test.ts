@@ -138,7 +138,7 @@ describe('a module that is bundled for one of its transforms', () => {
       code: 'TRANSFORM_IMPURE',
       message: expect.stringContaining('"delays3"'),
     })
-    await expect(load({ 'features.ts': bad(impure, 'delays2', '(row): any => ({})') })).rejects.toMatchObject({
+    await expect(load({ 'features.ts': bad(impure, 'delays2', '(row) => ({})') })).rejects.toMatchObject({
       code: 'TRANSFORM_FAILED',
       message: expect.stringContaining('"delays2"'),
     })

@@ -1,4 +1,5 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useSearch } from '@tanstack/react-router'
 import type { SessionData } from '../../serving/dashboard/contract/session.ts'
 import { connectionStore } from './query-client.ts'
 import { type Answer, RequestError, change, forgetAnswers, read } from './request.ts'
@@ -60,8 +61,12 @@ export function useSigning(): { signIn: (key: string) => Promise<void>; signOut:
   }
 }
 
-/** Whether the session may act by `scope`, and the server lets pages act at all. */
-export function useMay(scope: SessionData['scopes'][number]): boolean {
+/** What an act needs. */
+export type ActScope = 'ui:operate' | 'ui:admin'
+
+/** Whether this page offers acts of a scope: the session and the server allow them, and it shows no past moment. */
+export function useOffersActs(scope: ActScope): boolean {
   const { session } = useSession()
-  return session !== null && session !== undefined && !session.readOnly && session.scopes.includes(scope)
+  const { asOf } = useSearch({ strict: false })
+  return asOf === undefined && session !== null && session !== undefined && !session.readOnly && session.scopes.includes(scope)
 }

@@ -4,7 +4,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { RequestError, change } from '../api/request.ts'
-import { type ActScope, useOffersActs } from './offers-acts.ts'
+import { type ActScope, useOffersActs } from '../api/session.ts'
 
 interface ActProps {
   /** What the button says. */

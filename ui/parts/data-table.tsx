@@ -1,6 +1,6 @@
 import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
+import { type ActScope, useOffersActs } from '../api/session.ts'
 import { keepUnits } from './format.ts'
-import { type ActScope, useOffersActs } from './offers-acts.ts'
 
 export interface Column<Row> {
   readonly name: string
