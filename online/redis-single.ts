@@ -28,9 +28,7 @@ export function singleRedis(redis: Redis): RedisCommands {
   const read = coalesced(async (keys: readonly string[]) => {
     try {
       if (keys.length <= keysPerRead) return await reader.read(keys)
-      const chunks: Promise<(Buffer | null)[]>[] = []
-      for (let i = 0; i < keys.length; i += keysPerRead) chunks.push(reader.read(keys.slice(i, i + keysPerRead)))
-      return (await Promise.all(chunks)).flat()
+      return await inGroups(keys, (group) => reader.read(group))
     } catch (cause) {
       throw redisError(cause, connection)
     }
@@ -40,11 +38,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     connection,
     read,
 
-    async readSurely(keys) {
-      const groups: (readonly string[])[] = []
-      for (let i = 0; i < keys.length; i += keysPerRead) groups.push(keys.slice(i, i + keysPerRead))
-      return (await Promise.all(groups.map((group) => readGroup(redis, group)))).flat()
-    },
+    readSurely: (keys) => inGroups(keys, (group) => readGroup(redis, group)),
 
     async compareAndSet(entries) {
       const calls = chunksOf(entries).map(async (chunk) =>
@@ -78,6 +72,16 @@ export function singleRedis(redis: Redis): RedisCommands {
       cutRedis(redis)
     },
   }
+}
+
+/** Reads keys in groups of `keysPerRead`, all at once. */
+async function inGroups(
+  keys: readonly string[],
+  read: (group: readonly string[]) => Promise<(Buffer | null)[]>,
+): Promise<(Buffer | null)[]> {
+  const groups: Promise<(Buffer | null)[]>[] = []
+  for (let i = 0; i < keys.length; i += keysPerRead) groups.push(read(keys.slice(i, i + keysPerRead)))
+  return (await Promise.all(groups)).flat()
 }
 
 /**
