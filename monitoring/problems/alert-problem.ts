@@ -50,9 +50,9 @@ export function modelOf({ monitors, models }: Catalog, monitor: string): string 
   return models.has(model) ? model : null
 }
 
-/** `payments (version 2)`: the source, view or model whose columns an alert is about. */
+/** `payments (model version 2)`: the source, view or model whose columns an alert is about. */
 function groupOf(subject: string): string {
-  return subject.replace(/ \(version \d+\)$/, '')
+  return subject.replace(/ \(model version \d+\)$/, '')
 }
 
 /** @param schedule as the check `jobs` names it: `scheduled-batch nightly` */

@@ -25,7 +25,7 @@ beforeAll(async () => {
       const figures = (value: number) => JSON.stringify({ value, threshold: 0.1, n: 500, cause: 'The source is late.', evidence })
       const [row] = await prepared.db.query<{ id: string }>(
         `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
-         values ('model:delay', $1, 'landings (version 1)', 'page', $2, $3, $4, case when $2 = 'resolved' then 'cleared' end, true, $5, $6, $7) returning id::text`,
+         values ('model:delay', $1, 'landings (model version 1)', 'page', $2, $3, $4, case when $2 = 'resolved' then 'cleared' end, true, $5, $6, $7) returning id::text`,
         [check, state, started, resolved, JSON.stringify({ description: 'Ask the team.', runbook: null }), figures(0.3), figures(0.7)],
       )
       return row?.id ?? ''
@@ -71,7 +71,7 @@ describe('the page of alerts', () => {
       '/ui/models/delay',
       '/ui/features/airport_delays%401.lastDelay',
     ])
-    await visits.page.getByRole('link', { name: 'model:delay: nulls of landings (version 1)' }).click()
+    await visits.page.getByRole('link', { name: 'model:delay: nulls of landings (model version 1)' }).click()
     await visits.page.getByRole('heading', { name: `Alert ${ended}` }).waitFor()
     await card().getByText('resolved').waitFor()
     expect(await card().textContent()).toMatch(/began .*, ended /)
@@ -81,7 +81,7 @@ describe('the page of alerts', () => {
         .count(),
     ).toBe(0)
     await visits.page.getByRole('link', { name: 'All alerts' }).click()
-    await visits.page.getByRole('link', { name: 'model:delay: drift of landings (version 1)' }).click()
+    await visits.page.getByRole('link', { name: 'model:delay: drift of landings (model version 1)' }).click()
     await visits.page.getByRole('heading', { name: `Alert ${firing}` }).waitFor()
     expect(await visits.flaws()).toEqual([])
   })

@@ -30,7 +30,7 @@ export function groupColumns(
 ): CheckResult[] {
   const groups = Map.groupBy(columns, ({ column }) => groupOf(column))
   return Array.from(groups, ([group, own]) => {
-    const subject = `${group} (version ${version})`
+    const subject = `${group} (model version ${version})`
     return groupResult(subject, group, own, breachedOf(memoryOf(subject)))
   })
 }

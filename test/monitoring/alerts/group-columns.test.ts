@@ -36,14 +36,14 @@ describe('columns of one source', () => {
     ])
     expect(results).toMatchObject([
       {
-        subject: 'payments (version 3)',
+        subject: 'payments (model version 3)',
         state: 'breach',
         value: 4,
         cause: '"amount" moved. Columns of "payments" that breach, too: "trusted".',
         evidence: { columns: [{ column: 'amount' }, { column: 'trusted' }, { column: 'country' }], of: 3 },
       },
-      { subject: 'places (version 3)', state: 'ok', cause: null },
-      { subject: 'fraud (version 3)', state: 'breach', cause: '"output:score" moved.', evidence: { columns: [{ column: 'score' }] } },
+      { subject: 'places (model version 3)', state: 'ok', cause: null },
+      { subject: 'fraud (model version 3)', state: 'breach', cause: '"output:score" moved.', evidence: { columns: [{ column: 'score' }] } },
     ])
   })
 
@@ -62,7 +62,7 @@ describe('columns of one source', () => {
       [column('amount'), column('country', 'unknown')],
       [column('amount', 'unknown'), column('country', 'unknown')],
     )
-    expect(new Set(looks.flat().map(({ subject }) => subject))).toEqual(new Set(['payments (version 3)']))
+    expect(new Set(looks.flat().map(({ subject }) => subject))).toEqual(new Set(['payments (model version 3)']))
     expect(looks.flat().map(({ state }) => state)).toEqual(['breach', 'breach', 'unknown', 'unknown', 'ok', 'ok', 'unknown'])
     expect(looks.map(([look]) => look?.joined)).toEqual([
       undefined,

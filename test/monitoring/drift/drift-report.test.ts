@@ -340,9 +340,9 @@ describe('the default monitor of a model', () => {
           .sort(),
       ]),
     ).toEqual([
-      ['nulls', 'landings (version 1)', columns],
-      ['drift', 'landings (version 1)', columns],
-      ['predictions', 'typed (version 1)', columns.map((column) => `${column}_out`)],
+      ['nulls', 'landings (model version 1)', columns],
+      ['drift', 'landings (model version 1)', columns],
+      ['predictions', 'typed (model version 1)', columns.map((column) => `${column}_out`)],
     ])
     expect(new Set((await evaluated(at - 10 * hour)).map(({ state }) => state))).toEqual(new Set(['unknown']))
   })
@@ -351,7 +351,7 @@ describe('the default monitor of a model', () => {
     const at = day - 22 * hour
     await serve(at, 500, inOtherUnit)
     const alarms = (await evaluated(at)).filter(({ state }) => state !== 'ok')
-    expect(alarms).toMatchObject([{ check: 'drift', subject: 'landings (version 1)', state: 'breach', threshold: 0.1 }])
+    expect(alarms).toMatchObject([{ check: 'drift', subject: 'landings (model version 1)', state: 'breach', threshold: 0.1 }])
     expect(alarms[0]?.cause).toMatch(/"amount" of "typed@1" differs from the training data .*×(9\d|10\d)(\.\d)?, a unit\?/)
   })
 
@@ -360,7 +360,7 @@ describe('the default monitor of a model', () => {
     const burst: Fault = ({ airport, values }) => ({ airport, values: random.next() < 0.4 ? values.with(0, null) : values })
     await serve(at, 500, burst, Status.outsideMaxAge)
     const alarms = (await evaluated(at)).filter(({ state }) => state !== 'ok')
-    expect(alarms).toMatchObject([{ check: 'nulls', subject: 'landings (version 1)', state: 'breach', n: 500 }])
+    expect(alarms).toMatchObject([{ check: 'nulls', subject: 'landings (model version 1)', state: 'breach', n: 500 }])
     expect(alarms[0]?.cause).toMatch(/has no value in 4\d.* % of rows; in the training data it is [23].*OUTSIDE_MAX_AGE: rows are older/)
   })
 

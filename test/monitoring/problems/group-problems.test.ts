@@ -90,7 +90,7 @@ describe('problems that are found', () => {
   const column = (own: object) => ({ columns: [{ column: 'c', state: 'breach', evidence: own }] })
   const nothing = { alerts: [], failed: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
   const found = (sources: object) => texts(findProblems(catalog, { ...nothing, ...sources }, now))
-  const ofSource = `${source} (version 1)`
+  const ofSource = `${source} (model version 1)`
 
   it('are one where no worker runs: a late view, its alert, its failed run, stale values, drift, and worse answers', () => {
     const failed = [failure(7, { kind: 'scheduled-run', error: { code: 'INTERNAL', message: 'no' } })]
@@ -98,7 +98,7 @@ describe('problems that are found', () => {
       alert(`view:${view}`, 'freshness', view),
       alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'OUTSIDE_MAX_AGE' }] })),
       alert('daily:delay', 'drift', ofSource, column({ causes: [{ kind: 'source late' }] })),
-      alert('model:delay', 'predictions', 'delay (version 1)', column({ causes: [{ kind: 'features drifted' }] })),
+      alert('model:delay', 'predictions', 'delay (model version 1)', column({ causes: [{ kind: 'features drifted' }] })),
       alert('daily:delay', 'quality', 'delay'),
       alert('system:jobs', 'jobs', 'jobs', { stuck: [{ job: 9, worker: null }] }),
     ]
@@ -112,7 +112,7 @@ describe('problems that are found', () => {
   it('are apart where the evidence does not say that one follows from the other', () => {
     const alerts = [
       alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'NULL_VALUE' }] })),
-      alert('model:delay', 'predictions', 'delay (version 1)', column({ causes: [{ kind: 'unknown' }] })),
+      alert('model:delay', 'predictions', 'delay (model version 1)', column({ causes: [{ kind: 'unknown' }] })),
       alert('model:delay', 'traffic', 'delay'),
     ]
     expect(found({ alerts, views: [lateView] })).toHaveLength(4)
@@ -146,10 +146,10 @@ describe('problems that are found', () => {
     const alerts = [
       alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'NULL_VALUE' }] })),
       alert('distances', 'drift', ofSource, column({ causes: [{ kind: 'statuses moved' }] })),
-      alert('daily:delay', 'drift', `${source} (version 2)`),
+      alert('daily:delay', 'drift', `${source} (model version 2)`),
     ]
     expect(found({ alerts })).toEqual([
-      `model:delay: nulls of ${ofSource}: distances: drift of ${ofSource}, daily:delay: drift of ${source} (version 2)`,
+      `model:delay: nulls of ${ofSource}: distances: drift of ${ofSource}, daily:delay: drift of ${source} (model version 2)`,
     ])
   })
 
@@ -189,9 +189,9 @@ describe('problems that are found', () => {
 
   it('of models that the registry no longer has are apart', () => {
     const alerts = [
-      alert('daily:gone', 'drift', 'one (version 1)'),
+      alert('daily:gone', 'drift', 'one (model version 1)'),
       alert('daily:lost', 'quality', 'lost'),
-      alert('daily:lost', 'predictions', 'lost (version 1)', column({ causes: [{ kind: 'features drifted' }] })),
+      alert('daily:lost', 'predictions', 'lost (model version 1)', column({ causes: [{ kind: 'features drifted' }] })),
     ]
     expect(found({ alerts })).toHaveLength(3)
   })
@@ -229,8 +229,8 @@ describe('problems that are found', () => {
       return first?.about
     }
     expect(about('model:delay', ofSource)).toEqual({ kind: 'source', id: source })
-    expect(about('model:delay', `${view} (version 3)`)).toEqual({ kind: 'view', id: view })
-    expect(about('daily:delay', 'gone (version 1)')).toEqual({ kind: 'model', id: 'delay' })
+    expect(about('model:delay', `${view} (model version 3)`)).toEqual({ kind: 'view', id: view })
+    expect(about('daily:delay', 'gone (model version 1)')).toEqual({ kind: 'model', id: 'delay' })
     expect(about('system:jobs', 'jobs')).toBeNull()
   })
 })

@@ -63,17 +63,17 @@ describe('the page of now', () => {
   it('lists what follows from one cause under it, with a link to each alert and to what it is about', async () => {
     const [nulls, drift] = await world.db.query<{ id: string }>(`
       insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
-      select 'model:delay', kind, 'landings (version 1)', 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
+      select 'model:delay', kind, 'landings (model version 1)', 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
       from unnest(array['nulls', 'drift']) kind returning id::text as id`)
     const { problems, views } = (await dataOf('/now')) as { problems: readonly Listed[]; views: object }
     expect(views).toEqual({ online: 4, late: 0, incomplete: 2 })
     const about = { kind: 'source', id: 'landings' }
     expect(problems.filter(({ what }) => what.includes('landings'))).toMatchObject([
       {
-        what: 'model:delay: nulls of landings (version 1)',
+        what: 'model:delay: nulls of landings (model version 1)',
         link: { kind: 'alert', id: nulls?.id },
         about,
-        consequences: [{ what: 'model:delay: drift of landings (version 1)', link: { kind: 'alert', id: drift?.id }, about }],
+        consequences: [{ what: 'model:delay: drift of landings (model version 1)', link: { kind: 'alert', id: drift?.id }, about }],
       },
     ])
     expect(await dataOf(`/alerts?id=${drift?.id}`)).toMatchObject({
