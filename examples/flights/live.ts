@@ -32,8 +32,11 @@ const flightsPerHour = 60
 const pauseMs = 10_000
 /** After so many hours of flights, what workers do once an hour is done. */
 const hourlyEvery = 6
-/** Flights go on for so long while the rollout of the broken version has not ended. It needs a few seconds. */
-const maxRolloutMs = 60_000
+/**
+ * Flights go on for so long while the rollout of the broken version has not ended. Its control begins within a minute,
+ * and needs a few seconds.
+ */
+const maxRolloutMs = 120_000
 const idleMs = 2000
 /** After so many hours of flights, from the first one on, some answers are compared with the history. */
 const parityEvery = 3
@@ -73,6 +76,12 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
       )(context)
     },
   })
+  const fail = (error: unknown): void => {
+    if (!signal.aborted) log.warn({ error: messageOf(error) }, 'the replay has ended')
+  }
+  // this process keeps the views current, and on PostgreSQL no server controls the rollout
+  const tools = await workerTools(context, true)
+  void work(context, tools).catch(fail)
   await lockstep('model', 'push', 'delay', here('delay-2.onnx'))
   await lockstep('model', 'push', 'delay', here('delay-broken.onnx'))
   const { rollout, experiments } = (await loadCatalog(db)).model('delay')
@@ -86,11 +95,7 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
   }
   if (experiments.length === 0) await lockstep('experiment', 'start', 'second_model', '--reason', 'fewer minutes lost')
 
-  const tools = await workerTools(context)
   await submitMonitors(context, tools)
-  const fail = (error: unknown): void => {
-    if (!signal.aborted) log.warn({ error: messageOf(error) }, 'the replay has ended')
-  }
   async function goOn(): Promise<void> {
     for (let hour = 1; !signal.aborted && replay.now() < endMs; hour++) {
       await replay.hour({ calmly: true, wrongUnit: true })
@@ -106,7 +111,6 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
       await sleep(pauseMs, null, { signal })
     }
   }
-  void work(context, tools).catch(fail)
   void goOn().catch(fail)
   const hours = Math.round((endMs - replay.now()) / 3_600_000)
   say(

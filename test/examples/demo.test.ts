@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { hasWorker } from '../../runtime/worker-sessions.ts'
+import type { Running } from '../cli/run-lockstep.ts'
 import { killAll, startProgram } from '../cli/run-lockstep.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
@@ -31,11 +33,15 @@ async function demo(
   options = ['--every', '400'],
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number | null; readonly text: string }> {
-  const program = { main: join(rootFolder, 'examples/flights/demo.ts'), cwd: rootFolder }
-  const running = startProgram(program, { ...settings, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) }, '--once', ...options)
-  ended = running.ended
-  const { code, out, err } = await running.ended
+  const { code, out, err } = await startDemo(port, directory, ['--once', ...options], settings).ended
   return { code, text: out + err }
+}
+
+function startDemo(port: number, directory: string, options: readonly string[], settings: Readonly<Record<string, string>>): Running {
+  const program = { main: join(rootFolder, 'examples/flights/demo.ts'), cwd: rootFolder }
+  const running = startProgram(program, { ...settings, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) }, ...options)
+  ended = running.ended
+  return running
 }
 
 describe('the demo', () => {
@@ -72,12 +78,17 @@ describe('the demo', () => {
       create temporary table live as select * from lockstep.prediction_log where prediction_id like 'flight-%' limit 300;
       update live set role = 'champion';
       insert into lockstep.prediction_log select * from live`)
+    // it goes on live, as its own worker
+    const second = startDemo(0, folder, ['--every', '400'], stores)
+    await second.until(/^delay@3 gets 20 % of the requests/m)
+    expect(await hasWorker(db)).toBe(true)
     await db.close()
-    const second = await demo(0, folder, undefined, stores)
+    second.child.kill('SIGINT')
+    const { code, out, err } = await second.ended
     await database.drop()
-    expect(second.code, second.text).toBe(0)
-    expect(second.text).not.toContain('$ lockstep ingest')
-    expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
+    expect(code, out + err).toBe(130)
+    expect(out).not.toContain('$ lockstep ingest')
+    expect(/AUC on June: .*/.exec(out)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
   }, 900_000)
 
   it('with --rollout changes versions: shadow, a roll-back, an experiment, a promotion', async () => {
