@@ -1,5 +1,7 @@
+import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
+import { isIPv4 } from 'node:net'
 import { dirname } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
@@ -45,16 +47,34 @@ export async function checkPorts(
     ...(metricsPort === null ? [] : [{ host: metricsHost, port: metricsPort, setting: 'LOCKSTEP_METRICS_PORT' }]),
     ...(ui.listen === null ? [] : [{ ...ui.listen, setting: 'LOCKSTEP_UI_LISTEN' }]),
   ]
+  const addresses = await Promise.all(ports.map(addressOf))
   const answers: Answer[] = []
   for (const [i, each] of ports.entries()) {
-    const same = ports.slice(0, i).find((other) => each.port !== 0 && other.port === each.port && other.host === each.host)
+    const same = ports
+      .slice(0, i)
+      .find((other, j) => each.port !== 0 && other.port === each.port && overlap(addresses[i] ?? '', addresses[j] ?? ''))
     answers.push(
       same === undefined
         ? await checkPort(each)
-        : wrong(`${each.setting} is ${each.port}, as ${same.setting} is. Set another port: a server does not start with one port twice.`),
+        : wrong(
+            `${each.setting} is ${each.port} on ${each.host}, and ${same.setting} is ${same.port} on ${same.host}. Set another port: a server does not start with one port twice.`,
+          ),
     )
   }
   return answers
+}
+
+/** The address that a server listens on. A name without one stays as it is: the check of its port reports it. */
+async function addressOf({ host }: Port): Promise<string> {
+  return await lookup(host).then(
+    ({ address }) => address,
+    () => host,
+  )
+}
+
+/** Whether one of two addresses is the other one or includes it: `0.0.0.0` is all of IPv4, and `::` all of both. */
+function overlap(a: string, b: string): boolean {
+  return a === b || [a, b].includes('::') || (a === '0.0.0.0' && isIPv4(b)) || (b === '0.0.0.0' && isIPv4(a))
 }
 
 async function checkPort({ host, port, setting }: Port): Promise<Answer> {

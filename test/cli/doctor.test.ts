@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
 import { checkRights } from '../../cli/doctor/database-checks.ts'
+import { checkPorts } from '../../cli/doctor/machine-checks.ts'
 import { checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
 import { writeServerClock } from '../../monitoring/rollups/clock-offset.ts'
@@ -12,9 +13,11 @@ import { problemsOf } from '../../monitoring/problems/find-problems.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
+import { defaultUi } from '../../runtime/ui-settings.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { createWorld } from '../serving/world.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
+import { freePort } from '../services/keeper.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
@@ -265,6 +268,21 @@ describe('a check', () => {
   it('that fails is a finding', async () => {
     expect(await findingsOf('x', () => Promise.reject(new Error('down')))).toEqual([{ check: 'x', verdict: 'wrong', text: 'down' }])
     expect(await findingsOf('x', () => ok('fine'))).toEqual([{ check: 'x', verdict: 'ok', text: 'fine' }])
+  })
+
+  it.each([
+    ['0.0.0.0', '127.0.0.1', 1],
+    ['127.0.0.1', '::', 1],
+    ['localhost', 'localhost', 1],
+    ['127.0.0.1', '127.0.0.2', 0],
+    ['0.0.0.0', '::1', 0],
+  ])('of one port on %s and on %s finds %d mistakes', async (host, metricsHost, mistakes) => {
+    const port = await freePort()
+    const answers = await checkPorts({ host, port, grpcPort: null, metricsHost, metricsPort: port, ui: defaultUi })
+    const wrong = answers.filter(({ verdict }) => verdict === 'wrong').map(({ text }) => text)
+    expect(wrong).toHaveLength(mistakes)
+    const both = `LOCKSTEP_METRICS_PORT is ${port} on ${metricsHost}, and LOCKSTEP_PORT is ${port} on ${host}.`
+    for (const text of wrong) expect(text).toContain(both)
   })
 
   it.each([
