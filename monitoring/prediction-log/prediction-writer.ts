@@ -1,6 +1,7 @@
 import { dayOf, predictionPartitions } from '../day-partitions.ts'
 import { remedyOf, createNextPartition, endedStates, isDown } from '../next-partition.ts'
 import { messageOf } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { LoggedPrediction } from './columns.ts'
 import type { PredictionCopy } from './copy-predictions.ts'
 import { copyPredictions, createPredictionCopy } from './copy-predictions.ts'
@@ -15,7 +16,10 @@ import type { LogMetrics } from './log-metrics.ts'
 export interface PredictionWriter {
   /** The number of rows in the batch. */
   readonly rows: number
-  /** Problems of the table, for the operator: rows that it refuses, or will refuse tomorrow. */
+  /**
+   * Problems of the table, for the operator: rows that it has refused since the last batch that was written, or will
+   * refuse tomorrow.
+   */
   warnings(): readonly string[]
   add(row: LoggedPrediction): void
   /** Reports that rows cannot be encoded now. Logged once, until a batch is written. */
@@ -53,7 +57,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
   const made = new Set<number>()
   let batch: Batch | null = null
   let failing = false
-  let refused: string | null = null
+  let refused: { readonly since: string; readonly why: string } | null = null
   const refusals = createRepeats()
   const nextPartition = createNextPartition({ database, log }, predictionPartitions, 'the prediction log')
   /**
@@ -81,7 +85,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     }
   }
 
-  async function copyIn({ copy, days, chunks }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
+  async function copyIn({ copy, days, chunks, oldest }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
     let sent = false
     async function* sending(): AsyncGenerator<Buffer> {
       yield* chunks ?? []
@@ -102,7 +106,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         // of an ended statement nothing was written
         const isEnded = endedStates.includes(sqlState(error))
         const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
-        if (outcome === 'refused') refused = `The prediction log refuses rows, and they are lost: ${messageOf(error)}${remedyOf(error)}`
+        if (outcome === 'refused') refused = { since: refused?.since ?? secondOf(oldest), why: `${messageOf(error)}${remedyOf(error)}` }
         // each batch may be refused, and there is one a second
         const rows = outcome === 'refused' ? refusals(messageOf(error), copy.rows) : failing ? null : copy.rows
         if (rows !== null) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
@@ -115,7 +119,10 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     get rows() {
       return batch?.copy.rows ?? 0
     },
-    warnings: () => (refused === null ? nextPartition.warnings : [refused]),
+    warnings() {
+      if (refused === null) return nextPartition.warnings
+      return [`The prediction log has refused all rows since ${refused.since}, and they are lost: ${refused.why}`]
+    },
     add(row) {
       batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at }
       batch.copy.add(row)
@@ -152,4 +159,9 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       return true
     },
   }
+}
+
+/** @param micros epoch microseconds */
+function secondOf(micros: number): string {
+  return formatTimestamp(Math.floor(micros / 1e6) * 1e6)
 }

@@ -48,7 +48,9 @@ it('a role that may not create partitions is reported a day ahead, and while it 
   expect(writer.warnings()).toEqual([expect.stringMatching(ahead)])
   writer.add(loggedRow(noon + dayMicros, { predictionId: 'r/1' }))
   await writer.write()
-  expect(writer.warnings()).toEqual([expect.stringMatching(/^The prediction log refuses rows, and they are lost: must be owner/)])
+  expect(writer.warnings()).toEqual([
+    expect.stringMatching(/^The prediction log has refused all rows since 2024-10-05T12:00:00Z, and they are lost: must be owner/),
+  ])
 
   let now = noon
   let failures = 0

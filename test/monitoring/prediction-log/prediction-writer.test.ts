@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { formatTimestamp } from '../../../kernel/time.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { createPredictionWriter } from '../../../monitoring/prediction-log/prediction-writer.ts'
 import { until } from '../../serving/gate.ts'
@@ -47,7 +48,7 @@ it('writes to a table under read, and keeps rows of a day until it has a partiti
   expect(snapshots).toEqual([1, 2, 3].map(() => ({ snapshot: '3:7:4,5' })))
 })
 
-it('logs once that the table refuses rows, however many batches it refuses, and counts all', async () => {
+it('logs once that the table refuses rows, warns since when, and counts all', async () => {
   const logged: string[] = []
   const dropped: unknown[] = []
   const writer = createPredictionWriter({
@@ -58,7 +59,7 @@ it('logs once that the table refuses rows, however many batches it refuses, and 
   await world.db.script('alter table lockstep.prediction_log add constraint refused check (false) not valid')
   try {
     for (let batch = 0; batch < 5; batch++) {
-      writer.add(row)
+      writer.add({ ...row, at: noon + batch * 1e6 })
       expect(await writer.write()).toBe(true)
     }
   } finally {
@@ -66,5 +67,9 @@ it('logs once that the table refuses rows, however many batches it refuses, and 
   }
   expect(logged).toEqual([expect.stringMatching(/"level":"warn".*"rows":1,.*refused.*the prediction log cannot be written/)])
   expect(dropped).toEqual(Array.from({ length: 5 }, () => ['refused', 1]))
-  expect(writer.warnings()).toEqual([expect.stringContaining('The prediction log refuses rows, and they are lost')])
+  const since = formatTimestamp(noon)
+  expect(writer.warnings()).toEqual([expect.stringContaining(`The prediction log has refused all rows since ${since}, and they are lost`)])
+  writer.add(row)
+  await writer.write()
+  expect(writer.warnings()).toEqual([])
 })
