@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseDuration } from '../../kernel/duration.ts'
@@ -39,7 +40,10 @@ export interface BatchOptions {
   readonly asOf?: 'at' | 'before'
   /** The columns of the spine to copy. Default: all. */
   readonly columns?: readonly string[]
-  /** The URL of the folder: `'s3://ml/scores/day={date}'`; or a table of the database: `'postgres:ml.scores'`. */
+  /**
+   * The URL of the folder: `'s3://ml/scores/day={date}'`; a path that begins with `/` and that all workers reach; or a
+   * table of the database: `'postgres:ml.scores'`.
+   */
   readonly out: string
   /**
    * Of a table: whether the rows of a batch replace all others, are added to those of other batches, or replace those
@@ -151,17 +155,24 @@ function idOf(id: unknown, what: string): string {
 }
 
 function outputOf(body: BatchOptions, overwrite: boolean, what: string): Pick<ScheduledBatchSpec, 'out' | 'format' | 'mode' | 'key'> {
-  const out = knownParts(textOf(body.out, 'out', what), 'out', what)
+  const given = knownParts(textOf(body.out, 'out', what), 'out', what)
+  const out = given.startsWith('/') ? folderUrl(given) : given
+  // workers run in other folders than the definitions
   if (!/^(?:(?:s3|gs):\/\/|file:\/\/\/)[^/]/.test(out) && !isTableUrl(out))
     throw invalid(
-      `${what} has the out ${show(out)}; write the URL of a folder: s3://bucket/folder, gs://bucket/folder or file:///folder; or a table: postgres:SCHEMA.TABLE.`,
+      `${what} has the out ${show(given)}; write the URL of a folder such as s3://bucket/folder, a path that begins with "/", or a table: postgres:SCHEMA.TABLE.`,
     )
   const format = body.format === undefined ? undefined : oneOf(body.format, formats, 'format', what)
   const mode = body.mode === undefined ? undefined : oneOf(body.mode, ['replace', 'append', 'upsert'], 'mode', what)
   const fields = completeOutput({ out, format, mode, key: columnsOf(body.key, 'key', what) ?? undefined }, what)
   if (overwrite || fields.mode !== 'replace' || namesInBraces(out).length > 0) return fields
-  const example = isTableUrl(out) ? `mode: 'append'` : `the interval, as in "${fields.out}/day={date}"`
-  throw invalid(`${what} has the out ${show(out)}, which is the same each time; add ${example}, or overwrite: true.`)
+  const example = isTableUrl(out) ? `mode: 'append'` : `the interval, as in "${given.replace(/\/+$/, '')}/day={date}"`
+  throw invalid(`${what} has the out ${show(given)}, which is the same each time; add ${example}, or overwrite: true.`)
+}
+
+/** The URL of a path. The names of the interval stay in braces. */
+function folderUrl(path: string): string {
+  return pathToFileURL(path).href.replaceAll('%7B', '{').replaceAll('%7D', '}')
 }
 
 function onlineOf(online: unknown, what: string): number | null {

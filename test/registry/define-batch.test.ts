@@ -63,6 +63,8 @@ describe('a batch with a schedule', () => {
         },
       },
     })
+    const inFolder = batch('nightly', { ...body, out: '/mnt/ml scores/{year}/' }).spec
+    expect(batchOfInterval(inFolder, interval).request.out).toBe('file:///mnt/ml%20scores/2026')
     expect(fillInterval("{year}/{month}/{day} {hour}:{minute} '{1,2}' {other}", interval)).toBe("2026/02/28 02:00 '{1,2}' {other}")
   })
 
@@ -77,7 +79,8 @@ describe('a batch with a schedule', () => {
     }
     expect(refused({ out: 's3://ml/scores' })).toContain('the same each time')
     expect(refused({ out: 's3://ml/scores', overwrite: true })).toBe('accepted')
-    expect(refused({ out: 'scores/{date}' })).toContain('s3://bucket/folder')
+    expect(refused({ out: 'scores/{date}' })).toContain('s3://bucket/folder, a path that begins with "/"')
+    expect(refused({ out: '/mnt/scores/' })).toContain('as in "/mnt/scores/day={date}"')
     expect(refused({ out: 's3://ml/{dat}' })).toContain('Did you mean "date"?')
     expect(refused({ id: 'nightly' })).toContain('"nightly/{from}"')
     expect(refused({ spine: { file: 'rows.csv' } })).toContain('begins with "/"')
