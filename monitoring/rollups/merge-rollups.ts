@@ -16,6 +16,10 @@ export interface RollupDays {
   readonly day: number
 }
 
+/** The job that merges rollups, and the key of its schedule. */
+export const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
+export const mergeRollupsKey = 'rollups'
+
 /**
  * How long after its end an hour is merged: its last minutes are written by then. Later ones are merged by the next
  * job.
@@ -33,12 +37,12 @@ export function mergeRollupsJobs({
   readonly clock: () => number
 }): JobKind {
   return {
-    name: 'merge-rollups' satisfies JobKindName,
+    name: mergeRollupsKind,
     spec: z.object({}),
     retries: 3,
     backoffSeconds: { from: 10, to: 300 },
     keepDays: 1,
-    schedules: () => Promise.resolve([{ key: 'rollups', subject: 'rollups', cron: '4 * * * *', spec: {} }]),
+    schedules: () => Promise.resolve([{ key: mergeRollupsKey, subject: mergeRollupsKey, cron: '4 * * * *', spec: {} }]),
     async run(_job, _chunk, { signal }) {
       const release = await lockMerging(db)
       try {

@@ -141,16 +141,25 @@ describe('the schedule of a batch', () => {
   })
 })
 
+async function addJob(kind: string, key: string, scope: string, moment: number, state: string): Promise<void> {
+  await world.db.query(
+    `insert into lockstep.jobs (kind, subject, scope, key, moment, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+     values ($1, $2, $3, $2, $4, '{}', $5, true, true, false, 30, 7, 'test', now())`,
+    [kind, key, scope, moment, state],
+  )
+}
+
 it('a schedule of syncs is judged by the jobs for its own online store', async () => {
   const files: Catalog['files'] = new Map([['landings', { patterns: ['*.parquet'], fromMicros: null, schedule: '0 * * * *' }]])
-  const add = (scope: string, moment: number, state: string) =>
-    world.db.query(
-      `insert into lockstep.jobs (kind, subject, scope, key, moment, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
-       values ('source-sync', 'landings', $1, 'landings', $2, '{}', $3, true, true, false, 30, 7, 'test', now())`,
-      [scope, moment, state],
-    )
-  await add(await world.store.identity(), 1, 'done')
-  await add('a store that was replaced', 2, 'failed')
+  await addJob('source-sync', 'landings', await world.store.identity(), 1, 'done')
+  await addJob('source-sync', 'landings', 'a store that was replaced', 2, 'failed')
   expect(await outcomes('source-sync landings', { files }, world.store)).toMatchObject([{ state: 'ok' }])
   expect(await outcomes('source-sync landings', { files })).toMatchObject([{ state: 'breach' }])
+})
+
+it('a merge of the model statistics that failed breaches, until a later one is done', async () => {
+  await addJob('merge-rollups', 'rollups', '', 1, 'failed')
+  expect(await outcomes('merge-rollups rollups')).toMatchObject([{ state: 'breach' }])
+  await addJob('merge-rollups', 'rollups', '', 2, 'done')
+  expect(await outcomes('merge-rollups rollups')).toMatchObject([{ state: 'ok' }])
 })

@@ -4,6 +4,7 @@ import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../../registry/scheduled-batch-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
+import { mergeRollupsKey, mergeRollupsKind } from '../../rollups/merge-rollups.ts'
 import type { CheckResult } from '../check-kind.ts'
 
 interface Outcome {
@@ -18,7 +19,8 @@ interface Outcome {
 }
 
 /**
- * The outcome of each declared schedule at its newest ended instant. Views have the check `freshness`.
+ * The outcome of each declared schedule at its newest ended instant, and of the merges of rollups. Views have the check
+ * `freshness`.
  *
  * @param store null: it does not answer, and the syncs for all stores count
  */
@@ -29,7 +31,11 @@ export async function failedSchedules(
 ): Promise<CheckResult[]> {
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
   const scope = syncs.length === 0 || store === null ? null : await store.identity().catch(() => null)
-  const found = [await outcomes(db, scheduledBatchKind, '', [...batches.keys()]), await outcomes(db, sourceSyncKind, scope, syncs)]
+  const found = [
+    await outcomes(db, scheduledBatchKind, '', [...batches.keys()]),
+    await outcomes(db, sourceSyncKind, scope, syncs),
+    await outcomes(db, mergeRollupsKind, '', [mergeRollupsKey]),
+  ]
   return found.flat().map(resultOf)
 }
 

@@ -3,8 +3,8 @@ import { quantile, rate, selected } from './dashboard.ts'
 
 const requests = 'lockstep_http_request_seconds'
 const answers = 'route=~"/v1/(features|predict)"'
-/** Probes and scrapes are no requests of users: a server that is not ready answers probes with 503. */
-const ofUsers = 'route!~"/(livez|readyz|metrics|v2/health/.*)"'
+/** Probes and scrapes are no requests of users: a server or model that is not ready answers probes with 503. */
+const ofUsers = 'route!~"/(livez|readyz|health|metrics|v2/health/.+|v2/models/.+/ready|grpc.health.+|inference.+(Live|Ready))"'
 const errorShare = `(${rate(`${requests}_count`, [], `${ofUsers},status=~"5.."`)} or vector(0)) / ${rate(`${requests}_count`, [], ofUsers)}`
 
 export const overview: Dashboard = {
