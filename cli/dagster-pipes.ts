@@ -2,7 +2,7 @@ import { appendFile, readFile } from 'node:fs/promises'
 import { inflateSync } from 'node:zlib'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { asRecord } from '../kernel/is-record.ts'
-import { readSecret } from '../runtime/config.ts'
+import { readVariable } from '../runtime/config.ts'
 
 export interface Materialization {
   /** What Dagster shows beside the asset. */
@@ -20,7 +20,7 @@ export interface Materialization {
  * @throws LockstepError `CONFIG_INVALID` where Dagster's variables cannot be read, `WRITE_FAILED`
  */
 export async function reportToDagster({ metadata, dataVersion }: Materialization): Promise<void> {
-  const [context, messages] = [readSecret('DAGSTER_PIPES_CONTEXT'), readSecret('DAGSTER_PIPES_MESSAGES')]
+  const [context, messages] = [readVariable('DAGSTER_PIPES_CONTEXT'), readVariable('DAGSTER_PIPES_MESSAGES')]
   if (context === null || messages === null) return
   const { path } = decoded('DAGSTER_PIPES_MESSAGES', messages)
   const { asset_keys: assets } = await contextOf(decoded('DAGSTER_PIPES_CONTEXT', context))

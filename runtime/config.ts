@@ -1,13 +1,14 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { nearest } from '../kernel/did-you-mean.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
-import { parseKafkaUrl } from './kafka-url.ts'
 import type { LogLevel } from './log.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
+import { fileVariable, isFileVariable, secretIn, secretVariables } from './secret-files.ts'
+import { integer, kafkaUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
 import { registryUser } from './streams/schema-registry.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
@@ -149,30 +150,6 @@ const minSigningKey = 32
 const maxReplaySeconds = 31_536_000
 const maxBodyBytes = 1024 ** 3
 
-const integer = (min: number, max: number) => {
-  const allowed = `a whole number from ${min} to ${max}`
-  return z.string().regex(/^\d+$/, allowed).transform(Number).pipe(z.number().min(min, allowed).max(max, allowed))
-}
-
-const url = (protocols: readonly string[], example: string) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
-
-const redisUrl = z
-  .string()
-  .refine(
-    (text) => parseRedisUrl(text) !== null,
-    'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
-  )
-
-const kafkaUrl = z
-  .string()
-  .refine(
-    (text) => parseKafkaUrl(text) !== null,
-    'a URL such as kafka://host:9092,host:9092, or with TLS and a user kafkas://user:password@host:9092?sasl=scram-sha-512',
-  )
-
-const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text)
-
 /** Every variable with its valid values and its default. */
 export const variables = z.object({
   LOCKSTEP_DEFINITIONS: z.string().default('features.ts'),
@@ -212,11 +189,7 @@ export const variables = z.object({
   LOCKSTEP_GRPC_MAX_STREAMS: integer(1, 100_000).default(100),
   LOCKSTEP_GRPC_MAX_CONNECTIONS: integer(1, 1_000_000).optional(),
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, maxBodyBytes).default(1024 ** 2),
-  LOCKSTEP_CORS_ORIGINS: z
-    .string()
-    .transform((text) => text.split(',').map((origin) => origin.trim()))
-    .refine((origins) => origins.every(isOrigin), 'origins such as https://app.example, separated by commas, or *')
-    .optional(),
+  LOCKSTEP_CORS_ORIGINS: webOrigins.optional(),
   LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
   LOCKSTEP_LOG_PREDICTIONS: z
     .string()
@@ -315,22 +288,18 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
 }
 
 /**
- * Reads a secret that a definition names; null: it is not set. Variables of Lockstep itself are never read.
+ * Reads a secret that a definition names, from the variable of that name or the file that `NAME_FILE` names; null:
+ * neither is set. Variables of Lockstep itself are never read.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where both are set, or the file is empty or cannot be read
  */
 export function readSecret(name: string): string | null {
-  return name.startsWith(begin) ? null : process.env[name] || null
+  return name.startsWith(begin) ? null : secretIn(process.env, name)
 }
 
-/** The endpoint that stands for Amazon's S3, where AWS tools look for it too; null: none. */
-export function s3Endpoint(): string | null {
-  return readSecret('AWS_ENDPOINT_URL_S3') ?? readSecret('AWS_ENDPOINT_URL')
-}
-
-/**
- * The address of an emulator that stands for Google Cloud Storage, where Google's tools look for it too; null: none.
- */
-export function gcsEmulator(): string | null {
-  return readSecret('STORAGE_EMULATOR_HOST')
+/** Reads a variable of another tool; null: it is not set. */
+export function readVariable(name: string): string | null {
+  return process.env[name] || null
 }
 
 /** The key of a setting in `lockstep.config.ts`: `postgresUrl` of `LOCKSTEP_POSTGRES_URL`. */
@@ -367,9 +336,17 @@ function textOf(value: unknown): string | null | undefined {
 function settingsOf(places: readonly Place[]): Settings {
   const given: Record<string, string> = {}
   const origins = new Map<string, string>()
+  const problems: string[] = []
   for (const { name: place, given: texts } of places) {
+    for (const name of secretVariables) {
+      const path = texts[fileVariable(name)]
+      if (path === undefined || origins.has(name)) continue
+      origins.set(name, path === '' ? place : resolve(path))
+      given[name] = secretOf(texts, name, problems)
+    }
     for (const [name, text] of Object.entries(texts)) {
-      if (!name.startsWith(begin) || name.startsWith('LOCKSTEP_TEST_') || text === undefined || origins.has(name)) continue
+      const isOther = !name.startsWith(begin) || name.startsWith('LOCKSTEP_TEST_') || isFileVariable(name)
+      if (isOther || text === undefined || origins.has(name)) continue
       origins.set(name, place)
       given[name] = text
     }
@@ -381,19 +358,36 @@ function settingsOf(places: readonly Place[]): Settings {
   }
   const elsewhere = ['DATABASE_URL', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'].filter((name) => places.some((place) => place.given[name]))
   const otel = places.reduceRight<Place['given']>((all, place) => ({ ...all, ...place.given }), {})
-  return { config: configOf(given, origins, otel), origins, elsewhere }
+  return { config: configOf(given, origins, otel, problems), origins, elsewhere }
 }
 
-/** @param otel the variables of OpenTelemetry, which have no keys in `lockstep.config.ts` */
-function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<string, string>, otel: Place['given']): Config {
+/** A place's secret, or an empty text and a problem. */
+function secretOf(place: Place['given'], name: string, problems: string[]): string {
+  try {
+    return secretIn(place, name) ?? ''
+  } catch (error) {
+    problems.push(messageOf(error).replace(/\.$/, ''))
+    return ''
+  }
+}
+
+/**
+ * @param otel the variables of OpenTelemetry, which have no keys in `lockstep.config.ts`
+ * @param problems those that were found before
+ */
+function configOf(
+  given: Readonly<Record<string, string>>,
+  origins: ReadonlyMap<string, string>,
+  otel: Place['given'],
+  problems: string[],
+): Config {
   const label = (name: string): string => {
     const origin = origins.get(name) ?? environment
     if (origin === environment) return `"${name}"`
-    return origin === envFile ? `"${name}" (${envFile})` : `"${configKey(name)}" (${origin})`
+    return origin.startsWith('lockstep.config.') ? `"${configKey(name)}" (${origin})` : `"${name}" (${origin})`
   }
-  const problems = Object.keys(given)
-    .filter((name) => !names.includes(name))
-    .map((name) => `${label(name)} is not a setting (${hint(nearestVariable(name))})`)
+  for (const name of Object.keys(given))
+    if (!names.includes(name)) problems.push(`${label(name)} is not a setting (${hint(nearestVariable(name))})`)
   const parsed = variables.safeParse(given)
   for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0])

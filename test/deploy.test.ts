@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { serverPatienceMs } from '../cli/interrupt.ts'
 import { prepare } from '../cli/run.ts'
 import { variables } from '../runtime/config.ts'
+import { isFileVariable } from '../runtime/secret-files.ts'
 import { routes } from '../serving/protocols/http/routes.ts'
 import { rootFolder } from './source-files.ts'
 
@@ -36,7 +37,7 @@ describe('deploy/', () => {
       found(content, /\b(LOCKSTEP_[A-Z0-9_]*[A-Z0-9])\b/g).map((name) => [path, name] as const),
     )
     expect(named.length).toBeGreaterThan(30)
-    expect(named.filter(([, name]) => !Object.hasOwn(variables.shape, name))).toEqual([])
+    expect(named.filter(([, name]) => !Object.hasOwn(variables.shape, name) && !isFileVariable(name))).toEqual([])
   })
 
   it('runs only commands and options that exist', async () => {

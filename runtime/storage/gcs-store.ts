@@ -3,7 +3,7 @@ import { GoogleAuth } from 'google-auth-library'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { randomBackoffMs, sleep } from '../async.ts'
-import { gcsEmulator } from '../config.ts'
+import { readVariable } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
 import type { ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
 import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
@@ -53,7 +53,8 @@ export function createGcsStore(): ObjectStore {
     path: string,
     { method = 'GET', headers = {}, body, allowed = [] }: Call = {},
   ): Promise<Response> {
-    const emulator = gcsEmulator()
+    // an emulator that stands for Google's storage, where Google's tools look for it too
+    const emulator = readVariable('STORAGE_EMULATOR_HOST')
     const base = emulator === null ? 'https://storage.googleapis.com' : emulator.replace(/^(?!https?:\/\/)/, 'http://').replace(/\/$/, '')
     for (let attempt = 1; ; attempt++) {
       try {

@@ -14,7 +14,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { readSecret, s3Endpoint } from '../config.ts'
+import { readVariable } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
 import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
 import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
@@ -22,7 +22,7 @@ import { storageError, withoutAnswer } from './storage-errors.ts'
 
 /** A profile that is named hides the credentials in environment variables. */
 function howToSignIn(): string {
-  const profile = readSecret('AWS_PROFILE')
+  const profile = readVariable('AWS_PROFILE')
   return profile === null
     ? 'Check the credentials: environment variables, a profile (AWS_PROFILE), or the role of the machine or the pod; and that they may use this bucket.'
     : `Check that the profile "${profile}", which AWS_PROFILE names, is in ~/.aws/config or ~/.aws/credentials and that its credentials may use this bucket; or unset AWS_PROFILE.`
@@ -39,7 +39,8 @@ const writerKey = 'lockstep-writer'
  * find them. With an endpoint of the user's own, the bucket stands in the path.
  */
 export function createS3Store(): ObjectStore {
-  const endpoint = s3Endpoint()
+  // the endpoint that stands for Amazon's, where AWS tools look for it too
+  const endpoint = readVariable('AWS_ENDPOINT_URL_S3') ?? readVariable('AWS_ENDPOINT_URL')
   if (endpoint !== null && !/^https?:\/\/[^/]/.test(endpoint))
     throw new LockstepError(
       'CONFIG_INVALID',
@@ -58,7 +59,7 @@ export function createS3Store(): ObjectStore {
     try {
       await client.config.region()
     } catch (cause) {
-      const profile = readSecret('AWS_PROFILE')
+      const profile = readVariable('AWS_PROFILE')
       const its = profile === null ? 'the profile' : `the profile "${profile}", which AWS_PROFILE names`
       throw new LockstepError(
         'STORAGE_DENIED',

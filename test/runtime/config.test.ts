@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig, variables } from '../../runtime/config.ts'
+import { secretVariables } from '../../runtime/secret-files.ts'
 
 function failure(env: Record<string, string>): string {
   try {
@@ -276,5 +277,7 @@ describe('the configuration', () => {
     ])
     expect(rows).toHaveLength(expected.length)
     expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(expected))
+    const [, inFiles = ''] = /^- These variables have one: (.*?)\. /m.exec(page) ?? []
+    expect([...inFiles.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(secretVariables)
   })
 })

@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { storesNotice } from '../../cli/stores-notice.ts'
 import type { Settings } from '../../runtime/config.ts'
-import { loadSettings } from '../../runtime/config.ts'
+import { loadSettings, readSecret } from '../../runtime/config.ts'
 import { rootFolder } from '../source-files.ts'
 
 let root: string
@@ -82,6 +82,56 @@ describe('settings', () => {
       code: 'CONFIG_INVALID',
       message: typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message),
     })
+  })
+})
+
+describe('secrets in files', () => {
+  const key = 'k'.repeat(32)
+
+  it('are read without the line break at their end, where no place above names the setting', async () => {
+    const folder = await folderWith({ key: `${key}\r\n`, cache: 'redis://:hush@cache' })
+    const [file, cache] = [join(folder, 'key'), join(folder, 'cache')]
+    const files = { '.env': `LOCKSTEP_SIGNING_KEY_FILE=/missing\nLOCKSTEP_REDIS_URL_FILE=${cache}\nLOCKSTEP_NATS_URL_FILE=/missing` }
+    const env = { LOCKSTEP_SIGNING_KEY: '', LOCKSTEP_SIGNING_KEY_FILE: file, LOCKSTEP_NATS_URL_FILE: '' }
+    const { config: read, origins } = await settings(files, env)
+    expect(read).toMatchObject({ signingKeys: [key], redisUrl: 'redis://:hush@cache', natsUrl: null })
+    expect(Object.fromEntries(origins)).toEqual({ LOCKSTEP_SIGNING_KEY: file, LOCKSTEP_REDIS_URL: cache })
+  })
+
+  it('that are missing, empty, wrong, or set beside their text are refused', async () => {
+    const folder = await folderWith({ empty: '\n', wrong: 'mysql://u:hush@h/d' })
+    const [empty, wrong] = [join(folder, 'empty'), join(folder, 'wrong')]
+    const refused = settings(
+      {},
+      {
+        LOCKSTEP_API_KEY_FILE: '/missing/key',
+        LOCKSTEP_NATS_URL_FILE: empty,
+        LOCKSTEP_POSTGRES_URL_FILE: wrong,
+        LOCKSTEP_REDIS_URL: 'redis://:hush@cache',
+        LOCKSTEP_REDIS_URL_FILE: wrong,
+        LOCKSTEP_PORT_FILE: wrong,
+      },
+    )
+    const message = await refused.catch(String)
+    for (const problem of [
+      '"LOCKSTEP_API_KEY_FILE" names the file "/missing/key", which cannot be read: there is no such file or folder;',
+      `"LOCKSTEP_NATS_URL_FILE" names the file "${empty}", which is empty;`,
+      `"LOCKSTEP_POSTGRES_URL" (${wrong}) is something else (not shown: it may hold a secret); it must be a URL such as postgres://`,
+      '"LOCKSTEP_REDIS_URL" and "LOCKSTEP_REDIS_URL_FILE" are both set; set one of them;',
+      '"LOCKSTEP_PORT_FILE" is not a setting (docs/configuration.md lists them)',
+    ])
+      expect(message).toContain(problem)
+    expect(message).not.toContain('hush')
+  })
+
+  it('may hold what a definition names, but no setting', async () => {
+    const folder = await folderWith({ hook: 'hush\n' })
+    vi.stubEnv('HOOK_SECRET_FILE', join(folder, 'hook'))
+    vi.stubEnv('LOCKSTEP_API_KEY_FILE', join(folder, 'hook'))
+    expect([readSecret('HOOK_SECRET'), readSecret('LOCKSTEP_API_KEY'), readSecret('OTHER_SECRET')]).toEqual(['hush', null, null])
+    vi.stubEnv('HOOK_SECRET_FILE', '/missing/hook')
+    expect(() => readSecret('HOOK_SECRET')).toThrow('"HOOK_SECRET_FILE" names the file "/missing/hook", which cannot be read')
+    vi.unstubAllEnvs()
   })
 })
 

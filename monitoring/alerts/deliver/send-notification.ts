@@ -8,7 +8,11 @@ import { sendMail } from './send-mail.ts'
 import type { SendOptions } from './send-request.ts'
 import { sendRequest } from './send-request.ts'
 
-/** Reads a secret from the environment; null: it is not set. */
+/**
+ * Reads a secret from the environment or its file; null: it is not set.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where the file cannot be read
+ */
 export type ReadSecret = (name: string) => string | null
 
 export interface NotificationOptions extends Omit<SendOptions, 'timeoutMs'> {
@@ -61,7 +65,7 @@ function secretOf({ name }: ChannelSpec, { env }: EnvironmentName, readSecret: R
   if (value !== null) return value
   throw new LockstepError(
     'CONFIG_INVALID',
-    `The channel "${name}" needs the environment variable "${env}", which this process does not have. Set it for the workers.`,
+    `The channel "${name}" needs the environment variable "${env}", which this process does not have. Set it for the workers, or "${env}_FILE" to a file that holds it.`,
     { details: { channel: name, variable: env } },
   )
 }

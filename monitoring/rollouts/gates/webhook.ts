@@ -35,7 +35,7 @@ export const webhook: Gate<'webhook', WebhookEvidence> = {
       if (value !== null) return value
       throw new LockstepError(
         'CONFIG_INVALID',
-        `The gate "webhook ${spec.name}" needs the environment variable "${name}", which this process does not have. Set it for the workers.`,
+        `The gate "webhook ${spec.name}" needs the environment variable "${name}", which this process does not have. Set it for the workers, or "${name}_FILE" to a file that holds it.`,
       )
     }
     try {
