@@ -459,10 +459,11 @@ describe('over HTTP', () => {
     expect(begun).toMatchObject({ status: 202, body: { id: 'http/2001-07-01', state: 'running', joined: false, version: 1 } })
     expect(await send('PUT', path, body)).toMatchObject({ status: 202, body: { joined: true, job: begun.body['job'] } })
     expect(await send('PUT', path, { ...body, asOf: 'before' })).toMatchObject({ status: 409, body: { error: { code: 'BATCH_CONFLICT' } } })
+    const places = 'must be the URL of a folder in object storage, such as s3://bucket/scores, or a table, such as postgres:ml.scores'
     for (const out of ['/etc', 'file:///etc/x', 's3://predictions'])
       expect(await send('PUT', `${url}/v1/batches/x`, { ...body, out })).toMatchObject({
         status: 400,
-        body: { error: { code: 'INVALID_REQUEST' } },
+        body: { error: { code: 'INVALID_REQUEST', message: `The body is not a valid request: "out" ${places}.` } },
       })
     for (const online of ['-1h', '', '999999w'])
       expect(await send('PUT', `${url}/v1/batches/x`, { ...body, online })).toMatchObject({ status: 400 })

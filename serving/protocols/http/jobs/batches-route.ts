@@ -20,7 +20,7 @@ import { jobState } from './job-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
 
-const objectUrl = z.string().regex(/^(s3|gs):\/\/[^/]+\/.+/, 'a URL such as s3://bucket/key')
+const objectUrl = z.string().regex(/^(s3|gs):\/\/[^/]+\/.+/, 'must be a URL such as s3://bucket/key')
 
 const body = z.strictObject({
   model: nameSchema.describe('The model'),
@@ -35,7 +35,11 @@ const body = z.strictObject({
     ])
     .describe('The rows to predict for'),
   out: z
-    .union([objectUrl, z.string().regex(/^postgres:/, 'a table such as postgres:ml.scores')])
+    .string()
+    .regex(
+      /^(?:(?:s3|gs):\/\/[^/]+\/.|postgres:)/,
+      'must be the URL of a folder in object storage, such as s3://bucket/scores, or a table, such as postgres:ml.scores',
+    )
     .describe('The URL of a folder in object storage, or a table of the database: postgres:SCHEMA.TABLE'),
   mode: z
     .enum(['replace', 'append', 'upsert'])
