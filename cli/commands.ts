@@ -105,6 +105,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'alert unsilence', load: async () => (await import('./commands/alert-unsilence.ts')).alertUnsilenceCommand },
   { name: 'alert test', load: async () => (await import('./commands/alert-test.ts')).alertTestCommand },
   { name: 'stats', load: async () => (await import('./commands/stats.ts')).statsCommand },
+  { name: 'cost', load: async () => (await import('./commands/cost.ts')).costCommand },
   { name: 'parity', load: async () => (await import('./commands/parity.ts')).parityCommand },
   { name: 'quality', load: async () => (await import('./commands/quality.ts')).qualityCommand },
   { name: 'report', load: async () => (await import('./commands/report.ts')).reportCommand },

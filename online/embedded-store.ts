@@ -6,7 +6,9 @@ import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { damaged, folderFailure, sqliteCode } from '../runtime/embedded-failure.ts'
 import { closeFolder, makePrivate } from '../runtime/private-folder.ts'
+import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { OnlineKey, OnlineStore, OnlineWrite } from './store.ts'
+import { checkpointEntity } from './store.ts'
 
 const sqlite = await importSqlite()
 const fileName = 'states.sqlite'
@@ -79,6 +81,9 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     DELETE FROM states WHERE rowid IN (SELECT rowid FROM states WHERE key >= ? AND key < ? AND key IS NOT ? LIMIT ${keysPerRemoval})`)
   const someKeys = db.prepare(`SELECT key FROM states WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ${keysPerPage}`)
   someKeys.setReturnArrays(true)
+  const sizeOfPage = db.prepare(`
+    SELECT count(*) AS states, sum(length(key) + length(bytes)) AS bytes, max(key) AS last
+    FROM (SELECT key, bytes FROM states WHERE key > ? AND key < ? AND key IS NOT ? ORDER BY key LIMIT ${keysPerPage})`)
   const emptyLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
   let lastWrite: Promise<unknown> = Promise.resolve()
 
@@ -136,6 +141,20 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     while (guarded(directory, () => emptyLog.get()?.['busy'] === 1) && performance.now() < until) await shortPause()
   }
 
+  async function sizeOf(view: DefinitionId): Promise<readonly [states: number, bytes: number]> {
+    const checkpoint = embeddedKey({ view, entity: checkpointEntity, key: '' })
+    const [start, end] = boundsOf(view)
+    let [last, states, bytes] = [start, 0, 0]
+    for (;;) {
+      const page = await whenFree(directory, () => (requireFile(), sizeOfPage.get(last, end, checkpoint)))
+      if (!(page?.['last'] instanceof Uint8Array)) return [states, bytes]
+      states += Number(page['states'])
+      bytes += Number(page['bytes'])
+      last = Buffer.from(page['last'])
+      await setImmediate() // others have their turn
+    }
+  }
+
   return {
     kind: 'embedded',
 
@@ -159,7 +178,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     },
 
     async removeView(view, kept, around = async (step) => (await step(), true)) {
-      const [start, end] = [`${view}\0`, `${view}\x01`].map((text) => Buffer.from(text, 'latin1')) as [Buffer, Buffer]
+      const [start, end] = boundsOf(view)
       const keep = kept === undefined ? null : embeddedKey(kept)
       let removed = 0
       let last = keysPerRemoval
@@ -186,6 +205,15 @@ export function openEmbeddedStore(directory: string): OnlineStore {
         from = Buffer.concat([last, Buffer.of(0)]) // the next key in the order of bytes
         await setImmediate() // others have their turn
       }
+    },
+
+    async sizes(views) {
+      const byView = new Map<DefinitionId, { states: number; bytes: number }>()
+      for (const view of views) {
+        const [states, bytes] = await sizeOf(view)
+        byView.set(view, { states, bytes })
+      }
+      return { sampled: null, byView }
     },
 
     primaries: async () => ['embedded'],
@@ -247,6 +275,11 @@ function requireStates(db: DatabaseSync, file: string): void {
 }
 
 const pause = new Int32Array(new SharedArrayBuffer(4))
+
+/** All keys of a view lie between these. */
+function boundsOf(view: DefinitionId): [Buffer, Buffer] {
+  return [Buffer.from(`${view}\0`, 'latin1'), Buffer.from(`${view}\x01`, 'latin1')]
+}
 
 function embeddedKey({ view, entity, key }: OnlineKey): Buffer {
   return Buffer.from(`${view}\0${entity}\x1f${key}`, 'latin1')

@@ -115,7 +115,7 @@ export function gotAll(
 export const keysPerScan = 1_000
 
 /** The keys of one node. */
-export async function* scanKeys(node: Redis, { pattern }: StateKeys): AsyncGenerator<string[]> {
+export async function* scanKeys(node: Redis, { pattern }: Pick<StateKeys, 'pattern'>): AsyncGenerator<string[]> {
   let cursor = '0'
   do {
     const [next, names] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)

@@ -54,6 +54,11 @@ export function stateKeys(prefix: string, view: DefinitionId): StateKeys {
   return { pattern: `${escaped(start)}*${end}`, start, end, entityKey: (name) => name.slice(start.length, -end.length) }
 }
 
+/** The pattern of all keys of states and checkpoints. */
+export function statesPattern(prefix: string): string {
+  return `${escaped(`${prefix}:{`)}*`
+}
+
 /** The pattern of all keys of a view. */
 export function redisPattern(prefix: string, view: DefinitionId): string {
   return `${escaped(`${prefix}:{`)}*[}~]${idOf(view)}`

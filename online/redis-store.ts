@@ -12,6 +12,7 @@ import { keysPerScan } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
 import { isReplica, readMemory } from './redis-memory.ts'
+import { readSizes } from './redis-sizes.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineKey, OnlineStore, ServerGuard, StoreParts } from './store.ts'
@@ -97,6 +98,8 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
         throw redisError(cause, commands.connection)
       }
     },
+
+    sizes: (views) => guarded(async () => await readSizes(await commands.primaries(), prefix, views)),
 
     async primaries() {
       return guarded(async () => {

@@ -46,6 +46,11 @@ export interface OnlineStore {
    */
   keys(view: DefinitionId, entity: string): AsyncIterable<readonly EntityKey[]>
   /**
+   * How many states each view version has, and how many bytes these take. Of a large store it is an estimate, from a
+   * sample of its keys.
+   */
+  sizes(views: readonly DefinitionId[]): Promise<StoreSizes>
+  /**
    * The servers that hold the states now, each by an id that changes when it restarts or another takes its place: then
    * the last acknowledged writes may be lost. A store that loses nothing has one constant id.
    */
@@ -67,6 +72,12 @@ export interface OnlineStore {
   /** Set for a store whose servers can be full: the memory and role of each primary that answers. */
   memory?(): Promise<readonly ServerMemory[]>
   close(): Promise<void>
+}
+
+export interface StoreSizes {
+  /** How many keys were looked at for an estimate; null: the figures are of all keys. */
+  readonly sampled: number | null
+  readonly byView: ReadonlyMap<DefinitionId, { readonly states: number; readonly bytes: number }>
 }
 
 export interface ReadOptions {

@@ -241,6 +241,23 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       for await (const group of store.keys('unheard@1', 'thing')) expect(group).toEqual([])
     })
 
+    it('measures views without their checkpoints, a large store by a sample', async () => {
+      const keys = Array.from({ length: 12_000 }, (_, i) => keyOf('sized@1', `k${i}`))
+      const few = ['', '}', '\xff'].map((key) => keyOf('sized@11', key))
+      const checkpoint = { view: 'sized@11', entity: checkpointEntity, key: '' } as const
+      await store.write([...keys, ...few, checkpoint].map((key) => put(key, null, stored(1, 'x'.repeat(100)))))
+      const { sampled, byView } = await store.sizes(['sized@1', 'sized@11', 'unheard@1'])
+      const large = byView.get('sized@1')
+      // six standard deviations
+      expect(Math.abs((large?.states ?? 0) / 12_000 - 1)).toBeLessThan(sampled === null ? 1e-9 : 0.1)
+      expect((large?.bytes ?? 0) / (large?.states ?? 1)).toBeGreaterThan(100)
+      expect((large?.bytes ?? 0) / (large?.states ?? 1)).toBeLessThan(400)
+      expect(byView.get('unheard@1')).toEqual({ states: 0, bytes: 0 })
+      if (store.kind === 'embedded') expect([sampled, byView.get('sized@11')?.states]).toEqual([null, 3])
+      else expect(sampled).toBeGreaterThan(1_000)
+      await store.removeView('sized@1')
+    })
+
     it('removes a view except for the given key', async () => {
       const kept = keyOf('keeping@1', '~')
       const keys = [...Array.from({ length: 4_000 }, (_, i) => keyOf('keeping@1', `k${i}`)), kept]

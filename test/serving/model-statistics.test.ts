@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { statisticsAnswer } from '../../serving/protocols/http/monitoring/statistics-schemas.ts'
+import { costFields } from '../../serving/protocols/http/monitoring/cost-route.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
@@ -79,4 +80,24 @@ it('is what two servers have answered, by version, with errors, and values of ev
     total: { requests: 4 },
     coverage: { minutes: 1 },
   })
+})
+
+it('the cost of what was answered is split by model and view, and what nothing used is named', async () => {
+  const { url, server } = await world.serve({ clock: () => Date.parse('2001-07-01T12:01:00Z') * 1000 })
+  await server.whenReady()
+  const found = costFields.parse(await (await fetch(`${url}/v1/cost?since=1h`)).json())
+  const [first, ...others] = found.models
+  expect(first).toMatchObject({ model: 'typed', requests: 4, rows: 4, versions: 1 })
+  expect(first?.cpuSeconds).toBeCloseTo(found.cpuSeconds, 9)
+  expect(first?.cpuMicrosPerRow).toBeCloseTo((found.cpuSeconds * 1e6) / 4, 3)
+  for (const other of others) expect(other).toMatchObject({ requests: 0, cpuSeconds: 0, cpuMicrosPerRow: null })
+  const typed = found.views.find(({ view }) => view === 'airport_typed@1')
+  expect(typed).toMatchObject({ states: 2, rows: 4, models: ['typed'] })
+  expect(typed?.bytes).toBeGreaterThan(50)
+  expect(found.online).toEqual({ sampledKeys: null, failure: null })
+  const table = (await world.db.query<{ bytes: string }>(`select pg_total_relation_size('lockstep_source.landings')::text as bytes`))[0]
+  expect(found.tables).toContainEqual({ table: 'lockstep_source.landings', bytes: Number(table?.bytes) })
+  expect(found.unused).toContainEqual({ kind: 'model', name: 'echo', why: 'no request was counted' })
+  expect(found.unused.map(({ name }) => name)).not.toContain('airport_typed@1')
+  expect((await fetch(`${url}/v1/cost?since=never`)).status).toBe(400)
 })

@@ -18,6 +18,7 @@ import { modelChangeRoutes } from './models/model-changes-route.ts'
 import { modelVersionRoutes } from './models/model-versions-route.ts'
 import { modelRoutes } from './models/models-route.ts'
 import { alertRoutes } from './monitoring/alerts-route.ts'
+import { costRoutes } from './monitoring/cost-route.ts'
 import { driftRoutes } from './monitoring/drift-route.ts'
 import { monitorRoutes } from './monitoring/monitors-route.ts'
 import { outcomeRoutes } from './monitoring/outcomes-route.ts'
@@ -70,6 +71,7 @@ const described: readonly Route[] = [
   ...monitorRoutes,
   ...predictionRoutes,
   ...parityRoutes,
+  ...costRoutes,
   ...driftRoutes,
   ...auditRoutes,
   ...statusRoutes,
