@@ -20,12 +20,12 @@ export interface MonthlyCosts {
   readonly tables: Readonly<Record<string, number | null>>
 }
 
-const monthMs = 30 * 86_400_000
+const monthMinutes = 30 * 1440
 const maxTables = 10
 
-export function monthlyCosts({ from, to, cpuSeconds, models, views, tables }: CostReport, prices: Prices): MonthlyCosts {
-  const months = (Date.parse(to) - Date.parse(from)) / monthMs
-  const ofCpu = (seconds: number) => (prices.cpuHour === null || months <= 0 ? null : ((seconds / 3600) * prices.cpuHour) / months)
+export function monthlyCosts({ measuredMinutes, cpuSeconds, models, views, tables }: CostReport, prices: Prices): MonthlyCosts {
+  const months = measuredMinutes / monthMinutes
+  const ofCpu = (seconds: number) => (prices.cpuHour === null || months === 0 ? null : ((seconds / 3600) * prices.cpuHour) / months)
   const ofBytes = (size: number | null, price: number | null) => (size === null || price === null ? null : (size / 1e9) * price)
   return {
     servers: ofCpu(cpuSeconds),
@@ -36,14 +36,14 @@ export function monthlyCosts({ from, to, cpuSeconds, models, views, tables }: Co
 }
 
 export function costText(report: CostReport, prices: Prices): string {
-  const { from, to, cpuSeconds, models, views, online, tables, unused } = report
+  const { from, to, measuredMinutes, cpuSeconds, models, views, online, tables, unused } = report
   const monthly = monthlyCosts(report, prices)
   const [cpuTitle, memoryTitle, diskTitle] = [prices.cpuHour, prices.memory, prices.disk].map((price) =>
     price === null ? [] : ['A MONTH'],
   )
   const shownTables = tables.slice(0, maxTables)
   return [
-    `${moment(new Date(from))} to ${moment(new Date(to))} UTC: the server processes used ${duration(cpuSeconds * 1000)} of processor time${monthly.servers === null ? '' : `, ${money(monthly.servers)} a month`}.`,
+    `${moment(new Date(from))} to ${moment(new Date(to))} UTC: in ${counted(measuredMinutes, 'measured minute')} the server processes used ${duration(cpuSeconds * 1000)} of processor time${monthly.servers === null ? '' : `, ${money(monthly.servers)} a month`}. What is not a model's is other work.`,
     section(
       ['MODEL', 'REQUESTS', 'ROWS', 'CACHED', 'CPU TIME', 'CPU FOR 1,000 ROWS', 'VERSIONS', 'FILES', ...(cpuTitle ?? [])],
       models.map(({ model, requests, rows, cacheHits, cpuSeconds: own, cpuMicrosPerRow, versions, fileBytes }) => [

@@ -19,7 +19,7 @@ export interface ModelCost {
   readonly rows: number
   /** Rows that the prediction cache answered. */
   readonly cacheHits: number
-  /** Its share of `cpuSeconds`, an estimate. */
+  /** Its part of `cpuSeconds`, an estimate. */
   readonly cpuSeconds: number
   /** null: no row was answered. */
   readonly cpuMicrosPerRow: number | null
@@ -61,7 +61,9 @@ export interface CostReport {
   /** RFC 3339 */
   readonly from: string
   readonly to: string
-  /** Processor time of all server processes, for whatever they answered. */
+  /** Minutes of the window in which a server was measured. */
+  readonly measuredMinutes: number
+  /** Processor time of all server processes, for whatever they did. */
   readonly cpuSeconds: number
   /** By processor time, the greatest first. */
   readonly models: readonly ModelCost[]
@@ -90,14 +92,15 @@ export interface CostSources {
  * What models, views and tables cost, and what nothing uses. It reads stored rollups, the sizes of tables, and the
  * online store (`OnlineStore.sizes`).
  *
- * The processor time of servers is known by process only. It is split by the time that each model's requests took
- * without waiting for features and for a run. So it is an estimate, and what servers did besides predictions is in it.
+ * The processor time of servers is known by process only. A model's part is the time that its requests took without
+ * waiting for features and for a run, as an estimate. If these times exceed the processor time, as on a busy machine,
+ * they are reduced in proportion. The rest is other work: feature reads, health checks, what a process does when idle.
  *
  * @param window epoch microseconds; rollups widen it to minutes, hours or days
  */
 export async function costReport({ db, catalog, store }: CostSources, window: Window): Promise<CostReport> {
   const processes = await readRollup(db, { model: noModel.model, ...window, trafficOnly: true })
-  const { from, to, cpuSeconds } = processes
+  const { from, to, cpuSeconds, coverage } = processes
   const groups = new Map<string, readonly RollupGroup[]>()
   for (const name of catalog.models.keys())
     groups.set(name, await readRollupGroups(db, { model: name, ...window, trafficOnly: true }, ['version']))
@@ -109,6 +112,7 @@ export async function costReport({ db, catalog, store }: CostSources, window: Wi
   const models = splitCpu(catalog, groups, cpuSeconds)
   return {
     ...windowJson({ from, to }),
+    measuredMinutes: coverage.minutes,
     cpuSeconds,
     models: models.toSorted((a, b) => b.cpuSeconds - a.cpuSeconds || b.rows - a.rows),
     views: views.toSorted((a, b) => (b.bytes ?? -1) - (a.bytes ?? -1)),
@@ -131,12 +135,13 @@ async function onlineSizes(
 
 function splitCpu({ models }: Catalog, groups: ReadonlyMap<string, readonly RollupGroup[]>, cpuSeconds: number): ModelCost[] {
   const rollupsOf = (model: string) => (groups.get(model) ?? []).map(({ rollup }) => rollup)
-  const busy = new Map(Array.from(models.keys(), (name) => [name, sumOf(rollupsOf(name), busyMs)]))
+  const busy = new Map(Array.from(models.keys(), (name) => [name, sumOf(rollupsOf(name), busyMs) / 1000]))
   const total = sumOf([...busy.values()], (each) => each)
+  const part = total === 0 ? 0 : Math.min(1, cpuSeconds / total)
   return Array.from(models.values(), ({ name, versions }) => {
     const rollups = rollupsOf(name)
     const rows = sumOf(rollups, (each) => each.rows)
-    const own = total === 0 ? 0 : (cpuSeconds * (busy.get(name) ?? 0)) / total
+    const own = (busy.get(name) ?? 0) * part
     return {
       model: name,
       requests: sumOf(rollups, ({ requests }) => requests),

@@ -13,7 +13,8 @@ const query = z.object({ since: durationQuery().describe('How far back requests 
 export const costFields = z.object({
   from: z.string().describe('The begin of the window, RFC 3339'),
   to: z.string().describe('Its end, RFC 3339'),
-  cpuSeconds: z.number().describe('Processor time of all server processes, for whatever they answered'),
+  measuredMinutes: z.int().describe('Minutes of the window in which a server was measured'),
+  cpuSeconds: z.number().describe('Processor time of all server processes, for whatever they did'),
   models: z
     .array(
       z.object({
@@ -21,7 +22,7 @@ export const costFields = z.object({
         requests: z.int().describe('Answered and failed requests'),
         rows: z.int().describe('Rows of answered requests'),
         cacheHits: z.int().describe('Rows that the prediction cache answered'),
-        cpuSeconds: z.number().describe('Its share of the processor time, by the time that its requests took without waiting'),
+        cpuSeconds: z.number().describe('Its part of the processor time, estimated by the time that its requests took without waiting'),
         cpuMicrosPerRow: z.number().nullable().describe('Microseconds; null: no row was answered'),
         versions: z.int().describe('Pushed versions'),
         fileBytes: z.int().describe('Their files in the database'),
