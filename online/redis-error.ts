@@ -69,6 +69,8 @@ function rootOf(cause: unknown, connection: RedisConnection): unknown {
   return root instanceof AggregateError && root.message === '' ? root.errors[0] : root
 }
 
+const noCertificate = 'If it requires a client certificate, which Lockstep does not send, set its "tls-auth-clients" to "no".'
+
 function remedyOf(root: unknown, connection: RedisConnection): string {
   switch (tlsFailureOf(root)) {
     case 'untrusted':
@@ -77,6 +79,8 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
       return 'Use the host name of its certificate in LOCKSTEP_REDIS_URL.'
     case 'expired':
       return 'Replace its certificate.'
+    case 'refused':
+      return noCertificate
     case 'plain':
       return 'If it does not use TLS, write "redis" in place of "rediss" in LOCKSTEP_REDIS_URL.'
     default:
@@ -85,15 +89,17 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
 }
 
 /**
- * A server with TLS hangs up on a client without it, and some do the other way round. The client of a cluster does not
- * report how its nodes failed.
+ * A server with TLS hangs up on a client without it, and some do the other way round. One that requires a client
+ * certificate may hang up before its alert is read. The client of a cluster does not report how its nodes failed.
  */
 function tlsHint(root: unknown, { cluster, tls }: RedisConnection): string {
-  if (cluster) return ` If it ${tls ? 'does not use' : 'uses'} TLS, write "${tls ? 'redis' : 'rediss'}+cluster" in LOCKSTEP_REDIS_URL.`
   const text = messageOf(root)
   const hangsUp = /ECONNRESET|EPIPE/.test(text) || text.startsWith('Reached the max retries')
-  if (!hangsUp) return ''
-  return tls ? ' If it does not use TLS, write "redis" in place of "rediss".' : ' If it uses TLS, write "rediss" in place of "redis".'
+  if (!cluster && !hangsUp) return ''
+  const [is, other] = cluster ? ['rediss+cluster', 'redis+cluster'] : ['rediss', 'redis']
+  return tls
+    ? ` If it does not use TLS, write "${other}" in place of "${is}". ${noCertificate}`
+    : ` If it uses TLS, write "${is}" in place of "${other}".`
 }
 
 function reasonOf(root: unknown, connection: RedisConnection): string {

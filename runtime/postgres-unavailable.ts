@@ -66,6 +66,7 @@ function remedyOf(cause: unknown): string {
 }
 
 const startIt = 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+const addCertificate = 'add "sslcert=/path/client.crt" and "sslkey=/path/client.key" to LOCKSTEP_POSTGRES_URL.'
 
 interface Refusal {
   /** Absent: what the server says. */
@@ -94,6 +95,7 @@ function refusalOf(cause: Error): Refusal | null {
 }
 
 function whatAllows(message: string): string {
+  if (/client certificate|^certificate authentication/.test(message)) return `For a client certificate, ${addCertificate}`
   if (!message.includes('pg_hba.conf')) return 'Correct the user in LOCKSTEP_POSTGRES_URL.'
   return 'Allow this user, database and host in the pg_hba.conf of PostgreSQL. If it allows them by TLS only, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL.'
 }
@@ -107,6 +109,8 @@ function tlsRemedyOf(cause: Error): string | null {
       return 'Use the host name of its certificate in LOCKSTEP_POSTGRES_URL.'
     case 'expired':
       return 'Replace its certificate.'
+    case 'refused':
+      return `If it requires a client certificate, ${addCertificate}`
     case 'plain':
       return 'If it does not use TLS, remove "sslmode" and "sslnegotiation" from LOCKSTEP_POSTGRES_URL.'
     default:

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findingsOf } from '../../cli/doctor/check.ts'
 import { checkRedis } from '../../cli/doctor/store-checks.ts'
@@ -14,26 +16,41 @@ const pair = join(rootFolder, 'test/runtime/tls/localhost')
 let locked: OwnRedis
 let open: OwnRedis
 let tlsPort: number
+let strict: OwnRedis
+let strictPort: number
 let cluster: OwnRedis
 beforeAll(async () => {
-  tlsPort = await freePort()
-  const tls = ['--tls-port', String(tlsPort), '--tls-cert-file', `${pair}.crt`, '--tls-key-file', `${pair}.key`]
-  ;[locked, open, cluster] = await Promise.all([
+  ;[tlsPort, strictPort] = await Promise.all([freePort(), freePort()])
+  const files = ['--tls-cert-file', `${pair}.crt`, '--tls-key-file', `${pair}.key`, '--tls-ca-cert-file', `${pair}.crt`]
+  const tls = (port: number, clients: 'yes' | 'no') => [...files, '--tls-port', String(port), '--tls-auth-clients', clients]
+  ;[locked, open, strict, cluster] = await Promise.all([
     ownRedis('redis-server'),
-    ownRedis('redis-server', { args: [...tls, '--tls-auth-clients', 'no'] }),
+    ownRedis('redis-server', { args: tls(tlsPort, 'no') }),
+    ownRedis('redis-server', { args: tls(strictPort, 'yes') }),
     ownRedis('redis-server', { args: ['--cluster-enabled', 'yes'] }),
   ])
   await asking(cluster.port, (redis) => redis.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383))
   for (const { port } of [locked, cluster]) await asking(port, (redis) => redis.config('SET', 'requirepass', 'secret'))
-}, 60_000)
+})
 afterAll(async () => {
-  for (const server of [locked, open, cluster]) await server?.stop()
+  for (const server of [locked, open, strict, cluster]) await server?.stop()
 })
 
-describe('a Redis that cannot be used', { timeout: 60_000 }, () => {
+async function isReported(url: string, text: string | RegExp): Promise<void> {
+  const message = expect.toSatisfy((said: string) => (typeof text === 'string' ? said.includes(text) : text.test(said))) as string
+  const store = await openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: url }))
+  try {
+    await expect(store.ping()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', message })
+  } finally {
+    await store.close()
+  }
+  expect(await findingsOf('online store', () => checkRedis(url))).toMatchObject([{ verdict: 'wrong', text: message }])
+}
+
+describe('a Redis that cannot be used', () => {
   const noPassword = 'refused a command: NOAUTH (it requires a password, and got none). Put the password into LOCKSTEP_REDIS_URL'
   const wrongPassword = /refused a command: WRONGPASS .* Correct the user and the password in LOCKSTEP_REDIS_URL\.$/
-  it.each([
+  it.concurrent.each([
     ['without its password', () => `redis://127.0.0.1:${locked.port}`, noPassword],
     ['with a wrong password', () => `redis://:wrong@127.0.0.1:${locked.port}`, wrongPassword],
     ['with an unknown user', () => `redis://nobody:secret@127.0.0.1:${locked.port}`, wrongPassword],
@@ -52,7 +69,7 @@ describe('a Redis that cannot be used', { timeout: 60_000 }, () => {
     [
       'as a cluster, by TLS that it does not use',
       () => `rediss+cluster://127.0.0.1:${cluster.port}`,
-      'If it does not use TLS, write "redis+cluster" in LOCKSTEP_REDIS_URL.',
+      'If it does not use TLS, write "redis+cluster" in place of "rediss+cluster".',
     ],
     [
       'by TLS with a certificate that is not trusted',
@@ -60,13 +77,18 @@ describe('a Redis that cannot be used', { timeout: 60_000 }, () => {
       'self-signed certificate. Its certificate is not trusted: start Lockstep with NODE_EXTRA_CA_CERTS=/path/ca.pem',
     ],
   ])('%s is reported with what to do, by the store and by doctor', async (_, url, text) => {
-    const message = expect.toSatisfy((said: string) => (typeof text === 'string' ? said.includes(text) : text.test(said))) as string
-    const store = await openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: url() }))
+    await isReported(url(), text)
+  })
+
+  it('because it requires a client certificate is not taken for one without TLS', async () => {
+    const trusted = getCACertificates('default')
+    setDefaultCACertificates([readFileSync(`${pair}.crt`, 'utf8')])
     try {
-      await expect(store.ping()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', message })
+      // whether or not the server hangs up before its alert is read
+      const said = /If it requires a client certificate, which Lockstep does not send, set its "tls-auth-clients" to "no"\.$/
+      await isReported(`rediss://localhost:${strictPort}`, said)
     } finally {
-      await store.close()
+      setDefaultCACertificates(trusted)
     }
-    expect(await findingsOf('online store', () => checkRedis(url()))).toMatchObject([{ verdict: 'wrong', text: message }])
   })
 })

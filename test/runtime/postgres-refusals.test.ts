@@ -15,6 +15,7 @@ host all only_tls all reject
 host all by_md5 all md5
 host all by_text all password
 host all by_scram all scram-sha-256
+hostssl all by_cert all cert
 host all postgres all trust`
 
 let server: RestorablePostgres
@@ -25,7 +26,7 @@ beforeAll(async () => {
     await db.script(`
       set password_encryption = 'md5'; create role by_md5 login password 'secret';
       set password_encryption = 'scram-sha-256'; create role by_scram login password 'secret';
-      create role by_text login password 'secret'; create role only_tls login`)
+      create role by_text login password 'secret'; create role only_tls login; create role by_cert login`)
     const [{ data } = { data: '' }] = await db.query<{ data: string }>(`select current_setting('data_directory') as data`)
     const write = async (file: string, text: string): Promise<void> =>
       await db.script(
@@ -38,7 +39,7 @@ beforeAll(async () => {
   } finally {
     await db.close()
   }
-}, 60_000)
+})
 afterAll(() => server?.remove())
 
 /** The server's URL with another user, and with parameters. */
@@ -59,13 +60,13 @@ async function refusal(url: string): Promise<string> {
   }
 }
 
-describe('a PostgreSQL that cannot be used', { timeout: 60_000 }, () => {
+describe('a PostgreSQL that cannot be used', () => {
   it.each(['by_md5', 'by_text', 'by_scram'])('says that the password is missing or wrong: %s', async (role) => {
     const wrong = `password authentication failed for user "${role}". Correct the user and the password in LOCKSTEP_POSTGRES_URL.`
     const none =
       'it requires a password, and got none. Put the password into LOCKSTEP_POSTGRES_URL, as in postgres://user:password@host:5432/database.'
     // the server reads its rules soon after it was told to
-    await expect.poll(() => refusal(urlOf(`${role}:wrong`)), { timeout: 30_000 }).toBe(wrong)
+    await expect.poll(() => refusal(urlOf(`${role}:wrong`)), { timeout: 60_000 }).toBe(wrong)
     // the client sends an MD5 sum even of no password
     expect(await refusal(urlOf(role))).toBe(role === 'by_md5' ? wrong : none)
     expect(await refusal(urlOf(`${role}:secret`))).toBe('none')
@@ -93,9 +94,10 @@ describe('a PostgreSQL that cannot be used', { timeout: 60_000 }, () => {
     const warned = vi.spyOn(process, 'emitWarning')
     const db = openPostgres(server.url)
     await db.script(`alter system set ssl = on`)
+    await db.script(`alter system set ssl_ca_file = 'server.crt'`)
     await db.script(`select pg_reload_conf()`)
     await db.close()
-    await expect.poll(() => refusal(urlOf('only_tls', '?sslmode=no-verify')), { timeout: 30_000 }).toBe('none')
+    await expect.poll(() => refusal(urlOf('only_tls', '?sslmode=no-verify')), { timeout: 60_000 }).toBe('none')
     for (const mode of ['prefer', 'require', 'verify-ca', 'verify-full']) {
       expect(await refusal(urlOf('only_tls', `?sslmode=${mode}`))).toBe(
         'self-signed certificate. Its certificate is not trusted: add "sslrootcert=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_POSTGRES_URL.',
@@ -104,6 +106,9 @@ describe('a PostgreSQL that cannot be used', { timeout: 60_000 }, () => {
       expect(await refusal(urlOf('only_tls', trusted, 'localhost'))).toBe('none')
       expect(await refusal(urlOf('only_tls', trusted))).toMatch(/ Use the host name of its certificate in LOCKSTEP_POSTGRES_URL\.$/)
     }
+    expect(await refusal(urlOf('by_cert', '?sslmode=no-verify'))).toBe(
+      'connection requires a valid client certificate. For a client certificate, add "sslcert=/path/client.crt" and "sslkey=/path/client.key" to LOCKSTEP_POSTGRES_URL.',
+    )
     expect(warned).not.toHaveBeenCalled()
     warned.mockRestore()
   })
