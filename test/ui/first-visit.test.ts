@@ -44,6 +44,25 @@ it('a page that was not opened before waits for the server, and takes no other p
   expect(visits.faults()).toEqual([])
 })
 
+it('the search that was not opened before opens once the server answers', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  const down = (route: Route) => void route.abort('connectionrefused')
+  await page.route('**/ui/**', down)
+  const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('/palette-'))
+  await page.keyboard.press('Control+K')
+  await failed
+  await page.unroute('**/ui/**', down)
+  const search = page.getByRole('textbox', { name: 'Search everything' })
+  await expect
+    .poll(async () => {
+      await page.keyboard.press('Control+K')
+      return await search.count()
+    })
+    .toBe(1)
+  expect(visits.faults()).toEqual([])
+})
+
 describe('the page of a model', () => {
   it('shows all columns of its versions in a window of 1280 pixels', async () => {
     const { page } = visits

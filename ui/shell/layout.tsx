@@ -1,17 +1,18 @@
 import { ActionIcon, Drawer, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
 import { useDisclosure, useHotkeys } from '@mantine/hooks'
 import { Outlet } from '@tanstack/react-router'
-import { type ReactElement, Suspense, lazy, useState } from 'react'
+import { type ReactElement, Suspense, lazy, useEffect, useState } from 'react'
 import { useSigning } from '../api/session.ts'
 import { Announcer } from './announcer.tsx'
 import { AsOfControl } from './as-of-control.tsx'
 import { Banners } from './banners.tsx'
 import { Icon } from './icon.tsx'
+import { reloadIfUp } from './lazy-page.tsx'
 import { Navigation } from './navigation.tsx'
 import { SkeletonPage } from '../parts/states.tsx'
 
 /** While the server is down, its code cannot be loaded: the banner says so, and the pages stay. */
-const Palette = lazy(() => import('./palette.tsx').catch(() => ({ default: () => <></> })))
+const Palette = lazy(() => import('./palette.tsx').catch(() => ({ default: NoPalette })))
 const isMac = navigator.userAgent.includes('Mac')
 
 /** The frame of all pages. */
@@ -65,6 +66,12 @@ export function Layout(): ReactElement {
       )}
     </>
   )
+}
+
+/** Once the server answers, the next try to open the search loads the document again, and with it the search. */
+function NoPalette({ openings }: { readonly openings: number }): ReactElement {
+  useEffect(() => void reloadIfUp(), [openings])
+  return <></>
 }
 
 function SchemeButton(): ReactElement {

@@ -32,8 +32,8 @@ async function isServerUp(): Promise<boolean> {
   }
 }
 
-/** A browser does not load code again that it failed to load, so the page opens by a reload. */
-async function reloadIfUp(): Promise<void> {
+/** A browser does not load code again that it failed to load: only another document does. */
+export async function reloadIfUp(): Promise<void> {
   if (await isServerUp()) location.reload()
 }
 
