@@ -57,17 +57,17 @@ export async function readAlerts(
   { id, state, monitor, monitors, window, severity, asOf, after, limit = 100 }: AlertFilter = {},
 ): Promise<Alert[]> {
   const moment = asOf === undefined ? sql<Date>`clock_timestamp()` : sql<Date>`${new Date(asOf / 1000)}::timestamptz`
-  const silences = sql<{ silenced_until: Date | null; newest_silence: string | null }>`(
-    select max(coalesce(s.planned_end, s.ends_at)) filter (where s.ends_at > ${moment}) as silenced_until, max(s.id) as newest_silence
-    from lockstep.alert_silences s
+  // subqueries in the list of columns run only for the alerts within the limit
+  const silences = sql`lockstep.alert_silences s
     where s.monitor = a.monitor and s.created_at <= ${moment}
-      and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)
-  )`
+      and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)`
   let query = kysely
     .selectFrom('lockstep.alerts as a')
-    .innerJoinLateral(silences.as('s'), (join) => join.onTrue())
     .selectAll('a')
-    .select(['s.silenced_until', 's.newest_silence'])
+    .select([
+      sql<Date | null>`(select max(coalesce(s.planned_end, s.ends_at)) from ${silences} and s.ends_at > ${moment})`.as('silenced_until'),
+      sql<string | null>`(select max(s.id) from ${silences})`.as('newest_silence'),
+    ])
     .orderBy(sql`a.state = 'firing'`, 'desc')
     .orderBy('a.id', 'desc')
     .limit(limit)
