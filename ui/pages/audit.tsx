@@ -46,7 +46,7 @@ export default function Audit(): ReactElement {
                 <Empty title="No change is recorded" commands={['lockstep apply features.ts', 'lockstep audit']}>
                   {who === '' && what === '' && since === ''
                     ? 'Every change of the registry, of models and of keys is.'
-                    : 'Try other words, or an earlier day.'}
+                    : `Try other words, or an earlier day.${withReads ? '' : ' Who saw values is left out.'}`}
                 </Empty>
               }
               columns={[
