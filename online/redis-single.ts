@@ -11,7 +11,7 @@ import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scanKeys, sc
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
 
-/** So many keys are read again key by key: that takes no more commands than to ask whether they exist. */
+/** Up to this many keys are read again key by key: that takes no more commands than MGET and EXISTS. */
 const fewKeys = 2
 
 /** It is one. */

@@ -29,7 +29,8 @@ export interface RedisFacts {
 /**
  * Asks the server of a URL, or all primaries of a cluster, how they are set up.
  *
- * @param explain makes the error of a server that does not answer, or refuses to
+ * @param explain makes the error for a server that cannot be used
+ * @throws Error that `explain` makes
  */
 export async function readRedisFacts(url: string, explain: (cause: unknown, connection: RedisConnection) => Error): Promise<RedisFacts[]> {
   const address = parseRedisUrl(url)

@@ -155,7 +155,7 @@ async function allMetrics(own: MetricsRegistry, predicting: MetricsRegistry | nu
   return await mergeMetrics(both.map((metrics, i) => metrics.filter(({ name }) => i === 0 || !isLeftOut(name)))).metrics()
 }
 
-/** Both registries have the metrics of the one process. What predicts here accepts no requests, as a server does. */
+/** Both registries have the metrics of the one process. Only servers accept requests. */
 function isLeftOut(name: string): boolean {
   return /^(process_|nodejs_|lockstep_in_flight_)/.test(name) || ofProcess.has(name)
 }

@@ -63,7 +63,7 @@ export interface DeadLetterLine {
   readonly letters: number
 }
 
-/** Logs dead letters: of each reason the first, and then one a minute. All of them are in the table. */
+/** Logs dead letters: of each reason the first, and then one a minute. The table has the newest ones. */
 export function createDeadLetterLog(write: (line: DeadLetterLine) => void): (letters: readonly DeadLetter[]) => void {
   const repeats = createRepeats()
   return (of) => {

@@ -101,7 +101,7 @@ export async function figuresOverTime(db: Pick<Database, 'query'>, model: string
 export interface DriftedSince {
   /** The first of the checks without a break up to the newest one. */
   readonly at: Date
-  /** Whether there is no earlier check, so that it may have drifted before. */
+  /** Whether no earlier check of these days says otherwise, so that it may have drifted before. */
   readonly orEarlier: boolean
 }
 
