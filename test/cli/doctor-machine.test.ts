@@ -27,7 +27,7 @@ function linesOf(found: readonly CheckFinding[]): string[] {
   return found.map(({ check, verdict, text }) => `${verdict} ${check}: ${text}`)
 }
 
-describe('lockstep doctor', { timeout: 60_000 }, () => {
+describe('lockstep doctor', () => {
   it('checks all ports of a server, and names the setting of one that is taken', async () => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
