@@ -64,7 +64,7 @@ async function folded(): Promise<number> {
   return Number(row?.n)
 }
 
-it('reports a silent database, and continues without a restart once it is back', { timeout: 90_000 }, async () => {
+it('reports a silent database, and continues without a restart once it is back', async () => {
   const worker = start(env, 'worker', '--metrics-port', '0')
   const [, port] = await worker.until(/metrics are on port (\d+)/)
   const get = async (path: string) => {
@@ -98,7 +98,7 @@ it('reports a silent database, and continues without a restart once it is back',
 /** Strikes in all: processes killed and stores taken away. `npm run chaos` has 200 of them. */
 const strikes = Number(process.env['LOCKSTEP_TEST_CHAOS'] ?? 4)
 
-it('continues after outages of both stores during backfills, and loses no row', { timeout: 60_000 + strikes * 10_000 }, async () => {
+it('continues after outages of both stores during backfills, and loses no row', { timeout: 240_000 + strikes * 10_000 }, async () => {
   let own = await ownRedis('redis-server')
   const settings = {
     ...env,

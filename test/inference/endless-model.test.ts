@@ -36,7 +36,7 @@ it('a model whose run never ends fails its own request only, and answers the nex
   await server.close()
 })
 
-it('a version whose trial never ends is not served and does not delay the start', { timeout: 120_000 }, async () => {
+it('a version whose trial never ends is not served and does not delay the start', async () => {
   const { server, url, registry } = await world.serve()
   await server.whenReady()
   expect(await world.push('echo', endlessModel(4e18))).toBe(2)
