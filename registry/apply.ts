@@ -9,11 +9,10 @@ import type { Actor, AuditEntry } from '../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { sqlState } from '../runtime/relation.ts'
-import type { Signing } from '../runtime/signing.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
 import type { DefinitionComparison } from './compare.ts'
 import type { Definition } from './definition.ts'
-import { recordDefinitionState, recordMissedStates } from './definition-states.ts'
+import { recordMissedStates } from './definition-states.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
@@ -21,8 +20,7 @@ import { growCoverage } from './experiments/check-running.ts'
 import type { TableChange } from './owned-table.ts'
 import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
-import { sha256 } from './sha256.ts'
-import { definitionFacts, signDefinition } from './signatures.ts'
+import { retire, storeCode, storeDefinitions } from './store-definitions.ts'
 
 export interface ApplyOptions extends PlanOptions {
   /** Who applies it. */
@@ -70,13 +68,12 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
     await options.beforePlan?.(transaction)
     const { plan, comparisons, removed, tables, running } = await planOn(transaction, set, options)
     refuse(plan)
-    let changed = false
-    for (const table of tables) await changeTable(transaction, table, options.lockTimeoutMs)
-    for (const [hash, body] of set.code) changed = (await storeCode(transaction, hash, body)) || changed
-    for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison, db.signing)) || changed
+    await changeTables(transaction, tables, options.lockTimeoutMs)
+    const isCodeNew = await storeCode(transaction, set.code)
+    const areDefinitionsNew = await storeDefinitions(transaction, comparisons, db.signing)
     await growCoverage(transaction, comparisons, running)
-    for (const definition of removed) changed = (await retire(transaction, definition)) || changed
-    if (plan.tables.length > 0) changed = true
+    await retire(transaction, removed)
+    const changed = isCodeNew || areDefinitionsNew || removed.length > 0 || plan.tables.length > 0
     const revision = changed ? await bumpRevision(transaction) : plan.revision
     if (changed) await recordAudit({ kysely: transaction }, options.by ?? unknownActor, audited(plan, revision))
     const online = onlineChanges(comparisons, removed)
@@ -86,27 +83,26 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
 }
 
 /**
- * Runs the statements on one table. It does not wait long for a lock, because all later statements on the table would
- * wait behind it.
+ * Runs the statements on tables. It does not wait long for a lock, because all later statements on the table would wait
+ * behind it.
  *
- * @throws LockstepError `BUSY` if another transaction uses the table meanwhile
+ * @throws LockstepError `BUSY` if another transaction uses a table meanwhile
  */
-async function changeTable(
-  transaction: Kysely<LockstepTables>,
-  { relation, statements }: TableChange,
-  lockTimeoutMs = 10_000,
-): Promise<void> {
-  if (statements.length === 0) return
+async function changeTables(transaction: Kysely<LockstepTables>, tables: readonly TableChange[], lockTimeoutMs = 10_000): Promise<void> {
+  const changing = tables.filter(({ statements }) => statements.length > 0)
+  if (changing.length === 0) return
   await sql.raw(`set local lock_timeout = ${lockTimeoutMs}`).execute(transaction)
-  try {
-    for (const statement of statements) await sql.raw(statement).execute(transaction)
-  } catch (cause) {
-    if (sqlState(cause) !== '55P03') throw cause
-    throw new LockstepError(
-      'BUSY',
-      `The table ${relation} cannot be changed: another transaction used it for ${lockTimeoutMs / 1000} s. Nothing was applied. Apply again when long transactions on it have ended.`,
-      { cause, details: { table: relation } },
-    )
+  for (const { relation, statements } of changing) {
+    try {
+      for (const statement of statements) await sql.raw(statement).execute(transaction)
+    } catch (cause) {
+      if (sqlState(cause) !== '55P03') throw cause
+      throw new LockstepError(
+        'BUSY',
+        `The table ${relation} cannot be changed: another transaction used it for ${lockTimeoutMs / 1000} s. Nothing was applied. Apply again when long transactions on it have ended.`,
+        { cause, details: { table: relation } },
+      )
+    }
   }
   await sql.raw('set local lock_timeout to default').execute(transaction)
 }
@@ -154,77 +150,4 @@ function refuse(plan: ChangePlan): void {
   throw new LockstepError(first.code, plan.problems.map(({ message }) => message).join('\n'), {
     details: { problems: plan.problems.map(({ code, message, details }) => ({ code, message, details })) },
   })
-}
-
-/** Stores a transform's text under its hash. It also repairs a text that was changed outside of Lockstep. */
-async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body: string): Promise<boolean> {
-  if (sha256(body) !== hash) {
-    throw new LockstepError('CODE_HASH_MISMATCH', `The bundled code "${hash}" does not have that hash; load the definitions file again.`)
-  }
-  const written = await transaction
-    .insertInto('lockstep.code')
-    .values({ hash, body })
-    .onConflict((conflict) => conflict.column('hash').doUpdateSet({ body }).whereRef('lockstep.code.body', '!=', sql.ref('excluded.body')))
-    .returning('hash')
-    .execute()
-  return written.length > 0
-}
-
-async function storeDefinition(
-  transaction: Kysely<LockstepTables>,
-  { declared, stored, semantic, operational }: DefinitionComparison,
-  signing: Signing | undefined,
-): Promise<boolean> {
-  if (stored === null) {
-    const { kind, name, version, fingerprint, spec } = declared
-    await transaction
-      .insertInto('lockstep.definitions')
-      .values({
-        kind,
-        name,
-        version,
-        fingerprint,
-        spec: JSON.stringify(spec),
-        operational: JSON.stringify(declared.operational),
-        retired_at: null,
-        signature: signing?.sign(definitionFacts(declared)) ?? null,
-      })
-      .execute()
-    await recordDefinitionState(transaction, declared)
-    return true
-  }
-  // what means the same stays as it is stored
-  const kept = semantic.length > 0 ? declared : { ...stored, operational: declared.operational }
-  if (semantic.length === 0 && operational.length === 0 && !stored.retired) {
-    if (signing === undefined || signing.isNewest(definitionFacts(stored), stored.signature)) return false
-    await signDefinition(transaction, signing, stored)
-    return true
-  }
-  await transaction
-    .updateTable('lockstep.definitions')
-    .set({
-      operational: JSON.stringify(declared.operational),
-      retired_at: null,
-      signature: signing?.sign(definitionFacts(kept)) ?? null,
-      // only definitions without versions change their meaning in place, and all of a development store
-      ...(semantic.length > 0 ? { fingerprint: declared.fingerprint, spec: JSON.stringify(declared.spec) } : {}),
-    })
-    .where('kind', '=', stored.kind)
-    .where('name', '=', stored.name)
-    .where('version', '=', stored.version)
-    .execute()
-  await recordDefinitionState(transaction, stored)
-  return true
-}
-
-export async function retire(transaction: Kysely<LockstepTables>, definition: Definition): Promise<boolean> {
-  await transaction
-    .updateTable('lockstep.definitions')
-    .set({ retired_at: sql<Date>`now()` })
-    .where('kind', '=', definition.kind)
-    .where('name', '=', definition.name)
-    .where('version', '=', definition.version)
-    .execute()
-  await recordDefinitionState(transaction, definition)
-  return true
 }

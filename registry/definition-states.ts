@@ -5,19 +5,24 @@ import type { Definition } from './definition.ts'
 import { kindOrder } from './definition.ts'
 
 /**
- * Keeps the state that a definition has from now on. Call it in the transaction that changes the definition. The newest
- * state is never before an earlier one: a transaction may have waited for the lock, and a clock may be behind.
+ * Keeps the states that definitions have from now on. Call it in the transaction that changes the definitions. The
+ * newest state is never before an earlier one: a transaction may have waited for the lock, and a clock may be behind.
  */
-export async function recordDefinitionState(
+export async function recordDefinitionStates(
   transaction: Kysely<LockstepTables>,
-  { kind, name, version }: Pick<Definition, 'kind' | 'name' | 'version'>,
+  definitions: readonly Pick<Definition, 'kind' | 'name' | 'version'>[],
 ): Promise<void> {
+  if (definitions.length === 0) return
+  const [kinds, names] = [definitions.map(({ kind }) => kind), definitions.map(({ name }) => name)]
+  const versions = definitions.map(({ version }) => version)
   await sql`
     insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
-    select kind, name, version,
+    select d.kind, d.name, d.version,
       greatest(now(), (select max(at) from lockstep.definition_states s where (s.kind, s.name, s.version) = (d.kind, d.name, d.version))),
-      fingerprint, spec, operational, retired_at is not null
-    from lockstep.definitions d where kind = ${kind} and name = ${name} and version = ${version}`.execute(transaction)
+      d.fingerprint, d.spec, d.operational, d.retired_at is not null
+    from unnest(${kinds}::text[], ${names}::text[], ${versions}::int[]) with ordinality as c (kind, name, version, n)
+    join lockstep.definitions d on (d.kind, d.name, d.version) = (c.kind, c.name, c.version)
+    order by c.n`.execute(transaction)
 }
 
 /**

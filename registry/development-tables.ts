@@ -29,8 +29,8 @@ export interface NextTable {
  */
 export function nextTable(source: SourceSpec, readers: readonly SourceReader[]): NextTable | null {
   const filling: SourceSpec = { ...source, relation: { kind: 'table', table: `${fillingSchema}.${source.name}` } }
-  const absent = { source: source.name, relation: '', exists: false, hasArrival: true, columns: new Map() }
-  const create = ownedTableChange(filling, entitiesOf(source, readers), absent, new Set())?.statements[0]
+  const absent = { source: source.name, relation: '', exists: false, hasArrival: true, columns: new Map(), facts: null }
+  const create = ownedTableChange(filling, entitiesOf(source, readers), absent)?.statements[0]
   return create === undefined ? null : { source: source.name, filling, create }
 }
 

@@ -1,10 +1,7 @@
-import type { Kysely } from 'kysely'
-import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
-import type { LockstepTables } from '../migrations/schema.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { RowEstimate } from './row-estimate.ts'
@@ -37,22 +34,16 @@ export interface TableChange {
  * columns, Lockstep's own columns, and the indexes for reading and identifying rows.
  *
  * @param entities the entities of every view that reads the source, registered or declared
- * @param present the names of the table's indexes
  * @returns null if the types of its key columns are not known yet, because no view reads the source
  * @throws LockstepError `SOURCE_TYPE_MISMATCH` if two entities need different types for one key column
  */
-export function ownedTableChange(
-  source: SourceSpec,
-  entities: readonly EntitySpec[],
-  table: DescribedTable,
-  present: ReadonlySet<string>,
-): TableChange | null {
+export function ownedTableChange(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): TableChange | null {
   const types = columnTypes(source, entities)
   if (types === null) return null
   const relation = sourceRelation(source)
   const declared = [...types].map(([name, type]) => ({ name, text: `${sqlIdentifier(name)} ${postgresTypes[type.kind]}` }))
   const wanted = [...visibleIndexes(source, entities, types), arrivalIndex(source), eventIdIndex(source)]
-  const missingIndexes = wanted.filter(({ name }) => !present.has(name))
+  const missingIndexes = wanted.filter(({ name }) => !hasIndex(table, name))
   const indexes = missingIndexes.map(({ name }) => name)
   const makeIndexes = missingIndexes.map(({ statement }) => statement)
   if (!table.exists) {
@@ -119,13 +110,8 @@ function index(source: SourceSpec, purpose: string, hashed: string, columns: str
   return { name, statement: `create ${unique}index if not exists ${sqlIdentifier(name)} on ${sourceRelation(source)} ${columns}` }
 }
 
-/** The names of a table's indexes. */
-export async function indexNames(handle: Kysely<LockstepTables>, relation: string): Promise<ReadonlySet<string>> {
-  const { rows } = await sql<{ name: string }>`
-    select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = to_regclass(${relation})`.execute(
-    handle,
-  )
-  return new Set(rows.map(({ name }) => name))
+export function hasIndex({ facts }: DescribedTable, name: string): boolean {
+  return facts?.indexes.some((each) => each.name === name) === true
 }
 
 /** The column types, each once: key columns first, then times, then the rest. */

@@ -11,14 +11,13 @@ import { sourceRelation, timeTypes } from '../runtime/relation.ts'
 import type { PlannedBackfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
-import { indexNames, ownedTableChange } from './owned-table.ts'
+import { ownedTableChange } from './owned-table.ts'
 import { outcomeIndexNotes } from './outcome-index-notes.ts'
 import { indexedColumns, planPushTable, withPushColumns } from './push-table.ts'
-import type { RowEstimate } from './row-estimate.ts'
-import { estimateRows, readFoldRate } from './row-estimate.ts'
+import { estimateRows, estimateTables, noRows, readFoldRate } from './row-estimate.ts'
 import { checkSource, keyColumns } from './source-check.ts'
-import type { DescribedTable } from './source-table.ts'
-import { describeSource } from './source-table.ts'
+import type { Described, DescribedTable } from './source-table.ts'
+import { describeSources } from './source-table.ts'
 
 export interface SourcesPlan {
   readonly tables: readonly TableChange[]
@@ -42,66 +41,88 @@ export async function planSources(
   const notes: string[] = []
   const problems: LockstepError[] = []
   const found = new Map<string, DescribedTable>()
+  const declared = bySource(readersOf(set))
+  const all = bySource([...registered, ...readersOf(set)])
+  const outcomes = set.outcomes.map(({ spec }) => spec)
   const isQuery = (each: (typeof set.sources)[number]): boolean => each.spec.relation.kind === 'sql'
   // queries may read tables that the file's other sources create
-  for (const { spec: source, operational } of [...set.sources.filter((each) => !isQuery(each)), ...set.sources.filter(isQuery)]) {
-    try {
-      const views = readersOf(set)
-      const entities = entitiesOf(source, views)
-      const table = await describeAfter(handle, source, tables)
-      const wrong = checkSource(source, entities, table)
-      problems.push(...wrong)
-      if (wrong.length > 0) continue
-      found.set(source.name, table)
-      notes.push(
-        ...(await outcomeIndexNotes(
-          handle,
-          source,
-          set.outcomes.map(({ spec }) => spec),
-        )),
-      )
-      if (source.relation.kind === 'owned') {
-        const all = entitiesOf(source, [...registered, ...views])
-        const change = ownedTableChange(source, all, table, await indexNames(handle, sourceRelation(source)))
-        if (change !== null) tables.push(change)
-        else if (all.length > 0 || isRead(source, set)) problems.push(untypedKey(source, all))
-        else
-          notes.push(
-            `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first reader.`,
-          )
-      } else if (operational.push === true) {
-        const plan = await planPushTable(handle, source, entitiesOf(source, [...registered, ...views]), table)
-        if (plan.problems.length === 0) found.set(source.name, withPushColumns(table))
-        tables.push(plan.change)
-        notes.push(...plan.notes)
-        problems.push(...plan.problems)
-      } else if (!table.hasArrival) {
-        const { cursor } = operational
-        if (cursor === undefined) notes.push(scanningNote(source, entities, table))
-        else problems.push(...checkCursor(source, table, cursor))
-        if (cursor !== undefined) notes.push(cursorNote(source, cursor))
+  for (const group of [set.sources.filter((each) => !isQuery(each)), set.sources.filter(isQuery)]) {
+    const described = await describeAfter(
+      handle,
+      group.map(({ spec }) => spec),
+      tables,
+    )
+    for (const { spec: source, operational } of group) {
+      try {
+        const table = described.get(source.name)
+        if (table === undefined) continue
+        if (table instanceof LockstepError) throw table
+        const entities = entitiesOf(source, declared.get(source.name))
+        const wrong = checkSource(source, entities, table)
+        problems.push(...wrong)
+        if (wrong.length > 0) continue
+        found.set(source.name, table)
+        notes.push(...outcomeIndexNotes(source, table, outcomes))
+        const allEntities = entitiesOf(source, all.get(source.name))
+        if (source.relation.kind === 'owned') {
+          const change = ownedTableChange(source, allEntities, table)
+          if (change !== null) tables.push(change)
+          else if (allEntities.length > 0 || isRead(source, set)) problems.push(untypedKey(source, allEntities))
+          else
+            notes.push(
+              `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first reader.`,
+            )
+        } else if (operational.push === true) {
+          const plan = await planPushTable(handle, source, allEntities, table)
+          if (plan.problems.length === 0) found.set(source.name, withPushColumns(table))
+          tables.push(plan.change)
+          notes.push(...plan.notes)
+          problems.push(...plan.problems)
+        } else if (!table.hasArrival) {
+          const { cursor } = operational
+          if (cursor === undefined) notes.push(scanningNote(source, entities, table))
+          else problems.push(...checkCursor(source, table, cursor))
+          if (cursor !== undefined) notes.push(cursorNote(source, cursor))
+        }
+      } catch (error) {
+        if (!(error instanceof LockstepError) || error.code === 'BUSY') throw error
+        problems.push(error)
       }
-    } catch (error) {
-      if (!(error instanceof LockstepError) || error.code === 'BUSY') throw error
-      problems.push(error)
     }
   }
   return { tables, notes, problems, found }
 }
 
-/** Describes a source. A query is described as it is once `apply` has created the tables of other sources. */
-async function describeAfter(handle: Kysely<LockstepTables>, source: SourceSpec, tables: readonly TableChange[]): Promise<DescribedTable> {
-  try {
-    return await describeSource(handle, source)
-  } catch (error) {
-    if (source.relation.kind !== 'sql' || !(error instanceof LockstepError) || error.code !== 'SOURCE_MISSING') throw error
-    const create = tables.flatMap(({ kind, statements }) => (kind === 'create' ? statements.slice(0, 1) : []))
-    if (create.length > 0) return { ...(await describeSource(handle, source, create)), exists: false }
+/** Describes sources. A query is described as it is once `apply` has created the tables of other sources. */
+async function describeAfter(
+  handle: Kysely<LockstepTables>,
+  sources: readonly SourceSpec[],
+  tables: readonly TableChange[],
+): Promise<ReadonlyMap<string, Described>> {
+  const described = await describeSources(handle, sources)
+  const missing = sources.filter(({ name, relation }) => relation.kind === 'sql' && isMissing(described.get(name)))
+  const create = tables.flatMap(({ kind, statements }) => (kind === 'create' ? statements.slice(0, 1) : []))
+  if (missing.length > 0 && create.length > 0) {
+    const after = await describeSources(handle, missing, create)
+    for (const [name, table] of after) described.set(name, table instanceof LockstepError ? table : { ...table, exists: false })
+  } else if (tables.some(({ kind }) => kind === 'addColumns')) {
     // adding columns, even to roll them back, would lock tables that are in use
-    if (!tables.some(({ kind }) => kind === 'addColumns')) throw error
     const hint = 'If it reads a column that this file adds to a table, apply the file without this source first.'
-    throw new LockstepError(error.code, `${error.message} ${hint}`, { cause: error, details: error.details })
+    for (const { name } of missing) {
+      const error = described.get(name)
+      if (error instanceof LockstepError)
+        described.set(name, new LockstepError(error.code, `${error.message} ${hint}`, { cause: error, details: error.details }))
+    }
   }
+  return described
+}
+
+function isMissing(described: Described | undefined): boolean {
+  return described instanceof LockstepError && described.code === 'SOURCE_MISSING'
+}
+
+function bySource(readers: readonly SourceReader[]): ReadonlyMap<string, readonly SourceReader[]> {
+  return Map.groupBy(readers, ({ source }) => source.name)
 }
 
 /** Whether an outcome or a pipeline reads the source, which therefore needs its table. */
@@ -136,20 +157,21 @@ export async function planBackfills(
   found: ReadonlyMap<string, DescribedTable>,
 ): Promise<PlannedBackfill[]> {
   const tables = new Map([...found.values()].map((table) => [table.relation, table]))
+  const planned = views.flatMap((each) => {
+    const table = tables.get(sourceRelation(each.view.source))
+    return table === undefined ? [] : [{ ...each, relation: table.relation, exists: table.exists }]
+  })
   const rate = await readFoldRate(handle)
-  const estimates = new Map<string, RowEstimate>()
-  const planned: PlannedBackfill[] = []
-  for (const { view, reason } of views) {
-    const table = tables.get(sourceRelation(view.source))
-    if (table === undefined) continue
-    const { relation, exists } = table
-    const estimate =
-      estimates.get(relation) ??
-      (exists ? await estimateRows(handle, relation, view.source.relation.kind === 'sql') : { rows: 0, exact: true, bytes: 0 })
-    estimates.set(relation, estimate)
-    planned.push({ view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) })
-  }
-  return planned
+  const read = new Map(planned.flatMap(({ view, relation, exists }) => (exists ? [[relation, view.source.relation.kind === 'sql']] : [])))
+  const estimates = await estimateTables(
+    handle,
+    [...read].flatMap(([relation, isQuery]) => (isQuery ? [] : [relation])),
+  )
+  for (const [relation, isQuery] of read) if (isQuery) estimates.set(relation, await estimateRows(handle, relation, true))
+  return planned.map(({ view, reason, relation }) => {
+    const estimate = estimates.get(relation) ?? noRows
+    return { view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) }
+  })
 }
 
 /** What reads a source by the key of an entity. */
@@ -180,7 +202,7 @@ export function experimentReaders({ name, metrics }: ExperimentSpec): SourceRead
  * The entities of the views that read the source, if it has columns for all parts of their keys. Of entities with the
  * same name, the last one is returned.
  */
-export function entitiesOf(source: SourceSpec, views: readonly SourceReader[]): EntitySpec[] {
+export function entitiesOf(source: SourceSpec, views: readonly SourceReader[] = []): EntitySpec[] {
   const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
   const byName = new Map(entities.map((entity) => [entity.name, entity]))
   return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)

@@ -6,7 +6,7 @@ import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { changeTransaction } from './change-transaction.ts'
 import type { OnlineChanges } from './apply.ts'
-import { onlineLeaving, retire } from './apply.ts'
+import { onlineLeaving } from './apply.ts'
 import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
@@ -14,6 +14,7 @@ import { readRunningExperiments } from './experiments/experiment.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import { bumpRevision, readRevision } from './revision.ts'
 import { prunable } from './prunable.ts'
+import { retire } from './store-definitions.ts'
 import { modelUses, usersByDefinition } from './usage.ts'
 
 export interface PrunedDefinitions {
@@ -43,7 +44,7 @@ export async function pruneDefinitions(
     const wanted = new Set(names.flatMap((name) => definitionsNamed(stored, name)))
     const staying = stored.filter((definition) => !wanted.has(definition))
     const { removed, kept } = prunable([...wanted], staying, await modelUses(transaction), await readRunningExperiments(transaction))
-    for (const definition of removed) await retire(transaction, definition)
+    await retire(transaction, removed)
     const revision = removed.length > 0 ? await bumpRevision(transaction) : await readRevision(transaction)
     if (removed.length > 0) {
       const changes = removed.map((definition) => `removed ${definition.kind} ${labelOf(definition)}`)

@@ -4,7 +4,10 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Queryable } from '../runtime/relation.ts'
-import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from '../runtime/relation.ts'
+import type { RelationColumn } from '../runtime/relation.ts'
+import { arrivalColumns, columnsOfTables, queryColumns, sourceRelation, sqlState } from '../runtime/relation.ts'
+import type { TableFacts } from './table-facts.ts'
+import { readTableFacts } from './table-facts.ts'
 
 /** The database's description of a source. */
 export interface DescribedTable {
@@ -16,6 +19,8 @@ export interface DescribedTable {
   /** Whether arrival can be scanned: the table has `_row` (a bigint) and `_xid` (an xid8). */
   readonly hasArrival: boolean
   readonly columns: ReadonlyMap<string, TableColumn>
+  /** null for a query, and for a table that does not exist. */
+  readonly facts: TableFacts | null
 }
 
 export interface TableColumn {
@@ -35,77 +40,139 @@ type Handle = Kysely<LockstepTables>
 const planLockMs = 2_000
 const applyLockMs = 10_000
 
+/** A source's description, or why the source cannot be read. */
+export type Described = DescribedTable | LockstepError
+
 /**
- * Reads the columns of a source's table, or of its query (which is described, not run).
+ * Describes sources, by name: all tables together, and each query (which is planned, not run). Instead of a description,
+ * a source has the error `DEFINITIONS_INVALID` if its query or the name of its table is wrong, and `SOURCE_MISSING` if
+ * its query names a missing table or column (`exists` reports a missing table).
  *
- * @param create statements that create tables which the query may read. They are rolled back
- * @throws LockstepError `DEFINITIONS_INVALID` if the query of a `sql` source or the name of a table is wrong,
- *   `SOURCE_MISSING` if the query names a missing table or column (`exists` reports a missing table)
+ * @param create statements that create tables which the queries may read. They are rolled back
+ * @throws LockstepError `BUSY` if another transaction creates or changes the tables of a source
  */
-export async function describeSource(handle: Handle, source: SourceSpec, create: readonly string[] = []): Promise<DescribedTable> {
-  const { relation } = source
-  const found = await readOnly(handle, source, create, (reading) => {
-    const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(reading)).rows }
-    return relation.kind === 'sql' ? queryColumns(db, relation.sql) : tableColumns(db, sourceRelation(source))
+export async function describeSources(
+  handle: Handle,
+  sources: readonly SourceSpec[],
+  create: readonly string[] = [],
+): Promise<Map<string, Described>> {
+  if (sources.length === 0) return new Map()
+  if (handle.isTransaction) return await describeWithin(handle, sources, create, applyLockMs)
+  return await handle.transaction().execute((transaction) => describeWithin(transaction, sources, create, planLockMs))
+}
+
+/** As `describeSources`, but throws the error of the source. */
+export async function describeSource(handle: Handle, source: SourceSpec): Promise<DescribedTable> {
+  const [described] = (await describeSources(handle, [source])).values()
+  if (described === undefined) throw new LockstepError('INTERNAL', `The source "${source.name}" was not described; report this.`)
+  if (described instanceof LockstepError) throw described
+  return described
+}
+
+/** Describes sources in a read-only savepoint, where the tables of `create` exist. The transaction stays usable. */
+async function describeWithin(
+  transaction: Handle,
+  sources: readonly SourceSpec[],
+  create: readonly string[],
+  lockTimeoutMs: number,
+): Promise<Map<string, Described>> {
+  await sql`savepoint describe_sources`.execute(transaction)
+  try {
+    await sql`select set_config('lock_timeout', ${String(lockTimeoutMs)}, true)`.execute(transaction)
+    try {
+      for (const statement of create) await sql.raw(statement).execute(transaction)
+    } catch (cause) {
+      return new Map(sources.map((source) => [source.name, notCreated(source, lockTimeoutMs, cause)]))
+    }
+    await sql`set local transaction_read_only = on`.execute(transaction)
+    return await describeEach(transaction, sources, lockTimeoutMs)
+  } finally {
+    // this also makes the transaction writable again, and resets its lock timeout
+    await sql`rollback to savepoint describe_sources`.execute(transaction)
+  }
+}
+
+async function describeEach(transaction: Handle, sources: readonly SourceSpec[], lockTimeoutMs: number): Promise<Map<string, Described>> {
+  const described = new Map<string, Described>()
+  await sql`savepoint describe_source`.execute(transaction)
+
+  /** @returns why they cannot be read; null: they are described */
+  async function failureOf(some: readonly SourceSpec[]): Promise<unknown> {
+    try {
+      for (const table of await describe(transaction, some)) described.set(table.source, table)
+      return null
+    } catch (cause) {
+      if (!isOfSource(cause)) throw cause
+      return cause
+    } finally {
+      // this also releases the locks on the tables of a query
+      await sql`rollback to savepoint describe_source`.execute(transaction)
+    }
+  }
+
+  const tables = sources.filter(({ relation }) => relation.kind !== 'sql')
+  // each table alone says which source the error is of
+  const areTablesDescribed = tables.length > 1 && (await failureOf(tables)) === null
+  for (const source of areTablesDescribed ? sources.filter(({ relation }) => relation.kind === 'sql') : sources) {
+    const cause = await failureOf([source])
+    if (cause !== null) described.set(source.name, unreadable(source, lockTimeoutMs, cause))
+  }
+  return described
+}
+
+/** @param sources one query, or tables */
+async function describe(handle: Handle, sources: readonly SourceSpec[]): Promise<DescribedTable[]> {
+  const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(handle)).rows }
+  const [first] = sources
+  if (first?.relation.kind === 'sql') return [describedAs(first, await queryColumns(db, first.relation.sql), null)]
+  const columns = await columnsOfTables(db, sources.map(sourceRelation))
+  const facts = await readTableFacts(handle, [...columns.keys()])
+  return sources.map((source) => {
+    const relation = sourceRelation(source)
+    return describedAs(source, columns.get(relation) ?? null, facts.get(relation) ?? null)
   })
+}
+
+function describedAs(source: SourceSpec, found: readonly RelationColumn[] | null, facts: TableFacts | null): DescribedTable {
   const { hasRow, hasXid } = arrivalColumns(new Map(found?.map(({ name, type }) => [name, type])))
   return {
     source: source.name,
     relation: sourceRelation(source),
     exists: found !== null,
-    hasArrival: relation.kind !== 'sql' && hasRow && hasXid,
+    hasArrival: source.relation.kind !== 'sql' && hasRow && hasXid,
     columns: new Map(found?.map(({ name, type, described, ...rest }) => [name, { base: type, text: described, ...rest }])),
+    facts,
   }
 }
 
-/**
- * Runs `work` in a read-only savepoint, where the tables of `create` exist. The transaction stays usable. Errors of the
- * database are reported as errors of the source.
- */
-async function readOnly<T>(
-  handle: Handle,
-  source: SourceSpec,
-  create: readonly string[],
-  work: (handle: Handle) => Promise<T>,
-  lockTimeoutMs = applyLockMs,
-): Promise<T> {
-  if (!handle.isTransaction)
-    return await handle.transaction().execute((transaction) => readOnly(transaction, source, create, work, planLockMs))
-  await sql`savepoint describe_source`.execute(handle)
-  try {
-    await sql`select set_config('lock_timeout', ${String(lockTimeoutMs)}, true)`.execute(handle)
-    await createTables(handle, source, create)
-    await sql`set local transaction_read_only = on`.execute(handle)
-    return await work(handle)
-  } catch (cause) {
-    const state = sqlState(cause)
-    if (state === '55P03') throw busy(source, lockTimeoutMs, cause)
-    if (cause instanceof LockstepError || !/^(0A|21|22|42|25006|08P01)/.test(state)) throw cause
-    const missing = state === '42P01' || state === '42703'
-    const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
-    throw new LockstepError(
-      missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
-      `The ${what} of the source "${source.name}" cannot be read: ${messageOf(cause)}. Correct its "${field}".`,
-      { cause, details: { source: source.name } },
-    )
-  } finally {
-    // this also makes the transaction writable again, and resets its lock timeout
-    await sql`rollback to savepoint describe_source`.execute(handle)
-  }
+/** Whether it may be an error of the source: a wrong definition, or a lock on its tables. */
+function isOfSource(cause: unknown): boolean {
+  const state = sqlState(cause)
+  return state === '55P03' || (!(cause instanceof LockstepError) && /^(0A|21|22|42|25006|08P01)/.test(state))
 }
 
-async function createTables(handle: Handle, { name }: SourceSpec, create: readonly string[]): Promise<void> {
-  try {
-    for (const statement of create) await sql.raw(statement).execute(handle)
-  } catch (cause) {
-    if (sqlState(cause) === '55P03') throw cause
-    throw new LockstepError(
-      'SOURCE_MISSING',
-      `The query of the source "${name}" reads a table that does not exist, and the tables that this file creates cannot be created to check it: ${messageOf(cause)}. ` +
-        'Correct its "sql"; or, if it reads one of these tables, apply the file without this source first.',
-      { cause, details: { source: name } },
-    )
-  }
+/** @throws LockstepError `BUSY` */
+function unreadable(source: SourceSpec, lockTimeoutMs: number, cause: unknown): LockstepError {
+  const state = sqlState(cause)
+  if (state === '55P03') throw busy(source, lockTimeoutMs, cause)
+  const missing = state === '42P01' || state === '42703'
+  const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
+  return new LockstepError(
+    missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
+    `The ${what} of the source "${source.name}" cannot be read: ${messageOf(cause)}. Correct its "${field}".`,
+    { cause, details: { source: source.name } },
+  )
+}
+
+/** @throws LockstepError `BUSY` */
+function notCreated(source: SourceSpec, lockTimeoutMs: number, cause: unknown): LockstepError {
+  if (sqlState(cause) === '55P03') throw busy(source, lockTimeoutMs, cause)
+  return new LockstepError(
+    'SOURCE_MISSING',
+    `The query of the source "${source.name}" reads a table that does not exist, and the tables that this file creates cannot be created to check it: ${messageOf(cause)}. ` +
+      'Correct its "sql"; or, if it reads one of these tables, apply the file without this source first.',
+    { cause, details: { source: source.name } },
+  )
 }
 
 function busy({ name }: SourceSpec, lockTimeoutMs: number, cause: unknown): LockstepError {

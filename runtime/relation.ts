@@ -80,21 +80,36 @@ export function arrivalColumns(types: ReadonlyMap<string, string>): { readonly h
  * @returns null where there is no such table
  */
 export async function tableColumns(db: Queryable, relation: string): Promise<RelationColumn[] | null> {
-  const rows = await db.query<Omit<RelationColumn, 'name'> & { readonly name: string | null }>(`
-    SELECT a.attname AS name,
+  return (await columnsOfTables(db, [relation])).get(relation) ?? null
+}
+
+/**
+ * The columns of several tables and views, each in order, by relation. A relation that does not exist is not in it.
+ *
+ * @param relations quoted, as `sourceTableName` or `sqlRelation` give it
+ */
+export async function columnsOfTables(db: Queryable, relations: readonly string[]): Promise<ReadonlyMap<string, RelationColumn[]>> {
+  const found = new Map<string, RelationColumn[]>()
+  if (relations.length === 0) return found
+  const rows = await db.query<Omit<RelationColumn, 'name'> & { readonly relation: string; readonly name: string | null }>(`
+    SELECT c.relation, a.attname AS name,
            CASE WHEN b.typtype = 'e' THEN 'enum' ELSE b.typname END AS type,
            format_type(a.atttypid, a.atttypmod) AS described,
            NOT (a.attnotnull OR t.typnotnull) AS nullable,
            (a.atthasdef AND a.attgenerated = '') OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS "hasDefault",
            a.attgenerated <> '' OR a.attidentity = 'a' AS generated
-    FROM (SELECT to_regclass(${sqlText(relation)}) AS oid) c
+    FROM (SELECT relation, to_regclass(relation) AS oid FROM unnest(ARRAY[${[...new Set(relations)].map(sqlText).join(', ')}]) AS relation) c
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
     WHERE c.oid IS NOT NULL
-    ORDER BY a.attnum`)
-  if (rows.length === 0) return null
-  return rows.flatMap(({ name, ...column }) => (name === null ? [] : [{ name, ...column }]))
+    ORDER BY c.oid, a.attnum`)
+  for (const { relation, name, ...column } of rows) {
+    const columns = found.get(relation) ?? []
+    found.set(relation, columns)
+    if (name !== null) columns.push({ name, ...column })
+  }
+  return found
 }
 
 /**

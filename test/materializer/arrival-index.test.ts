@@ -13,8 +13,8 @@ describe('finding what has arrived', () => {
     const { db, store } = fixture().open('embedded')
     const plan = paymentsPlan({ relation: { kind: 'owned' } })
     const { source, entity } = plan.spec
-    const none = { source: source.name, relation: '', exists: false, hasArrival: false, columns: new Map() }
-    for (const statement of ownedTableChange(source, [entity], none, new Set())?.statements ?? []) await db.script(statement)
+    const none = { source: source.name, relation: '', exists: false, hasArrival: false, columns: new Map(), facts: null }
+    for (const statement of ownedTableChange(source, [entity], none)?.statements ?? []) await db.script(statement)
     // As it is right after a first load, when no statistics have been gathered.
     await db.script('alter table lockstep_source.payments set (autovacuum_enabled = off)')
     const insert = (rows: number): string =>

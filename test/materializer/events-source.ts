@@ -36,7 +36,7 @@ export const measures: SourceSpec = {
 /** The source as `apply` creates it. */
 export async function createMeasures(db: Database): Promise<void> {
   await db.script('create schema if not exists lockstep_source; drop table if exists lockstep_source.measures')
-  const change = ownedTableChange(measures, [sensor], await describeSource(db.kysely, measures), new Set())
+  const change = ownedTableChange(measures, [sensor], await describeSource(db.kysely, measures))
   for (const statement of change?.statements ?? []) await db.query(statement)
 }
 

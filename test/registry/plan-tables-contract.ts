@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { applyChanges } from '../../registry/apply.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { planChanges } from '../../registry/plan.ts'
+import type { Database } from '../../runtime/database.ts'
 import type { TestRegistry } from './databases.ts'
 import { only } from './plan-contract.ts'
 import { airport, flightsTable, sampleSet, weather, windowFeature } from './sample-set.ts'
@@ -115,6 +118,41 @@ export function planTablesContract(opened: () => TestRegistry): void {
       expect(problem.message).toContain('double precision')
     })
 
+    it('plans and applies sixty sources and views by about as many statements as two', async () => {
+      await registry.db.script(Array.from({ length: 60 }, (_, i) => `create table flights_${i} (like flights including all);`).join(' '))
+      const set = (count: number, version: number): DefinitionSet => {
+        const { sources, views, ...rest } = sampleSet()
+        const [landed, delays] = [sources[0], views[0]] as [(typeof sources)[0], (typeof views)[0]]
+        const copies = Array.from({ length: count }, (_, i): SourceSpec => ({
+          ...landed.spec,
+          name: `landings_${i}`,
+          relation: { kind: 'table', table: `flights_${i}` },
+        }))
+        return {
+          ...rest,
+          sources: [...sources, ...copies.map((spec) => ({ ...landed, spec }))],
+          views: [...views, ...copies.map((source, i) => ({ ...delays, spec: { ...delays.spec, name: `delays_${i}`, version, source } }))],
+        }
+      }
+      const { db, statements } = counted(registry.db)
+      const of = async (work: Promise<unknown>): Promise<number> => {
+        const before = statements()
+        await work
+        return statements() - before
+      }
+      await applyChanges(db, sampleSet())
+      const few = [await of(planChanges(db, set(2, 1))), await of(applyChanges(db, set(2, 1)))]
+      const many = [await of(planChanges(db, set(60, 2))), await of(applyChanges(db, set(60, 2)))]
+      // rows are estimated and counted for 50 tables at once
+      expect(many).toEqual(few.map((count) => count + 2))
+      const plan = await planChanges(db, set(60, 3))
+      expect(plan.backfills).toHaveLength(60)
+      expect(await of(applyChanges(db, sampleSet(), { prune: true }))).toBeLessThanOrEqual(few[1] ?? 0)
+      const states = await db.query<{ states: number }>('select count(*)::int as states from lockstep.definition_states where retired')
+      expect(states).toEqual([{ states: 122 }])
+      await registry.db.script(Array.from({ length: 60 }, (_, i) => `drop table flights_${i};`).join(' '))
+    })
+
     it('refuses two entities that want one key column in different types', async () => {
       const set = sampleSet()
       const numbered = { ...airport, name: 'numbered', key: [{ name: 'airport', type: { kind: 'int64' } as const }] }
@@ -124,4 +162,17 @@ export function planTablesContract(opened: () => TestRegistry): void {
       expect(only((await planChanges(registry.db, { ...set, views: [...set.views, other] })).problems).code).toBe('SOURCE_TYPE_MISMATCH')
     })
   })
+}
+
+/** The database, with the number of statements of its query builder so far. */
+function counted(db: Database): { readonly db: Database; readonly statements: () => number } {
+  let count = 0
+  const kysely = db.kysely.withPlugin({
+    transformQuery({ node }) {
+      count++
+      return node
+    },
+    transformResult: ({ result }) => Promise.resolve(result),
+  })
+  return { db: { ...db, kysely }, statements: () => count }
 }
