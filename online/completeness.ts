@@ -82,14 +82,17 @@ async function incompleteBy(
   { emptied, again = false }: { readonly emptied: boolean; readonly again?: boolean },
 ): Promise<IncompleteView[]> {
   const foreign = await foreignAmong(store, views, checkpoints, again)
-  const lacks = views.map(async ({ id, fingerprint }, i): Promise<IncompleteView[]> => {
-    const checkpoint = checkpoints[i] ?? (await whatIsInstead(store, id))
+  const instead = await valuesInstead(
+    store,
+    views.flatMap(({ id }, i) => ((checkpoints[i] ?? null) === null ? [id] : [])),
+  )
+  return views.flatMap(({ id, fingerprint }, i): IncompleteView[] => {
+    const checkpoint = checkpoints[i] ?? instead.get(id) ?? null
     if (checkpoint instanceof LockstepError) return [{ view: id, code: checkpoint.code, problem: checkpoint.message }]
     const problem = foreign.get(id) ?? problemOf(id, fingerprint, checkpoint)
     if (problem !== null) return [{ view: id, code: 'NOT_READY', problem }]
     return emptied ? [{ view: id, code: 'NOT_READY', problem: emptiedIn(id), partial: true }] : []
   })
-  return (await Promise.all(lacks)).flat()
 }
 
 /**
@@ -125,18 +128,24 @@ async function foreignAmong(
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()
 
 /**
- * Whether the value of another program is stored under the key of an absent checkpoint. An ordinary read takes it for
- * absent.
+ * The errors of views under whose key the value of another program is stored in place of an absent checkpoint. An
+ * ordinary read takes it for absent.
  */
-async function whatIsInstead(store: Pick<OnlineStore, 'read'>, view: DefinitionId): Promise<LockstepError | null> {
+async function valuesInstead(
+  store: Pick<OnlineStore, 'read'>,
+  views: readonly DefinitionId[],
+): Promise<ReadonlyMap<DefinitionId, LockstepError>> {
+  if (views.length === 0) return new Map()
   try {
-    await store.read([checkpointKey(view)], { sure: true })
+    await store.read(views.map(checkpointKey), { sure: true })
+    return new Map()
   } catch (error) {
-    if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return error
     // an emptied server is reported separately
-    if (!(error instanceof LockstepError) || error.code !== 'NOT_READY') throw error
+    if (!(error instanceof LockstepError) || (error.code !== 'STATE_CORRUPT' && error.code !== 'NOT_READY')) throw error
+    if (views.length === 1) return new Map(error.code === 'STATE_CORRUPT' ? views.map((view) => [view, error]) : [])
+    const alone = await Promise.all(views.map((view) => valuesInstead(store, [view])))
+    return new Map(alone.flatMap((errors) => [...errors]))
   }
-  return null
 }
 
 function unknownOwner(id: DefinitionId): string {

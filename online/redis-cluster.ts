@@ -9,7 +9,7 @@ import { keySlot, slots } from './key-slot.ts'
 import { redisError } from './redis-error.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
 import type { ServerGuard, ServerState } from './store.ts'
-import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, keysPerTurn, quitGracefully, readGroups, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 const script = createHash('sha1').update(compareAndSet).digest('hex')
 /** How long a command waits for the connection to the cluster. */
@@ -162,17 +162,15 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
     async readSurely(keys, through) {
       if (cluster.status !== 'ready') await connected()
-      const groups = groupBy(keys, (key, at) => [readFor(keySlot(key), false), { key, at }])
+      const bySlot = groupBy(keys, (key, at) => [keySlot(key), { key, at }])
+      const byNode = groupBy([...bySlot], ([slot, group]) => [readFor(slot, false), group])
       const values = new Array<Buffer | null>(keys.length)
-      const reads = [...groups].map(async ([name, group]) => {
-        const found = await guarded(through, name, async () => {
-          const pipeline = nodeAt(name)?.pipeline()
-          for (const { key } of group) pipeline?.getBuffer(key)
-          const answers = (await pipeline?.exec()) ?? null
-          const asked = group.map(({ key }) => key)
-          return gotAll(answers, asked, (key, error) => again(error, () => cluster.getBuffer(key)))
-        })
-        for (const [i, { at }] of group.entries()) values[at] = found[i] ?? null
+      const reads = [...byNode].map(async ([name, groups]) => {
+        const names = groups.map((group) => group.map(({ key }) => key))
+        const found = await guarded(through, name, () =>
+          readGroups(nodeAt(name), names, (key, error) => again(error, () => cluster.getBuffer(key))),
+        )
+        for (const [i, group] of groups.entries()) for (const [k, { at }] of group.entries()) values[at] = found[i]?.[k] ?? null
       })
       await allSettled(reads)
       return values

@@ -93,19 +93,63 @@ export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> 
   })
 }
 
+/** So many keys are read one by one: that takes no more commands than to ask whether they exist. */
+const fewKeys = 2
+
 /**
- * The values from the answers of a pipeline of GETs.
+ * The values of groups of keys, in one pipeline. Each group is read by one MGET, which answers null for a key that is
+ * not a string. If more keys exist than have values, the group is read key by key, and that fails with WRONGTYPE.
  *
+ * @param node null: no pipeline is sent, and `again` reads all keys
  * @param again requests a failed key once more, or throws its error
  */
-export function gotAll(
-  answers: readonly (readonly [Error | null, unknown])[] | null,
+export async function readGroups(
+  node: Redis | null,
+  groups: readonly (readonly string[])[],
+  again: (key: string, error: Error | null) => Promise<Buffer | null>,
+): Promise<(Buffer | null)[][]> {
+  const pipeline = node?.pipeline()
+  for (const keys of groups) {
+    if (keys.length > fewKeys) pipeline?.mgetBuffer(...keys).exists(...keys)
+    else for (const key of keys) pipeline?.getBuffer(key)
+  }
+  const answers = (await pipeline?.exec()) ?? []
+  let next = 0
+  return await allSettled(
+    groups.map((keys) => {
+      const own = answers.slice(next, (next += keys.length > fewKeys ? 2 : keys.length))
+      return keys.length > fewKeys ? valuesOf(node, keys, own, again) : gotAll(own, keys, again)
+    }),
+  )
+}
+
+type Answers = readonly (readonly [Error | null, unknown])[]
+
+/** The values of one group, from the answers of MGET and EXISTS, or key by key where these differ. */
+async function valuesOf(
+  node: Redis | null,
+  keys: readonly string[],
+  [read, existing]: Answers,
+  again: (key: string, error: Error | null) => Promise<Buffer | null>,
+): Promise<(Buffer | null)[]> {
+  const values: readonly unknown[] | null = Array.isArray(read?.[1]) ? read[1] : null
+  if (values === null || node === null) return await gotAll([], keys, (key) => again(key, read?.[0] ?? null))
+  const found = values.map((value) => (value instanceof Buffer ? value : null))
+  if (found.filter((value) => value !== null).length === existing?.[1]) return found
+  const pipeline = node.pipeline()
+  for (const key of keys) pipeline.getBuffer(key)
+  return await gotAll((await pipeline.exec()) ?? [], keys, again)
+}
+
+/** The values from the answers of a pipeline of GETs. */
+function gotAll(
+  answers: Answers,
   keys: readonly string[],
   again: (key: string, error: Error | null) => Promise<Buffer | null>,
 ): Promise<(Buffer | null)[]> {
   return allSettled(
     keys.map(async (key, i) => {
-      const [error, value] = answers?.[i] ?? [null]
+      const [error, value] = answers[i] ?? [null]
       if (value instanceof Buffer) return value
       return value === null ? null : await again(key, error)
     }),

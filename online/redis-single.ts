@@ -6,13 +6,10 @@ import type { RedisCommands } from './redis-commands.ts'
 import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
 import type { ServerState } from './store.ts'
-import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scanKeys, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, keysPerTurn, quitGracefully, readGroups, scanKeys, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
-
-/** Up to this many keys are read again key by key: that takes no more commands than MGET and EXISTS. */
-const fewKeys = 2
 
 /** It is one. */
 const noServers: readonly ServerState[] = []
@@ -28,7 +25,7 @@ export function singleRedis(redis: Redis): RedisCommands {
   const read = coalesced(async (keys: readonly string[]) => {
     try {
       if (keys.length <= keysPerRead) return await reader.read(keys)
-      return await inGroups(keys, (group) => reader.read(group))
+      return (await Promise.all(groupsOf(keys).map((group) => reader.read(group)))).flat()
     } catch (cause) {
       throw redisError(cause, connection)
     }
@@ -38,7 +35,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     connection,
     read,
 
-    readSurely: (keys) => inGroups(keys, (group) => readGroup(redis, group)),
+    readSurely: async (keys) => (await readGroups(redis, groupsOf(keys), noSecondTry)).flat(),
 
     async compareAndSet(entries) {
       const calls = chunksOf(entries).map(async (chunk) =>
@@ -74,28 +71,10 @@ export function singleRedis(redis: Redis): RedisCommands {
   }
 }
 
-/** Reads keys in groups of `keysPerRead`, all at once. */
-async function inGroups(
-  keys: readonly string[],
-  read: (group: readonly string[]) => Promise<(Buffer | null)[]>,
-): Promise<(Buffer | null)[]> {
-  const groups: Promise<(Buffer | null)[]>[] = []
-  for (let i = 0; i < keys.length; i += keysPerRead) groups.push(read(keys.slice(i, i + keysPerRead)))
-  return (await Promise.all(groups)).flat()
+function groupsOf(keys: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(keys.length / keysPerRead) }, (_, i) => keys.slice(i * keysPerRead, (i + 1) * keysPerRead))
 }
 
-/**
- * Reads keys by one MGET, which answers null for a key that is not a string. If more keys exist than have values, it
- * reads key by key, and that fails with WRONGTYPE. Many new entities would take a command each.
- */
-async function readGroup(redis: Redis, keys: readonly string[]): Promise<(Buffer | null)[]> {
-  if (keys.length > fewKeys) {
-    const [values, existing] = await Promise.all([redis.mgetBuffer(...keys), redis.exists(...keys)])
-    if (values.filter((value) => value !== null).length === existing) return values
-  }
-  const pipeline = redis.pipeline()
-  for (const key of keys) pipeline.getBuffer(key)
-  return await gotAll(await pipeline.exec(), keys, async (_, error) => {
-    throw error ?? new Error('It did not answer')
-  })
+async function noSecondTry(_: string, error: Error | null): Promise<never> {
+  throw error ?? new Error('It did not answer')
 }

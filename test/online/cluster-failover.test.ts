@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
+import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
@@ -135,6 +136,38 @@ it('reads from replicas if configured, and from the primary if no replica answer
     process.kill(paused.pid, 'SIGCONT')
   }
   await behind.close()
+})
+
+it('reads the absent states of an entity by two commands for all views, and names one of another type', async () => {
+  const keys = Array.from({ length: 50 }, (_, i): OnlineKey => ({ view: `lacked_${i}@1`, entity: 'thing', key: 'k' }))
+  const [first] = keys as [OnlineKey]
+  await store.parts?.mark()
+  const commands = async (): Promise<number> => {
+    const counts = (await cluster.shards()).map(({ primary }) =>
+      asking(primary.port, async (redis) =>
+        [...(await redis.info('commandstats')).matchAll(/cmdstat_(?:get|mget|exists):calls=(\d+)/g)].reduce(
+          (sum, [, calls]) => sum + Number(calls),
+          0,
+        ),
+      ),
+    )
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
+  }
+  const before = await commands()
+  expect(await store.read(keys, { sure: true })).toEqual(keys.map(() => null))
+  // the mark of their slot is read with them
+  expect((await commands()) - before).toBe(2)
+  await store.write([{ ...first, expected: null, bytes: stored(7, '') }])
+  expect((await store.read(keys, { sure: true })).map((bytes) => bytes && storedCount(bytes))).toEqual([
+    7,
+    ...keys.slice(1).map(() => null),
+  ])
+  const name = redisKey('failover', first)
+  const owner = (await cluster.shards()).map(({ primary }) =>
+    asking(primary.port, async (redis) => (await redis.del(name)) + (await redis.rpush(name, 'a list'))).catch(() => 0),
+  )
+  expect((await Promise.all(owner)).toSorted((a, b) => a - b)).toEqual([0, 0, 2])
+  await expect(store.read(keys, { sure: true })).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: expect.stringContaining(name) })
 })
 
 it('names the right URL for a single Redis as a cluster, and for a node as single', async () => {

@@ -35,6 +35,12 @@ storeContract('Redis', async () => {
 
 describe('the Redis store, beyond the contract', () => {
   const key: OnlineKey = { view: 'odd@1', entity: 'thing', key: 'k' }
+  const commandsOf = async (reading: () => Promise<unknown>): Promise<number> => {
+    const processed = async () => Number(/total_commands_processed:(\d+)/.exec(await admin.info('stats'))?.[1])
+    const before = await processed()
+    await reading()
+    return (await processed()) - before
+  }
   let admin: Redis
   let store: OnlineStore
   let prefix: string
@@ -101,12 +107,6 @@ describe('the Redis store, beyond the contract', () => {
     const count = 2_500
     const keys = Array.from({ length: count }, (_, i) => ({ ...key, key: `lacked ${i}` }))
     const [first] = keys as [typeof key]
-    const commandsOf = async (reading: () => Promise<unknown>): Promise<number> => {
-      const processed = async () => Number(/total_commands_processed:(\d+)/.exec(await admin.info('stats'))?.[1])
-      const before = await processed()
-      await reading()
-      return (await processed()) - before
-    }
     expect(
       await commandsOf(async () => {
         expect(await store.read(keys, { sure: true })).toEqual(keys.map(() => null))
@@ -132,6 +132,10 @@ describe('the Redis store, beyond the contract', () => {
     await admin.hset(checkpoint, 'a', 'hash')
     const problem = expect.stringContaining(`The key "${checkpoint}"`)
     expect(await findIncompleteViews(store, [plan])).toEqual([{ view: plan.id, code: 'STATE_CORRUPT', problem }])
+    const others = Array.from({ length: 50 }, (_, i) => ({ ...plan, id: `other_${i}@1` as const }))
+    const found = await findIncompleteViews(store, [...others, plan])
+    expect(found.map(({ code }) => code)).toEqual([...others.map(() => 'NOT_READY'), 'STATE_CORRUPT'])
+    expect(await commandsOf(() => findIncompleteViews(store, others))).toBeLessThan(20)
     await expect(readOnline(store, [{ plan, key: 'absent' }], 1)).rejects.toMatchObject({ code: 'STATE_CORRUPT', message: problem })
     await admin.del(checkpoint)
   })
