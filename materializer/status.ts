@@ -1,3 +1,4 @@
+import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** The last finished run of one view into one store. */
@@ -52,6 +53,15 @@ export async function materializationStatus(db: Database, nowMs: number): Promis
     })
   }
   return statuses.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime())
+}
+
+/** Finds the newest run of a view as it is defined. @param runs newest first */
+export function lastRuns(
+  runs: readonly MaterializationStatus[],
+): (plan: Pick<ViewPlan, 'id' | 'fingerprint'>) => MaterializationStatus | null {
+  const key = (view: string, fingerprint: string): string => `${view} ${fingerprint}`
+  const newest = new Map(runs.toReversed().map((run) => [key(run.view, run.fingerprint), run]))
+  return ({ id, fingerprint }) => newest.get(key(id, fingerprint)) ?? null
 }
 
 /**

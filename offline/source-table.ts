@@ -29,14 +29,9 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
     if (source.relation.kind === 'sql') await checkSourceQuery(db, source.name, source.relation.sql)
     return { relation: sourceRelation(source), types: new Map(), hasRow: false, hasXid: false, hasOnlineOnly: false }
   }
-  const types = new Map((await describeTable(db, table)).map((column) => [column.name, column.type]))
-  const needed = [
-    ...source.key.map((k) => k.column),
-    source.eventTime,
-    ...(source.known === null ? [] : [source.known]),
-    ...source.columns.map((c) => c.name),
-  ]
-  const missing = needed.filter((name) => !types.has(name))
+  const columns = await describeTable(db, table)
+  const types = new Map(columns.map((column) => [column.name, column.type]))
+  const missing = missingColumns(source, columns)
   if (missing.length > 0) {
     const names = missing.map((name) => `"${name}"`).join(', ')
     throw new LockstepError(
@@ -47,6 +42,18 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
   // also without `push`, which the source may have lost: the rows are of the online store alone all the same
   const hasOnlineOnly = types.get('_online_only') === 'bool' && types.get('_event_id') === 'text'
   return { relation: table, types, ...arrivalColumns(types), hasOnlineOnly }
+}
+
+/** The columns that a source has and its table lacks. */
+export function missingColumns(source: SourceSpec, columns: readonly RelationColumn[]): string[] {
+  const names = new Set(columns.map(({ name }) => name))
+  const needed = [
+    ...source.key.map((k) => k.column),
+    source.eventTime,
+    ...(source.known === null ? [] : [source.known]),
+    ...source.columns.map((c) => c.name),
+  ]
+  return needed.filter((name) => !names.has(name))
 }
 
 /**

@@ -5,11 +5,11 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { findMissingRows } from '../../materializer/missing-rows.ts'
 import { readArrived } from '../../offline/read-arrived.ts'
 import type { SourceRow } from '../../offline/row-decoder.ts'
-import { readSourceTable } from '../../offline/source-table.ts'
+import { missingColumns, readSourceTable } from '../../offline/source-table.ts'
 import { currentXmax } from '../../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
-import { sqlState } from '../../runtime/relation.ts'
+import { arrivalColumns, columnsOfTables, sourceTableName, sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
 
 /** Waiting rows are counted up to this number. */
@@ -45,16 +45,25 @@ export interface SourceLag {
  *
  * @param frontier what all states hold; null: the store is unknown, and only the newest row is searched
  * @param now epoch microseconds
+ * @param tables from `searchableTables`. A table that is not in it is looked at first
  * @returns null where it is unknown: the source has no `_xid`, or many rows without an index on it
  */
-export async function sourceLag(...lagOf: Parameters<typeof readLag>): Promise<SourceLag | null> {
+export async function sourceLag(
+  db: Database,
+  store: Pick<OnlineStore, 'read'> | null,
+  plan: ViewPlan,
+  frontier: Frontier | null,
+  now: number,
+  tables: SearchableTables = new Map(),
+): Promise<SourceLag | null> {
+  const known = tables.get(plan)
+  const read = async (relation: string | null) => (relation === null ? null : await readLag(db, store, plan, relation, frontier, now))
   try {
-    return await readLag(...lagOf)
+    return await read(known === undefined ? await searchableTable(db, plan) : known)
   } catch (error) {
-    const [db, , plan] = lagOf
     // the table may have lost a column since it was checked
     if (!sqlState(error).startsWith('42') || !searchable(db).delete(plan)) throw error
-    return await readLag(...lagOf)
+    return await read(await searchableTable(db, plan))
   }
 }
 
@@ -62,11 +71,10 @@ async function readLag(
   db: Database,
   store: Pick<OnlineStore, 'read'> | null,
   plan: ViewPlan,
+  relation: string,
   frontier: Frontier | null,
   now: number,
-): Promise<SourceLag | null> {
-  const relation = await searchableTable(db, plan)
-  if (relation === null) return null
+): Promise<SourceLag> {
   const { source } = plan.spec
   const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
@@ -181,21 +189,69 @@ function lagOf(rows: readonly SourceRow[]): Omit<SourceLag, 'newestEvent'> {
 const searchable = memoizeWeak((_db: Database) => new WeakMap<ViewPlan, { readonly relation: string; readonly untilMs: number }>())
 const searchableMs = 60_000
 
+/** The tables of views' sources; null: arrivals cannot be found in it. */
+export type SearchableTables = ReadonlyMap<ViewPlan, string | null>
+
+/**
+ * The tables of several views, by a few statements for all. A view is not in it if its source is missing or wrong:
+ * `sourceLag` fails for it.
+ */
+export async function searchableTables(db: Database, plans: readonly ViewPlan[]): Promise<SearchableTables> {
+  const tables = new Map<ViewPlan, string | null>()
+  const unchecked: { readonly plan: ViewPlan; readonly table: string }[] = []
+  for (const plan of plans) {
+    const known = knownTable(db, plan)
+    const table = sourceTableName(plan.spec.source)
+    if (known === null && table !== null) unchecked.push({ plan, table })
+    else tables.set(plan, known)
+  }
+  const relations = unchecked.map(({ table }) => table)
+  try {
+    const columns = await columnsOfTables(db, relations)
+    const indexed = await tablesWithArrivals(db, relations)
+    for (const { plan, table } of unchecked) {
+      const described = columns.get(table)
+      if (described === undefined || missingColumns(plan.spec.source, described).length > 0) continue
+      const { hasRow, hasXid } = arrivalColumns(new Map(described.map(({ name, type }) => [name, type])))
+      tables.set(plan, hasRow && hasXid && indexed.has(table) ? noteTable(db, plan, table) : null)
+    }
+  } catch (error) {
+    // the name of a table is wrong, or its schema must not be used
+    if (!/^(0A|42)/.test(sqlState(error))) throw error
+  }
+  return tables
+}
+
 /** The table of a view's source; null: arrivals cannot be found in it. */
 async function searchableTable(db: Database, plan: ViewPlan): Promise<string | null> {
-  const known = searchable(db).get(plan)
-  if (known !== undefined && performance.now() < known.untilMs) return known.relation
+  const known = knownTable(db, plan)
+  if (known !== null) return known
   const { relation, hasXid, hasRow } = await readSourceTable(db, plan.spec.source)
-  if (!hasXid || !hasRow || !(await canFindArrivals(db, relation))) return null
+  if (!hasXid || !hasRow || !(await tablesWithArrivals(db, [relation])).has(relation)) return null
+  return noteTable(db, plan, relation)
+}
+
+/** null: it was not checked within a minute. */
+function knownTable(db: Database, plan: ViewPlan): string | null {
+  const known = searchable(db).get(plan)
+  return known !== undefined && performance.now() < known.untilMs ? known.relation : null
+}
+
+function noteTable(db: Database, plan: ViewPlan, relation: string): string {
   searchable(db).set(plan, { relation, untilMs: performance.now() + searchableMs })
   return relation
 }
 
-async function canFindArrivals(db: Database, relation: string): Promise<boolean> {
-  const [found] = await db.query<{ found: boolean }>(`
-    SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+/** Those of the tables in which arrivals can be found: by an index, or because they are small. */
+async function tablesWithArrivals(db: Database, relations: readonly string[]): Promise<ReadonlySet<string>> {
+  if (relations.length === 0) return new Set()
+  const found = await db.query<{ relation: string }>(
+    `SELECT r.relation FROM (SELECT relation, to_regclass(relation) AS oid FROM unnest($1::text[]) AS relation) r
+     JOIN pg_class c ON c.oid = r.oid
+     WHERE EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = '_xid')
-           OR c.relkind IN ('r', 'm') AND pg_relation_size(c.oid) <= ${smallBytes} AS found
-    FROM pg_class c WHERE c.oid = to_regclass(${sqlText(relation)})`)
-  return found?.found === true
+           OR c.relkind IN ('r', 'm') AND pg_relation_size(c.oid) <= ${smallBytes}`,
+    [[...new Set(relations)]],
+  )
+  return new Set(found.map(({ relation }) => relation))
 }

@@ -7,13 +7,14 @@ import { readFailingViews } from '../../materializer/failing-views.ts'
 import type { SetAsideOfView } from '../../materializer/set-aside.ts'
 import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
+import { lastRuns } from '../../materializer/status.ts'
 import type { Checkpoint } from '../../online/checkpoint.ts'
 import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import type { SourceLag } from './source-lag.ts'
-import { maxCountedRows, sourceLag } from './source-lag.ts'
+import { maxCountedRows, searchableTables, sourceLag } from './source-lag.ts'
 
 /** How fresh one view is in the online store. */
 export interface ViewFreshness {
@@ -80,9 +81,11 @@ export async function viewFreshness(
   const identity = store === null ? null : await store.identity()
   const setAside = identity === null ? null : await readSetAsides(db, identity)
   const failing = identity === null ? null : await readFailingViews(db, identity, ids)
+  const tables = await searchableTables(db, plans)
+  const lastRun = lastRuns(runs)
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
-    const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint) ?? null
+    const run = lastRun(plan)
     const checkpoint = checkpoints?.[i] ?? null
     const isStored =
       checkpoint !== null &&
@@ -90,7 +93,7 @@ export async function viewFreshness(
       checkpoint.fingerprint === plan.fingerprint &&
       !checkpoint.removing &&
       checkpoint.frontier.below > 0
-    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null, now)
+    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null, now, tables)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep

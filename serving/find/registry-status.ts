@@ -4,7 +4,7 @@ import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
 import { backfillJson, readBackfills } from '../../materializer/read-backfills.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
 import { givenUpRuns } from '../../materializer/scheduled-runs.ts'
-import { materializationStatus } from '../../materializer/status.ts'
+import { lastRuns, materializationStatus } from '../../materializer/status.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
@@ -49,22 +49,23 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const { views: freshness, lacks } = known
   const failed = new Set(failuresIn(known.failed).flatMap(({ jobs }) => jobs.map(({ subject }) => subject)))
   const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
-  const runs = (await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity)
+  const lastRun = lastRuns((await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity))
+  const freshnessOf = new Map(freshness.map((view) => [view.view, view]))
   const givenUp = identity === null ? [] : await givenUpRuns(db, identity)
   return {
     database: db.kind,
     store: { kind: opened?.store.kind ?? storeKind, identity, problem },
     revision: catalog.revision,
     views: [...catalog.views.values()].map((plan) => {
-      const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint)
-      const fresh = freshness.find(({ view }) => view === plan.id)
+      const run = lastRun(plan)
+      const fresh = freshnessOf.get(plan.id)
       return {
         id: plan.id,
         fingerprint: plan.fingerprint,
         online: catalog.online.has(plan.id),
         availability: plan.spec.availability,
         lastRun:
-          run === undefined
+          run === null
             ? null
             : {
                 ...run,

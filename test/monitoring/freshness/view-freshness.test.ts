@@ -152,6 +152,39 @@ describe('the freshness of a view', () => {
     expect(statements.slice(before).filter((text) => !text.includes('pg_current_snapshot'))).toHaveLength(1)
   })
 
+  it('looks at the tables of many views by two statements, and hides none because of a wrong one', async () => {
+    const { db, store } = opened().open('redis')
+    const now = Date.now() * 1000
+    const views = [await freshView(db), await freshView(db), await freshView(db)]
+    for (const { table } of views) await table.insert([paidAt(now - hour)])
+    const statements: string[] = []
+    const query: Database['query'] = async (text, ...rest) => {
+      statements.push(text)
+      return await db.query(text, ...rest)
+    }
+    const noted: Database = { ...db, query }
+    const newest = async (plans: readonly ViewPlan[]) =>
+      (await viewFreshness(noted, store, plans, [], now)).map(({ newestRowSeconds }) => newestRowSeconds)
+    const plans = views.map(({ plan }) => plan)
+    const catalogs = () => statements.filter((text) => text.includes('to_regclass'))
+    expect(await newest(plans)).toEqual([3600, 3600, 3600])
+    expect(catalogs()).toHaveLength(2)
+    expect(await newest(plans)).toEqual([3600, 3600, 3600])
+    expect(catalogs()).toHaveLength(2)
+    const [first] = plans as [ViewPlan]
+    const reading = (table: string): ViewPlan => ({
+      ...first,
+      spec: { ...first.spec, source: { ...first.spec.source, relation: { kind: 'table', table } } },
+    })
+    expect(await newest([reading('no_table'), ...plans.map((plan) => ({ ...plan })), reading('a.b.c.d')])).toEqual([
+      null,
+      3600,
+      3600,
+      3600,
+      null,
+    ])
+  })
+
   it('is unknown at once if the table loses its arrivals after it was looked at', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db)
