@@ -229,6 +229,8 @@ export async function readCatalog(
       })
     }
   }
+  const onlineViews = [...online].flatMap((id) => compiled.views.get(id) ?? [])
+  const readers = Map.groupBy(onlineViews, ({ spec }) => sourceRelation(spec.source))
   return {
     ...compiled,
     revision: stored.revision,
@@ -266,10 +268,7 @@ export async function readCatalog(
       )
     },
     acceptsEvents: (name) => pushed.has(name),
-    onlineReaders(source) {
-      const relation = sourceRelation(source)
-      return [...online].flatMap((id) => compiled.views.get(id) ?? []).filter((plan) => sourceRelation(plan.spec.source) === relation)
-    },
+    onlineReaders: (source) => [...(readers.get(sourceRelation(source)) ?? [])],
     pushSource(name) {
       const source = named(name, 'source', definitions, sources)
       if (pushed.has(name)) return source
