@@ -14,7 +14,7 @@ export interface TableFacts {
   readonly indexes: readonly TableIndex[]
 }
 
-export interface TableIndex {
+interface TableIndex {
   readonly name: string
   /** The first column; null: the index begins with an expression. */
   readonly column: string | null

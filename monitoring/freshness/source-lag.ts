@@ -190,7 +190,7 @@ const searchable = memoizeWeak((_db: Database) => new WeakMap<ViewPlan, { readon
 const searchableMs = 60_000
 
 /** The tables of views' sources; null: arrivals cannot be found in it. */
-export type SearchableTables = ReadonlyMap<ViewPlan, string | null>
+type SearchableTables = ReadonlyMap<ViewPlan, string | null>
 
 /**
  * The tables of several views, by a few statements for all. A view is not in it if its source is missing or wrong:
