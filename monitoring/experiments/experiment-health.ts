@@ -7,7 +7,7 @@ import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
 
 /** Below this p, the split or a covariate is not what chance would make: one false alarm in a thousand experiments. */
-const alarmP = 0.001
+export const alarmP = 0.001
 
 /** A share of crossovers above it is a fault of the unit, not of single ones. */
 const maxCrossovers = 0.01

@@ -43,6 +43,24 @@ export async function readLooks(handle: Kysely<LockstepTables>, run: number, unt
   }))
 }
 
+/** How likely the split of the units was at a look, if it is the planned one. */
+export interface SplitLook {
+  readonly asOf: Date
+  /** The least p of all looks until then; null: no unit was exposed yet. */
+  readonly p: number | null
+}
+
+/** The split at all looks of a run, or at those until a moment, oldest first; of more than 1,000 the newest. */
+export async function readSplits(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<readonly SplitLook[]> {
+  const { rows } = await sql<SplitLook>`
+    select as_of as "asOf", (
+      select (health->>'value')::float8 from json_array_elements(result->'health') health where health->>'check' = 'sample ratio'
+    ) as p
+    from lockstep.experiment_results where experiment_id = ${String(run)} and as_of <= ${until ?? 'infinity'}::timestamptz
+    order by as_of desc limit ${maxLooks}`.execute(handle)
+  return rows.toReversed()
+}
+
 /** The units of each variant at the last look of a day. */
 export interface DayOfUnits {
   /** When the day begins, epoch milliseconds. */

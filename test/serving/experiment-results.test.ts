@@ -219,6 +219,9 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   ])
   expect(page.metrics[0]?.series?.series[0]?.label).toBe('treatment, difference in cost')
   expect(page.health[0]?.text).toMatch(/control [\d.]+ % \(planned 50 %\)/)
+  const evidence = looks.map(({ asOf }) => ({ t: Date.parse(asOf), v: expect.any(Number) as unknown }))
+  expect(page.split).toMatchObject({ bound: 3, chart: { finding: page.health[0]?.text, series: [{ unit: 'odds', points: evidence }] } })
+  expect(page.metrics[0]?.detectable).toBeCloseTo(cost?.detectable ?? Number.NaN)
   // and what was known at the first analysis, and before the start
   const asOf = async (moment: string) => (await ann.ask(`/ui/api/experiments/weather/series?asOf=${moment}`)).body.data as ExperimentData
   expect(page).toMatchObject({ state: 'running', analyses: looks.map((look) => new Date(look.asOf).toISOString()) })

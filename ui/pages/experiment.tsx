@@ -45,7 +45,7 @@ function waitNote({ immatureShare, maturesAt }: NonNullable<ExperimentData['prog
 }
 
 function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElement {
-  const { name, model, description, startedAt, endedAt, analyzedAt, method, variants, metrics, health, exposures, progress } = data
+  const { name, model, description, startedAt, endedAt, analyzedAt, method, variants, metrics, health, split, exposures, progress } = data
   const primary = metrics.filter(({ role }) => role === 'primary')
   const others = metrics.filter(({ role }) => role !== 'primary')
   const ways = waysOf.experiment(name)
@@ -74,11 +74,10 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       {metrics.length === 0 && (
         <Empty
           title="Nothing was analyzed yet"
-          commands={
-            data.state === 'not started'
-              ? [`lockstep experiment start ${name}`]
-              : [`lockstep experiment show ${name} --analyze`, 'lockstep worker']
-          }
+          commands={[
+            data.state === 'not started' ? `lockstep experiment start ${name}` : 'lockstep worker',
+            `lockstep experiment show ${name} --analyze`,
+          ]}
         >
           Results are computed by a job. They appear once units have metrics.
         </Empty>
@@ -86,6 +85,17 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       {primary.map((metric) => (
         <MetricPanel key={`${metric.metric} ${metric.variant}`} metric={metric} ways={ways} />
       ))}
+      {split !== null && (
+        <Panel title="Split of the units" ways={ways}>
+          <Chart
+            chart={split.chart}
+            label="Evidence of another split than the planned one"
+            kind="step"
+            height={110}
+            bound={{ value: split.bound, name: 'not as planned' }}
+          />
+        </Panel>
+      )}
       {others.length > 0 && (
         <Panel title="Guardrails and other metrics" flush ways={ways}>
           <DataTable
@@ -219,7 +229,7 @@ function ScrubBack({ analyses }: Pick<ExperimentData, 'analyses'>): ReactElement
 }
 
 function MetricPanel({ metric, ways }: { readonly metric: Metric; readonly ways: Ways }): ReactElement {
-  const { metric: name, variant, says, lift, series, better } = metric
+  const { metric: name, variant, says, lift, series, better, detectable } = metric
   return (
     <Panel title={`${name}: ${variant} against the control`} {...(series === null ? { says } : {})} ways={ways}>
       {lift !== null && (
@@ -228,6 +238,7 @@ function MetricPanel({ metric, ways }: { readonly metric: Metric; readonly ways:
             ['Lift', <strong key="lift">{signed(lift.value)}</strong>],
             ['Interval', `${signed(lift.low)} to ${signed(lift.high)}`],
             ['Better is', better],
+            ['Difference found in 80 of 100 cases', detectable === null ? null : formatNumber(detectable)],
           ]}
         />
       )}

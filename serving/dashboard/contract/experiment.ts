@@ -35,12 +35,17 @@ export const experiment = z.object({
       lift: interval.nullable().describe('As a share of the control'),
       difference: interval.nullable(),
       significant: z.boolean(),
+      detectable: z.number().nullable().describe('The difference that so many units find in 80 of 100 cases; null: not known'),
       series: chart
         .nullable()
         .describe('The difference with its interval over time, and in grey the interval that is not adjusted for repeated looks'),
     }),
   ),
   health: z.array(z.object({ check: z.string(), state: z.enum(['ok', 'warning', 'failing', 'unknown']), text: z.string() })),
+  split: z
+    .object({ chart, bound: z.number().describe('From here on, the units are not split as planned') })
+    .nullable()
+    .describe('The evidence against the planned split of the units, at each analysis; null: none is stored'),
   exposures: chart.describe('New units by day and variant'),
   progress: z
     .object({

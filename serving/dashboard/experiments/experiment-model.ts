@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
-import type { DayOfUnits, ExperimentLook } from '../../../monitoring/experiments/stored-results.ts'
-import { readAnalysisTimes, readLastResult, readLooks, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
+import type { DayOfUnits, ExperimentLook, SplitLook } from '../../../monitoring/experiments/stored-results.ts'
+import { readAnalysisTimes, readLastResult, readLooks, readSplits, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
+import { alarmP } from '../../../monitoring/experiments/experiment-health.ts'
+import { evidenceMeter } from '../../../monitoring/rollouts/gates/gate.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ExperimentRun } from '../../../registry/experiments/experiment.ts'
 import { readExperimentRuns } from '../../../registry/experiments/experiment.ts'
@@ -56,10 +58,12 @@ export const experimentModel = readModel({
           lift: comparison.lift,
           difference: comparison.difference,
           significant: comparison.significant,
+          detectable: comparison.detectable,
           // the looks that are stored are at the primary metric, which is the first
           series: i === 0 ? looksChart(looks, metric, comparison) : null,
         })),
       ),
+      split: run === null ? null : splitOf(result, await readSplits(db.kysely, run.id, until)),
       health: (result?.health ?? []).map(({ check, state, text }) => ({ check, state, text })),
       exposures:
         run === null
@@ -183,6 +187,15 @@ export function looksChart(looks: readonly ExperimentLook[], metric: MetricResul
 
 function excludesZero({ low, high }: Interval): boolean {
   return low > 0 || high < 0
+}
+
+/** The evidence against the planned split at each analysis. It is valid at every look, so it never falls. */
+function splitOf(result: ExperimentResult | null, looks: readonly SplitLook[]): ExperimentData['split'] {
+  const check = result?.health.find((each) => each.check === 'sample ratio')
+  if (check === undefined || check.value === null) return null
+  const { bound } = evidenceMeter(1, alarmP)
+  const points = looks.map(({ asOf, p }) => ({ t: asOf.getTime(), v: p === null ? null : evidenceMeter(p, alarmP).value }))
+  return { bound, chart: { finding: check.text, series: [{ label: 'evidence of another split', unit: 'odds', points }] } }
 }
 
 /** New units by day and variant, as the analyses of the experiment counted them. */
