@@ -79,7 +79,7 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   deadLetters: waysOf.deadLetters('source', 'landings'),
   predictions: waysOf.predictions(),
   explainable: waysOf.explainable(),
-  explain: waysOf.explain('service', 'flight', '{"airport":"ATL"}', '2001-07-01T12:00:00Z'),
+  explain: waysOf.explain('service', 'flight', '{"airport":"ATL"}', '2001-07-01T12:00:00Z', 'SELECT 1'),
   prediction: waysOf.prediction('none/0'),
   parity: waysOf.parity(),
   alerts: waysOf.alerts(),
@@ -112,14 +112,19 @@ interface Where {
   readonly postgresUrl: string
 }
 
+/** No API key can list keys. */
+const withoutCurl = ['keys', 'All keys']
+
 /** What answers say of the model of these tests, which has neither. */
 const lacks = /BASELINE_MISSING|has no outcome/
 
 /** What is wrong with offers: commands that do not parse, and requests, programs and queries that fail. */
 export async function brokenOffers(offers: readonly Offer[], where: Where): Promise<string[]> {
-  const wrong = offers
-    .filter(({ texts }) => !('Command' in texts) || Object.keys(texts).length < 3)
-    .map(({ panel, texts }) => `${panel} has only ${Object.keys(texts).join(', ')}`)
+  const wrong = offers.flatMap(({ panel, texts }) =>
+    Object.values(tabs)
+      .filter((tab) => !(tab in texts) && !(tab === 'curl' && withoutCurl.includes(panel)))
+      .map((tab) => `${panel} has no ${tab}`),
+  )
   const textsOf = (way: string): string[] => [...new Set(offers.flatMap(({ texts }) => texts[way] ?? []))]
   const broken = async (way: string, tried: (text: string, i: number) => Promise<unknown>): Promise<void> => {
     for (const [i, text] of textsOf(way).entries())

@@ -9,7 +9,7 @@ it('an offer takes the moment of the page where the interface has one', () => {
   expect(panels(true, 'command', 'Command')).toEqual(['quality'])
   expect(panels(true, 'curl', 'curl')).toEqual(['modelTraffic', 'quality'])
   // these are kept as of now, or the same at each moment
-  expect(panels(false, 'sql', 'SQL')).toEqual(['deadLetters', 'explainable', 'prediction', 'monitors'])
+  expect(panels(false, 'sql', 'SQL')).toEqual(['deadLetters', 'explainable', 'explain', 'prediction', 'monitors'])
 })
 
 it('a moment of the address is one text in SQL and one part of a URL', () => {

@@ -4,6 +4,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ExplainData } from '../../serving/dashboard/contract/explain.ts'
 import { Badge } from '../parts/badge.tsx'
+import { CsvButton } from '../parts/csv.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
@@ -41,8 +42,8 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
     void navigate({ to: '.', search: (before: object) => ({ ...before, at }) as never, replace: true, resetScroll: false })
   }
   const iso = new Date(t).toISOString()
-  const ways = waysOf.explain(view?.view === name ? 'view' : 'service', name, entity, iso)
   if (view === undefined) return <p className="dim">The entity has no view here.</p>
+  const ways = waysOf.explain(view.view === name ? 'view' : 'service', name, entity, iso, view.sql)
   const chosen = view.features.find((each) => each.feature === feature) ?? view.features[0]
   return (
     <>
@@ -102,7 +103,12 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       >
         <Values view={view} t={t} from={from} to={to} answered={answered} chosen={chosen?.feature ?? null} onChoose={setFeature} />
       </Panel>
-      <Panel title={`Rows of ${view.source}`} flush ways={ways}>
+      <Panel
+        title={`Rows of ${view.source}`}
+        flush
+        actions={<CsvButton name={`Rows of ${view.source}`} rows={() => csvOf(view)} />}
+        ways={ways}
+      >
         <RowTable view={view} feature={chosen} t={t} />
       </Panel>
       {differences.length > 0 && (
@@ -219,6 +225,22 @@ function aliasOf({ features }: View): string | undefined {
   return feature === undefined ? undefined : alias
 }
 
+function csvOf({ rows }: View): (string | null)[][] {
+  const columns = columnsOf(rows)
+  const time = (ms: number): string => new Date(ms).toISOString()
+  return [
+    ['event', 'known', 'counts from', ...columns],
+    ...rows.map(({ event, known, visible, values }) => [
+      ...[event, known, visible].map(time),
+      ...columns.map((name) => values[name] ?? null),
+    ]),
+  ]
+}
+
+function columnsOf(rows: View['rows']): string[] {
+  return [...new Set(rows.flatMap(({ values }) => Object.keys(values)))]
+}
+
 const stateWords = { counted: 'counts', waiting: 'not known yet', out: 'does not count' } as const
 const stateTones = { counted: 'good', waiting: 'warn', out: 'plain' } as const
 
@@ -232,7 +254,7 @@ function RowTable({
   readonly t: number
 }): ReactElement {
   const states = rowStates(view, feature, t)
-  const columns = [...new Set(view.rows.flatMap(({ values }) => Object.keys(values)))]
+  const columns = columnsOf(view.rows)
   const rows = view.rows.map((row, index) => ({ ...row, index, state: states[index] ?? 'out' })).toReversed()
   return (
     <DataTable

@@ -3,6 +3,7 @@ import { type KeyboardEvent, type ReactElement, useLayoutEffect, useRef, useStat
 import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
+import { CsvButton } from '../parts/csv.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
 import { keepMoment } from '../shell/navigation.tsx'
 import { Page } from '../parts/page.tsx'
@@ -34,6 +35,7 @@ export default function Parity(): ReactElement {
                   {data.checkedAt !== null && ` The newest checks are of the hour from ${formatMoment(data.checkedAt)} UTC.`}
                 </>
               }
+              actions={<CsvButton name="Parity" rows={() => csvOf(data)} />}
               ways={waysOf.parity()}
             >
               <HeatMap data={data} />
@@ -53,7 +55,17 @@ function depthOf(share: number): number {
   return depth < 0 ? depths.length : depth
 }
 
-function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): ReactElement {
+/** A line for each cell that was checked. */
+function csvOf({ times, rows }: ParityData): (string | number)[][] {
+  const lines = rows.flatMap(({ feature, view, cells }) =>
+    cells.flatMap((cell, i) =>
+      cell === null ? [] : [[feature, view, new Date(times[i] ?? 0).toISOString(), cell.checked, cell.share, cell.erased]],
+    ),
+  )
+  return [['feature', 'view', 'from', 'checked', 'share that differs', 'erased since'], ...lines]
+}
+
+function HeatMap({ data: { finding, times, rows } }: { readonly data: ParityData }): ReactElement {
   const navigate = useNavigate()
   const [at, setAt] = useState<readonly [row: number, column: number]>([0, Math.max(0, times.length - 1)])
   const [row, column] = at
@@ -87,7 +99,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
         className="table-frame"
         tabIndex={0}
         role="application"
-        aria-label="Heat map of differences. A click or the arrow keys choose a cell; Enter opens an example."
+        aria-label={`Heat map of differences: ${finding} A click or the arrow keys choose a cell; Enter opens an example.`}
         onKeyDown={move}
       >
         <table className="heat">

@@ -4,6 +4,7 @@ import type { Chart as ChartData, Series } from '../../serving/dashboard/contrac
 import { announce } from '../shell/announcer.tsx'
 import { Icon } from '../shell/icon.tsx'
 import { type ChartKind, columnsOf, dashes } from './chart-columns.ts'
+import { CsvButton } from './csv.tsx'
 import { formatMoment, formatNumber, keepUnits } from './format.ts'
 
 const Plot = lazy(() => import('./plot.tsx'))
@@ -182,7 +183,7 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
   const pages = Math.ceil(columns.t.length / rowsOfTable)
   const first = page * rowsOfTable
   const indexes = columns.t.map((_, index) => index).slice(first, first + rowsOfTable)
-  const csv = (): void => {
+  const csv = () => {
     const header = [
       across ?? 'time',
       ...series.flatMap(({ label, unit }, at) => {
@@ -200,7 +201,7 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
       ),
       ...(marks === undefined ? [] : [marks.of(index)]),
     ])
-    download(`${label}.csv`, [header, ...rows].map((row) => row.map(cellOf).join(',')).join('\n'))
+    return [header, ...rows]
   }
   return (
     <>
@@ -240,9 +241,7 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
         </table>
       </div>
       <div className="row space">
-        <button type="button" className="plain-button" onClick={csv}>
-          Download CSV
-        </button>
+        <CsvButton name={label} rows={csv} />
         {pages > 1 && (
           <>
             <button type="button" className="plain-button" disabled={page === 0} onClick={() => setPage(page - 1)}>
@@ -264,20 +263,4 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
 /** The number that a value stands for. */
 function plainValue(value: number | null | undefined, unit: Series['unit'] | undefined): number | null | undefined {
   return unit === 'odds' && typeof value === 'number' ? 10 ** value : value
-}
-
-/** A cell of CSV. Text that a spreadsheet would take for a formula is quoted as text. */
-function cellOf(value: string | number | null | undefined): string {
-  if (value === null || value === undefined) return ''
-  const text = typeof value === 'string' && /^[=+\-@]/.test(value) ? `'${value}` : String(value)
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-}
-
-function download(name: string, text: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
-  const link = document.createElement('a')
-  link.href = address
-  link.download = name
-  link.click()
-  URL.revokeObjectURL(address)
 }

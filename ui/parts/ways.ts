@@ -1,12 +1,15 @@
 import { shellText } from './shell-text.ts'
 
-/** The same facts without the dashboard, in at least three ways. */
-type Offer = {
+/** The same facts without the dashboard. */
+interface Offer {
   readonly command: string
+  /** Undefined: no server answers it by HTTP. */
+  readonly curl?: string
   readonly typescript: string
+  readonly sql: string
   /** Set if it is of a moment of its own, or the same at all moments. */
   readonly isFixed?: true
-} & ({ readonly curl: string; readonly sql?: string } | { readonly curl?: string; readonly sql: string })
+}
 
 /** @param at the moment that the page shows; undefined: now. A text that does not change with it shows now. */
 export type Ways = (at?: string) => Offer
@@ -92,6 +95,25 @@ function knownAt(column: string, at: string | undefined): string {
   return at === undefined ? column : `CASE WHEN ${column} <= ${sqlMoment(at)} THEN ${column} END AS ${column}`
 }
 
+/** A condition on the definitions that there were at a moment. */
+function defined(at: string | undefined): string {
+  const kept = at === undefined ? 'retired_at IS NULL' : `(retired_at IS NULL OR retired_at > ${sqlMoment(at)})`
+  return `${kept}${until('created_at', at)}`
+}
+
+/** A query of the definitions that are made from something, and from these. @param id `airport_delays@1`, `landings` */
+function madeFrom(kind: string, id: string, at: string | undefined): string {
+  const [name, version = '0'] = split(id)
+  return `WITH RECURSIVE made AS (
+  SELECT ${sqlText(kind)} AS kind, ${sqlText(name)} AS name, ${Number(version) || 0} AS version
+  UNION SELECT d.kind, d.name, d.version
+  FROM made m, (SELECT * FROM lockstep.definitions WHERE ${defined(at)}) d
+  WHERE jsonb_path_exists(d.spec::jsonb, '$.** ? (@.entity.name == $id || @.source.name == $id || @.source == $id || @.view == $id
+    || @.onDemand == $id || @.service == $id || @.model == $id)',
+    jsonb_build_object('id', m.name || CASE WHEN m.version > 0 THEN '@' || m.version ELSE '' END))
+) SELECT * FROM made`
+}
+
 /** The requests of the hour before. */
 function loggedInHour(at: string | undefined, beside = ''): string {
   const end = at === undefined ? 'now()' : sqlMoment(at)
@@ -102,8 +124,7 @@ export const waysOf = {
   catalog: (): Ways => (at) => ({
     command: 'lockstep list',
     ...get('/v1/entries'),
-    sql: `SELECT kind, name, version, created_at FROM lockstep.definitions
-WHERE ${at === undefined ? 'retired_at IS NULL' : `(retired_at IS NULL OR retired_at > ${sqlMoment(at)})`}${until('created_at', at)} ORDER BY kind, name, version`,
+    sql: `SELECT kind, name, version, created_at FROM lockstep.definitions WHERE ${defined(at)} ORDER BY kind, name, version`,
   }),
   /** Of all models, in the last hour. */
   traffic: (): Ways => (at) => ({
@@ -190,21 +211,27 @@ GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC`,
   /** What something is made from and what is made from it. @param key of a node: `view airport_delays@1` */
   lineage: (key: string): Ways => {
     const [kind, name] = keyParts(key)
-    return () => ({ command: `lockstep lineage ${shellText(`${kind}/${name}`)}`, ...get(`/v1/lineage/${part(kind)}/${part(name)}`) })
+    return (at) => ({
+      command: `lockstep lineage ${shellText(`${kind}/${name}`)}`,
+      ...get(`/v1/lineage/${part(kind)}/${part(name)}`),
+      sql: `-- what it is made from\n${waysOf.definition(kind, name)(at).sql};\n-- what is made from it\n${madeFrom(kind, name, at)}`,
+    })
   },
   /** What is made from something. */
   readers:
     (kind: string, id: string): Ways =>
-    () => ({
+    (at) => ({
       command: `lockstep lineage ${shellText(`${kind}/${id}`)} --down`,
       ...get(`/v1/lineage/${part(kind)}/${part(id)}?direction=down`),
+      sql: madeFrom(kind, id, at),
     }),
   /** What a plan does. @param key of a node that it changes; undefined: the registry has none of them */
   plan: (key: string | undefined): Ways => {
     const [kind, name] = keyParts(key ?? '')
-    return () => ({
+    return (at) => ({
       command: 'lockstep plan features.ts --json',
       ...get(key === undefined ? '/v1/entries' : `/v1/lineage/${part(kind)}/${part(name)}?direction=down`),
+      sql: key === undefined ? waysOf.catalog()(at).sql : madeFrom(kind, name, at),
     })
   },
   sourceFiles:
@@ -289,8 +316,8 @@ WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`,
     ...get('/v1/services'),
     sql: `SELECT kind, name, version FROM lockstep.definitions WHERE kind IN ('service', 'view') AND retired_at IS NULL ORDER BY 1, 2, 3`,
   }),
-  /** @param entity as JSON @param asOf RFC 3339 */
-  explain: (kind: 'service' | 'view', name: string, entity: string, asOf: string): Ways => {
+  /** @param entity as JSON @param asOf RFC 3339 @param sql reads the rows of the entity */
+  explain: (kind: 'service' | 'view', name: string, entity: string, asOf: string, sql: string): Ways => {
     const body = `{"${kind}": ${JSON.stringify(name)}, "entity": ${entity}, "asOf": "${asOf}"}`
     return () => ({
       isFixed: true,
@@ -300,6 +327,7 @@ WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`,
 const body = JSON.stringify(${body})
 const answer = await fetch(\`\${LOCKSTEP}/v1/explain\`, { method: 'POST', body, headers: { ${header} } })
 console.log(await answer.json())`,
+      sql,
     })
   },
   prediction:

@@ -30,6 +30,7 @@ export const explain = z.object({
         }),
       ),
       cut: z.number().describe('How many rows of the window are left out'),
+      sql: z.string().describe('A query of the newest rows of the entity'),
       features: z.array(
         z.object({ feature: z.string(), type: z.string(), kind: z.enum(['latest', 'window', 'lifetime']), steps: z.array(step) }),
       ),

@@ -17,6 +17,8 @@ import { readHistory } from '../../../offline/history.ts'
 import { storedEntity } from '../../../offline/stored-entity.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { Database } from '../../../runtime/database.ts'
+import { sourceRelation } from '../../../runtime/relation.ts'
+import { sqlIdentifier, sqlText } from '../../../runtime/sql.ts'
 import { keyValue } from '../../features/explain.ts'
 import type { ExplainData, ExplainStart } from '../contract/explain.ts'
 import { explain as explainContract, explainStart as startContract } from '../contract/explain.ts'
@@ -100,7 +102,7 @@ export const explainModel = readModel({
       const explained = await deps.explainWindow(plan, key, { ...shared, now: deps.defaultAsOf ?? now })
       // all views show the window of the first one
       shared = { at: explained.at, from: explained.from, to: explained.to }
-      views.push(viewOf(plan, alias, explained))
+      views.push({ ...viewOf(plan, alias, explained), sql: rowsQuery(plan, values) })
       found.push({ plan, alias, key })
     }
     const { at = now, from = now, to = now } = shared
@@ -171,7 +173,17 @@ function parsedEntity(text: string): Readonly<Record<string, unknown>> {
   throw new LockstepError('INVALID_ENTITY', `"${text.slice(0, 100)}" is no entity; write airport:ATL, or JSON such as {"airport":"ATL"}.`)
 }
 
-function viewOf(plan: ViewPlan, alias: string | null, { rows, cut, steps }: ExplainedWindow): ExplainData['views'][number] {
+/** @param values of the view's key */
+function rowsQuery({ key, spec: { source } }: ViewPlan, values: readonly Value[]): string {
+  const columns = new Map(source.key.map(({ part, column }) => [part, column]))
+  const equal = key.map(
+    ({ name, type }, i) => `${sqlIdentifier(columns.get(name) ?? name)} = ${sqlText(textOf(type, values[i] ?? null) ?? '')}`,
+  )
+  const where = equal.length === 0 ? '' : ` WHERE ${equal.join(' AND ')}`
+  return `SELECT * FROM ${sourceRelation(source)} AS source${where} ORDER BY ${sqlIdentifier(source.eventTime)} DESC LIMIT 100`
+}
+
+function viewOf(plan: ViewPlan, alias: string | null, { rows, cut, steps }: ExplainedWindow): Omit<ExplainData['views'][number], 'sql'> {
   const columns = [...plan.columns, ...plan.spec.derive]
   return {
     view: plan.id,

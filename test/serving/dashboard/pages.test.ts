@@ -9,8 +9,10 @@ import { keepDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import type { AlertsData } from '../../../serving/dashboard/contract/alerts.ts'
+import type { LineageData } from '../../../serving/dashboard/contract/lineage.ts'
 import { entityHash } from '../../../serving/dashboard/explain/audit-read.ts'
 import { readModels } from '../../../serving/dashboard/read-models.ts'
+import { waysOf } from '../../../ui/parts/ways.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
 import type { World } from '../world.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
@@ -79,19 +81,26 @@ const examples: Readonly<Record<string, string>> = {
 const absent = new Set(['/rollouts/:id/decisions/:decision', '/experiments/:id/series', '/receipts/:id'])
 
 describe('every read model', () => {
-  it.each(readModels.map((model) => [model.path, model] as const))('answers by its contract: %s', async (path, { data }) => {
-    const seen = await ann.ask(`/ui/api${examples[path] ?? path}`)
-    // their own tests below have one
-    if (absent.has(path)) return expect(seen.body.error?.code).toMatch(/^(NOT_FOUND|UNKNOWN_DEFINITION)$/)
-    expect([seen.status, seen.body.error]).toEqual([200, undefined])
-    // nothing is left out, and nothing is there that the contract does not name
-    expect(data.parse(seen.body.data)).toEqual(seen.body.data)
-    expect(seen.body.asOf).toBe('2001-07-01T12:00:00Z')
-    expect(await ann.ask(`/ui/api${examples[path] ?? path}`, { headers: { 'if-none-match': seen.headers.etag ?? '' } })).toMatchObject({
-      status: 304,
-      text: '',
-    })
-  })
+  it.each(readModels.map((model) => [model.path, model] as const))(
+    'answers by its contract: %s',
+    async (path, { data, isOfNow = false }) => {
+      const example = examples[path] ?? path
+      const seen = await ann.ask(`/ui/api${example}`)
+      // their own tests below have one
+      if (absent.has(path)) return expect(seen.body.error?.code).toMatch(/^(NOT_FOUND|UNKNOWN_DEFINITION)$/)
+      expect([seen.status, seen.body.error]).toEqual([200, undefined])
+      // nothing is left out, and nothing is there that the contract does not name
+      expect(data.parse(seen.body.data)).toEqual(seen.body.data)
+      expect(seen.body.asOf).toBe('2001-07-01T12:00:00Z')
+      const known = { headers: { 'if-none-match': seen.headers.etag ?? '' } }
+      expect(await ann.ask(`/ui/api${example}`, known)).toMatchObject({ status: 304, text: '' })
+      // and of a moment, or of now where it says so
+      const moment = '2001-07-01T11:00:00Z'
+      const then = await ann.ask(`/ui/api${example}${example.includes('?') ? '&' : '?'}asOf=${moment}`)
+      expect([then.status, then.body.error, then.body.asOf]).toEqual([200, undefined, isOfNow ? seen.body.asOf : moment])
+      expect(data.parse(then.body.data)).toEqual(then.body.data)
+    },
+  )
 })
 
 interface Explained {
@@ -247,6 +256,12 @@ describe('explain of an entity with many rows', () => {
     expect(early.length).toBeGreaterThan(5)
     for (const { t, value } of early) expect([t, value]).toEqual([t, String(Math.floor((t - Date.UTC(2001, 6, 1, 11)) / 250))])
     expect([served.length, differences]).toEqual([1, []])
+    // what training would not see
+    await world.db.query('update lockstep.prediction_log set features = $1', [JSON.stringify({ lastDelay: 1, landed1h: 12000 })])
+    const why = /^The answer was given at 2001-\S+ for 2001-07-01T12:00:00Z: a row that counts now had not arrived then, or /
+    expect(((await dataOf(at)) as Explained).differences).toEqual([
+      { t: noon / 1000, feature: 'lastDelay', trained: '12000', served: '1', why: expect.stringMatching(why) as string },
+    ])
     // keys of the same name and value that are another entity's
     await store({ airport: 'HOT' }, named('ATL'))
     expect(((await dataOf(at)) as Explained).served).toEqual([])
@@ -304,6 +319,21 @@ describe('what a change breaks', () => {
     expect(clients).toMatchObject({ delay: ['shop'], echo: [] })
     await world.db.query(set, [null])
   })
+})
+
+describe('the lineage', () => {
+  it.each(['source/landings', 'entity/airport', 'view/airport_delays@1', 'service/flight@1', 'model/delay'])(
+    'of %s has the definitions that SQL finds',
+    async (focus) => {
+      const [kind = '', name = ''] = focus.split('/')
+      const found = await world.db.query<{ key: string }>(
+        `select concat(kind, ' ', name, '@' || nullif(version, 0)) as key from (${waysOf.readers(kind, name)().sql}) made`,
+      )
+      const { nodes } = (await dataOf(`/lineage?focus=${focus}&up=0&down=10`)) as LineageData
+      const defined = nodes.filter((node) => !['stream', 'modelVersion'].includes(node.kind)).map(({ key }) => key)
+      expect(found.map(({ key }) => key).toSorted()).toEqual(defined.toSorted())
+    },
+  )
 })
 
 describe('dead letters of a pipeline', () => {
