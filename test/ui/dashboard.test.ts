@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKey } from '../../registry/keys/api-keys.ts'
@@ -37,6 +38,21 @@ it('an empty page offers commands with names of the registry', async () => {
   await visits.to('catalog?kind=dataset')
   await expect.poll(commands).toContainEqual(expect.stringMatching(/^lockstep dataset create fraud_features --spine/))
   await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
+})
+
+it('the search finds features that the list of the catalog does not have', async () => {
+  const { page } = visits
+  await page.route('**/ui/api/catalog/index', (route) =>
+    route.fulfill({
+      json: { data: { entries: [], features: [], total: 30_000, rollouts: [], isCut: true }, asOf: '2001-07-01T12:00:00Z' },
+    }),
+  )
+  await visits.go('jobs')
+  await page.keyboard.press('Control+k')
+  await page.getByPlaceholder(/A name, a tag/).fill('landed1h')
+  await page.getByText(/^Feature · airport_delays@1 · /).click()
+  await page.waitForURL(/features\/airport_delays(%40|@)1\.landed1h$/)
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
 })
 
 it('the receipt page offers a request that lists ids', async () => {
@@ -161,8 +177,14 @@ describe('the heat map of parity', () => {
     expect(await example.getAttribute('href')).toContain('/receipt/first')
     await cells.nth(1).click()
     await expect.poll(() => example.getAttribute('href')).toContain('/receipt/second')
-    await page.getByRole('application', { name: /^Heat map/ }).press('ArrowLeft')
+    await page.getByRole('application', { name: /^Heat map of differences: 10 % differ\./ }).press('ArrowLeft')
     await expect.poll(() => example.getAttribute('href')).toContain('/receipt/first')
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download CSV' }).click()])
+    expect(readFileSync(await download.path(), 'utf8').split('\n')).toEqual([
+      'feature,view,from,checked,share that differs,erased since',
+      'lastDelay,airport_delays@1,2001-07-01T11:00:00.000Z,10,0.1,0',
+      'lastDelay,airport_delays@1,2001-07-01T12:00:00.000Z,10,0.1,0',
+    ])
   })
 })
 

@@ -1,4 +1,4 @@
-import type { CatalogIndex } from '../../serving/dashboard/contract/catalog.ts'
+import type { CatalogIndex, SearchResults } from '../../serving/dashboard/contract/catalog.ts'
 import { readEveryMs } from './read-every.ts'
 import { useRead } from './use-read.ts'
 
@@ -77,6 +77,23 @@ export function search(entries: readonly Entry[], text: string): readonly Entry[
   const found = entries.filter((entry) => words.every((word) => entry.words.includes(word)))
   const rank = ({ name }: Entry): number => (name.toLowerCase().startsWith(first) ? 0 : name.toLowerCase().includes(first) ? 1 : 2)
   return found.toSorted((a, b) => rank(a) - rank(b))
+}
+
+/** Characters of a question that the server takes. */
+const maxQuestion = 500
+
+/** The features that the server finds, where the index does not have all of them. */
+export function useMoreFeatures(text: string): readonly Entry[] {
+  const { read: index } = useIndex()
+  const enabled = index.data?.data.isCut === true && text !== ''
+  const question = encodeURIComponent(text.slice(0, maxQuestion))
+  const { data, isPlaceholderData } = useRead<SearchResults>(`search?q=${question}`, { enabled, everyMs: false })
+  if (!enabled || data === undefined || isPlaceholderData) return []
+  return data.data.results.flatMap(({ kind, name, view, about, owner }) =>
+    kind === 'feature' && view !== null
+      ? [{ kind, id: `${view}.${name}`, name, about, owner, tags: [], description: view, words: '' }]
+      : [],
+  )
 }
 
 const names: Readonly<Record<string, string>> = {

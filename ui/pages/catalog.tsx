@@ -94,7 +94,7 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
       </p>
       {cut !== null && (
         <p className="dim small">
-          There are {formatNumber(cut, 'count')} features, more than this list has. The command lockstep search finds them all.
+          There are {formatNumber(cut, 'count')} features, more than this list has. The search of all pages finds them.
         </p>
       )}
       {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows entries={found} />}
@@ -166,7 +166,7 @@ function commandsFor(kind: string, service: string): readonly string[] {
     case 'dataset':
       return [`lockstep dataset create ${shellText(service)} --spine labels.csv --out training.parquet`, 'lockstep list datasets']
     default:
-      return ['lockstep apply features.ts']
+      return ['lockstep plan features.ts', 'lockstep apply features.ts']
   }
 }
 

@@ -1,7 +1,8 @@
+import { useDebouncedValue } from '@mantine/hooks'
 import { Spotlight, createSpotlight } from '@mantine/spotlight'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useEffect, useMemo, useState } from 'react'
-import { kindName, search, useIndex } from '../api/use-index.ts'
+import { kindName, search, useIndex, useMoreFeatures } from '../api/use-index.ts'
 import { addressOf } from '../parts/thing-link.tsx'
 import { formatMoment } from '../parts/format.ts'
 import { Icon } from './icon.tsx'
@@ -19,7 +20,10 @@ export default function Palette({ openings }: { readonly openings: number }): Re
   const moment = keepMoment(useSearch({ strict: false }))
   useEffect(() => palette.open(), [openings])
   const { entries = [] } = useIndex()
-  const found = useMemo(() => (text.trim() === '' ? [] : search(entries, text).slice(0, maxShown)), [entries, text])
+  const [asked] = useDebouncedValue(text.trim(), 200)
+  const more = useMoreFeatures(asked)
+  const known = useMemo(() => (text.trim() === '' ? [] : search(entries, text).slice(0, maxShown)), [entries, text])
+  const found = [...known, ...more.filter(({ id }) => known.every((entry) => entry.id !== id))].slice(0, maxShown)
   const pages = useMemo(() => places.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase())), [text])
   const question = parseQuestion(text)
   const nothing = found.length === 0 && pages.length === 0 && question === null
