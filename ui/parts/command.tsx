@@ -1,4 +1,5 @@
-import { type ReactElement, useEffect, useRef, useState } from 'react'
+import { useClipboard } from '@mantine/hooks'
+import { type ReactElement, useEffect } from 'react'
 import { useSession } from '../api/session.ts'
 import { announce } from '../shell/announcer.tsx'
 import { throughServer } from './through-server.ts'
@@ -23,26 +24,17 @@ export function Command({ text, label }: CommandProps): ReactElement | null {
 
 /** A text of one or more lines to copy. */
 export function CopyText({ text, label = 'command' }: CommandProps): ReactElement {
-  const [copied, setCopied] = useState(false)
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
-  useEffect(() => () => clearTimeout(timer.current), [])
-  const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(text)
-    } catch {
-      announce('The browser does not let the page copy. Select the text instead.')
-      return
-    }
-    setCopied(true)
-    announce('Copied')
-    timer.current = setTimeout(() => setCopied(false), 1500)
-  }
+  const { copy, copied, error } = useClipboard({ timeout: 1500 })
+  useEffect(() => {
+    if (error !== null) announce('The browser does not let the page copy. Select the text instead.')
+    else if (copied) announce('Copied')
+  }, [copied, error])
   return (
     <div className="command">
       <pre tabIndex={0} aria-label={label}>
         <code>{text}</code>
       </pre>
-      <button type="button" onClick={() => void copy()} aria-label={`Copy the ${label}`}>
+      <button type="button" onClick={() => copy(text)} aria-label={`Copy the ${label}`}>
         {copied ? 'Copied' : 'Copy'}
       </button>
     </div>
