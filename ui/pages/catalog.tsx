@@ -1,4 +1,4 @@
-import { TextInput } from '@mantine/core'
+import { Button, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
@@ -73,19 +73,19 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
           onBlur={() => become({ q: text === '' ? undefined : text })}
         />
         <div className="chips" role="group" aria-label="Kind">
-          <button type="button" className="plain-button" aria-pressed={kind === undefined} onClick={() => become({ kind: undefined })}>
+          <Button variant="default" size="compact-sm" aria-pressed={kind === undefined} onClick={() => become({ kind: undefined })}>
             All
-          </button>
+          </Button>
           {kinds.map((each) => (
-            <button
+            <Button
               key={each}
-              type="button"
-              className="plain-button"
+              variant="default"
+              size="compact-sm"
               aria-pressed={kind === each}
               onClick={() => become({ kind: kind === each ? undefined : each })}
             >
               {pluralOf(each)} <span className="dim">{formatNumber(counts.get(each), 'count')}</span>
-            </button>
+            </Button>
           ))}
         </div>
       </div>

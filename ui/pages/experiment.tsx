@@ -1,4 +1,4 @@
-import { Slider } from '@mantine/core'
+import { Button, Slider } from '@mantine/core'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useEffect, useState } from 'react'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
@@ -214,15 +214,15 @@ function ScrubBack({ analyses }: Pick<ExperimentData, 'analyses'>): ReactElement
         thumbProps={{ 'aria-valuetext': `${text}, ${place}` }}
       />
       <div className="row">
-        <button type="button" className="plain-button" disabled={chosen <= 0} onClick={() => go(chosen - 1)}>
+        <Button variant="default" size="compact-sm" disabled={chosen <= 0} onClick={() => go(chosen - 1)}>
           Earlier analysis
-        </button>
-        <button type="button" className="plain-button" disabled={chosen === newest} onClick={() => go(chosen + 1)}>
+        </Button>
+        <Button variant="default" size="compact-sm" disabled={chosen === newest} onClick={() => go(chosen + 1)}>
           Later analysis
-        </button>
-        <button type="button" className="plain-button" disabled={chosen === newest} onClick={() => go(newest)}>
+        </Button>
+        <Button variant="default" size="compact-sm" disabled={chosen === newest} onClick={() => go(newest)}>
           Newest
-        </button>
+        </Button>
       </div>
     </div>
   )

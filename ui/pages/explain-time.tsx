@@ -1,4 +1,4 @@
-import { Slider } from '@mantine/core'
+import { Button, Slider } from '@mantine/core'
 import { useElementSize } from '@mantine/hooks'
 import { useNavigate } from '@tanstack/react-router'
 import { type ReactElement, useMemo, useState } from 'react'
@@ -63,16 +63,16 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
           thumbProps={{ 'aria-valuetext': `${formatMoment(t)} UTC` }}
         />
         <div className="row">
-          <button type="button" className="plain-button" onClick={() => go(changes.findLast((each) => each < t))}>
+          <Button variant="default" size="compact-sm" onClick={() => go(changes.findLast((each) => each < t))}>
             Earlier change
-          </button>
-          <button type="button" className="plain-button" onClick={() => go(changes.find((each) => each > t))}>
+          </Button>
+          <Button variant="default" size="compact-sm" onClick={() => go(changes.find((each) => each > t))}>
             Later change
-          </button>
+          </Button>
           {answered !== undefined && (
-            <button type="button" className="plain-button" onClick={() => go(answered.t)}>
+            <Button variant="default" size="compact-sm" onClick={() => go(answered.t)}>
               When it was served
-            </button>
+            </Button>
           )}
           <span className="dim small time-ends">
             {formatMoment(from)} to {formatMoment(to)} UTC
@@ -82,9 +82,9 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       {views.length > 1 && (
         <div className="chips" role="group" aria-label="View">
           {views.map((each, index) => (
-            <button key={index} type="button" className="plain-button" aria-pressed={each === view} onClick={() => setView(index)}>
+            <Button key={index} variant="default" size="compact-sm" aria-pressed={each === view} onClick={() => setView(index)}>
               {aliasOf(each) === undefined ? each.view : `${each.view} as ${aliasOf(each)}`}
-            </button>
+            </Button>
           ))}
         </div>
       )}

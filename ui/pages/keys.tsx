@@ -112,9 +112,9 @@ function NewKeyButton({ of }: { readonly of: KeysData }): ReactElement | null {
   if (!isOffered) return null
   return (
     <>
-      <button type="button" className="plain-button" onClick={() => setOpened(true)}>
+      <Button variant="default" size="compact-sm" onClick={() => setOpened(true)}>
         Create a key
-      </button>
+      </Button>
       <Modal opened={opened} onClose={() => setOpened(false)} title="Create a key" closeButtonProps={{ 'aria-label': 'Close' }}>
         {opened && <NewKeyForm of={of} />}
       </Modal>

@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { useParams } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { CalibrationData, ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
@@ -273,9 +274,9 @@ function FiguresOverTime({ name, of }: { readonly name: string; readonly of: Qua
         ))}
       </div>
       {more > 0 && (
-        <button type="button" className="plain-button" onClick={() => setOpen(true)}>
+        <Button variant="default" size="compact-sm" onClick={() => setOpen(true)}>
           Show {more} more over time
-        </button>
+        </Button>
       )}
     </>
   )

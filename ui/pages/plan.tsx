@@ -1,4 +1,4 @@
-import { FileButton, Textarea } from '@mantine/core'
+import { Button, FileButton, Textarea } from '@mantine/core'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ImpactData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
@@ -51,9 +51,9 @@ export default function PlanPage(): ReactElement {
         />
         <FileButton accept="application/json" onChange={(file) => void file?.text().then(setText)}>
           {(props) => (
-            <button type="button" className="plain-button" {...props}>
+            <Button variant="default" size="compact-sm" {...props}>
               Choose a file
-            </button>
+            </Button>
           )}
         </FileButton>
       </div>

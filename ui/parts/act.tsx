@@ -50,10 +50,10 @@ export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement 
   }
   return (
     <>
-      <button type="button" className="plain-button" data-danger={danger || undefined} onClick={() => open(props)}>
+      <Button variant="default" size="compact-sm" data-danger={danger || undefined} onClick={() => open(props)}>
         {name}
         <span className="hidden-text">: {title}</span>
-      </button>
+      </Button>
       <Modal opened={opened !== null} onClose={close} title={shown.title} closeButtonProps={{ 'aria-label': 'Close' }}>
         {opened !== null && <ActForm {...shown} close={close} onRefused={(why) => void (refused.current = why)} />}
       </Modal>

@@ -1,4 +1,4 @@
-import { ActionIcon, Tooltip } from '@mantine/core'
+import { ActionIcon, Button, Tooltip } from '@mantine/core'
 import { type KeyboardEvent, type ReactElement, Suspense, lazy, useMemo, useState } from 'react'
 import type { Chart as ChartData, Series } from '../../serving/dashboard/contract/answer.ts'
 import { announce } from '../shell/announcer.tsx'
@@ -244,15 +244,15 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
         <CsvButton name={label} rows={csv} />
         {pages > 1 && (
           <>
-            <button type="button" className="plain-button" disabled={page === 0} onClick={() => setPage(page - 1)}>
+            <Button variant="default" size="compact-sm" disabled={page === 0} onClick={() => setPage(page - 1)}>
               Earlier rows
-            </button>
+            </Button>
             <span className="dim">
               {page + 1} of {pages}
             </span>
-            <button type="button" className="plain-button" disabled={page === pages - 1} onClick={() => setPage(page + 1)}>
+            <Button variant="default" size="compact-sm" disabled={page === pages - 1} onClick={() => setPage(page + 1)}>
               Later rows
-            </button>
+            </Button>
           </>
         )}
       </div>

@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import type { ReactElement } from 'react'
 
 type Cell = string | number | null | undefined
@@ -19,9 +20,9 @@ export function CsvButton({ name, rows }: CsvButtonProps): ReactElement {
         .join('\n'),
     )
   return (
-    <button type="button" className="plain-button" onClick={save}>
+    <Button variant="default" size="compact-sm" onClick={save}>
       Download CSV
-    </button>
+    </Button>
   )
 }
 

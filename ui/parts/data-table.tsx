@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
 import { type ActScope, useOffersActs } from '../api/session.ts'
 import { keepUnits } from './format.ts'
@@ -83,9 +84,9 @@ export function DataTable<Row>({ label, rows, columns: all, rowKey, empty, pageS
         </table>
       </div>
       {rows.length > shown && (
-        <button type="button" className="plain-button more" onClick={() => setShown(shown + pageSize)}>
+        <Button variant="default" size="compact-sm" className="more" onClick={() => setShown(shown + pageSize)}>
           Show {Math.min(pageSize, rows.length - shown)} more of {rows.length - shown}
-        </button>
+        </Button>
       )}
     </>
   )

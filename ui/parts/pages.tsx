@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import type { ReactElement } from 'react'
 
 interface PagesProps {
@@ -17,14 +18,14 @@ export function Pages({ first, next, show, what }: PagesProps): ReactElement | n
   return (
     <div className="row more">
       {!first && (
-        <button type="button" className="plain-button" onClick={() => show(null)}>
+        <Button variant="default" size="compact-sm" onClick={() => show(null)}>
           Newest {what}
-        </button>
+        </Button>
       )}
       {next !== null && (
-        <button type="button" className="plain-button" onClick={() => show(next)}>
+        <Button variant="default" size="compact-sm" onClick={() => show(next)}>
           Older {what}
-        </button>
+        </Button>
       )}
     </div>
   )

@@ -1,4 +1,4 @@
-import { Skeleton } from '@mantine/core'
+import { Button, Skeleton } from '@mantine/core'
 import { Link, useSearch } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
 import { messageOf } from '../api/message-of.ts'
@@ -70,9 +70,9 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
       <p className="dim">{messageOf(error)}</p>
       <div className="row">
         {onRetry !== undefined && status !== 404 && status !== 403 && (
-          <button type="button" className="plain-button" onClick={onRetry}>
+          <Button variant="default" size="compact-sm" onClick={onRetry}>
             Try again
-          </button>
+          </Button>
         )}
         <Link to="/catalog" search={keepMoment}>
           Open the catalog
