@@ -11,13 +11,15 @@ import { CopyText } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
+import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { waysOf } from '../parts/ways.ts'
 
 /** API keys, and what each may do. */
 export default function Keys(): ReactElement {
-  const keys = useRead<KeysData>('keys')
+  const [cursor, setCursor] = useState<string | null>(null)
+  const keys = useRead<KeysData>(cursor === null ? 'keys' : `keys?cursor=${encodeURIComponent(cursor)}`)
   return (
     <Page
       title="Keys"
@@ -99,6 +101,7 @@ export default function Keys(): ReactElement {
                 },
               ]}
             />
+            <Pages first={cursor === null} next={data.cursor} show={setCursor} what="keys" />
           </Panel>
         )}
       </Loaded>

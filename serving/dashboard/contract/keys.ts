@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { moment } from './answer.ts'
 
-/** `GET /ui/api/keys` */
+/** `GET /ui/api/keys?cursor`, the newest first. */
 export const keys = z.object({
   keys: z.array(
     z.object({
@@ -18,6 +18,7 @@ export const keys = z.object({
   ),
   scopes: z.array(z.string()).describe('What a new key can have'),
   revision: z.string().describe('What the creation of a key sends as `If-Match`'),
+  cursor: z.string().nullable().describe('`?cursor=` of the next page'),
 })
 export type KeysData = z.output<typeof keys>
 

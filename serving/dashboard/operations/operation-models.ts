@@ -49,14 +49,17 @@ export const jobsModel = readModel({
 export const keysModel = readModel({
   path: '/keys',
   scope: 'ui:admin',
+  query: z.object({ cursor: z.string().max(100).optional() }),
   data: keysContract,
-  async read({ db, now, isPast }) {
+  async read({ db, now, isPast, query: { cursor } }) {
     const at = new Date(now / 1000)
     // before the list: a key that is made meanwhile is a change that the page may not have seen
     const revision = String(await keysRevision(db))
     const all = (await listKeys(db)).filter(({ createdAt }) => !isPast || createdAt <= at)
     const until = (moment: Date | null): string | null => (moment === null || (isPast && moment > at) ? null : moment.toISOString())
-    const keys = all.map((key) => ({
+    const from = 1 + all.findIndex(({ id }) => id === cursor)
+    const shown = all.slice(from, from + pageSize)
+    const keys = shown.map((key) => ({
       id: key.id,
       name: key.name,
       scopes: [...key.scopes],
@@ -68,7 +71,7 @@ export const keysModel = readModel({
       revokedAt: until(key.revokedAt),
       revision: keyRevision(key),
     }))
-    return { data: { keys, scopes: [...scopes], revision } }
+    return { data: { keys, scopes: [...scopes], revision, cursor: all.length > from + pageSize ? (shown.at(-1)?.id ?? null) : null } }
   },
 })
 

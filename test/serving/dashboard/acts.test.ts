@@ -143,3 +143,36 @@ describe('an act', () => {
     expect(late).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN', details: { login: 'again' } } } })
   })
 })
+
+describe('a long list', () => {
+  const tables: Readonly<Record<string, string>> = { keys: 'api_keys', alerts: 'alerts' }
+
+  it.each([
+    [
+      'keys',
+      `insert into lockstep.api_keys (id, name, hash, scopes, created_at)
+       select 'old' || i, 'old', sha256(i::text::bytea), '{read}', timestamptz '2001-01-01Z' + i * interval '1 day' from generate_series(1, 120) i`,
+    ],
+    [
+      'alerts',
+      `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
+       select 'old', 'clock', 's' || i, 'page', case when i % 2 = 0 then 'firing' else 'resolved' end, i, case when i % 2 = 0 then null else i + 1 end,
+         case when i % 2 = 0 then null else 'cleared' end, false, '{}', '{}', '{}' from generate_series(1, 120) i`,
+    ],
+  ])('of %s has each line on one of its pages', async (list, fill) => {
+    const count = async () =>
+      Number((await world.db.query<{ n: string }>(`select count(*) as n from lockstep.${tables[list] ?? ''}`))[0]?.n)
+    const before = await count()
+    await world.db.query(fill, [])
+    const seen: string[] = []
+    for (let query = ''; ;) {
+      const data = (await dataOf(`/${list}${query}`)) as Readonly<Record<string, { readonly id: string }[]>> & {
+        readonly cursor: string | null
+      }
+      seen.push(...(data[list] ?? []).map(({ id }) => id))
+      if (data.cursor === null) break
+      query = `?cursor=${data.cursor}`
+    }
+    expect([seen.length, new Set(seen).size]).toEqual([before + 120, before + 120])
+  })
+})
