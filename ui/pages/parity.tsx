@@ -71,7 +71,10 @@ function HeatMap({ data: { finding, times, rows } }: { readonly data: ParityData
   const [row, column] = at
   // on a narrow screen, the newest columns are those in sight
   const frame = useRef<HTMLDivElement>(null)
-  useLayoutEffect(() => frame.current?.scrollTo({ left: frame.current.scrollWidth }), [])
+  useLayoutEffect(() => {
+    // a new browser gives a promise, which would be called as the end of the effect
+    void frame.current?.scrollTo({ left: frame.current.scrollWidth })
+  }, [])
   const cell = rows[row]?.cells[column] ?? null
   const move = (event: KeyboardEvent): void => {
     const steps: Readonly<Record<string, readonly [number, number]>> = {
