@@ -87,7 +87,7 @@ function DecidedGate({
   readonly gate: DecisionEvidence['gates'][number]
 }): ReactElement {
   return (
-    <GateCard name={name} state={verdict} tone={tones[verdict]} says={says}>
+    <GateCard name={name} label={`Gate ${name}, as it was decided`} state={verdict} tone={tones[verdict]} says={says}>
       {difference !== null && <Difference name={name} of={difference} />}
       {meter !== null && (
         <>

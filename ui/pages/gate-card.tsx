@@ -5,6 +5,8 @@ import { Badge, type Tone } from '../parts/badge.tsx'
 
 interface GateCardProps {
   readonly name: string
+  /** Of the card, where it is not the only one of the gate: `Gate errors, as it was decided`. */
+  readonly label?: string
   readonly state: string
   readonly tone: Tone
   readonly says: string
@@ -12,9 +14,9 @@ interface GateCardProps {
 }
 
 /** A gate with its verdict and the sentence that says why. */
-export function GateCard({ name, state, tone, says, children }: GateCardProps): ReactElement {
+export function GateCard({ name, label = `Gate ${name}`, state, tone, says, children }: GateCardProps): ReactElement {
   return (
-    <section className="gate" data-tone={tone} aria-label={`Gate ${name}`}>
+    <section className="gate" data-tone={tone} aria-label={label}>
       <div className="gate-head">
         <h3>{name}</h3>
         <Badge state={state} tone={tone} />

@@ -68,7 +68,7 @@ function ReceiptOf({ id }: { readonly id: string }): ReactElement {
       {({ predictions }) => (
         <>
           {predictions.map((prediction) => (
-            <PredictionReceipt key={prediction.predictionId} prediction={prediction} />
+            <PredictionReceipt key={prediction.predictionId} prediction={prediction} isOne={predictions.length === 1} />
           ))}
         </>
       )}
@@ -76,7 +76,13 @@ function ReceiptOf({ id }: { readonly id: string }): ReactElement {
   )
 }
 
-function PredictionReceipt({ prediction }: { readonly prediction: Prediction }): ReactElement {
+interface PredictionReceiptProps {
+  readonly prediction: Prediction
+  /** Whether it is the only one of the request. */
+  readonly isOne: boolean
+}
+
+function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): ReactElement {
   const {
     predictionId,
     at,
@@ -134,9 +140,9 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
           <Waterfall label="Stages, one after the other" unit="ms" stages={stages.map(({ name, ms }) => ({ name, value: ms }))} />
         )}
       </Panel>
-      {outcomes.length > 0 && <Outcomes id={predictionId} outcomes={outcomes} />}
+      {outcomes.length > 0 && <Outcomes id={predictionId} of={isOne ? 'it' : predictionId} outcomes={outcomes} />}
       <Panel
-        title="Values"
+        title={isOne ? 'Values' : `Values of ${predictionId}`}
         flush
         says={recomputed}
         actions={
@@ -179,9 +185,16 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
   )
 }
 
-function Outcomes({ id, outcomes }: { readonly id: string; readonly outcomes: Prediction['outcomes'] }): ReactElement {
+interface OutcomesProps {
+  readonly id: string
+  /** What the title calls the prediction. */
+  readonly of: string
+  readonly outcomes: Prediction['outcomes']
+}
+
+function Outcomes({ id, of, outcomes }: OutcomesProps): ReactElement {
   return (
-    <Panel title="What came of it" flush ways={waysOf.prediction(id)}>
+    <Panel title={`What came of ${of}`} flush ways={waysOf.prediction(id)}>
       <DataTable
         label={`Outcomes of prediction ${id}`}
         rows={outcomes}

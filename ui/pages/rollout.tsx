@@ -316,7 +316,7 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
               return before === after ? formatNumber(after, 'share') : `${formatNumber(before, 'share')} → ${formatNumber(after, 'share')}`
             },
           },
-          { name: 'By', cell: ({ by }) => by },
+          { name: 'By', cell: ({ by }) => <span className="break">{by}</span> },
           {
             name: 'Replay',
             cell: ({ replaysSame }) =>
