@@ -300,11 +300,10 @@ function timeAlone([seconds = 0]: readonly number[]): number {
   return seconds % 86_400 === 0 ? 86_400 : 3600
 }
 
-/** A label of the time axis in UTC: the hour, or the day where the axis is longer than two days or a day begins. */
+/** A label of the time axis in UTC: the hour, or the day where one begins. */
 function timeLabel(seconds: number, splits: readonly number[]): string {
   const text = new Date(seconds * 1000).toISOString()
   const span = (splits.at(-1) ?? 0) - (splits[0] ?? 0)
-  const isLong = span > 2 * 86_400
   if (span < 600) return text.slice(11, 19)
-  return isLong || text.slice(11, 16) === '00:00' ? text.slice(5, 10) : text.slice(11, 16)
+  return text.slice(11, 16) === '00:00' ? text.slice(5, 10) : text.slice(11, 16)
 }
