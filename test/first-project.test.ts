@@ -103,6 +103,7 @@ const pages = [
   'parity',
   'keys',
   'audit',
+  'plan',
 ]
 
 it('is served, edited and moved to PostgreSQL and Redis with few commands', { timeout: 300_000 }, async () => {

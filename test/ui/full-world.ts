@@ -16,6 +16,7 @@ import { prices, withExperiments } from '../serving/experiment-set.ts'
 import { landingsPipeline } from '../serving/streaming/pipeline-world.ts'
 import type { World } from '../serving/world.ts'
 import { createWorld, noon } from '../serving/world.ts'
+import { look, storeModelReports, writeOperations } from './full-figures.ts'
 
 /** What no page may take for anything but text. */
 export const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)</script>\u202e javascript:alert(3)`
@@ -78,8 +79,11 @@ export async function createFullWorld(): Promise<World> {
   await full.push('delay', 'logistic')
   await full.push('delay', 'logistic', 'second')
   await promoteModel(full.db, 'delay', 1, { actor: hostile, reason: hostile })
-  await startRollout(full.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
+  const { rollout } = await startRollout(full.db, 'delay', { version: 2, plan: 'default' }, { actor: hostile, reason: hostile })
+  await look(full, rollout, hostile)
   await recordEvaluation(full.db, clockMonitor('clock'), hookAt('https://alerts.example'), minute, checked(result('breach')))
+  await writeOperations(full, hostile)
+  await storeModelReports(full, hostile)
   await analyze(full)
   await runPipelines(full)
   return full
@@ -132,6 +136,72 @@ async function runPipelines({ db }: World): Promise<void> {
   const letter = { message: hostile, body: Buffer.from(hostile), reason: hostile, error: hostile }
   for (const source of [`pipeline ${works}`, 'landings']) await keepDeadLetters(db, source, stream, [letter])
 }
+
+/** A page of each route; two pages of one route do not follow each other. @param receipt of an answered request */
+export const pathsOf = (receipt: string) => [
+  '',
+  'alerts',
+  'jobs',
+  'alerts?alert=1',
+  'catalog',
+  'lineage?focus=airport_delays@1',
+  'sources/balances',
+  'views/airport_delays@1',
+  'features/airport_delays@1.lastDelay',
+  'services/flight@1',
+  'features/airport_typed@1.city',
+  'sources/landings',
+  'views/flight_context@1',
+  'models/delay',
+  'rollouts/delay',
+  'experiments/weather',
+  'pipelines',
+  'pipelines/score',
+  'explain?service=flight&entity=airport:ATL',
+  `catalog?q=${encodeURIComponent(hostile)}`,
+  'explain',
+  'receipt',
+  receipt,
+  `explain?service=flight&entity=${encodeURIComponent(JSON.stringify({ airport: hostile }))}`,
+  'parity',
+  'keys',
+  'audit',
+  'plan',
+]
+
+/** Pages that have nothing to show in a project that has none yet, and offer the commands that change that. */
+export const emptyPaths = [
+  '',
+  'alerts',
+  'jobs',
+  'catalog',
+  'lineage',
+  'pipelines',
+  'catalog?kind=rollout',
+  'explain',
+  'receipt',
+  'plan',
+  'parity',
+  'keys',
+  'audit',
+]
+
+/** Pages of the full world that have nothing to show yet. */
+export const barePaths = ['models/echo', 'rollouts/echo', 'features/airport_typed@1.count', 'catalog?kind=dataset']
+
+/** Pages of what a project does not have. */
+export const missingPaths = [
+  'models/none',
+  'rollouts/none',
+  'views/none@1',
+  'features/none@1.x',
+  `sources/${encodeURIComponent(hostile)}`,
+  `receipt/${encodeURIComponent(hostile)}`,
+  `lineage?focus=${encodeURIComponent(hostile)}`,
+  'experiments/none',
+  'pipelines/none',
+  'nothing',
+]
 
 /** A plan that apply would refuse. */
 export const refused = {

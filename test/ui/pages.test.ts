@@ -14,7 +14,8 @@ import { startBrowser } from '../services/browser.ts'
 import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
 import { chartFlaws, fillCharts } from './charts.ts'
-import { createFullWorld, hostile, nothing, refused } from './full-world.ts'
+import { changeAnswer, storeParityOf } from './full-figures.ts'
+import { barePaths, createFullWorld, emptyPaths, hostile, missingPaths, nothing, pathsOf, refused } from './full-world.ts'
 import { keyboardOf } from './keyboard.ts'
 import { type Offer, brokenOffers, offersAt, readOffers } from './offers.ts'
 import type { Visits } from './visits.ts'
@@ -45,14 +46,17 @@ beforeAll(async () => {
   browser = await startBrowser(['rebound.example'])
   ;[full, empty] = await Promise.all([createFullWorld(), createWorld('embedded', nothing)])
   visits = await open(full)
-  const predict = async (asOf?: string) => {
-    const body = { model: 'delay', asOf, entities: [{ airport: 'ATL', distance: 500 }] }
+  const predict = async (asOf?: string, airports = ['ATL']) => {
+    const body = { model: 'delay', asOf, entities: airports.map((airport) => ({ airport, distance: 500 })) }
     const answered = await ask(new URL(visits.page.url()).origin, '/v1/predict', body)
     if (answered.status !== 200) throw new Error(answered.text)
     return answered
   }
-  await predict('2001-07-01T11:00:00Z')
-  const answer = await predict()
+  const early = '2001-07-01T11:00:00Z'
+  await predict(early)
+  const answer = await predict(undefined, ['ATL', hostile])
+  await storeParityOf(full, answer.body.requestId)
+  await changeAnswer(full, early)
   // from now on, requests need a key
   for (const name of ['old key', hostile.slice(0, 60)])
     await createKey(full.db, { name, scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
@@ -72,35 +76,7 @@ afterEach(async () => {
   await visits?.look({ width: 1280, scheme: 'light' })
 })
 
-/** A page of each route; two pages of one route do not follow each other. */
-const paths = () => [
-  '',
-  'alerts',
-  'jobs',
-  'alerts?alert=1',
-  'catalog',
-  'lineage?focus=airport_delays@1',
-  'sources/balances',
-  'views/airport_delays@1',
-  'features/airport_delays@1.lastDelay',
-  'services/flight@1',
-  'sources/landings',
-  'models/delay',
-  'rollouts/delay',
-  'experiments/weather',
-  'pipelines',
-  'pipelines/score',
-  'explain?service=flight&entity=airport:ATL',
-  `catalog?q=${encodeURIComponent(hostile)}`,
-  'explain',
-  'receipt',
-  receipt,
-  `explain?service=flight&entity=${encodeURIComponent(JSON.stringify({ airport: hostile }))}`,
-  'parity',
-  'keys',
-  'audit',
-  'plan',
-]
+const paths = () => pathsOf(receipt)
 
 const past = '2001-07-01T11:30:00Z'
 const alerts = async ({ page }: Visits): Promise<string[]> => await page.getByRole('alert').allTextContents()
@@ -120,6 +96,18 @@ describe('every page', { timeout: 600_000 }, () => {
     expect(routes.filter((route) => !opened.includes(route))).toEqual([])
   })
 
+  /** What is wrong with the dialog that a decision of a rollout opens. */
+  async function evidenceFlaws(): Promise<string[]> {
+    const { page } = visits
+    await page.getByRole('button', { name: /^not enough evidence, / }).click()
+    await page.getByRole('dialog').getByText('Replay: the same').waitFor()
+    const wrong = await visits.flaws()
+    await visits.look({ width: 1280, scheme: 'light' })
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    return wrong
+  }
+
   it('is right in light and dark, wide, narrow and magnified, and for assistive technology', async () => {
     await fillCharts(visits)
     const charts = new Set<string>()
@@ -128,7 +116,9 @@ describe('every page', { timeout: 600_000 }, () => {
       await visits.look({ width: 1280, scheme: 'light' })
       if (path === 'plan') await visits.page.getByLabel('Plan').fill(JSON.stringify(refused))
       await shown(visits.page)
+      const dialog = path === 'rollouts/delay' ? await evidenceFlaws() : []
       return [
+        ...dialog,
         ...(await alerts(visits)),
         ...(await visits.flaws()),
         ...(await chartFlaws(visits, charts)),
@@ -195,30 +185,18 @@ describe('every page', { timeout: 600_000 }, () => {
     const reading = paths().filter((path) => path !== 'receipt' && path !== 'plan')
     const wrong = await walk(visits, reading, async () => {
       await visits.page.getByText('It broke.').first().waitFor()
-      return await visits.flaws([{ width: 390, scheme: 'light' }])
+      return await visits.flaws(twoLooks)
     })
     expect(wrong).toEqual([])
   })
 
   it('says how to fill it where there is nothing yet', async () => {
-    const pages = ['', 'alerts', 'jobs', 'catalog', 'lineage', 'catalog?kind=rollout', 'explain', 'receipt']
-    const wrong = await walk(beginning, pages, async () => {
-      const commands = await beginning.page.locator('.command').count()
-      return [...(commands < 1 ? ['offers no command'] : []), ...(await beginning.flaws(twoLooks))]
-    })
-    const others = [
-      'plan',
-      'parity',
-      'keys',
-      'audit',
-      'models/none',
-      'rollouts/none',
-      'views/none@1',
-      'features/none@1.x',
-      'sources/none',
-      'nothing',
-    ]
-    wrong.push(...(await walk(beginning, others, async () => await beginning.flaws([{ width: 390, scheme: 'dark' }]))))
+    const flawsOf = (of: Visits) => async () => {
+      const commands = await of.page.locator('.command').count()
+      return [...(commands < 2 ? [`offers ${commands} commands`] : []), ...(await of.flaws(twoLooks))]
+    }
+    const wrong = [...(await walk(beginning, emptyPaths, flawsOf(beginning))), ...(await walk(visits, barePaths, flawsOf(visits)))]
+    wrong.push(...(await walk(beginning, missingPaths, async () => await beginning.flaws(twoLooks))))
     expect(wrong).toEqual([])
   })
 

@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
 import { createKey, keysRevision, listKeys, rotateKey } from '../../../registry/keys/api-keys.ts'
+import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
+import { modelActs } from '../../../serving/dashboard/acts/model-acts.ts'
+import { operationActs } from '../../../serving/dashboard/acts/operation-acts.ts'
+import { pipelineActs } from '../../../serving/dashboard/acts/pipeline-acts.ts'
 import type { AlertsData } from '../../../serving/dashboard/contract/alerts.ts'
 import type { KeysData } from '../../../serving/dashboard/contract/keys.ts'
+import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
+import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
@@ -80,6 +86,23 @@ describe('an act', () => {
     expect(await dataOf('/models/delay')).toMatchObject({ pinned: null })
   })
 
+  it('pauses, resumes and aborts a rollout', async () => {
+    const { champion } = (await dataOf('/models/delay')) as ModelData
+    await startRollout(world.db, 'delay', { version: champion === 1 ? 2 : 1, plan: 'default' }, { actor: 'ann' })
+    const read = async () => ((await dataOf('/rollouts/delay')) as RolloutData).rollout
+    for (const [what, becomes] of [
+      ['pause', { paused: true }],
+      ['resume', { paused: false }],
+      ['abort', { state: 'aborted' }],
+    ] as const) {
+      const revision = (await read())?.revision
+      expect(await post(ann, `/rollouts/delay/${what}`, { reason: `to ${what}` }, revision)).toMatchObject({ status: 200 })
+      expect(await read()).toMatchObject(becomes)
+      expect(await post(ann, `/rollouts/delay/${what}`, { reason: 'older page' }, revision)).toMatchObject(stale)
+      expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: `rollout.${what}`, reason: `to ${what}` })
+    }
+  })
+
   it('silences an alert, and ends the silence', async () => {
     const [alert] = await alertsNow()
     expect(alert).toMatchObject({ monitor: 'clock', state: 'firing', cause: 'The clock is wrong.' })
@@ -134,7 +157,10 @@ describe('an act', () => {
     const reader = createVisitor(readOnly.url)
     await reader.login(world.db)
     expect(await reader.ask('/ui/api/session')).toMatchObject({ body: { data: { readOnly: true } } })
-    expect((await post(reader, '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).status).toBe(405)
+    for (const { path } of [...modelActs, ...operationActs, ...pipelineActs]) {
+      const { status } = await post(reader, path.replaceAll(/:\w+/g, '1'), { reason: 'x' }, 'any')
+      expect([path, status]).toEqual([path, 405])
+    }
   })
 
   it('that creates a key needs a recent log-in', async () => {

@@ -58,7 +58,11 @@ describe('a candidate that fails while the champion answers in its place', () =>
     const failed = 'failed on 53 of 71 requests'
     expect(says).toContain(`none failed. Version 2 ${failed}: the champion answered in its place.`)
     expect(traffic.finding).toContain('none failed. Candidates failed 53 times: the champion answered in their place.')
-    expect(((await dataOf('/now')) as NowData).traffic.finding).toContain('Candidates failed 53 times')
+    const { traffic: all, models } = (await dataOf('/now')) as NowData
+    expect(all.finding).toContain('Candidates failed 53 times')
+    // both pages have the same number
+    expect(models).toContainEqual(expect.objectContaining({ name: 'delay', requests: 106 + 18, errors: 0 }))
+    expect(says).toMatch(/^124 requests /)
     const span = 'from 11:00 to 12:00 UTC'
     const evidence = `Version 2 ${failed} ${span}: the champion answered in its place.`
     expect(versions).toMatchObject([
