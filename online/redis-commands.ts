@@ -93,7 +93,7 @@ export async function allSettled<T>(calls: readonly Promise<T>[]): Promise<T[]> 
   })
 }
 
-/** So many keys are read one by one: that takes no more commands than to ask whether they exist. */
+/** Up to this many keys are read key by key: that takes no more commands than MGET and EXISTS. */
 const fewKeys = 2
 
 /**

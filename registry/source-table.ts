@@ -44,8 +44,8 @@ const applyLockMs = 10_000
 export type Described = DescribedTable | LockstepError
 
 /**
- * Describes sources, by name: all tables together, and each query (which is planned, not run). Instead of a description,
- * a source has the error `DEFINITIONS_INVALID` if its query or the name of its table is wrong, and `SOURCE_MISSING` if
+ * Describes sources, by name: all tables together, and each query (which is planned, not run). A source that cannot be
+ * read has an error instead: `DEFINITIONS_INVALID` if its query or the name of its table is wrong, `SOURCE_MISSING` if
  * its query names a missing table or column (`exists` reports a missing table).
  *
  * @param create statements that create tables which the queries may read. They are rolled back
