@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis'
-import { withTimeout } from './async.ts'
 import type { RedisConnection } from './redis.ts'
-import { commandTimeoutMs, openRedis, watchRedis } from './redis.ts'
+import { openRedis, watchRedis } from './redis.ts'
 import { openRedisCluster, watchCluster } from './redis-cluster.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
@@ -48,8 +47,7 @@ export async function readRedisFacts(url: string, explain: (cause: unknown, conn
   const cluster = openRedisCluster(address)
   const connection = watchCluster(cluster)
   try {
-    // while no node can be used, the client keeps a command for ever
-    await withTimeout(cluster.ping(), commandTimeoutMs, () => new Error('Command timed out'))
+    await cluster.ping()
     return await Promise.all(cluster.nodes('master').map(factsOf))
   } catch (error) {
     throw explain(error, connection)

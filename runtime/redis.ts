@@ -63,10 +63,15 @@ export function setPatientTimeouts(redis: Redis): void {
 const limited = new WeakSet<Command>()
 
 function setPatientTimeout(this: Command, ms: number): void {
-  if (limited.has(this)) return
-  limited.add(this)
-  const stop = startPatientTimer(ms, () => this.reject(new Error('Command timed out')))
-  this.promise.then(stop, stop)
+  limitCommand(this, ms)
+}
+
+/** Ends a command after `ms`, unless it has a limit already. */
+export function limitCommand(command: Command, ms: number): void {
+  if (limited.has(command)) return
+  limited.add(command)
+  const stop = startPatientTimer(ms, () => command.reject(new Error('Command timed out')))
+  command.promise.then(stop, stop)
 }
 
 /** Ends the connection for good, without a word from the server, on which `disconnect` alone may wait. */

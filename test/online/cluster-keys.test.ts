@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { keySlot } from '../../online/key-slot.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { openRedisCluster } from '../../runtime/redis-cluster.ts'
+import { cutCluster, openRedisCluster } from '../../runtime/redis-cluster.ts'
 import { parseRedisUrl } from '../../runtime/redis-url.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking } from '../services/own-redis.ts'
@@ -144,6 +145,68 @@ it('takes an answer that has arrived while the process was stalled for longer th
   } finally {
     client.disconnect()
   }
+})
+
+/** A client that has connected to the cluster by a host name, which it takes 200 ms to resolve. */
+async function openByName(refreshMs: number) {
+  const address = parseRedisUrl(cluster.url.replaceAll('127.0.0.1', 'localhost'))
+  if (address === null) throw new Error('The cluster has no URL.')
+  const client = openRedisCluster(address, { refreshMs })
+  client.options.dnsLookup = (_, done) => void setTimeout(() => done(null, '127.0.0.1'), 200)
+  await client.get('a')
+  return client
+}
+
+it.concurrent('connects again after a connection has ended while host names were resolved', async () => {
+  const client = await openByName(500)
+  try {
+    // of a server that does not answer the end of the connection
+    const silent = client.nodes().find(({ status }) => status === 'ready')?.stream
+    if (silent === undefined) throw new Error('The client has no connection.')
+    silent.end = () => silent
+    const connecting = once(client, 'connecting')
+    client.disconnect(true)
+    await connecting
+    const closed = once(client, 'close')
+    silent.destroy()
+    await closed
+    await vi.waitFor(() => expect(client.status).toBe('ready'), 60_000)
+    expect(await client.get('a')).toBe(null)
+  } finally {
+    cutCluster(client)
+  }
+})
+
+it.concurrent('ends a command after 3 s while host names are resolved', async () => {
+  const client = await openByName(60_000)
+  try {
+    client.options.dnsLookup = () => undefined
+    const connecting = once(client, 'connecting')
+    client.disconnect(true)
+    await connecting
+    await expect(client.get('a')).rejects.toThrow('Command timed out')
+  } finally {
+    cutCluster(client)
+  }
+})
+
+it.concurrent('does not read the slots again after it was closed while it read them', async () => {
+  const client = await openByName(20)
+  const refresh = client.refreshSlotsCache.bind(client)
+  let reads = 0
+  const read = new Promise<void>((resolve) => {
+    client.refreshSlotsCache = (done) => {
+      reads++
+      refresh((error) => {
+        done?.(error)
+        resolve()
+      })
+      cutCluster(client)
+    }
+  })
+  await read
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  expect(reads).toBe(1)
 })
 
 it('refuses to list the keys of a cluster in which a slot has no server', async () => {
