@@ -65,7 +65,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
       }),
     acknowledge: (messages) =>
       reader.attempt(async () => {
-        const member = await reader.present()
+        const member = reader.present()
         if (member === null) return
         const all = doneOf(member)
         for (const each of messages) {

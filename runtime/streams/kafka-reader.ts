@@ -4,8 +4,7 @@ import { once } from 'node:events'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
-import type { timedOut } from '../async.ts'
-import { orTimeout } from '../async.ts'
+import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { CommittedConsumer } from './kafka-aborted.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
@@ -27,17 +26,20 @@ const closeTimeoutMs = 5_000
 
 /** A member of the group of a topic, joined when it is first needed, and again after it has ended. */
 export interface KafkaReader {
-  /** The membership in use. @returns timedOut: the group has not agreed within a second */
+  /**
+   * The membership in use. @returns timedOut: the group has not agreed within a second
+   * @throws Error if the group has not agreed for so long that the next call joins as a new member
+   */
   member(): Promise<KafkaMember | typeof timedOut>
-  /** The membership in use; null: none is. */
-  present(): Promise<KafkaMember> | null
+  /** The membership in use; null: there is none, or the group has not agreed on it. */
+  present(): KafkaMember | null
   /** Messages that are there, after a wait for the first until `until` (`performance.now()`). */
   read(member: KafkaMember, limit: number, until: number): Promise<Message[]>
-  /** Reads from the committed offsets again. Nothing that was read ahead is given. */
+  /** Reads from the committed offsets again. Nothing that was read ahead is given. Ends the membership if it fails. */
   reread(member: KafkaMember): Promise<void>
   /** Ends the membership if the topic was deleted and recreated, or has more partitions. @returns whether it did */
   endIfChanged(member: KafkaMember): Promise<boolean>
-  /** Ends the membership: the next call of `member` joins again. */
+  /** Ends the membership: the next call of `member` joins again, unless another membership has begun. */
   end(member: KafkaMember): Promise<void>
   admin(): Admin
   lag(): Promise<StreamLag>
@@ -67,15 +69,20 @@ export interface KafkaGeneration {
 export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverMs }: StreamConsumerOptions): KafkaReader {
   const { stream: topic, group: groupId } = spec
   const { server } = kafkaClient(url)
+  const rebalanceMs = redeliverMs * 2
+  /** A group waits once for its members to join, and again if one of them is lost before it has its partitions. */
+  const joinTimeoutMs = rebalanceMs + redeliverMs + rebalanceMs + answerTimeoutMs
   /** Certificates are read again each time, as replaced ones count from the next connection on. */
   const client = () => ({
     ...kafkaClient(url).options,
-    requestTimeout: Math.max(answerTimeoutMs, redeliverMs * 2),
+    // a group answers a member that joins once the others have joined, or after `rebalanceMs` without them
+    requestTimeout: rebalanceMs + answerTimeoutMs,
     metadataMaxAge: metadataMaxAgeMs,
   })
-  let joining: Promise<KafkaMember> | null = null
+  let joining: { readonly consumer: CommittedConsumer; readonly member: Promise<KafkaMember> } | null = null
+  let present: KafkaMember | null = null
   let administering: Admin | null = null
-  let closed = false
+  let isClosed = false
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
@@ -83,7 +90,7 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     } catch (cause) {
       const failed = administering
       administering = null
-      await failed?.close().catch(() => undefined)
+      if (failed !== null) await closed(failed.close())
       if (cause instanceof LockstepError) throw cause
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
@@ -93,17 +100,20 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     }
   }
 
-  async function join(): Promise<KafkaMember> {
-    const consumer = quieted(
+  function createConsumer(): CommittedConsumer {
+    return quieted(
       new CommittedConsumer({
         ...client(),
         groupId,
         sessionTimeout: redeliverMs,
-        rebalanceTimeout: redeliverMs * 2,
+        rebalanceTimeout: rebalanceMs,
         heartbeatInterval: Math.min(heartbeatMs, Math.ceil(redeliverMs / 4)),
         autocommit: false,
       }),
     )
+  }
+
+  async function join(consumer: CommittedConsumer): Promise<KafkaMember> {
     let failure: unknown = null
     const fail = (error: unknown): void => {
       failure ??= error
@@ -117,7 +127,11 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     })
     try {
       const { id, partitionsCount } = await topicOf(consumer)
-      const messages = await messagesOf(consumer, fail)
+      const messages = await withTimeout(
+        messagesOf(consumer, fail),
+        joinTimeoutMs,
+        () => new Error(`the group did not agree on its members within ${joinTimeoutMs / 1000} s. This process joins it again`),
+      )
       return { consumer, messages, id, partitionsCount, group: () => group, failure: () => failure }
     } catch (error) {
       await leave(consumer)
@@ -140,14 +154,14 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
   }
 
   async function topicOf(of: Consumer | Admin): Promise<{ id: string; partitionsCount: number }> {
-    const metadata = await of.metadata({ topics: [topic] })
+    const metadata = await answered(of.metadata({ topics: [topic] }), 'which partitions the topic has')
     const found = metadata.topics.get(topic)
     if (found === undefined) throw new Error('the topic does not exist')
     return found
   }
 
   async function end(member: KafkaMember): Promise<void> {
-    joining = null
+    if (present === member) joining = present = null
     member.messages.destroy()
     await leave(member.consumer)
   }
@@ -161,14 +175,22 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     attempt,
     admin,
     end,
-    present: () => joining,
+    present: () => present,
     async member() {
-      // joining takes as long as the group needs to agree, longer than a call may wait
-      joining ??= join()
-      return await orTimeout(joining, waitMs).catch((error: unknown) => {
-        joining = null
+      if (joining === null) {
+        const consumer = createConsumer()
+        joining = { consumer, member: join(consumer) }
+      }
+      const mine = joining
+      try {
+        // joining takes as long as the group needs to agree, longer than a call may wait
+        const member = await orTimeout(mine.member, waitMs)
+        if (member !== timedOut && joining === mine) present = member
+        return member
+      } catch (error) {
+        if (joining === mine) joining = null
         throw error
-      })
+      }
     },
     async read({ messages, failure }, limit, until) {
       const taken: Message[] = []
@@ -192,7 +214,13 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     async reread(member) {
       const before = member.messages
       // the first one still counts, so that the member does not join again
-      member.messages = await messagesOf(member.consumer, (error) => member.messages.destroy(error as Error))
+      const messages = messagesOf(member.consumer, (error) => member.messages.destroy(error as Error))
+      try {
+        member.messages = await answered(messages, 'that this process is still in the group')
+      } catch (error) {
+        await end(member)
+        throw error
+      }
       before.removeAllListeners('error').on('error', ignore)
       before.destroy()
     },
@@ -208,7 +236,8 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
       const bound = async (timestamp: bigint): Promise<Map<number, bigint>> => {
         const partitions = indices.map((partitionIndex) => ({ partitionIndex, timestamp }))
         const isolationLevel = FetchIsolationLevels.READ_COMMITTED
-        const found = await admin().listOffsets({ topics: [{ name: topic, partitions }], isolationLevel })
+        const listed = admin().listOffsets({ topics: [{ name: topic, partitions }], isolationLevel })
+        const found = await answered(listed, 'how many messages the topic has')
         return new Map(found.flatMap(({ partitions }) => partitions).map(({ partitionIndex, offset }) => [partitionIndex, offset]))
       }
       const [ends, starts, done] = await Promise.all([
@@ -226,12 +255,12 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
       return { waiting: Number(waiting), pending: 0 }
     },
     async close() {
-      if (closed) return
-      closed = true
+      if (isClosed) return
+      isClosed = true
       // a group may take longer to agree than a process has to end
-      const leaving = joining?.then(end, () => undefined)
-      if (leaving !== undefined) await orTimeout(leaving, closeTimeoutMs)
-      await administering?.close().catch(() => undefined)
+      if (joining !== null && (await orTimeout(joining.member.then(end, ignore), closeTimeoutMs)) === timedOut)
+        await leave(joining.consumer)
+      if (administering !== null) await closed(administering.close())
     },
   }
 }
@@ -244,7 +273,7 @@ export async function committedOffsets(
   { stable = false }: { readonly stable?: boolean } = {},
 ): Promise<Map<number, bigint>> {
   const groups = [{ groupId: group, topics: [{ name: topic, partitionIndexes: [...partitions] }] }]
-  const found = await admin.listConsumerGroupOffsets({ groups, requireStable: stable })
+  const found = await answered(admin.listConsumerGroupOffsets({ groups, requireStable: stable }), 'which offsets the group has committed')
   const all = found.flatMap(({ topics }) => topics).flatMap(({ partitions }) => partitions)
   return new Map(all.map(({ partitionIndex, committedOffset }) => [partitionIndex, committedOffset]))
 }
@@ -254,9 +283,20 @@ export function streamMessage({ id }: KafkaMember, { partition, offset, value, t
   return { id: `${id}-${partition}-${offset}`, body: value ?? null, atMs: Number(timestamp) }
 }
 
-/** If the brokers can be reached, the partitions are reassigned at once. */
+/** If the brokers can be reached, the partitions are reassigned at once. Else its connections end nevertheless. */
 async function leave(consumer: Consumer): Promise<void> {
-  await orTimeout(consumer.close(true), connectTimeoutMs).catch(() => undefined)
+  await closed(consumer.close(true))
+  void consumer.connections.close().catch(ignore)
+}
+
+/** Waits for a client to close for as long as a connection may take to open. Its failure is ignored. */
+async function closed(closing: Promise<unknown>): Promise<void> {
+  await orTimeout(closing, connectTimeoutMs).catch(ignore)
+}
+
+/** The client tries again for minutes, and a caller waits for seconds. */
+async function answered<T>(answer: Promise<T>, what: string): Promise<T> {
+  return await withTimeout(answer, answerTimeoutMs, () => new Error(`the brokers did not say within ${answerTimeoutMs / 1000} s ${what}`))
 }
 
 function ignore(): void {}

@@ -5,7 +5,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaSinkSpec } from '../../kernel/sink-spec.ts'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
-import { orTimeout } from '../async.ts'
+import { orTimeout, withTimeout } from '../async.ts'
 import type { AvroEncoder } from './avro-encoder.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import type { KafkaPosition } from './kafka-position.ts'
@@ -19,6 +19,8 @@ import { messageTooLarge } from './stream-sink.ts'
 
 const waitMs = 1_000
 const endTimeoutMs = 2_000
+/** The brokers end a transaction after 10 s, and the client tries each step for minutes. */
+const stepTimeoutMs = 30_000
 /** Enough for the brokers to end the transaction before. */
 const retries = 15
 
@@ -89,15 +91,16 @@ export function openKafkaTransactions(
     let transaction: Transaction | null = null
     try {
       // ends what an earlier producer left open
-      transaction = await openProducer().beginTransaction()
-      const at = await positions.read()
+      transaction = await inTime('begin a transaction', openProducer().beginTransaction())
+      const at = await reader.attempt(positions.read)
       if (at === null) throw new Error('The group has not agreed, or an earlier transaction has not ended')
       const due = dueOf(at, inputs)
       if (due.size === 0) return await transaction.cancel()
       // the client does only one of several calls at once
-      for (const batch of batchesOf(answers.filter(({ input }) => due.has(input)))) await transaction.send(recordsOf(to, batch, encoded))
-      const after = await addOffsets(transaction, from.group, at, due.values())
-      await transaction.commit()
+      for (const batch of batchesOf(answers.filter(({ input }) => due.has(input))))
+        await inTime('take the answers', transaction.send(recordsOf(to, batch, encoded)))
+      const after = await inTime('take the offsets', addOffsets(transaction, from.group, at, due.values()))
+      await inTime('commit the transaction', transaction.commit())
       for (const [partition, next] of after) at.committed.set(partition, next)
     } catch (error) {
       positions.forget()
@@ -108,10 +111,10 @@ export function openKafkaTransactions(
   }
 
   async function check(): Promise<void> {
-    const { topics } = await openProducer().metadata({ topics: [to.stream] })
+    const { topics } = await inTime('describe the topic', openProducer().metadata({ topics: [to.stream] }))
     if (!topics.has(to.stream)) throw new Error('Unknown topic')
     try {
-      await (await openProducer().beginTransaction()).cancel()
+      await (await inTime('begin a transaction', openProducer().beginTransaction())).cancel()
     } catch (error) {
       // the client keeps a transaction that could not begin, and begins no other one
       await endProducer()
@@ -211,6 +214,10 @@ async function addOffsets(
     await transaction.addOffset({ ...message, offset: next - 1n, metadata: { ...message.metadata, consumer: inGroup } })
   }
   return after
+}
+
+async function inTime<T>(what: string, step: Promise<T>): Promise<T> {
+  return await withTimeout(step, stepTimeoutMs, () => new Error(`the brokers did not ${what} within ${stepTimeoutMs / 1000} s`))
 }
 
 function ignore(): void {}

@@ -38,6 +38,8 @@ export interface TransactionCoordinator {
    * "cut".
    */
   intercept: ((request: TransactionRequest, when: 'before' | 'after') => Promise<'cut' | null>) | null
+  /** Whether a request gets no answer, as from a broker that is stuck; null: each gets one. */
+  ignores: ((frame: Buffer) => boolean) | null
   /** Waits until what was committed so far can be read. */
   settled(): Promise<void>
   close(): void
@@ -82,6 +84,7 @@ export function createTransactionCoordinator(broker: KafkaBroker): TransactionCo
   let settled: Promise<void> = Promise.resolve()
   const coordinator: TransactionCoordinator = {
     intercept: null,
+    ignores: null,
     settled: () => settled,
     serve(client, sent) {
       const upstream = createConnection(broker)
@@ -99,6 +102,7 @@ export function createTransactionCoordinator(broker: KafkaBroker): TransactionCo
         else if (!client.destroyed) client.write(reply)
       }
       const onFrame = (frame: Buffer): void => {
+        if (coordinator.ignores?.(frame) === true) return
         const answering = broker.hasTransactions ? handOn(frame, upstream) : answer(parse(frame), upstream)
         answering.catch(() => undefined)
         answered = writeAfter(answered, answering)

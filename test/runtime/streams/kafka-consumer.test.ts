@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { expect, it, vi } from 'vitest'
+import { timedOut } from '../../../runtime/async.ts'
 import { addGap, dropAborted } from '../../../runtime/streams/kafka-aborted.ts'
+import { openKafkaReader } from '../../../runtime/streams/kafka-reader.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openEnds } from '../../../runtime/streams/open-sink.ts'
 import type { StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
 import type { OutputMessage } from '../../../runtime/streams/stream-sink.ts'
 import type { TransactionRequest } from '../../services/kafka-transactions.ts'
-import { streamConsumerContract, takeAll } from './stream-consumer-contract.ts'
+import { streamConsumerContract, takeAll, texts } from './stream-consumer-contract.ts'
 import type { Written } from './producers.ts'
 import { kafkaProducer, serversAt } from './producers.ts'
 
@@ -58,6 +60,39 @@ streamConsumerContract(
         return 'cut'
       }
     }
+
+    it.concurrent('joins again as a new member after the group has not answered the first one', async () => {
+      const s = await stream()
+      const { server } = producer()
+      const joinGroup = 11
+      server.transactions.ignores = (frame) => frame.readInt16BE(4) === joinGroup && frame.includes(`${s}_lockstep`)
+      const one = openConsumer(serversAt(server.url), producer().spec(s), { redeliverMs: 1_000 })
+      await producer().send(s, ['a'])
+      await expect(takeAll(one, 1)).rejects.toMatchObject({
+        code: 'STREAM_UNAVAILABLE',
+        message: expect.stringContaining('the group did not agree on its members within 15 s') as string,
+      })
+      server.transactions.ignores = null
+      expect(texts(await takeAll(one, 1))).toEqual(['a'])
+      await one.close()
+    })
+
+    it.concurrent('keeps the newer membership when an earlier one is ended twice', async () => {
+      const { server, redeliverMs } = producer()
+      const reader = openKafkaReader(server.url, producer().spec(await stream()), { redeliverMs })
+      const joined = () =>
+        vi.waitFor(async () => {
+          const member = await reader.member()
+          if (member === timedOut) throw new Error('The group has not agreed.')
+          return member
+        }, 60_000)
+      const first = await joined()
+      await reader.end(first)
+      const second = await joined()
+      await reader.end(first)
+      expect(await joined()).toBe(second)
+      await reader.close()
+    })
 
     it('writes each answer once in transactions, whether a commit is lost before or after it happened', async () => {
       const { from, to, open } = await newEnds()

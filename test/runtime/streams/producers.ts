@@ -4,7 +4,7 @@ import { connect } from '@nats-io/transport-node'
 import { Admin, Consumer, Producer as KafkaProducer } from '@platformatic/kafka'
 import { Redis } from 'ioredis'
 import type { SinkSpec } from '../../../kernel/sink-spec.ts'
-import type { StreamSpec } from '../../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec, StreamSpec } from '../../../kernel/stream-spec.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import type { KafkaServer } from '../../services/kafka.ts'
 import { restartableKafka } from '../../services/kafka.ts'
@@ -133,11 +133,15 @@ export async function natsProducer(): Promise<Producer> {
   }
 }
 
+/** How long the next message that a test waits for may take. */
+const writtenMs = 100_000
+
 /** Topics have two partitions, so that two readers have a share each. */
 const partitions = [0, 1]
 
 export interface KafkaProducerOfTests extends Producer {
   readonly server: KafkaServer
+  spec(stream: string, group?: string): KafkaStreamSpec
 }
 
 export async function kafkaProducer(): Promise<KafkaProducerOfTests> {
@@ -183,7 +187,11 @@ export async function kafkaProducer(): Promise<KafkaProducerOfTests> {
           autocommit: false,
           maxWaitTime: 100,
         })
+        const late = new Error(`no further message came to "${stream}" within ${writtenMs / 1000} s`)
+        const timer = setTimeout(() => messages.destroy(late), writtenMs)
+        messages.once('close', () => clearTimeout(timer))
         for await (const { key, value, headers } of messages) {
+          timer.refresh()
           const id = [...headers].find(([name]) => name.toString() === 'lockstep-id')?.[1]
           written.push({ id: id?.toString() ?? '', key: key.toString(), value: value.toString() })
           if (isEnough(written)) break
