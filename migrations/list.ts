@@ -48,6 +48,7 @@ import * as erasureSearches from './0046-erasure-searches.ts'
 import * as plannedEndsOfSilences from './0047-planned-ends-of-silences.ts'
 import * as storeWitnesses from './0048-store-witnesses.ts'
 import * as storedFigures from './0049-stored-figures.ts'
+import * as jobRetries from './0050-job-retries.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -103,4 +104,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0047-planned-ends-of-silences': plannedEndsOfSilences,
   '0048-store-witnesses': storeWitnesses,
   '0049-stored-figures': storedFigures,
+  '0050-job-retries': jobRetries,
 }

@@ -365,6 +365,7 @@ export interface JobsTable {
   keep_days: number
   chunks: Generated<number>
   chunks_done: Generated<number>
+  retries: Generated<number>
   /** `code`, `message` and `details` of the error that it failed with. */
   error: ColumnType<unknown, string | null, string | null>
   result: ColumnType<unknown, string | null, string | null>

@@ -151,7 +151,16 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
       await transaction.deleteFrom('lockstep.job_chunks').where('job', '=', job).execute()
       await transaction
         .updateTable('lockstep.jobs')
-        .set({ state: 'running', plan: null, error: null, result: null, finished_at: null, chunks: 0, chunks_done: 0 })
+        .set({
+          state: 'running',
+          plan: null,
+          error: null,
+          result: null,
+          finished_at: null,
+          chunks: 0,
+          chunks_done: 0,
+          retries: sql<number>`retries + 1`,
+        })
         .where('id', '=', job)
         .execute()
       await addFirstStep(transaction, job, plans)

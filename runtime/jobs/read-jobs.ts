@@ -30,6 +30,8 @@ export interface Job {
   readonly submittedBy: string
   readonly submittedAt: Date
   readonly finishedAt: Date | null
+  /** How often it was retried. */
+  readonly retries: number
   /** Estimated by the pace so far, in seconds; null: unknown. */
   readonly secondsLeft: number | null
 }
@@ -108,6 +110,7 @@ interface JobRow {
   readonly state: JobState
   readonly chunks: number
   readonly chunks_done: number
+  readonly retries: number
   readonly error: JobError | null
   readonly result: unknown
   readonly submitted_by: string
@@ -119,7 +122,7 @@ interface JobRow {
 }
 
 function jobOf(row: JobRow): Job {
-  const { id, kind, subject, scope, key, spec, plan, state, chunks, error, result, workers } = row
+  const { id, kind, subject, scope, key, spec, plan, state, chunks, retries, error, result, workers } = row
   const done = row.chunks_done
   return {
     id: Number(id),
@@ -140,6 +143,7 @@ function jobOf(row: JobRow): Job {
     submittedBy: row.submitted_by,
     submittedAt: row.submitted_at,
     finishedAt: row.finished_at,
+    retries,
     secondsLeft: state !== 'running' || done === 0 ? null : Math.max(0, (row.elapsed / done) * (chunks - done)),
   }
 }
@@ -149,18 +153,6 @@ export async function readJob(db: Handle, id: number): Promise<Job> {
   const [job] = await readJobs(db, { id })
   if (job === undefined) throw noJob(id)
   return job
-}
-
-/** The audit record of the newest retry of each of these jobs that was retried, by the id of the job. */
-export async function newestRetries({ kysely }: Handle, jobs: readonly Job[]): Promise<ReadonlyMap<number, number>> {
-  if (jobs.length === 0) return new Map()
-  // the index of the audit log is by time
-  const first = new Date(Math.min(...jobs.map(({ submittedAt }) => submittedAt.getTime())))
-  const { rows } = await sql<{ readonly job: string; readonly retry: string }>`
-    select after ->> 'job' as job, max(id) as retry from lockstep.audit_log
-    where at >= ${first} and action = 'job.retry' and after ->> 'job' = any(${jobs.map(({ id }) => String(id))}::text[])
-    group by 1`.execute(kysely)
-  return new Map(rows.map(({ job, retry }) => [Number(job), Number(retry)]))
 }
 
 /** A step of a job, for people. */

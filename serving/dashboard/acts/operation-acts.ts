@@ -6,7 +6,7 @@ import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring
 import { createKey, keysRevision, readKey, revokeKey } from '../../../registry/keys/api-keys.ts'
 import { dashboardScopesOf, scopes } from '../../../registry/keys/scope.ts'
 import { cancelJob, noJob, notRunning, retryJob } from '../../../runtime/jobs/end-job.ts'
-import { newestRetries, readJob } from '../../../runtime/jobs/read-jobs.ts'
+import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { idInPath } from '../../protocols/http/call.ts'
 import { storedText } from '../../protocols/http/request/change-schemas.ts'
 import type { NewKey } from '../contract/keys.ts'
@@ -21,10 +21,7 @@ const recentMs = 5 * 60_000
 
 const ofJob = {
   scope: 'ui:operate',
-  revision: async ({ db, call }: Acting<unknown>) => {
-    const job = await readJob(db, idInPath(call, noJob))
-    return jobRevision(job, await newestRetries(db, [job]))
-  },
+  revision: async ({ db, call }: Acting<unknown>) => jobRevision(await readJob(db, idInPath(call, noJob))),
 } as const
 
 const ofAlert = {

@@ -4,7 +4,7 @@ import { keysRevision, listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readActions, readAudit } from '../../../runtime/audit.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
-import { newestRetries, readJobs } from '../../../runtime/jobs/read-jobs.ts'
+import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AuditData } from '../contract/audit.ts'
 import { audit as auditContract } from '../contract/audit.ts'
 import { jobs as jobsContract } from '../contract/jobs.ts'
@@ -20,7 +20,6 @@ export const jobsModel = readModel({
   async read({ db, now, isPast, query: { cursor, id } }) {
     const all = await readJobs(db, { id, limit: pageSize + 1, after: cursor, ...(isPast ? { until: now } : {}) })
     const shown = all.slice(0, pageSize)
-    const retries = isPast ? new Map<number, number>() : await newestRetries(db, shown)
     const jobs = shown
       .map((job) => (isPast ? jobAt(job, new Date(now / 1000)) : job))
       .map((job) => ({
@@ -38,7 +37,7 @@ export const jobsModel = readModel({
         finishedAt: job.finishedAt?.toISOString() ?? null,
         canCancel: !isPast && job.state === 'running',
         canRetry: !isPast && (job.state === 'failed' || job.state === 'cancelled'),
-        revision: jobRevision(job, retries),
+        revision: jobRevision(job),
       }))
     const last = shown.at(-1)
     const notes = isPast ? ['Runs that were deleted since are not shown: of monitors and rollouts, only the newest is kept.'] : []
@@ -112,13 +111,9 @@ export const auditModel = readModel({
   },
 })
 
-/**
- * Another one once the job has ended, and once an ended one is retried. No earlier one returns.
- *
- * @param retries the newest of each job
- */
-export function jobRevision({ id, state, finishedAt }: Job, retries: ReadonlyMap<number, number>): string {
-  return `${state}.${retries.get(id) ?? 'first'}.${finishedAt?.getTime() ?? 'open'}`
+/** Another one once the job has ended, and once an ended one is retried. No earlier one returns. */
+export function jobRevision({ state, retries, finishedAt }: Job): string {
+  return `${state}.${retries}.${finishedAt?.getTime() ?? 'open'}`
 }
 
 /** Another one once the key is revoked, or is rotated and so expires. */
