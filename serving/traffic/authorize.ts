@@ -25,10 +25,21 @@ export interface AuthorizedRequest {
  * one request from the limit of the key.
  *
  * @param headers `authorization` or `x-api-key`
- * @returns a promise where the key has a limit of requests: most have none, and need no turn of the event loop
- * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`; `RATE_LIMITED` by the promise
+ * @returns a promise where the key has a limit of requests or is looked up: most need no turn of the event loop
+ * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_READY`, `OVERLOADED`. By the promise: `RATE_LIMITED`, and
+ *   all of them for a key that is looked up
  */
-export function authorize(
+export function authorize(traffic: Traffic, request: AuthorizedRequest, headers: IncomingHttpHeaders): Promise<void> | undefined {
+  try {
+    return authorizeKnown(traffic, request, headers)
+  } catch (error) {
+    const reading = traffic.keys.lookUp(keyInHeaders(headers))
+    if (reading === undefined) throw error
+    return reading.then(() => authorizeKnown(traffic, request, headers))
+  }
+}
+
+function authorizeKnown(
   { keys, places, limits }: Traffic,
   request: AuthorizedRequest,
   headers: IncomingHttpHeaders,

@@ -7,7 +7,7 @@ import { keyHash, keyId } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { withTimeout } from '../../runtime/async.ts'
+import { orTimeout, withTimeout } from '../../runtime/async.ts'
 
 /**
  * `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always;
@@ -18,7 +18,10 @@ export type AuthMode = 'auto' | 'required' | 'off'
 /** The API key of a request, and what it may do. */
 export type Principal = Pick<ApiKey, 'id' | 'name' | 'scopes' | 'requestsPerSecond' | 'rowsPerSecond'>
 
-/** The API keys as the server last read them. A check asks no database, so known keys work while it is down. */
+/**
+ * The API keys as the server last read them. A check asks no database, so known keys work while it is down. Only for a
+ * key that it does not know the database is asked, as the key may be newer: `lookUp`.
+ */
 export interface KeyRing {
   /**
    * Checks the key of a request.
@@ -28,6 +31,15 @@ export interface KeyRing {
    * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, or `NOT_READY` until the keys are loaded
    */
   authorize(text: string | null, scope: Scope): Principal | null
+  /**
+   * Reads the keys again for a request that `authorize` has refused, if its key may be newer than those that are known.
+   * So a key works as soon as it is created. Invented keys cause few reads, and few of their requests wait: 20 at once,
+   * and 10 a second.
+   *
+   * @param text the key; null: the request has none
+   * @returns undefined: nothing would change. The promise never rejects
+   */
+  lookUp(text: string | null): Promise<void> | undefined
   /** Whether the keys are loaded, or not needed. */
   readonly known: boolean
   /** Whether there has ever been a key. */
@@ -54,6 +66,11 @@ export interface KeyRingDeps {
 const deadlineMs = 5000
 /** How often the use of keys is written to the database. */
 const noteEveryMs = 15_000
+/** How long a request may wait for its key to be looked up. */
+const lookUpMs = 2000
+const maxLookUps = 20
+const lookUpsPerSecond = 10
+const maxAbsent = 1000
 
 export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let keys = new Map<string, StoredKey>()
@@ -66,9 +83,47 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let underWay: Promise<void> | null = null
   let used = new Map<string, number>()
   let notedAt = 0
+  /** What the keys were read from last. */
+  let source: Database | null = null
+  /** The ids that were looked up and that the database does not have. */
+  const absent = new Set<string>()
+  let lookUpsLeft = maxLookUps
+  let lookUpsAt = 0
 
   const isValid = ({ expiresAt }: ApiKey) => expiresAt === null || expiresAt.getTime() > now()
   const required = () => mode !== 'off' && (mode === 'required' || configured || exposed)
+
+  function takeLookUp(): boolean {
+    const at = now()
+    lookUpsLeft = Math.min(maxLookUps, lookUpsLeft + (Math.max(0, at - lookUpsAt) / 1000) * lookUpsPerSecond)
+    lookUpsAt = at
+    if (lookUpsLeft < 1) return false
+    lookUpsLeft--
+    return true
+  }
+
+  async function readAgain(id: string, db: Database): Promise<void> {
+    // a read that is under way may have begun before the key was created
+    await underWay?.catch(() => undefined)
+    await refresh(db)
+    if (failure !== null || keys.has(id)) return
+    if (absent.size >= maxAbsent) absent.clear()
+    absent.add(id)
+  }
+
+  async function refresh(db: Database): Promise<void> {
+    if (mode === 'off') return
+    source = db
+    underWay ??= load(db).finally(() => (underWay = null))
+    try {
+      await withTimeout(underWay, deadlineMs, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
+      failure = null
+    } catch (error) {
+      const message = messageOf(error)
+      if (message !== failure) log.warn({ error: message }, 'the API keys cannot be read')
+      failure = message
+    }
+  }
 
   async function load(db: Database): Promise<void> {
     const newest = await keysRevision(db)
@@ -76,6 +131,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       const read = await readKeys(db)
       keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
       proven = new Map()
+      absent.clear()
       configured = read.configured
       // a change since then has a later revision
       revision = newest
@@ -118,6 +174,11 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       used.set(key.id, at)
       return key
     },
+    lookUp(text) {
+      const id = text === null || revision === null ? null : keyId(text)
+      if (id === null || keys.has(id) || absent.has(id) || source === null || failure !== null || !takeLookUp()) return undefined
+      return orTimeout(readAgain(id, source), lookUpMs).then(() => undefined)
+    },
     get known() {
       return mode === 'off' || revision !== null
     },
@@ -136,18 +197,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     expose() {
       exposed = true
     },
-    async refresh(db) {
-      if (mode === 'off') return
-      underWay ??= load(db).finally(() => (underWay = null))
-      try {
-        await withTimeout(underWay, deadlineMs, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
-        failure = null
-      } catch (error) {
-        const message = messageOf(error)
-        if (message !== failure) log.warn({ error: message }, 'the API keys cannot be read')
-        failure = message
-      }
-    },
+    refresh,
   }
 }
 

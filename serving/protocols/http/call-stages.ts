@@ -181,9 +181,19 @@ class StagedCall implements HttpCall, Admitted {
     const { headers } = this.incoming
     const { traffic } = this.#shared.context
     const limited = authorize(traffic, this, headers)
-    if (this.leaveKey !== undefined) this.outgoing.on('close', this.leaveKey)
+    // its key is looked up
+    if (limited !== undefined && this.key === null) return limited.finally(() => this.#holdPlace())
+    this.#holdPlace()
     if (this.key === null && traffic.keys.unprotected) requireLocalHost(headers.host)
     return limited
+  }
+
+  /** Gives its place among the requests of its key back at the end. */
+  #holdPlace(): void {
+    if (this.leaveKey === undefined) return
+    // its client may have disconnected while its key was looked up
+    if (this.outgoing.closed) this.leaveKey()
+    else this.outgoing.on('close', this.leaveKey)
   }
 
   #answer(): RouteAnswer | Promise<RouteAnswer> {

@@ -127,6 +127,28 @@ describe('a ring of keys', () => {
     )
   })
 
+  it('looks up a key that is newer than its last read, a few times a second', async () => {
+    const { db } = opened()
+    let now = Date.now()
+    const keys = ring('auto', () => now)
+    await createKey(db, reader)
+    await keys.refresh(db)
+    const { text, key } = await createKey(db, reader)
+    expect(() => keys.authorize(text, 'read')).toThrow(expect.objectContaining({ code: 'UNAUTHENTICATED' }))
+    await keys.lookUp(text)
+    expect(keys.authorize(text, 'read')?.id).toBe(key.id)
+    // of what is known, mistyped, or was looked up, there is nothing to look up
+    const invented = newKey().text
+    await keys.lookUp(invented)
+    for (const other of [null, 'hello', text, newKey(key.id).text, invented]) expect(keys.lookUp(other)).toBeUndefined()
+    const flood = Array.from({ length: 100 }, () => keys.lookUp(newKey().text)).filter((each) => each !== undefined)
+    expect(flood).toHaveLength(18)
+    now += 100
+    expect(keys.lookUp(newKey().text)).toBeDefined()
+    expect(keys.lookUp(newKey().text)).toBeUndefined()
+    await Promise.all(flood)
+  })
+
   it('writes down when keys were used, now and then', async () => {
     const { db } = opened()
     let now = Date.now()
