@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
-import { ExactSum, readBigint, toFixed, writeBigint } from './exact-sum.ts'
+import { ExactSum, readBigint, skipBigint, toFixed, writeBigint } from './exact-sum.ts'
 
 /** Between these magnitudes a square and its rounding error are both doubles. */
 const largest = 2 ** 480
@@ -66,5 +66,11 @@ export class ExactSquares {
 
   static decode(reader: ByteReader): ExactSquares {
     return new ExactSquares(ExactSum.decode(reader), readBigint(reader))
+  }
+
+  /** Moves a reader past an encoded sum. */
+  static skip(reader: ByteReader): void {
+    ExactSum.skip(reader)
+    skipBigint(reader)
   }
 }

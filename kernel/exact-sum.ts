@@ -110,6 +110,14 @@ export class ExactSum {
     return sum
   }
 
+  /** Moves a reader past an encoded sum. */
+  static skip(reader: ByteReader): void {
+    const flags = reader.byte()
+    if ((flags & 1) === 0) reader.skip(8)
+    else skipBigint(reader)
+    for (let left = (flags & 2) === 0 ? 0 : 3; left > 0; left--) reader.uint()
+  }
+
   #combine(other: ExactSum, sign: 1 | -1): void {
     if (other.#fixed !== null) {
       this.#fixed = this.#toFixed() + (sign === 1 ? other.#fixed : -other.#fixed)
@@ -274,6 +282,11 @@ export function writeBigint(writer: ByteWriter, value: bigint): void {
   const hex = magnitude.toString(16)
   writer.byte(value < 0n ? 1 : 0)
   writer.blob(Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex'))
+}
+
+export function skipBigint(reader: ByteReader): void {
+  reader.byte()
+  reader.skip(reader.uint())
 }
 
 export function readBigint(reader: ByteReader): bigint {

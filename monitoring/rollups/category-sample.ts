@@ -47,6 +47,12 @@ export class CategorySample {
     return rest
   }
 
+  /** How often a text that is kept occurs; 0: it is not kept. */
+  countOf(text: string): number {
+    const slot = this.#slots.get(text)
+    return slot === undefined ? 0 : (this.#counts[slot] as number)
+  }
+
   /** The most frequent of those that are kept. */
   top(count: number): CategoryCount[] {
     const all = Array.from(this.#slots, ([value, slot]): CategoryCount => ({ value, count: this.#counts[slot] as number }))
@@ -72,6 +78,15 @@ export class CategorySample {
     }
     if (!complete) sample.#hashes.leaveOut()
     return sample
+  }
+
+  /** Moves a reader past an encoded sample. */
+  static skip(reader: ByteReader): void {
+    reader.byte()
+    for (let left = reader.uint(); left > 0; left--) {
+      reader.skip(reader.uint())
+      reader.uint()
+    }
   }
 
   #offer(cut: string): number {

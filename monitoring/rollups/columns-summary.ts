@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { BinnedRows } from './binned-rows.ts'
 import { noBins } from './bin-layout.ts'
 import { ColumnSummary } from './column-summary.ts'
@@ -75,16 +76,27 @@ export class ColumnsSummary {
     return new ColumnsSummary(columns, BinnedRows.decode(reader))
   }
 
-  /**
-   * How many rows of one column have each status. null: the bytes lack it, or a later version of Lockstep wrote them.
-   */
-  static statusesOf(bytes: Uint8Array, name: string): ColumnSummary['statuses'] | null {
+  /** Whether bytes, which may be the beginning of a summary, have all of its columns. */
+  static hasSummaries(bytes: Uint8Array): boolean {
+    try {
+      this.someOf(bytes, () => false)
+      return true
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'STATE_CORRUPT') return false
+      throw error
+    }
+  }
+
+  /** Some of the columns, of bytes that may end before the bins. null: a later version of Lockstep wrote the bytes. */
+  static someOf(bytes: Uint8Array, isWanted: (name: string) => boolean): Map<string, ColumnSummary> | null {
     const reader = new ByteReader(bytes)
     if (reader.byte() !== format) return null
+    const columns = new Map<string, ColumnSummary>()
     for (let left = reader.uint(); left > 0; left--) {
-      if (reader.string() === name) return ColumnSummary.decode(reader).statuses
-      ColumnSummary.decode(reader)
+      const name = reader.string()
+      if (isWanted(name)) columns.set(name, ColumnSummary.decode(reader))
+      else ColumnSummary.skip(reader)
     }
-    return null
+    return columns
   }
 }

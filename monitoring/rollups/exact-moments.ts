@@ -90,6 +90,14 @@ export class ExactMoments {
     return moments
   }
 
+  /** Moves a reader past encoded moments. */
+  static skip(reader: ByteReader): void {
+    if (reader.uint() === 0) return
+    reader.skip(16)
+    ExactSum.skip(reader)
+    ExactSquares.skip(reader)
+  }
+
   #settle(): void {
     if (this.#new === null) return
     this.#sum.merge(this.#new.sum.take())

@@ -15,6 +15,7 @@ export interface StoredRollup extends RollupKey {
   /** Epoch microseconds. */
   readonly at: number
   readonly traffic: Buffer
+  /** It may end before the bins. */
   readonly columns: Buffer | null
   /** Of merged rows of the process' key, and of backfilled ones, which no server measured. */
   readonly coverage: Coverage | null
@@ -66,18 +67,46 @@ function periodsSql(step: MergedStep, from: string, to: string, filter: string):
        USING (at, model, version, role)`
 }
 
+/** What is read of the columns of rows: all, all but their bins, which are most of the bytes, or nothing. */
+export type ColumnsRead = 'complete' | 'summaries' | 'none'
+
+/** The summaries of 50 numbers have 20 KB, and those of a text 5 KB. PostgreSQL decompresses no more than it returns. */
+const summaryBytes = 32_768
+
+const columnsSql: Readonly<Record<ColumnsRead, string>> = {
+  complete: 'columns',
+  summaries: `substring(columns FROM 1 FOR ${summaryBytes}) AS columns`,
+  none: 'NULL AS columns',
+}
+
+/**
+ * Rows with as much of their columns as is asked for. Rows whose summaries are longer than usual are read completely.
+ *
+ * @param read the rows, by the SQL of their columns
+ */
+export async function readWithColumns<Row extends Pick<StoredRollup, 'columns'>>(
+  columns: ColumnsRead,
+  read: (sql: string) => Promise<Row[]>,
+): Promise<Row[]> {
+  const rows = await read(columnsSql[columns])
+  const isCut = ({ columns: bytes }: Row) => bytes?.length === summaryBytes && !ColumnsSummary.hasSummaries(bytes)
+  return columns === 'summaries' && rows.some(isCut) ? await read(columnsSql.complete) : rows
+}
+
 /** Merged rows of models. */
 export async function readMerged(
   db: Pick<Database, 'query'>,
   step: MergedStep,
   at: readonly number[],
   models: readonly string[],
-  withColumns = true,
+  columns: ColumnsRead = 'complete',
 ): Promise<(StoredRollup & { readonly parts: number })[]> {
-  return await db.query(
-    `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, coverage FROM lockstep.merged_rollups
-     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model = ANY ($2::text[])`,
-    [at, models],
+  return await readWithColumns(columns, (sql) =>
+    db.query(
+      `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, ${sql}, coverage FROM lockstep.merged_rollups
+       WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model = ANY ($2::text[])`,
+      [at, models],
+    ),
   )
 }
 

@@ -1,6 +1,7 @@
 import type { Database } from '../../runtime/database.ts'
 import type { WrittenMinute } from './coverage.ts'
-import type { StoredRollup } from './merged-rollups.ts'
+import type { ColumnsRead, StoredRollup } from './merged-rollups.ts'
+import { readWithColumns } from './merged-rollups.ts'
 import type { RollupKey } from './rollup-writer.ts'
 
 /** How many rows are read at once: their columns may have hundreds of kilobytes each. */
@@ -15,17 +16,25 @@ export async function* readMinutes(
   from: number,
   to: number,
   models: readonly string[],
-  { only, withColumns = true }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly withColumns?: boolean } = {},
+  { only, columns = 'complete' }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly columns?: ColumnsRead } = {},
 ): AsyncGenerator<StoredRollup[]> {
   let after: readonly unknown[] = [from, '', '', -1, '']
   const filter = only === undefined ? '' : 'AND version = $9 AND role = $10'
   for (;;) {
-    const rows = await db.query<StoredRollup & { process: string }>(
-      `SELECT ${micros} AS at, process, model, version, role, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, NULL AS coverage FROM lockstep.rollups
-       WHERE ${window} AND model = ANY ($3::text[]) ${filter}
-         AND (at, process, model, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::text, $7::int, $8::text)
-       ORDER BY at, process, model, version, role LIMIT ${rowsAtOnce}`,
-      [from, to, models, ...after, ...(only === undefined ? [] : [only.version, only.role])],
+    const asked = [from, to, models, ...after, ...(only === undefined ? [] : [only.version, only.role])]
+    const rows = await readWithColumns(columns, (sql) =>
+      db.query<StoredRollup & { process: string }>(
+        // columns are read of these rows alone: a sort would read them of all rows after it
+        `SELECT ${micros} AS at, process, model, version, role, traffic, ${sql}, NULL AS coverage
+         FROM (
+           SELECT * FROM lockstep.rollups
+           WHERE ${window} AND model = ANY ($3::text[]) ${filter}
+             AND (at, process, model, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::text, $7::int, $8::text)
+           ORDER BY at, process, model, version, role LIMIT ${rowsAtOnce}
+         ) page
+         ORDER BY page.at, process, model, version, role`,
+        asked,
+      ),
     )
     const last = rows.at(-1)
     if (last !== undefined) yield rows

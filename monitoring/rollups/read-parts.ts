@@ -2,7 +2,7 @@ import type { Window } from '../window.ts'
 import { floorTo } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
-import type { MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
+import type { ColumnsRead, MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readHoursAndDays, readMerged, readMergedCoverage, stepMicros } from './merged-rollups.ts'
 import { readMinutes, readWritten } from './minute-rollups.ts'
 import type { RollupKey } from './rollup-writer.ts'
@@ -18,6 +18,8 @@ export interface RollupWindow {
 
 export interface PartsQuery extends RollupWindow {
   readonly models: readonly string[]
+  /** Leaves out the bins of columns, which are most of their bytes. */
+  readonly summariesOnly?: boolean
   /** Leaves out the rows of the processes. */
   readonly modelsOnly?: boolean
   /** The hour of this moment is read by its minutes, if these are kept. */
@@ -48,7 +50,7 @@ interface Period extends Window {
 /** Reads each period from the coarsest rows that have all of it. @param coarsest the coarsest step to read */
 export async function readParts(
   db: Pick<Database, 'query'>,
-  { models, from, to, trafficOnly = false, modelsOnly = false, cutAt }: PartsQuery,
+  { models, from, to, trafficOnly = false, summariesOnly = false, modelsOnly = false, cutAt }: PartsQuery,
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts> {
   const all = [...models, noModel.model]
@@ -60,7 +62,7 @@ export async function readParts(
   const found = await readHoursAndDays(db, ofHours, { from: dayFrom, to: dayTo }, all)
   const { periods, besides } = planPeriods({ from: first, to: end, cutAt }, byTime(found.hours), byTime(found.days), coarsest)
   return {
-    rows: readPeriodRows(db, periods, besides, modelsOnly ? models : all, !trafficOnly),
+    rows: readPeriodRows(db, periods, besides, modelsOnly ? models : all, trafficOnly ? 'none' : summariesOnly ? 'summaries' : 'complete'),
     coverage: () => readCoverage(db, periods, all, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
@@ -135,13 +137,13 @@ async function* readPeriodRows(
   periods: readonly Period[],
   besides: readonly number[],
   models: readonly string[],
-  withColumns: boolean,
+  columns: ColumnsRead,
 ): AsyncGenerator<readonly StoredRollup[]> {
-  for (const batch of inBatches(periods, withColumns ? columnsAtOnce : periodsAtOnce)) {
-    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, models, withColumns)
-    else yield* readMinutes(db, batch.from, batch.to, models, { withColumns })
+  for (const batch of inBatches(periods, columns === 'none' ? periodsAtOnce : columnsAtOnce)) {
+    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, models, columns)
+    else yield* readMinutes(db, batch.from, batch.to, models, { columns })
   }
-  if (besides.length > 0) yield (await readMerged(db, 'hour', besides, models, withColumns)).filter(isBackfilled)
+  if (besides.length > 0) yield (await readMerged(db, 'hour', besides, models, columns)).filter(isBackfilled)
 }
 
 type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Window & { readonly step: 'minute' })

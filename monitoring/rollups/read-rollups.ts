@@ -79,13 +79,14 @@ export async function statusSeries(
   { column, step, ...query }: Omit<SeriesQuery, 'by'> & { readonly column: string },
 ): Promise<{ readonly at: number; readonly statuses: ReadonlyMap<string, number> }[]> {
   const window = { from: periodOf(query.from, step), to: -periodOf(-query.to, step) }
-  const parts = await readParts(db, { models: [query.model], ...window, modelsOnly: true }, step)
+  const parts = await readParts(db, { models: [query.model], ...window, modelsOnly: true, summariesOnly: true }, step)
   const periods = new Map<number, Map<string, number>>()
   for (let at = window.from; at < parts.to; at += stepMicros[step]) periods.set(at, new Map())
   const add = (row: StoredRollup): void => {
     if (row.columns === null || !isAsked(query, row, false)) return
     const counts = periods.get(periodOf(row.at, step))
-    ColumnsSummary.statusesOf(row.columns, column)?.forEach((count, status) => {
+    const found = ColumnsSummary.someOf(row.columns, (name) => name === column)?.get(column)
+    found?.statuses.forEach((count, status) => {
       const name = statusNames[status]
       if (name !== undefined && count > 0) counts?.set(name, (counts.get(name) ?? 0) + count)
     })
@@ -172,7 +173,8 @@ async function summaryOf<Answer>(parts: WindowParts, { add, result }: Summary<An
   return result(parts, coverages)
 }
 
-async function addRows(parts: WindowParts, add: (row: StoredRollup) => void): Promise<void> {
+/** Adds the rows of a window. Other work of the process runs in between. */
+export async function addRows(parts: Pick<WindowParts, 'rows'>, add: (row: StoredRollup) => void): Promise<void> {
   const turns = startTurns()
   for await (const rows of parts.rows) {
     for (const row of rows) {

@@ -27,7 +27,7 @@ export const load: Gate<'load', LoadEvidence> = {
     if (before?.minutes === minutes) return before
     const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window, trafficOnly: true })
     let [micros, rows] = [0, 0]
-    for await (const batch of readMinutes(db, window.from, window.to, [noModel.model], { withColumns: false })) {
+    for await (const batch of readMinutes(db, window.from, window.to, [noModel.model], { columns: 'none' })) {
       for (const { traffic } of batch) {
         const summary = TrafficSummary.decode(traffic)
         if (summary === null) continue

@@ -171,6 +171,15 @@ test('any split of rows over processes and minutes merges to the same bytes', ()
         i % 2 === 0 ? [mergeAll([part, ...(shuffled[i + 1]?.slice(1) ?? [])] as ColumnsSummary[])] : [],
       )
       expect(mergeAll(pairs.map(decoded)).encode()).toEqual(merged.encode())
+      // one column is read past all others, and its bytes may end where the bins begin
+      const bytes = merged.encode()
+      const bins = bytesOf(merged.binned).length
+      for (const [name, column] of merged.columns) {
+        const some = ColumnsSummary.someOf(bytes.subarray(0, bytes.length - bins), (each) => each === name)
+        expect([...(some ?? [])].map(([each, own]) => [each, bytesOf(own)])).toEqual([[name, bytesOf(column)]])
+      }
+      expect(ColumnsSummary.hasSummaries(bytes.subarray(0, bytes.length - bins))).toBe(true)
+      expect(ColumnsSummary.hasSummaries(bytes.subarray(0, bytes.length - bins - 1))).toBe(merged.columns.size === 0)
     }),
     { numRuns: budget(1000) },
   )
