@@ -22,9 +22,11 @@ interface Search {
   readonly alert?: string | undefined
   /** The id of a job. */
   readonly job?: string | undefined
+  /** By what figures over time are shown: `hour`; absent: by day. */
+  readonly step?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'from', 'to', 'rollout', 'alert', 'job'] as const
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'from', 'to', 'rollout', 'alert', 'job', 'step'] as const
 
 const rootRoute = createRootRoute({
   component: Layout,

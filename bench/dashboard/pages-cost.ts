@@ -20,7 +20,7 @@ const tabs: readonly Tab[] = [
   { fromMs: 0, reads: [read('now', readEveryMs.now)] },
   {
     fromMs: 6200,
-    reads: [read('models/score'), read('models/score/quality', readEveryMs.hour), read('models/score/calibration', readEveryMs.hour)],
+    reads: [read('models/score'), ...['over-time', 'quality', 'calibration'].map((part) => read(`models/score/${part}`, readEveryMs.hour))],
   },
   { fromMs: 12_400, reads: [read(view), read(`${view}/freshness`, readEveryMs.day)] },
   { fromMs: 18_600, reads: [read('jobs', readEveryMs.jobs)] },

@@ -70,7 +70,7 @@ function periodsSql(step: MergedStep, from: string, to: string, filter: string):
 /** What is read of the columns of rows: all, all but their bins, which are most of the bytes, or nothing. */
 export type ColumnsRead = 'complete' | 'summaries' | 'none'
 
-/** The summaries of 50 numbers have 20 KB, and those of a text 5 KB. PostgreSQL decompresses no more than it returns. */
+/** The summaries of 50 numbers have 17 KB, and that of a text up to 5 KB or so. PostgreSQL decompresses no more. */
 const summaryBytes = 32_768
 
 const columnsSql: Readonly<Record<ColumnsRead, string>> = {

@@ -4,6 +4,7 @@ import { featureModel } from './definitions/feature-model.ts'
 import { sourceModel } from './definitions/source-model.ts'
 import { freshnessModel, serviceModel, viewModel } from './definitions/view-models.ts'
 import { modelModel } from './models/model-model.ts'
+import { overTimeModel } from './models/over-time-model.ts'
 import { calibrationModel, qualityModel } from './models/quality-model.ts'
 import { nowModel } from './now/now-model.ts'
 import { alertsModel } from './operations/alerts-model.ts'
@@ -29,6 +30,7 @@ export const readModels: readonly ReadModel[] = [
   serviceModel,
   featureModel,
   modelModel,
+  overTimeModel,
   qualityModel,
   calibrationModel,
   rolloutModel,

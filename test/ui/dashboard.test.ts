@@ -5,7 +5,7 @@ import { createKey } from '../../registry/keys/api-keys.ts'
 import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { abortRollout, pauseRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
-import type { QualityData } from '../../serving/dashboard/contract/model.ts'
+import type { OverTimeData, QualityData } from '../../serving/dashboard/contract/model.ts'
 import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
@@ -128,6 +128,16 @@ const quality: QualityData = {
   driftRule: null,
 }
 
+/** What a model answered, by day or hour, with a gap. */
+const overTime = (step: OverTimeData['step']): OverTimeData => {
+  const ms = step === 'day' ? 86_400_000 : 3_600_000
+  const points = [3, null, 5].map((v, i) => ({ t: noon - (2 - i) * ms, v, ...(v === null ? {} : { low: v - 1, high: v + 1, n: 40 }) }))
+  const marks = { label: 'changes', points: [{ t: noon, text: 'Version 2 became the champion.' }] }
+  const chart = { finding: `By ${step}.`, series: [{ label: 'delay@1', unit: 'value' as const, points }], marks }
+  const change = { at: new Date(noon).toISOString(), says: 'Version 2 became the champion.', who: 'ann', reason: null, link: null }
+  return { step, says: `By ${step} (UTC).`, requests: chart, outputs: [{ name: 'score', kind: 'mean', chart }], changes: [change] }
+}
+
 describe('the page of a model', () => {
   it('shows the most telling figures first, with the interval of a single measurement', async () => {
     const answer = { data: quality, asOf: new Date(noon).toISOString() }
@@ -154,6 +164,30 @@ describe('the page of a model', () => {
     const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
     expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
     expect(await visits.flaws()).toEqual([])
+  })
+
+  it('shows what it answered by day or by hour, as the address says, and what changed when', async () => {
+    const { page } = visits
+    await page.route('**/ui/api/models/delay/over-time*', (route: Route) => {
+      const step = new URL(route.request().url()).searchParams.get('step') === 'hour' ? 'hour' : 'day'
+      void route.fulfill({ json: { data: overTime(step), asOf: new Date(noon).toISOString() } })
+    })
+    await visits.go('models/delay?step=hour')
+    const chart = page.getByRole('figure', { name: /^Mean of the output score over time/ })
+    const rows = async () => await chart.locator('tbody tr').allTextContents()
+    await chart.getByRole('button', { name: 'as a table' }).click()
+    expect((await rows())[0]).toBe('2001-07-01 10:003 (2 to 4, n\u00a040)–')
+    await page.getByRole('button', { name: 'By day' }).click()
+    await page.waitForURL((address) => !address.search.includes('step'))
+    await expect
+      .poll(async () => await rows())
+      .toEqual([
+        '2001-06-29 12:003 (2 to 4, n\u00a040)–',
+        '2001-06-30 12:00––',
+        '2001-07-01 12:005 (4 to 6, n\u00a040)Version 2 became the champion.',
+      ])
+    const changes = page.getByRole('region', { name: 'What changed of delay, newest first' })
+    expect(await changes.locator('tbody tr').allTextContents()).toEqual([expect.stringMatching(/Version 2 became the champion\. .*ann$/)])
   })
 })
 

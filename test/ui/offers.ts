@@ -61,6 +61,8 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   models: waysOf.models(),
   model: waysOf.model('delay'),
   modelTraffic: waysOf.modelTraffic('delay'),
+  overTime: waysOf.overTime('delay', 'day', { name: 'probabilities', kind: 'mean' }),
+  modelChanges: waysOf.modelChanges('delay'),
   quality: waysOf.quality('delay', null),
   drift: waysOf.drift('delay'),
   served: waysOf.served('airport_delays@1', 'lastDelay', [{ model: 'delay', column: 'lastDelay' }]),

@@ -7,7 +7,7 @@ it('an offer takes the moment of the page where the interface has one', () => {
   const panels = (takes: boolean, way: string, tab: string) =>
     offers.filter(({ texts, taking }) => tab in texts && taking.includes(way) === takes).map(({ panel }) => panel)
   expect(panels(true, 'command', 'Command')).toEqual(['quality'])
-  expect(panels(true, 'curl', 'curl')).toEqual(['modelTraffic', 'quality'])
+  expect(panels(true, 'curl', 'curl')).toEqual(['modelTraffic', 'overTime', 'quality'])
   // these are kept as of now, or the same at each moment
   expect(panels(false, 'sql', 'SQL')).toEqual(['deadLetters', 'explainable', 'explain', 'prediction', 'monitors'])
 })

@@ -1,6 +1,5 @@
-import { Button } from '@mantine/core'
 import { useParams } from '@tanstack/react-router'
-import { type ReactElement, useState } from 'react'
+import type { ReactElement } from 'react'
 import type { CalibrationData, ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
@@ -12,12 +11,14 @@ import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatHarm, formatNumber, pinText } from '../parts/format.ts'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
+import { MoreCharts } from '../parts/more-charts.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { LineageLink } from './definition.tsx'
+import { OverTime } from './model-over-time.tsx'
 
 /** A model: its versions, how fast and how good it is, and what moved. */
 export default function ModelPage(): ReactElement {
@@ -115,6 +116,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
           <Chart chart={latency} label={`Response times of ${name}`} />
         </Panel>
       </div>
+      <OverTime name={name} />
       <Quality name={name} />
       <Panel title="Versions" says={data.versionsSay} flush ways={ways}>
         <DataTable
@@ -260,28 +262,6 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
 
 const shares = [0, 1] as const
 
-/** So many charts are shown at first. */
-const firstCharts = 2
-
-function FiguresOverTime({ name, of }: { readonly name: string; readonly of: QualityData['overTime'] }): ReactElement {
-  const [isOpen, setOpen] = useState(false)
-  const more = isOpen ? 0 : of.length - firstCharts
-  return (
-    <>
-      <div className="grid-2">
-        {(isOpen ? of : of.slice(0, firstCharts)).map(({ name: metric, chart, bound }) => (
-          <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
-        ))}
-      </div>
-      {more > 0 && (
-        <Button variant="default" size="compact-sm" onClick={() => setOpen(true)}>
-          Show {more} more over time
-        </Button>
-      )}
-    </>
-  )
-}
-
 function Quality({ name }: { readonly name: string }): ReactElement {
   const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: readEveryMs.hour })
   const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: readEveryMs.hour })
@@ -306,7 +286,9 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   ])}
                 />
               )}
-              <FiguresOverTime name={name} of={overTime} />
+              <MoreCharts
+                of={overTime.map(({ name: metric, chart, bound }) => ({ label: `${metric} of ${name} over time`, chart, bound }))}
+              />
               <p className="dim">{outcomes}</p>
             </>
           )}

@@ -10,6 +10,8 @@ export interface ChartColumns {
   /** The ends of the intervals, of series that have any. */
   readonly low: readonly (readonly (number | null)[] | undefined)[]
   readonly high: readonly (readonly (number | null)[] | undefined)[]
+  /** Of how many each value is, of series that say it. */
+  readonly n: readonly (readonly (number | null)[] | undefined)[]
 }
 
 /** Aligns series, whose points need not be at the same places. Where a series has no point it has null. */
@@ -19,20 +21,20 @@ export function columnsOf(series: readonly Series[]): ChartColumns {
   const values: (number | null)[][] = []
   const low: ((number | null)[] | undefined)[] = []
   const high: ((number | null)[] | undefined)[] = []
+  const n: ((number | null)[] | undefined)[] = []
   for (const { points } of series) {
     const hasInterval = points.some((point) => point.low !== undefined)
-    const [value, from, to] = [0, 1, 2].map(() => Array.from<number | null>({ length: t.length }).fill(null))
-    for (const point of points) {
-      const index = places.get(point.t) ?? 0
-      if (value !== undefined) value[index] = point.v
-      if (from !== undefined) from[index] = point.low ?? null
-      if (to !== undefined) to[index] = point.high ?? null
+    const column = (of: (point: Series['points'][number]) => number | null | undefined): (number | null)[] => {
+      const placed = Array.from<number | null>({ length: t.length }).fill(null)
+      for (const point of points) placed[places.get(point.t) ?? 0] = of(point) ?? null
+      return placed
     }
-    values.push(value ?? [])
-    low.push(hasInterval ? from : undefined)
-    high.push(hasInterval ? to : undefined)
+    values.push(column(({ v }) => v))
+    low.push(hasInterval ? column((point) => point.low) : undefined)
+    high.push(hasInterval ? column((point) => point.high) : undefined)
+    n.push(points.some((point) => point.n !== undefined) ? column((point) => point.n) : undefined)
   }
-  return { t, values, low, high }
+  return { t, values, low, high, n }
 }
 
 /**

@@ -3,7 +3,7 @@ import { type KeyboardEvent, type ReactElement, Suspense, lazy, useMemo, useStat
 import type { Chart as ChartData, Series } from '../../serving/dashboard/contract/answer.ts'
 import { announce } from '../shell/announcer.tsx'
 import { Icon } from '../shell/icon.tsx'
-import { type ChartKind, columnsOf, dashes } from './chart-columns.ts'
+import { type ChartColumns, type ChartKind, columnsOf, dashes } from './chart-columns.ts'
 import { CsvButton } from './csv.tsx'
 import { formatMoment, formatNumber, keepUnits } from './format.ts'
 
@@ -45,7 +45,9 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
   }
   const markOf = (index: number): string | undefined => markAt.get(columns.t[index] ?? Number.NaN)
   const say = (index: number): string => {
-    const values = series.map(({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}`)
+    const values = series.map(
+      ({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}${besideValue(columns, at, index, unit)}`,
+    )
     const mark = markOf(index)
     return `${position(index)}: ${[...values, ...(mark === undefined ? [] : [mark])].join(', ')}`
   }
@@ -171,7 +173,7 @@ function Swatch({ index, isGrey }: { readonly index: number; readonly isGrey?: b
 interface ChartTableProps {
   readonly label: string
   readonly series: readonly Series[]
-  readonly columns: ReturnType<typeof columnsOf>
+  readonly columns: ChartColumns
   readonly position: (index: number) => string
   readonly across: string | undefined
   readonly names: readonly string[] | undefined
@@ -188,17 +190,21 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
       across ?? 'time',
       ...series.flatMap(({ label, unit }, at) => {
         const name = unit === 'odds' ? `${label}, to 1` : label
-        return columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`]
+        return [
+          name,
+          ...(columns.low[at] === undefined ? [] : [`${name} low`, `${name} high`]),
+          ...(columns.n[at] === undefined ? [] : [`${name} n`]),
+        ]
       }),
       ...(marks === undefined ? [] : [marks.label]),
     ]
     const rows = columns.t.map((t, index) => [
       across === undefined ? new Date(t).toISOString() : (names?.[t] ?? t),
-      ...series.flatMap((_, at) =>
-        columns.low[at] === undefined
-          ? [plainValue(columns.values[at]?.[index], series[at]?.unit)]
-          : [columns.values[at]?.[index], columns.low[at]?.[index], columns.high[at]?.[index]],
-      ),
+      ...series.flatMap(({ unit }, at) => [
+        plainValue(columns.values[at]?.[index], unit),
+        ...(columns.low[at] === undefined ? [] : [columns.low[at]?.[index], columns.high[at]?.[index]].map((end) => plainValue(end, unit))),
+        ...(columns.n[at] === undefined ? [] : [columns.n[at]?.[index]]),
+      ]),
       ...(marks === undefined ? [] : [marks.of(index)]),
     ])
     return [header, ...rows]
@@ -226,12 +232,7 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
                 {series.map(({ label: name, unit }, at) => (
                   <td key={name} className="numeric">
                     {formatNumber(columns.values[at]?.[index], unit)}
-                    {typeof columns.low[at]?.[index] === 'number' && (
-                      <span className="dim">
-                        {' '}
-                        ({formatNumber(columns.low[at]?.[index], unit)} to {formatNumber(columns.high[at]?.[index], unit)})
-                      </span>
-                    )}
+                    <span className="dim">{besideValue(columns, at, index, unit)}</span>
                   </td>
                 ))}
                 {marks !== undefined && <td>{marks.of(index) ?? '–'}</td>}
@@ -258,6 +259,14 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
       </div>
     </>
   )
+}
+
+/** The interval of a value, and of how many it is: ` (0.2 to 0.3, n 120)`. */
+function besideValue({ low, high, n }: ChartColumns, at: number, index: number, unit: Series['unit']): string {
+  const [from, to, rows] = [low[at]?.[index] ?? null, high[at]?.[index] ?? null, n[at]?.[index] ?? null]
+  const interval = from === null ? [] : [`${formatNumber(from, unit)} to ${formatNumber(to, unit)}`]
+  const parts = [...interval, ...(rows === null ? [] : [`n\u00a0${formatNumber(rows, 'count')}`])]
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`
 }
 
 /** The number that a value stands for. */

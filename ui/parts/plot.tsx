@@ -30,7 +30,7 @@ const wholeTimes = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
 ]
 /** Steps of the axis of time, from a second to a year: its labels have no fractions of a second. */
-const clockTimes = [...wholeTimes.filter((seconds) => seconds >= 1), 2_592_000, 7_776_000, 31_536_000]
+const clockTimes = [...wholeTimes.filter((seconds) => seconds >= 1), 1_209_600, 2_592_000, 7_776_000, 31_536_000]
 
 let library: Promise<Library> | undefined
 
@@ -79,6 +79,7 @@ export default function Plot({
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
         draw: [
+          (self) => kind === 'line' && drawLonePoints(self, columns, isTime, strokes),
           (self) => drawLoneIntervals(self, columns, isTime, strokes),
           (self) => boundValue !== undefined && drawBound(self, boundValue, color('mark')),
           (self) => isTime && drawZone(self, color('ink-3'), color('font')),
@@ -141,7 +142,6 @@ function drawing(
       dash: [...(dashes[index % 6] ?? [])],
       ...(kind === 'bar' ? { fill: `${stroke}55` } : series.length === 1 ? { fill: `${stroke}14` } : {}),
       ...(paths === undefined ? {} : { paths }),
-      // a point between gaps has no line
       points: {
         show: kind === 'line' && grey !== true && (columns.values[index] ?? []).filter((value) => value !== null).length < 25,
         size: 5,
@@ -216,6 +216,25 @@ function drawing(
       series: lines,
       bands,
     },
+  }
+}
+
+/** The points that have no neighbour, to which no line can be drawn. */
+function drawLonePoints({ ctx, valToPos }: UPlot, { t, values }: ChartColumns, isTime: boolean, strokes: readonly string[]): void {
+  for (const [index, own] of values.entries()) {
+    ctx.fillStyle = strokes[index] ?? ''
+    for (const [place, value] of own.entries()) {
+      if (value === null || [place - 1, place + 1].some((next) => (own[next] ?? null) !== null)) continue
+      ctx.beginPath()
+      ctx.arc(
+        valToPos((t[place] ?? 0) / (isTime ? 1000 : 1), 'x', true),
+        valToPos(value, 'y', true),
+        2.5 * devicePixelRatio,
+        0,
+        2 * Math.PI,
+      )
+      ctx.fill()
+    }
   }
 }
 
@@ -304,6 +323,6 @@ function timeAlone([seconds = 0]: readonly number[]): number {
 function timeLabel(seconds: number, splits: readonly number[]): string {
   const text = new Date(seconds * 1000).toISOString()
   const span = (splits.at(-1) ?? 0) - (splits[0] ?? 0)
-  if (span < 600) return text.slice(11, 19)
+  if (splits.length > 1 && span < 600) return text.slice(11, 19)
   return text.slice(11, 16) === '00:00' ? text.slice(5, 10) : text.slice(11, 16)
 }

@@ -159,6 +159,36 @@ SELECT model, percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY latency_m
 SELECT date_trunc('minute', at) AS minute, version, count(*), avg(latency_micros) / 1000 AS ms
 ${loggedInHour(at)} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
     }),
+  /** @param output one of the model's, which the query shows: its mean, or its values; null: it has none */
+  overTime:
+    (name: string, step: 'day' | 'hour', output: { readonly name: string; readonly kind: 'mean' | 'shares' } | null): Ways =>
+    (at) => {
+      const since = step === 'day' ? '30d' : '48h'
+      const value = output === null ? '' : `outputs ->> ${sqlText(output.name)}`
+      const shown =
+        output === null
+          ? ''
+          : output.kind === 'mean'
+            ? `, avg((${value})::float8) AS mean, stddev((${value})::float8)`
+            : `, ${value} AS value`
+      return {
+        command: `lockstep stats ${shellText(name)} --since ${since} --step ${step} --by version`,
+        ...get(`/v1/models/${part(name)}/statistics${queryOf({ since, step, by: 'version', to: at })}`),
+        sql: `-- of the requests that are logged
+SELECT date_trunc('${step}', at, 'UTC') AS ${step}, version, count(*)${shown} FROM lockstep.prediction_log
+WHERE model = ${sqlText(name)} AND role IS DISTINCT FROM 'shadow' AND at > ${at === undefined ? 'now()' : sqlMoment(at)} - interval '${step === 'day' ? '30 days' : '48 hours'}'${until('at', at)}
+GROUP BY 1, 2${output?.kind === 'shares' ? ', value' : ''} ORDER BY 1, 2`,
+      }
+    },
+  /** What changed of a model, by whom. */
+  modelChanges:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep audit --what ${shellText(name)}`,
+      ...get(`/v1/audit${queryOf({ what: name })}`),
+      sql: `SELECT at, coalesce(actor_name, actor) AS who, action, subject, reason FROM lockstep.audit_log
+WHERE split_part(subject, '@', 1) = ${sqlText(name)}${until('at', at)} ORDER BY id DESC LIMIT 100`,
+    }),
   /** @param outcome a model can have several; null: no figures are stored */
   quality:
     (name: string, outcome: string | null): Ways =>

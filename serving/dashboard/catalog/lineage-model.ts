@@ -14,7 +14,7 @@ import { readModel } from '../read-model.ts'
 
 /** A picture with more nodes helps nobody. */
 const maxNodes = 200
-const maxSteps = 20
+export const maxSteps = 20
 const dayMicros = 86_400_000_000
 const steps = z.coerce.number().int().min(0).max(10).optional()
 
@@ -77,7 +77,7 @@ function partOf(inventory: Inventory, keys: ReadonlySet<NodeKey>): Pick<LineageD
 }
 
 /** So many steps each way, the nearest first. */
-function around({ inputs, outputs }: Graph, starts: readonly NodeKey[], up: number, down: number): ReadonlySet<NodeKey> {
+export function around({ inputs, outputs }: Graph, starts: readonly NodeKey[], up: number, down: number): ReadonlySet<NodeKey> {
   const reached = new Set<NodeKey>(starts.slice(0, maxNodes))
   const walk = (links: Graph['inputs'], depth: number): void => {
     let edge: readonly NodeKey[] = starts

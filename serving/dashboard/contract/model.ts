@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { chart, moment } from './answer.ts'
+import { chart, link, moment } from './answer.ts'
 
 /** `GET /ui/api/models/:id` */
 export const model = z.object({
@@ -88,3 +88,31 @@ export const calibration = z.object({
   scores: chart.nullable().describe('How many predictions have which probability'),
 })
 export type CalibrationData = z.output<typeof calibration>
+
+/** `GET /ui/api/models/:id/over-time?step=`: 30 days, or with `step=hour` 48 hours, and what changed meanwhile. */
+export const overTime = z.object({
+  step: z.enum(['day', 'hour']),
+  says: z.string().describe('Of which time the figures are, in a sentence'),
+  requests: chart.describe('Requests, and those that failed, by version'),
+  outputs: z
+    .array(
+      z.object({
+        name: z.string(),
+        kind: z.enum(['mean', 'shares']).describe('Of numbers, or of texts and booleans'),
+        chart,
+      }),
+    )
+    .describe('Those that are one number, one text or one boolean'),
+  changes: z
+    .array(
+      z.object({
+        at: moment,
+        says: z.string(),
+        who: z.string().nullable().describe('null: nobody, or it was not recorded'),
+        reason: z.string().nullable(),
+        link: link.nullable(),
+      }),
+    )
+    .describe('What may have changed the predictions, newest first'),
+})
+export type OverTimeData = z.output<typeof overTime>

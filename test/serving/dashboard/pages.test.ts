@@ -62,6 +62,7 @@ const examples: Readonly<Record<string, string>> = {
   '/services/:id': '/services/flight',
   '/features/:id/stats': '/features/airport_delays@1.lastDelay/stats',
   '/models/:id': '/models/delay',
+  '/models/:id/over-time': '/models/delay/over-time',
   '/models/:id/quality': '/models/delay/quality',
   '/models/:id/calibration': '/models/delay/calibration',
   '/search': '/search?q=airport',

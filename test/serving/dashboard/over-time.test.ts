@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Status } from '../../../kernel/state.ts'
+import { noBins } from '../../../monitoring/rollups/bin-layout.ts'
+import { BinnedRows } from '../../../monitoring/rollups/binned-rows.ts'
+import { ColumnSummary } from '../../../monitoring/rollups/column-summary.ts'
+import { ColumnsSummary } from '../../../monitoring/rollups/columns-summary.ts'
+import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
+import { statusSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
+import { promoteModel, rollBackModel } from '../../../registry/promote.ts'
+import { changeShare, promoteRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { Series } from '../../../serving/dashboard/contract/answer.ts'
+import type { OverTimeData } from '../../../serving/dashboard/contract/model.ts'
+import { servingSet } from '../definitions.ts'
+import type { World } from '../world.ts'
+import { ask, createWorld } from '../world.ts'
+import type { Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+const by = { actor: 'ann' }
+const dayMs = 86_400_000
+/** The begin of a day, so many days after that of noon, epoch milliseconds. */
+const day = (n: number): number => Date.UTC(2001, 6, 1) + n * dayMs
+
+let world: World
+let ann: Visitor
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, amount, count, city, open)
+    select 'A' || i, timestamptz '2001-06-20T00:00:00Z', i * 0.5, i, (array['Atlanta', 'Boston'])[1 + i % 2], i % 3 = 0 from generate_series(0, 9) i`)
+  await world.materialize('airport_typed')
+  for (const producer of ['', 'second']) await world.push('typed', 'named', producer)
+  await promoteModel(world.db, 'typed', 1, { ...by, reason: 'the first' })
+  await pinModel(world.db, 'typed', 2, by, { atOnce: true })
+  await unpinModel(world.db, 'typed', by)
+  // for three days nobody is there to answer
+  await answer(day(-4) + dayMs / 2, [{ airports: [0, 1, 2, 3, 4] }])
+  await answer(day(-1) + dayMs / 2, [{ airports: [3, 4, 5, 6, 7, 8, 9] }, { airports: [0, 1, 2], version: 2 }, { airports: [null] }])
+  await answer(day(0) + dayMs / 2 - 3_600_000, [{ airports: [1, 2] }, { airports: [1] }])
+  const { server, url } = await world.serve()
+  await server.whenReady()
+  ann = createVisitor(url)
+  await ann.login(world.db)
+})
+afterAll(() => world?.close())
+
+/** Asks a server of its own, whose clock stands at a moment. null: no airport. */
+async function answer(atMs: number, requests: readonly { airports: readonly (number | null)[]; version?: number }[]): Promise<void> {
+  const { server, url } = await world.serve({
+    config: { bodyLimitBytes: 100_000, rollups: { rowsPerSecond: 1000 }, logShares: { share: 1, models: new Map() } },
+    clock: () => atMs * 1000,
+  })
+  await server.whenReady()
+  for (const { airports, version } of requests) {
+    const entities = airports.map((i) => ({ airport: i === null ? 7 : `A${i}` }))
+    const { status, text } = await ask(url, '/v1/predict', { model: 'typed', entities, ...(version === undefined ? {} : { version }) })
+    expect(status, text).toBe(airports.includes(null) ? 400 : 200)
+  }
+  await server.close()
+}
+
+const bodyOf = async (query = '') =>
+  (await ann.ask(`/ui/api/models/typed/over-time${query}`)).body as { data: OverTimeData; sampled?: string }
+const dataOf = async (query = '') => (await bodyOf(query)).data
+/** What was measured, by the begin of the period. */
+const known = ({ points }: Series) => Object.fromEntries(points.flatMap(({ t, v }) => (v === null ? [] : [[t, v]])))
+
+/** By the test's own SQL over the rows that servers logged. */
+const logged = async () =>
+  await world.db.query<{ t: number; version: number; n: number; mean: number; deviation: number; atlanta: number; open: number }>(
+    `select (extract(epoch from date_trunc('day', at, 'UTC')) * 1000)::float8 as t, version, count(*)::int as n,
+       avg((outputs ->> 'amount_out')::float8) as mean, stddev_samp((outputs ->> 'amount_out')::float8) as deviation,
+       avg((outputs ->> 'city_out' = 'Atlanta')::int)::float8 as atlanta, avg((outputs ->> 'open_out')::boolean::int)::float8 as open
+     from lockstep.prediction_log where model = 'typed' group by 1, 2 order by 1, 2`,
+  )
+/** Student's t of 97.5 %, by degrees of freedom: from a printed table. */
+const t975 = new Map([
+  [2, 4.303],
+  [4, 2.776],
+  [6, 2.447],
+])
+
+describe('the requests and outputs of a model over time', () => {
+  it('has requests and failures by day and version, and gaps where no server was', async () => {
+    const { requests } = await dataOf()
+    expect(requests.series.map(({ label, points }) => [label, points.length, points[0]?.t])).toEqual([
+      ['typed@1', 30, day(-29)],
+      ['typed@2', 30, day(-29)],
+      ['typed@1 failed', 30, day(-29)],
+    ])
+    expect(requests.series.map(known)).toEqual([
+      { [day(-4)]: 1, [day(-1)]: 2, [day(0)]: 2 },
+      { [day(-4)]: 0, [day(-1)]: 1, [day(0)]: 0 },
+      { [day(-4)]: 0, [day(-1)]: 1, [day(0)]: 0 },
+    ])
+    expect(requests.finding).toMatch(
+      /^6 requests from 2001-06-02 00:00 UTC to 2001-07-01 12:00 UTC, 1 failed\. In 27 of 30 days no server was measured\./,
+    )
+  })
+
+  it('has means with their intervals, and shares of values, as the logged rows have them', async () => {
+    const { outputs } = await dataOf()
+    // a vector is no single value
+    expect(outputs.map(({ name, kind }) => `${name}: ${kind}`)).toEqual([
+      'amount_out: mean',
+      'city_out: shares',
+      'count_out: mean',
+      'open_out: shares',
+    ])
+    const seriesOf = (output: string, label: string) => {
+      const found = outputs.find(({ name }) => name === output)?.chart.series.find((series) => series.label === label)
+      return found?.points.filter(({ v }) => v !== null) ?? []
+    }
+    const rows = await logged()
+    expect(rows.map(({ version, n }) => [version, n])).toEqual([
+      [1, 5],
+      [1, 7],
+      [2, 3],
+      [1, 3],
+    ])
+    for (const version of [1, 2]) {
+      const own = rows.filter((row) => row.version === version)
+      const close = (expected: number) => expect.closeTo(expected, 6) as number
+      expect(seriesOf('amount_out', `typed@${version}`)).toEqual(
+        own.map(({ t, n, mean, deviation }) => {
+          const half = ((t975.get(n - 1) ?? 0) * deviation) / Math.sqrt(n)
+          return { t, n, v: close(mean), low: expect.closeTo(mean - half, 3) as number, high: expect.closeTo(mean + half, 3) as number }
+        }),
+      )
+      expect(seriesOf('city_out', `typed@${version}: Atlanta`)).toEqual(own.map(({ t, n, atlanta }) => ({ t, n, v: close(atlanta) })))
+      expect(seriesOf('open_out', `typed@${version}: true`)).toEqual(own.map(({ t, n, open }) => ({ t, n, v: close(open) })))
+    }
+    expect(outputs[0]?.chart.finding).toMatch(
+      /^amount_out: typed@1 gave a mean of 3\.00 on 2001-06-30 \(2\.00 to 4\.00, of 7 rows\)\. Before, typed@1 gave a mean of 1\.00 on 2001-06-27 /,
+    )
+    expect(outputs[3]?.chart.series.map(({ label }) => label)).toEqual(['typed@1: true', 'typed@2: true'])
+  })
+
+  it('has hours, and as of a moment nothing that came later', async () => {
+    const hours = await dataOf('?step=hour')
+    expect(hours.requests.series[0]?.points).toHaveLength(48)
+    expect(known(hours.requests.series[0] as Series)).toEqual({ [day(-1) + dayMs / 2]: 2, [day(0) + dayMs / 2 - 3_600_000]: 2 })
+    const then = await dataOf('?asOf=2001-07-01T03:00:00Z')
+    expect(known(then.requests.series[0] as Series)).toEqual({ [day(-4)]: 1, [day(-1)]: 2 })
+    expect(await dataOf('?asOf=2001-06-20T03:00:00Z')).toMatchObject({
+      outputs: [],
+      changes: [],
+      requests: { series: [{ label: 'typed' }] },
+    })
+  })
+
+  it('reads summaries of many texts, which are longer than usual, and says that values are of a sample', async () => {
+    const texts = Array.from({ length: 30 }, (_, i): [string, ColumnSummary] => {
+      const column = new ColumnSummary()
+      for (let n = 0; n < 200; n++) column.addText(`category ${n} of column ${i}`)
+      column.statuses[Status.present] = 9
+      return [`a${i}`, column]
+    })
+    const city = new ColumnSummary()
+    for (const value of ['Boston', 'Boston', 'Atlanta', 'Chicago']) city.addText(value)
+    const columns = new ColumnsSummary(new Map([...texts, ['output:city_out', city]]), new BinnedRows(noBins))
+    expect(columns.encode().length).toBeGreaterThan(65_536)
+    const at = day(-12) * 1000
+    const traffic = Object.assign(new TrafficSummary(), { requests: 3, rows: 9, sampledRows: 4 })
+    await writeMerged(
+      world.db,
+      'day',
+      { at, model: 'typed', version: 1, role: 'champion' },
+      { parts: 60, traffic, columns, coverage: null },
+    )
+    const coverage = { minutes: 1440, missing: [] }
+    const ofProcess = { parts: 1440, traffic: new TrafficSummary(), columns: null, coverage }
+    await writeMerged(world.db, 'day', { at, model: '', version: 0, role: '' }, ofProcess)
+    // an answer is kept for some seconds
+    const { data, sampled } = await bodyOf('?asOf=2001-07-01T12:00:00Z')
+    expect(known(data.requests.series[0] as Series)).toMatchObject({ [day(-12)]: 3 })
+    const shares = data.outputs
+      .find(({ name }) => name === 'city_out')
+      ?.chart.series.flatMap(({ label, points }) => points.flatMap(({ t, v, n }) => (t === day(-12) && v !== null ? [[label, v, n]] : [])))
+    expect(shares).toEqual([
+      ['typed@1: Boston', 0.5, 4],
+      ['typed@1: Atlanta', 0.25, 4],
+      ['typed@1: Chicago', 0.25, 4],
+    ])
+    expect(sampled).toBe('22 of 27 rows gave the values of outputs')
+    const statuses = await statusSeries(world.db, { model: 'typed', column: 'a29', from: at, to: at + 1, step: 'day' })
+    expect(statuses).toEqual([{ at, statuses: new Map([['PRESENT', 9]]) }])
+  })
+})
+
+describe('what changed of a model', () => {
+  it('is what changed its versions, its routing, its definitions and its values, newest first, with who did it', async () => {
+    const { db } = world
+    await startRollout(db, 'typed', { version: 2, share: 0.2 }, by)
+    await changeShare(db, 'typed', 0.5, { ...by, reason: 'no errors' })
+    await promoteRollout(db, 'typed', by)
+    await rollBackModel(db, 'typed', { actor: 'bob', reason: 'it was better' })
+    const views = servingSet.views.map((view) =>
+      view.spec.name === 'airport_typed' ? { ...view, operational: { ...view.operational, description: 'changed' } } : view,
+    )
+    await applyChanges(db, { ...servingSet, views }, { by: { actor: 'eve', reason: 'words' } })
+    const check = `insert into lockstep.model_figures (model, kind, version, as_of, report) values ('typed', 'drift', 1, $1, $2)`
+    for (const [at, drifted] of [
+      ['2001-06-28T10:00:00Z', false],
+      ['2001-06-29T10:00:00Z', true],
+    ])
+      await db.query(check, [
+        at,
+        JSON.stringify({
+          columns: [
+            { column: 'amount', drifted },
+            { column: 'city', drifted: false },
+          ],
+        }),
+      ])
+    const read = async () => (await dataOf()).changes
+    // a server reads what others changed a little later, and keeps an answer for some seconds
+    await expect.poll(async () => (await read())[0]?.who, { timeout: 60_000 }).toBe('eve')
+    const changes = await read()
+    expect(changes.slice(0, -1).map(({ says, who, reason }) => [says, who, reason])).toEqual([
+      ['Changed: feature view "airport_typed@1".', 'eve', 'words'],
+      ['The champion was rolled back from version 2 to version 1.', 'bob', 'it was better'],
+      ['Version 2 became the champion: its rollout ended.', 'ann', null],
+      ['The share of version 2 was changed from 20 % to 50 %.', 'ann', 'no errors'],
+      ['The rollout of version 2 began with 20 % of the requests.', 'ann', null],
+      ['The model was unpinned: it was pinned to version 2.', 'ann', null],
+      ['The model was pinned to version 2, which then answered all requests that name no version.', 'ann', null],
+      ['Version 1 became the champion, in place of version 2.', 'ann', 'the first'],
+      ['Version 2 was pushed.', 'unknown', null],
+      ['Version 1 was pushed.', 'unknown', null],
+      [
+        'Applied for the first time: model "typed", feature service "typed@1", feature view "airport_typed@1", source "landings".',
+        'unknown',
+        null,
+      ],
+    ])
+    expect(changes.at(-1)).toEqual({
+      at: '2001-06-29T10:00:00.000Z',
+      says: 'Drifted since then: amount of version 1.',
+      who: null,
+      reason: null,
+      link: null,
+    })
+    expect(changes[0]?.link).toEqual({ kind: 'view', id: 'airport_typed@1' })
+  })
+
+  it('is marked in the charts, and is that of before the moment of the page', async () => {
+    await world.db.query(`update lockstep.audit_log set at = '2001-06-30T10:00:00Z' where action = 'model.rollback'`)
+    const { changes, requests, outputs } = await dataOf('?asOf=2001-07-01T04:00:00Z')
+    expect(changes.map(({ at, who }) => [at, who])).toEqual([['2001-06-30T10:00:00.000Z', 'bob']])
+    const marks = { label: 'changes', points: [{ t: day(-1), text: 'The champion was rolled back from version 2 to version 1.' }] }
+    expect([requests.marks, outputs[0]?.chart.marks]).toEqual([marks, marks])
+    expect((await dataOf('?asOf=2001-06-30T09:00:00Z')).changes).toEqual([])
+  })
+})
