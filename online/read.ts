@@ -9,6 +9,8 @@ import { isDamaged, readHeader } from '../kernel/stored-state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Turns } from '../runtime/async.ts'
+import { startTurns } from '../runtime/async.ts'
 import type { OnlineKey } from './store.ts'
 import type { HoldingStore } from './completeness.ts'
 import { requireComplete } from './completeness.ts'
@@ -39,10 +41,10 @@ export interface OnlineAnswer {
 
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read. Where a state is absent,
- * it reads a second time.
+ * it reads a second time. States that take long to decode are decoded in several turns of the event loop.
  *
  * @param behind as in `OnlineStore.read`; default true
- * @param caller called after the read; what it throws ends the request
+ * @param caller called after the read, and in each further turn; what it throws ends the request
  * @returns by index of `requests`
  * @throws LockstepError `NOT_READY` where a state is absent and the store does not hold its view completely, or one of
  *   its servers was emptied; `REDIS_UNAVAILABLE`, `STATE_VERSION`, `STATE_CORRUPT`; `TOO_MANY_CATEGORIES` naming the
@@ -59,8 +61,26 @@ export async function readOnline(
   const stored = await store.read(keys, { behind })
   const setBack = stored.includes(null) ? await readLacked(store, requests, keys, stored) : nothing
   caller?.requireInTime()
-  return answersOf(requests, stored, setBack, asOf)
+  const progress: Progress = { answers: [], used: 0, turns: startTurns() }
+  answerSome(requests, stored, setBack, asOf, progress)
+  while (progress.answers.length < requests.length) {
+    await progress.turns.next()
+    caller?.requireInTime()
+    answerSome(requests, stored, setBack, asOf, progress)
+  }
+  return progress.answers
 }
+
+interface Progress {
+  /** By index of the requests. */
+  readonly answers: OnlineAnswer[]
+  /** How many of the stored states are in them. */
+  used: number
+  readonly turns: Turns
+}
+
+/** After how many bytes of states the clock is read. Most requests have fewer. */
+const bytesPerCheck = 65_536
 
 function keysOf(requests: readonly OnlineRequest[]): OnlineKey[] {
   const keys: OnlineKey[] = []
@@ -69,26 +89,30 @@ function keysOf(requests: readonly OnlineRequest[]): OnlineKey[] {
 }
 
 /**
+ * Adds answers until a turn is over: at least one, and usually all.
+ *
  * A separate function, because locals of an async function that live across an await are slower.
  *
  * @param stored by index of the requests that have a key
  * @param setBack the views whose checkpoints were set back after a failover
  */
-function answersOf(
+function answerSome(
   requests: readonly OnlineRequest[],
   stored: readonly (Buffer | null)[],
   setBack: ReadonlySet<DefinitionId>,
   asOf: number,
-): OnlineAnswer[] {
+  progress: Progress,
+): void {
+  const { answers, turns } = progress
   let absent: Map<ViewPlan, OnlineAnswer> | null = null
-  const answers = new Array<OnlineAnswer>(requests.length)
-  let at = 0
-  for (let i = 0; i < requests.length; i++) {
+  let unchecked = 0
+  for (let i = answers.length; i < requests.length; i++) {
     const { plan, key } = requests[i] as OnlineRequest
-    const bytes = key === null ? null : (stored[at++] ?? null)
+    const bytes = key === null ? null : (stored[progress.used++] ?? null)
     let answer: OnlineAnswer | undefined
     if (key !== null && bytes !== null) {
       answer = storedAnswer(plan, key, bytes, asOf)
+      unchecked += bytes.length
     } else if (key !== null && setBack.has(plan.id)) {
       answer = perhapsLost
     } else {
@@ -96,9 +120,11 @@ function answersOf(
       answer = absent.get(plan)
       if (answer === undefined) absent.set(plan, (answer = absentAnswer(plan, asOf)))
     }
-    answers[i] = answer
+    answers.push(answer)
+    if (unchecked < bytesPerCheck) continue
+    unchecked = 0
+    if (turns.isOver()) return
   }
-  return answers
 }
 
 /**

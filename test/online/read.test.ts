@@ -73,6 +73,23 @@ describe('reading features from the online store', () => {
     expect(without).toEqual(nobody)
   })
 
+  it('decodes many states in turns, and ends once the deadline has passed', async () => {
+    await put('often', ...Array.from({ length: 300 }, (_, i) => ({ minutes: i, amount: i })))
+    const requests = Array.from({ length: 150 }, () => ({ plan, key: accountKey(plan, 'often') }))
+    const answers = await readOnline(store, requests, moment)
+    const [alone] = await readOnline(store, requests.slice(0, 1), moment)
+    expect(answers).toEqual(requests.map(() => alone))
+
+    const late = new Error('late')
+    let turns = 0
+    const caller = {
+      requireInTime() {
+        if (++turns === 3) throw late
+      },
+    }
+    await expect(readOnline(store, requests, moment, true, caller)).rejects.toBe(late)
+  })
+
   it('reads each view under its own plan', async () => {
     await put('shared', { minutes: 1, amount: 1 })
     const key = accountKey(plan, 'shared')
