@@ -2,6 +2,7 @@ import type { Frontier } from '../../kernel/frontier.ts'
 import { frontierText, intersection } from '../../kernel/frontier.ts'
 import type { ServedEntity, ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
 import type { ViewValues } from '../../kernel/state.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import type { ReadOrigin } from '../../monitoring/prediction-log/provenance.ts'
 import { originsOf } from '../../monitoring/prediction-log/provenance.ts'
@@ -10,7 +11,7 @@ import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { AskHistory, FoundValues } from './found-values.ts'
 import { fillFromHistory, findValues } from './found-values.ts'
 import type { LateViews } from './late-views.ts'
-import type { FeatureMoment, OnlineRead, OnlineReadingDeps } from './online-reading.ts'
+import type { FeatureMoment, OnlineReadingDeps } from './online-reading.ts'
 import { OnlineReading, greatestHighWater } from './online-reading.ts'
 import type { ServedAgeMetrics } from './served-age-metrics.ts'
 import { evaluateRows, refuseMissing } from './service-rows.ts'
@@ -46,8 +47,8 @@ export interface FeatureRead {
   /** How many answers, each of one entity and view, came from the history. */
   readonly fromHistory: number
   /**
-   * By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is
-   * stored. Online views only.
+   * By view: the transactions whose rows are in every answer of this read (`frontierText`), also where the history
+   * answered; null where nothing is stored. Online views only.
    */
   frontiers(): ReadonlyMap<DefinitionId, string | null>
   /** By entity, and there by index of the service's `uses`. */
@@ -109,7 +110,7 @@ function evaluate(
   found: FoundValues,
   late: readonly DefinitionId[],
 ): FeatureRead {
-  const { service, entities, moment, asOf, online, requests, unavailable } = reading
+  const { service, entities, moment, asOf, online, unavailable } = reading
   const values = found.values as ViewValues[]
   const begunMs = performance.now()
   const rows = tracedNow(moment.span, 'evaluate', () => evaluateRows(service, entities, values, asOf, moment.rows))
@@ -118,6 +119,7 @@ function evaluate(
   if (unavailable !== null && rows.some((row) => row.missing.length > 0)) throw unavailable
   refuseMissing(service, rows, asOf, moment.rows)
   const { requests: missing, at: missingAt, seen } = found.missing ?? nothingMissing
+  const origins = (): ReadOrigin[][] => originsOf({ online, values, answers, missing, missingAt, seen })
   return {
     entities,
     rows,
@@ -128,8 +130,8 @@ function evaluate(
     late,
     evaluateMs,
     fromHistory: missing.length,
-    frontiers: () => commonFrontiers(requests, answers),
-    origins: () => originsOf({ online, values, answers, missing, missingAt, seen }),
+    frontiers: () => commonFrontiers(reading, origins()),
+    origins,
   }
 }
 
@@ -137,12 +139,15 @@ const nothingMissing: NonNullable<FoundValues['missing']> = { requests: [], at: 
 const noneLate: readonly DefinitionId[] = []
 
 /** By view: the transactions whose rows are in all answers. */
-function commonFrontiers(requests: readonly OnlineRead[], answers: readonly OnlineAnswer[]): Map<DefinitionId, string | null> {
+function commonFrontiers({ service, online }: OnlineReading, origins: readonly ReadOrigin[][]): Map<DefinitionId, string | null> {
   const common = new Map<DefinitionId, Frontier | null>()
-  for (const [i, { frontier }] of answers.entries()) {
-    const view = (requests[i] as OnlineRead).plan.id
-    const before = common.get(view) ?? null
-    common.set(view, before === null || frontier === null ? (frontier ?? before) : intersection(before, frontier))
+  for (const entity of origins) {
+    for (const [u, { frontier }] of entity.entries()) {
+      if (online[u] !== true) continue
+      const view = (service.uses[u] as { plan: ViewPlan }).plan.id
+      const before = common.get(view) ?? null
+      common.set(view, before === null || frontier === null ? (frontier ?? before) : intersection(before, frontier))
+    }
   }
   return new Map([...common].map(([view, frontier]) => [view, frontier === null ? null : frontierText(frontier)]))
 }

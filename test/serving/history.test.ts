@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { covers, parseFrontier } from '../../kernel/frontier.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -59,8 +60,13 @@ describe('the history', () => {
     const { url, server } = await world.serve()
     await server.whenReady()
     await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 77)`)
-    const askPast = (airports: string[]) => ask(url, '/v1/features', { service: 'flight', entities: airports.map(entity), asOf: before })
+    const [added] = await world.db.query<{ xid: string }>(`select max(_xid::text::bigint) xid from lockstep_source.landings`)
+    const include = ['frontiers']
+    const askPast = (airports: string[]) =>
+      ask(url, '/v1/features', { service: 'flight', entities: airports.map(entity), asOf: before, include })
     const { body } = await askPast(['A1', 'NEW', 'NONE'])
+    // the transactions are those of the history, which has rows that the store lacks
+    expect(covers(parseFrontier(body.frontiers?.['airport_delays@1'] ?? ''), Number(added?.xid))).toBe(true)
     expect(body.results.map(({ features, statuses }) => [features.lastDelay, statuses.lastDelay])).toEqual([
       [1, 'PRESENT'],
       [77, 'PRESENT'],
