@@ -26,6 +26,7 @@ import type { LogShares } from '../runtime/log-shares.ts'
 import { logNothing, loggedShare } from '../runtime/log-shares.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { readModelVersions } from './model-versions.ts'
+import { lostColumnNotes } from './lost-column-notes.ts'
 import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan, PushedVersions } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
@@ -116,6 +117,7 @@ export async function planOn(
     notes: [
       ...unexportedNotes(set),
       ...sources.notes,
+      ...lostColumnNotes(declared, left),
       ...nameNotes(comparisons, stored, backfills),
       ...modelNotes(comparisons, uses),
       ...outcomeNotes(comparisons, logShares),

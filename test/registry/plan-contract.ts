@@ -201,6 +201,17 @@ export function planContract(opened: () => TestRegistry): void {
       expect(gone.map(({ code }) => code)).toContain('VERSION_CHANGED')
     })
 
+    it('notes a column that goes although a view outside the file reads it', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const set = sampleSet({ weather: { ...weather, columns: [] } })
+      const { notes, problems } = await planChanges(registry.db, { ...set, views: set.views.slice(0, 1) })
+      expect(problems).toEqual([])
+      const note = 'The source "weather" loses the column "temperature", but the feature view "airport_weather@1" stays in the registry'
+      expect(notes).toEqual([expect.stringContaining(note)])
+      const kept = sampleSet()
+      expect((await planChanges(registry.db, { ...kept, views: kept.views.slice(0, 1) })).notes).toEqual([])
+    })
+
     it('lists the columns that an existing Lockstep table will gain, and keeps the version of its view', async () => {
       await applyChanges(registry.db, sampleSet())
       const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
