@@ -41,7 +41,7 @@ export interface OnlineAnswer {
 
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read. Where a state is absent,
- * it reads a second time. States that take long to decode are decoded in several turns of the event loop.
+ * it reads a second time. A state that several requests ask for is read and decoded once. States that take long to decode are decoded in several turns of the event loop.
  *
  * @param behind as in `OnlineStore.read`; default true
  * @param caller called after the read, and in each further turn; what it throws ends the request
@@ -57,6 +57,11 @@ export async function readOnline(
   behind = true,
   caller: { requireInTime(): void } | null = null,
 ): Promise<OnlineAnswer[]> {
+  const distinct = distinctOf(requests)
+  if (distinct !== null) {
+    const answers = await readOnline(store, distinct.requests, asOf, behind, caller)
+    return distinct.at.map((i) => answers[i] as OnlineAnswer)
+  }
   const keys = keysOf(requests)
   const stored = await store.read(keys, { behind })
   const setBack = stored.includes(null) ? await readLacked(store, requests, keys, stored) : nothing
@@ -69,6 +74,28 @@ export async function readOnline(
     answerSome(requests, stored, setBack, asOf, progress)
   }
   return progress.answers
+}
+
+/** Of fewer requests, finding those that repeat costs more than it saves. */
+const manyRequests = 16
+
+/** Each request once, and by index of the given ones its index among them; null where none repeats. */
+function distinctOf(requests: readonly OnlineRequest[]): { readonly requests: OnlineRequest[]; readonly at: number[] } | null {
+  if (requests.length < manyRequests) return null
+  const found = new Map<ViewPlan, Map<EntityKey | null, number>>()
+  const distinct: OnlineRequest[] = []
+  const at: number[] = []
+  for (const request of requests) {
+    let ofView = found.get(request.plan)
+    if (ofView === undefined) found.set(request.plan, (ofView = new Map()))
+    let index = ofView.get(request.key)
+    if (index === undefined) {
+      index = distinct.push(request) - 1
+      ofView.set(request.key, index)
+    }
+    at.push(index)
+  }
+  return distinct.length === requests.length ? null : { requests: distinct, at }
 }
 
 interface Progress {

@@ -75,7 +75,11 @@ describe('reading features from the online store', () => {
 
   it('decodes many states in turns, and ends once the deadline has passed', async () => {
     await put('often', ...Array.from({ length: 300 }, (_, i) => ({ minutes: i, amount: i })))
-    const requests = Array.from({ length: 150 }, () => ({ plan, key: accountKey(plan, 'often') }))
+    const [bytes] = await store.read([keyOf('often')])
+    if (!bytes) throw new Error('It was stored.')
+    const keys = Array.from({ length: 150 }, (_, i) => keyOf(`often${i}`))
+    await store.write(keys.map((key) => ({ ...key, expected: null, bytes })))
+    const requests = keys.map(({ key }) => ({ plan, key }))
     const answers = await readOnline(store, requests, moment)
     const [alone] = await readOnline(store, requests.slice(0, 1), moment)
     expect(answers).toEqual(requests.map(() => alone))
@@ -88,6 +92,25 @@ describe('reading features from the online store', () => {
       },
     }
     await expect(readOnline(store, requests, moment, true, caller)).rejects.toBe(late)
+  })
+
+  it('reads and decodes a state once that many requests ask for', async () => {
+    for (const account of ['user', 'item']) await put(account, { minutes: 1, amount: 1 })
+    const reads: number[] = []
+    const counting: OnlineStore = {
+      ...store,
+      read(keys, options) {
+        reads.push(keys.length)
+        return store.read(keys, options)
+      },
+    }
+    const accounts = Array.from({ length: 30 }, (_, i) => ['user', 'item', null][i % 3] ?? null)
+    const requests = accounts.map((account) => ({ plan, key: account === null ? null : accountKey(plan, account) }))
+    const answers = await readOnline(counting, [...requests, { plan: other, key: accountKey(plan, 'nobody') }], moment)
+    expect(reads[0]).toBe(3)
+    const singly = await Promise.all(requests.map(async (request) => (await readOnline(store, [request], moment))[0]))
+    expect(answers.slice(0, 30)).toEqual(singly)
+    expect(answers[27]).toBe(answers[0])
   })
 
   it('reads each view under its own plan', async () => {
