@@ -41,7 +41,8 @@ export interface OnlineAnswer {
 
 /**
  * Answers every request from the online store as of `asOf` (epoch microseconds), in one read. Where a state is absent,
- * it reads a second time. A state that several requests ask for is read and decoded once. States that take long to decode are decoded in several turns of the event loop.
+ * it reads a second time. A state that several requests ask for is read and decoded once. States that take long to
+ * decode are decoded in several turns of the event loop.
  *
  * @param behind as in `OnlineStore.read`; default true
  * @param caller called after the read, and in each further turn; what it throws ends the request
