@@ -245,9 +245,12 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
   const changes = missing.map(({ name, type, rest, widened, found }) =>
     found !== undefined && widened.includes(found.base) ? `alter column ${name} type ${type}` : `add column ${name} ${type} ${rest}`,
   )
+  const defaults = missing.flatMap(({ name, later }) =>
+    later === undefined ? [] : [`alter table ${table.relation} alter column ${name} ${later}; `],
+  )
   return (
     `The table ${table.relation} of the source "${source.name}" has ${has.join(' and ')}, ${consequence}. To change that: ` +
-    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${indexAdvice(source, entities, table).join('; ')};`
+    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${defaults.join('')}${indexAdvice(source, entities, table).join('; ')};`
   )
 }
 
@@ -262,11 +265,16 @@ interface ArrivalColumn {
   readonly base: string
   readonly type: string
   readonly rest: string
+  /** What follows once the rows that are there have the column. */
+  readonly later?: string
   readonly widened: readonly string[]
 }
 
-/** The columns that record arrivals, and the types that convert to theirs without loss. */
+/**
+ * The columns that record arrivals, and the types that convert to theirs without loss. Rows that are there get `_xid` 0:
+ * they count as arrived before all transactions, so a training set that was made before can be made again.
+ */
 const arrivalColumns: readonly ArrivalColumn[] = [
   { name: '_row', base: 'int8', type: 'bigint', rest: 'generated always as identity', widened: ['int2', 'int4'] },
-  { name: '_xid', base: 'xid8', type: 'xid8', rest: 'not null default pg_current_xact_id()', widened: [] },
+  { name: '_xid', base: 'xid8', type: 'xid8', rest: `not null default '0'`, later: 'set default pg_current_xact_id()', widened: [] },
 ]

@@ -90,7 +90,7 @@ export async function refuseUnfrozen(db: Database, service: ServicePlan, instead
     if ((await readSourceTable(db, source)).hasXid) continue
     throw new LockstepError(
       'NOT_REPRODUCIBLE',
-      `The ${source.relation.kind === 'sql' ? 'query' : 'table'} of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while new rows arrive. ${source.relation.kind === 'sql' ? 'Name a table' : 'Add the column ("_xid" xid8 NOT NULL DEFAULT pg_current_xact_id())'}, let "apply" create the table, or ${instead}.`,
+      `The ${source.relation.kind === 'sql' ? 'query' : 'table'} of source "${source.name}" has no column "_xid", so several processes cannot read the same rows of it while new rows arrive. ${source.relation.kind === 'sql' ? 'Name a table' : 'Add the columns "_row" and "_xid" by the statements of "lockstep plan --verbose"'}, let "apply" create the table, or ${instead}.`,
       { details: { source: source.name } },
     )
   }

@@ -338,6 +338,10 @@ export function planContract(opened: () => TestRegistry): void {
       expect(notes[0]).toMatch(/; create index on "flights" \(_xid\); create index on "flights" \("origin" collate "C", .*\);$/)
       await registry.db.script(/To change that: (.*)$/.exec(notes[0] ?? '')?.[1] ?? '')
       expect((await planChanges(registry.db, sampleSet())).notes).toEqual([])
+      // a training set that was made before sees the rows that were there
+      await registry.db.script(`insert into flights (origin, date) values ('ATL', now())`)
+      const [found] = await registry.db.query(`select count(*) filter (where _xid = '0')::int as before, count(*)::int as all from flights`)
+      expect(found).toEqual({ before: what.includes('_xid') ? 100 : 0, all: 101 })
     })
 
     it('describes a query without running it', async () => {
