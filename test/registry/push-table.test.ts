@@ -61,6 +61,17 @@ describe("a user's table that accepts pushed events", () => {
     expect(await planChanges(db, pushable(true))).toMatchObject({ tables: [], backfills: [], problems: [] })
   })
 
+  it('gets no second index where it has one that finds rows by key and time', async () => {
+    const { db } = registry()
+    await db.script('create index on flights (origin collate "C", greatest(date, landed_at)) where distance > 5')
+    expect((await planChanges(db, pushable(true))).tables[0]?.indexes).toHaveLength(3)
+    await db.script('create index mine on flights (origin collate "C", greatest(date, landed_at)) include (delay)')
+    const plan = await planChanges(db, pushable(true))
+    expect(plan.tables[0]?.indexes).toEqual([expect.stringContaining('arrival'), expect.stringContaining('event')])
+    await applyChanges(db, pushable(true))
+    expect((await planChanges(db, pushable(true))).tables).toEqual([])
+  })
+
   it('accepts events only as long as the source says push: true', async () => {
     const { db } = registry()
     await applyChanges(db, pushable(false))
