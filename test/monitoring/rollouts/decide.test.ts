@@ -210,16 +210,22 @@ describe('the gate', () => {
       'hold',
       'roll back',
     ])
-    const inputs = (p: number) => ({
+    const inputs = (p: number, champion: number | null = null) => ({
       minutes: 3,
       rows: 900,
-      features: [{ feature: 'amount', p, effect: 0.5, psi: 0.6, causes: [] }],
+      features: [{ feature: 'amount', p, effect: 0.5, psi: 0.6, champion, causes: [] }],
       reason: null,
     })
     expect([verdict(gate({ kind: 'inputs' }), inputs(0.005)), verdict(gate({ kind: 'inputs' }), inputs(1e-6))]).toEqual([
       'advance',
       'roll back',
     ])
+    // the hour of the day differs from the champion's training set, too
+    expect(judgeGate(gate({ kind: 'inputs' }), inputs(1e-6, 0.3))).toMatchObject({
+      verdict: 'advance',
+      text: 'The 1 tested features of 900 rows are like the candidate\'s training set, but for "amount", which differs as much from the champion\'s.',
+    })
+    expect(verdict(gate({ kind: 'inputs' }), inputs(1e-6, 0.2))).toBe('roll back')
     const load = (refused: number) => ({ minutes: 2, requests: 1000, refused, cores: 0.5 })
     expect([verdict(gate({ kind: 'load' }), load(0)), verdict(gate({ kind: 'load' }), load(50))]).toEqual(['advance', 'hold'])
     const hook = gate({ kind: 'webhook', name: 'board', url: 'https://example.com', secret: { env: 'BOARD' } })

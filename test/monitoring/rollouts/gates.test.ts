@@ -170,6 +170,16 @@ describe('the gates of a rollout', { timeout: 240_000 }, () => {
     expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
   })
 
+  it('inputs lets a candidate advance whose features changed for the champion, too', async () => {
+    await rollOut(await shop.push('third'))
+    shop.conditions.unit = 100
+    await shop.pass(15)
+    shop.conditions.unit = 1
+    const { decided } = await decideByGate()
+    expect(decided['inputs']).toMatch(/^advance: inputs: .* training set, but for "amount".*, which differs as much from the champion's\.$/)
+    expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
+  })
+
   it('each find what is wrong with a candidate, and it is rolled back', async () => {
     await shop.apply(broken)
     const bytes = fraudModel('broken', -0.2)
