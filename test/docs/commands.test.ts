@@ -49,6 +49,7 @@ const pages = [
   'prediction-log',
   'outcomes',
   'model-statistics',
+  'scale',
   'parity',
   'drift',
   'quality',
