@@ -33,7 +33,7 @@ async function serve(context: Context, pool: PoolWorker): Promise<void> {
     ...(asOf === null ? {} : { defaultAsOf: asOf }),
     ...(policy === undefined ? {} : { onUnavailable: policy }),
     status: (own) => ({
-      readiness: async () => (await pool.status()) ?? (await own.readiness()),
+      readiness: async () => (await pool.status())?.readiness ?? (await own.readiness()),
       metrics: async () => (await pool.status())?.metrics ?? (await own.metrics()),
     }),
   })

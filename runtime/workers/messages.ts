@@ -53,7 +53,8 @@ export interface Report extends Readiness {
 }
 
 /** What a pool says of all its workers. */
-export interface PoolStatus extends Readiness {
+export interface PoolStatus {
+  readonly readiness: Readiness
   /** As Prometheus reads them. */
   readonly metrics: string
 }

@@ -167,7 +167,7 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   async function look(): Promise<PoolStatus> {
     const readiness = await Promise.all(slots.filter(({ listening }) => listening).map(report))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
-    return { ...mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
+    return { readiness: mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
   }
 
   /** Concurrent callers share one result. */

@@ -165,6 +165,8 @@ it('answers and logs predictions in every worker, behind one TLS port', { timeou
     const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
     expect(sumOf(metrics, /^lockstep_workers /)).toBe(2)
     expect(await statusOf('/metrics')).toBe(404)
+    const readiness: unknown = await (await fetch(`http://127.0.0.1:${metricsPort}/readyz`)).json()
+    expect(Object.keys(readiness as object).toSorted()).toEqual(['degraded', 'failing', 'ready', 'reasons', 'warnings'])
 
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
