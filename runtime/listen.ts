@@ -5,6 +5,12 @@ import { LockstepError } from '../kernel/errors.ts'
 /** Commands that serve have the option too. */
 const mainSetting = '--port or LOCKSTEP_PORT'
 
+/** The settings of an address and its port, if the address is not LOCKSTEP_HOST. */
+const bothSettings: Readonly<Record<string, string>> = {
+  LOCKSTEP_METRICS_PORT: 'LOCKSTEP_METRICS_HOST and LOCKSTEP_METRICS_PORT',
+  LOCKSTEP_UI_LISTEN: 'LOCKSTEP_UI_LISTEN',
+}
+
 /**
  * Has a server listen, and waits until it does.
  *
@@ -49,7 +55,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number, s
   }
   return new LockstepError(
     'CONFIG_INVALID',
-    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set LOCKSTEP_HOST and ${setting}.`,
+    `The server cannot listen on "${host}" port "${port}": ${cause.message}. Set ${bothSettings[setting] ?? `LOCKSTEP_HOST and ${setting}`}.`,
     {
       cause,
       details: { host, port },

@@ -50,6 +50,10 @@ describe('lockstep doctor', () => {
     const [found] = await checkPorts(loadConfig({ LOCKSTEP_PORT: '0', LOCKSTEP_HOST: '192.0.2.1' }))
     expect(found?.verdict).toBe('wrong')
     expect(found?.text).toMatch(/cannot listen on "192\.0\.2\.1" .* Set LOCKSTEP_HOST and LOCKSTEP_PORT\.$/)
+    const apart = { LOCKSTEP_METRICS_HOST: '192.0.2.1', LOCKSTEP_METRICS_PORT: '0', LOCKSTEP_UI_LISTEN: '192.0.2.1:9092' }
+    const [, metrics, dashboard] = await checkPorts(loadConfig({ LOCKSTEP_PORT: '0', ...apart }))
+    expect(metrics?.text).toMatch(/Set LOCKSTEP_METRICS_HOST and LOCKSTEP_METRICS_PORT\.$/)
+    expect(dashboard?.text).toMatch(/Set LOCKSTEP_UI_LISTEN\.$/)
   })
 
   it('says when the TLS certificate expires, or that the key is of another', async () => {
