@@ -87,16 +87,26 @@ export async function checkRights(db: Database): Promise<Answer[]> {
   const grants = [
     ...(create ? [] : [`GRANT CREATE ON DATABASE "${database}" TO "${user}"`]),
     ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`]),
-    ...(schemas ?? []).map((schema) => `GRANT CREATE, USAGE ON SCHEMA ${schema} TO "${user}"`),
-    ...(tables ?? []).slice(0, 3).map((table) => `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO "${user}"`),
+    // a member of the owner has the rest
+    ...(foreign === null ? grantsOn(user, schemas ?? [], tables ?? []) : []),
   ]
   const answers: Answer[] = grants.length === 0 ? [] : [wrong(`"${user}" lacks some: ${grants.join('; ')}.`)]
   if (foreign !== null) {
     const what = `"${user}" is not a member of "${owner}", which owns ${foreign.join(' and ')}`
-    const then = 'It cannot create their partitions, so from the next day on predictions and statistics are lost'
+    const then =
+      schemas !== null || tables !== null
+        ? 'It lacks rights on the tables, and cannot create their partitions'
+        : 'It cannot create their partitions, so from the next day on predictions and statistics are lost'
     answers.push(wrong(`${what}. ${then}. Connect as "${owner}", or run: GRANT "${owner}" TO "${user}".`))
   }
   return answers.length > 0 ? answers : [ok(`"${user}" may create tables and partitions, and write Lockstep's.`)]
+}
+
+function grantsOn(user: string, schemas: readonly string[], tables: readonly string[]): string[] {
+  return [
+    ...schemas.map((schema) => `GRANT CREATE, USAGE ON SCHEMA ${schema} TO "${user}"`),
+    ...(tables.length === 0 ? [] : [`GRANT SELECT, INSERT, UPDATE, DELETE ON ${tables.join(', ')} TO "${user}"`]),
+  ]
 }
 
 interface ConnectionsRow {

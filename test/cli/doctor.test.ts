@@ -179,6 +179,7 @@ describe('lockstep doctor', { timeout: 240_000 }, () => {
       // no schema is created after the migration
       await admin.script(`revoke create on database "${name}" from ${owner}`)
       expect(await rightsOf(owner)).toMatch(/^ok/)
+      expect(await rightsOf(user)).toMatch(new RegExp(`^wrong .* lacks rights on the tables.* run: GRANT "${owner}" TO "${user}"\\.$`))
       await admin.script(`grant usage on schema lockstep, lockstep_source to ${user};
         grant select, insert, update, delete on all tables in schema lockstep, lockstep_source to ${user}`)
       expect(await rightsOf(user)).toMatch(
