@@ -230,15 +230,17 @@ export function changesAnything({ changes, tables }: PlanJson): boolean {
 /**
  * The command that materializes what an applied plan needs: these views, or all if they are many; null if nothing
  * waits.
+ *
+ * @param onlyRebuilds without new views, which workers fill
  */
-export function materializeNext({ backfills }: PlanJson): string | null {
+export function materializeNext({ backfills }: PlanJson, { onlyRebuilds = false } = {}): string | null {
   const [again, fresh] = [true, false].map((isRebuild) =>
     backfills.filter(({ reason, rows, exact }) => (reason === 'its table records arrivals') === isRebuild && (rows > 0 || !exact)),
   )
   const command = (views: typeof backfills, option: string): string =>
     `lockstep materialize${views.length > 3 ? '' : views.map(({ view }) => ` ${view}`).join('')}${option}`
   const commands = [
-    ...(fresh === undefined || fresh.length === 0 ? [] : [command(fresh, '')]),
+    ...(fresh === undefined || fresh.length === 0 || onlyRebuilds ? [] : [command(fresh, '')]),
     ...(again === undefined || again.length === 0 ? [] : [command(again, ' --rebuild')]),
   ]
   return commands.length === 0 ? null : commands.join(', and ')

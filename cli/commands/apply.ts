@@ -44,7 +44,9 @@ export const applyCommand: Command = {
     const file = `${plan.file}${server === null ? '' : ` at ${server.url}`}`
     const done = changed ? `Applied ${file}: ${changeCounts(plan)}.` : `Nothing to apply from ${file}: ${changeCounts(plan)}.`
     const at = `The registry is at revision ${revision}.`
-    const next = materializeNext(plan)
+    // "materialize" takes no server: its workers fill new views
+    const next = materializeNext(plan, { onlyRebuilds: server !== null })
+    const nextText = server === null ? 'Next' : 'Next, with access to the database'
     const removed = removalsText(removals)
     return {
       json: { changed, revision, plan, ...removals },
@@ -55,7 +57,7 @@ export const applyCommand: Command = {
               done,
               planText(plan, { verbose: input.flag('verbose'), ...screenOptions() }),
               ...removed,
-              `${at}${next === null ? '' : ` Next: ${next}`}`,
+              `${at}${next === null ? '' : ` ${nextText}: ${next}`}`,
             ]
               .filter((part) => part !== '')
               .join('\n'),

@@ -145,6 +145,9 @@ it('the command after a plan rebuilds stored views and materializes new ones', (
   expect(materializeNext({ ...nothing, backfills: [backfill('a@1'), again, backfill('empty@1', { rows: 0, exact: true })] })).toBe(
     'lockstep materialize a@1, and lockstep materialize old@1 --rebuild',
   )
+  expect(materializeNext({ ...nothing, backfills: [backfill('a@1'), again] }, { onlyRebuilds: true })).toBe(
+    'lockstep materialize old@1 --rebuild',
+  )
   expect(
     materializeNext({ ...nothing, backfills: ['a@1', 'b@1', 'c@1', 'd@1'].map((view) => backfill(view as PlannedBackfill['view'])) }),
   ).toBe('lockstep materialize')
