@@ -271,8 +271,8 @@ interface ArrivalColumn {
 }
 
 /**
- * The columns that record arrivals, and the types that convert to theirs without loss. Rows that are there get `_xid` 0:
- * they count as arrived before all transactions, so a training set that was made before can be made again.
+ * The columns that record arrivals, and the types that convert to theirs without loss. Rows that are there get `_xid`
+ * 0: they count as arrived before all transactions, so a training set that was made before can be made again.
  */
 const arrivalColumns: readonly ArrivalColumn[] = [
   { name: '_row', base: 'int8', type: 'bigint', rest: 'generated always as identity', widened: ['int2', 'int4'] },

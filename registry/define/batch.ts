@@ -1,4 +1,3 @@
-import { pathToFileURL } from 'node:url'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseDuration } from '../../kernel/duration.ts'
@@ -170,9 +169,10 @@ function outputOf(body: BatchOptions, overwrite: boolean, what: string): Pick<Sc
   throw invalid(`${what} has the out ${show(given)}, which is the same each time; add ${example}, or overwrite: true.`)
 }
 
-/** The URL of a path. The names of the interval stay in braces. */
+/** The URL of a path. The names of the interval stay in braces. Definitions load no module of Node for it. */
 function folderUrl(path: string): string {
-  return pathToFileURL(path).href.replaceAll('%7B', '{').replaceAll('%7D', '}')
+  const escaped = encodeURI(path.toWellFormed()).replaceAll('?', '%3F').replaceAll('#', '%23')
+  return `file://${escaped.replaceAll('%7B', '{').replaceAll('%7D', '}')}`
 }
 
 function onlineOf(online: unknown, what: string): number | null {

@@ -38,8 +38,8 @@ describe('lockstep doctor', () => {
       expect(found.map(({ verdict, text }) => `${verdict} ${text}`)).toEqual([
         'ok Port 0 on 127.0.0.1 is free.',
         `note Port ${port} on 127.0.0.1 is in use, perhaps by a Lockstep process. Another one needs a different LOCKSTEP_GRPC_PORT.`,
-        expect.stringMatching(`^wrong LOCKSTEP_METRICS_PORT is ${port}, as LOCKSTEP_GRPC_PORT is`) as string,
-        expect.stringMatching(`^wrong LOCKSTEP_UI_LISTEN is ${port}, as LOCKSTEP_GRPC_PORT is`) as string,
+        expect.stringMatching(`^wrong LOCKSTEP_METRICS_PORT is ${port} on 127.0.0.1, and LOCKSTEP_GRPC_PORT is`) as string,
+        expect.stringMatching(`^wrong LOCKSTEP_UI_LISTEN is ${port} on 127.0.0.1, and LOCKSTEP_GRPC_PORT is`) as string,
       ])
     } finally {
       taken.close()
@@ -50,7 +50,7 @@ describe('lockstep doctor', () => {
     const [found] = await checkPorts(loadConfig({ LOCKSTEP_PORT: '0', LOCKSTEP_HOST: '192.0.2.1' }))
     expect(found?.verdict).toBe('wrong')
     expect(found?.text).toMatch(/cannot listen on "192\.0\.2\.1" .* Set LOCKSTEP_HOST and LOCKSTEP_PORT\.$/)
-    const apart = { LOCKSTEP_METRICS_HOST: '192.0.2.1', LOCKSTEP_METRICS_PORT: '0', LOCKSTEP_UI_LISTEN: '192.0.2.1:9092' }
+    const apart = { LOCKSTEP_METRICS_HOST: '192.0.2.1', LOCKSTEP_METRICS_PORT: '9091', LOCKSTEP_UI_LISTEN: '192.0.2.1:9092' }
     const [, metrics, dashboard] = await checkPorts(loadConfig({ LOCKSTEP_PORT: '0', ...apart }))
     expect(metrics?.text).toMatch(/Set LOCKSTEP_METRICS_HOST and LOCKSTEP_METRICS_PORT\.$/)
     expect(dashboard?.text).toMatch(/Set LOCKSTEP_UI_LISTEN\.$/)

@@ -153,7 +153,7 @@ describe('lockstep doctor', { timeout: 240_000 }, () => {
       url.password = 'hidden-word'
       const report = await doctor({ ...env, LOCKSTEP_POSTGRES_URL: url.href })
       expect(report.code).toBe(1)
-      expect(report.of('rights')).toContain(`GRANT CREATE, USAGE ON SCHEMA lockstep TO "${user}"`)
+      expect(report.of('rights')).toMatch(new RegExp(`"${user}" is not a member of .* It lacks rights on the tables, .* TO "${user}"`))
       expect(report.out).not.toContain('hidden-word')
     } finally {
       await admin.script(`drop role ${user}`)

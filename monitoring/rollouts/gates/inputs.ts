@@ -8,7 +8,7 @@ import type { Gate } from './gate.ts'
 import { alphaOfLook, short } from './gate.ts'
 
 const hourMicros = 60 * minuteMicros
-/** The distance depends on the number of rows, and both sides have others: up to so many times the champion's is as much. */
+/** Up to so many times the champion's distance counts as the same: it depends on the rows, and both have others. */
 const usualFactor = 2
 
 interface InputsEvidence {

@@ -175,6 +175,8 @@ describe('the gates of a rollout', { timeout: 240_000 }, () => {
     shop.conditions.unit = 100
     await shop.pass(15)
     shop.conditions.unit = 1
+    // servers write the counts of a rollout once a second
+    await until(async () => (await decideByGate()).evidence.rows >= 100)
     const { decided } = await decideByGate()
     expect(decided['inputs']).toMatch(/^advance: inputs: .* training set, but for "amount".*, which differs as much from the champion's\.$/)
     expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
