@@ -170,18 +170,6 @@ describe('the gates of a rollout', { timeout: 240_000 }, () => {
     expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
   })
 
-  it('inputs lets a candidate advance whose features changed for the champion, too', async () => {
-    await rollOut(await shop.push('third'))
-    shop.conditions.unit = 100
-    await shop.pass(15)
-    shop.conditions.unit = 1
-    // servers write the counts of a rollout once a second
-    await until(async () => (await decideByGate()).evidence.rows >= 100)
-    const { decided } = await decideByGate()
-    expect(decided['inputs']).toMatch(/^advance: inputs: .* training set, but for "amount".*, which differs as much from the champion's\.$/)
-    expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
-  })
-
   it('each find what is wrong with a candidate, and it is rolled back', async () => {
     await shop.apply(broken)
     const bytes = fraudModel('broken', -0.2)
@@ -239,5 +227,22 @@ describe('the gates of a rollout', { timeout: 240_000 }, () => {
       'split',
       'webhook board',
     ])
+  })
+
+  it('inputs lets a candidate advance whose features changed for the champion, too', async () => {
+    await shop.apply(withLoss(definitions))
+    shop.conditions.materializer = true
+    await shop.pass(1)
+    await rollOut(await shop.push('third'))
+    shop.conditions.unit = 100
+    await shop.pass(15)
+    shop.conditions.unit = 1
+    // servers write the counts of a rollout once a second
+    await until(async () => (await decideByGate()).evidence.rows >= 100)
+    const { decided } = await decideByGate()
+    expect(decided['inputs']).toMatch(
+      /^advance: inputs: .* training set, but for .*"amount".*, which differs as much from the champion's\.$/,
+    )
+    expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
   })
 })
