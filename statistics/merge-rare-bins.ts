@@ -13,14 +13,15 @@ export function mergeRareBins(baseline: EntitySums, window: EntitySums): readonl
   const [n, m] = [sum(baseline.counts), sum(window.counts)]
   const smaller = Math.min(n, m)
   const places: number[] = []
-  let [first, expected, before] = [0, 0, -1]
+  let [first, rows, before] = [0, 0, -1]
   for (let bin = 0; bin < baseline.bins; bin++) {
-    expected += (((baseline.counts[bin] as number) + (window.counts[bin] as number)) / (n + m)) * smaller
+    rows += (baseline.counts[bin] as number) + (window.counts[bin] as number)
     places[bin] = first
-    if (expected < minExpectedRows) continue
+    // without a quotient, which would be rounded where exactly five are expected
+    if (rows * smaller < minExpectedRows * (n + m)) continue
     before = first
     first = bin + 1
-    expected = 0
+    rows = 0
   }
   const into = before < 0 ? 0 : before
   for (let bin = first; bin < baseline.bins; bin++) places[bin] = into

@@ -22,13 +22,14 @@ describe('merging rare bins', () => {
         const [a, b] = mergeRareBins(sumsOf(first), sumsOf(second))
         const rows = [first.flat(), second.flat()] as const
         const smaller = Math.min(rows[0].length, rows[1].length)
-        const share = (bin: number) => [...rows[0], ...rows[1]].filter((each) => each === bin).length / (rows[0].length + rows[1].length)
+        const total = rows[0].length + rows[1].length
+        const count = (bin: number) => [...rows[0], ...rows[1]].filter((each) => each === bin).length
         const all = [0, 1, 2, 3, 4, 5]
         const places: number[] = []
         let group: number[] = []
         for (const bin of all) {
           group.push(bin)
-          if (group.reduce((sum, each) => sum + share(each), 0) * smaller < 5) continue
+          if (group.reduce((sum, each) => sum + count(each), 0) * smaller < 5 * total) continue
           for (const each of group) places[each] = group[0] as number
           group = []
         }
@@ -37,7 +38,26 @@ describe('merging rare bins', () => {
         const moved = (of: readonly (readonly number[])[]) => sumsOf(of.map((own) => own.map(place)))
         expect([a, b]).toEqual([moved(first), moved(second)])
       }),
-      { numRuns: budget(300) },
+      {
+        numRuns: budget(300),
+        // exactly five rows are expected in the first two bins
+        examples: [
+          [
+            [
+              [3, 0, 3, 3],
+              [3, 3, 0, 0, 3, 3],
+            ],
+            [
+              [0, 3],
+              [4, 3, 0],
+              [4, 3, 0],
+              [0, 0],
+              [3, 0, 0, 0, 0, 5],
+              [0, 0],
+            ],
+          ],
+        ],
+      },
     )
   })
 
