@@ -84,7 +84,8 @@ export const inputs: Gate<'inputs', InputsEvidence> = {
     const [worst] = drifted.toSorted((a, b) => b.effect - a.effect)
     if (worst === undefined) {
       const shared = differing.map(({ feature }) => `"${feature}"`).join(', ')
-      const but = shared === '' ? '' : `, but for ${shared}, which differs as much from the champion's`
+      const but =
+        shared === '' ? '' : `, but for ${shared}, which ${differing.length === 1 ? 'differs' : 'differ'} as much from the champion's`
       return {
         verdict: 'advance',
         text: `The ${features.length} tested features of ${rows} rows are like the candidate's training set${but}.`,

@@ -6,7 +6,7 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import type { Chart, Series } from '../contract/answer.ts'
 import type { OverTimeData } from '../contract/model.ts'
 import { percent } from './drift-lines.ts'
-import { momentText, noRequestText, spanText } from './traffic-charts.ts'
+import { candidatesText, momentText, noRequestText, spanText } from './traffic-charts.ts'
 
 export interface ChartedModel {
   readonly name: string
@@ -36,9 +36,7 @@ export function requestsChart({ name, step, now, answers }: ChartedModel): Chart
     requests - bypassed === 0
       ? noRequestText(span)
       : `${count(requests - bypassed)} ${requests - bypassed === 1 ? 'request' : 'requests'}${span}, ${failed - bypassed === 0 ? 'none failed' : `${count(failed - bypassed)} failed`}.`,
-    ...(bypassed === 0
-      ? []
-      : [`Candidates failed ${bypassed === 1 ? 'once' : `${count(bypassed)} times`}: the champion answered in their place.`]),
+    ...(bypassed === 0 ? [] : [candidatesText(bypassed)]),
     ...(gaps === 0 ? [] : [`In ${count(gaps)} of ${periods.length} ${step}s no server was measured.`]),
   ].join(' ')
   const { shown, says } = mostUsed(all, ({ traffic }) => sentTo(traffic))

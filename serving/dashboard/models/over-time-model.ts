@@ -7,7 +7,7 @@ import type { OverTimeData } from '../contract/model.ts'
 import { overTime as overTimeContract } from '../contract/model.ts'
 import { readModel } from '../read-model.ts'
 import { modelAt } from './model-at.ts'
-import { maxChanges, modelChanges } from './model-changes.ts'
+import { maxChanges, modelChanges } from './what-changed.ts'
 import { outputCharts, requestsChart } from './over-time-charts.ts'
 
 /** How many periods are shown, the present one included. */

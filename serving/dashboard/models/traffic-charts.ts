@@ -17,8 +17,12 @@ export function trafficChart(all: readonly Named[]): Chart {
 
 function bypassedText(all: readonly Named[]): string {
   const bypassed = all.reduce((sum, [, statistics]) => sum + errorsOf(statistics.total.bypassed), 0)
-  if (bypassed === 0) return ''
-  return ` Candidates failed ${bypassed === 1 ? 'once' : `${bypassed.toLocaleString('en-US')} times`}: the champion answered in their place.`
+  return bypassed === 0 ? '' : ` ${candidatesText(bypassed)}`
+}
+
+/** @param bypassed requests that candidates failed and the champion answered, at least one */
+export function candidatesText(bypassed: number): string {
+  return `Candidates failed ${bypassed === 1 ? 'once' : `${bypassed.toLocaleString('en-US')} times`}: the champion answered in their place.`
 }
 
 /**

@@ -241,7 +241,7 @@ describe('the gates of a rollout', { timeout: 240_000 }, () => {
     await until(async () => (await decideByGate()).evidence.rows >= 100)
     const { decided } = await decideByGate()
     expect(decided['inputs']).toMatch(
-      /^advance: inputs: .* training set, but for .*"amount".*, which differs as much from the champion's\.$/,
+      /^advance: inputs: .* training set, but for .*"amount".*, which differs? as much from the champion's\.$/,
     )
     expect((await ask(shop.url, '/v1/models/fraud/rollout/abort', {})).status).toBe(200)
   })

@@ -9,7 +9,7 @@ export interface ChangedWithin {
   readonly to: Date | null
 }
 
-/** A change of which versions a model has and which of them answers, with whoever made it. */
+/** A change of which versions a model has and which of them answers, and who made it. */
 export type ModelChange = Pick<AuditRecord, 'at' | 'action' | 'subject' | 'before' | 'after' | 'reason'> & { readonly who: string }
 
 /**
