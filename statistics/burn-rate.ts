@@ -29,9 +29,3 @@ export interface BudgetWindow {
 export function burnRate({ total, bad }: BudgetWindow, objective: number): number | null {
   return total === 0 ? null : bad / total / (1 - objective)
 }
-
-/** The rules that fire; `windowOf` gives the counts of the last so many seconds. */
-export function firingBurnRules(windowOf: (seconds: number) => BudgetWindow, objective: number): BurnRule[] {
-  const burns = (seconds: number, factor: number): boolean => (burnRate(windowOf(seconds), objective) ?? 0) >= factor
-  return burnRules.filter(({ factor, longSeconds, shortSeconds }) => burns(longSeconds, factor) && burns(shortSeconds, factor))
-}

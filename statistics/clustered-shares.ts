@@ -13,7 +13,7 @@ export interface ClusteredShares {
   readonly effectiveEntities: number
 }
 
-/** Whole-number sums over entities, from which shares and their covariance follow. Sums of parts add up to the bit. */
+/** Whole-number sums over entities, from which shares and their covariance follow. */
 export interface EntitySums {
   readonly bins: number
   entities: number
@@ -70,13 +70,6 @@ export function addEntityCounts(sums: EntitySums, counts: ArrayLike<number>): vo
     add(sums.weighted, a, count * rows)
     for (const b of used) add(sums.products, a * sums.bins + b, count * (counts[b] as number))
   }
-}
-
-/** Adds sums over other entities, with the same bins. */
-export function mergeEntitySums(sums: EntitySums, other: EntitySums): void {
-  sums.entities += other.entities
-  sums.squares += other.squares
-  for (const part of ['counts', 'weighted', 'products'] as const) other[part].forEach((value, i) => add(sums[part], i, value))
 }
 
 /**

@@ -39,11 +39,6 @@ export function chiSquaredSurvival(x: number, degrees: number): number {
   return x <= 0 ? 1 : gammaQ(degrees / 2, x / 2)
 }
 
-/** P(X <= x) of the chi-squared distribution. */
-export function chiSquaredCdf(x: number, degrees: number): number {
-  return x <= 0 ? 0 : gammaP(degrees / 2, x / 2)
-}
-
 /** P(T > t) of Student's distribution; `degrees` of freedom may be fractional. */
 export function studentSurvival(t: number, degrees: number): number {
   const square = t * t
@@ -64,11 +59,6 @@ export function studentQuantile(p: number, degrees: number): number {
   let far = 1
   while (studentSurvival(far, degrees) > 1 - p && far < Number.MAX_VALUE / 2) far *= 2
   return bisect((t) => studentSurvival(t, degrees) <= 1 - p, 0, far)
-}
-
-/** The quantile of the beta distribution: the x with I(x; a, b) = p. */
-export function betaQuantile(p: number, a: number, b: number): number {
-  return bisect((x) => betaI(x, a, b) >= p, 0, 1)
 }
 
 /**

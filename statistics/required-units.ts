@@ -15,11 +15,6 @@ export function pooledSkewness(arms: readonly CentralSums[]): number {
   return total((arm) => arm.cubes) / n / (total((arm) => arm.squares) / n) ** 1.5
 }
 
-/** The skewness of a unit that succeeds with this probability. */
-export function proportionSkewness(share: number): number {
-  return (1 - 2 * share) / Math.sqrt(share * (1 - share))
-}
-
 /**
  * From how many units of two arms an interval that takes the mean for normal holds its level, also at each of many
  * looks: the skewness of the difference is at most 0.15, that of each arm's mean at most 0.5, and each arm has 100

@@ -1,9 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { auc } from '../../statistics/auc.ts'
-import { firingBurnRules } from '../../statistics/burn-rate.ts'
 import { calibrationError, reliability } from '../../statistics/calibration.ts'
-import { addEntity, clusteredShares, createEntitySums, mergeEntitySums } from '../../statistics/clustered-shares.ts'
+import { addEntity, clusteredShares, createEntitySums } from '../../statistics/clustered-shares.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
 import { driftTest } from '../../statistics/drift-test.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
@@ -103,22 +101,6 @@ describe('the drift test', () => {
     expect(mean(draws.map(({ expected }) => expected))).toBeCloseTo(9 * (2 / 1000), 3)
     expect(mean(draws.map(({ psi }) => psi)) / 0.018).toBeCloseTo(1, 0)
   })
-
-  it('sums by entity give the same bits, however they are split', () => {
-    const entities = fc.array(fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 6 }), { minLength: 2, maxLength: 30 })
-    fc.assert(
-      fc.property(entities, fc.nat(), (rows, at) => {
-        const whole = createEntitySums(5)
-        for (const own of rows) addEntity(whole, own)
-        const [first, second] = [createEntitySums(5), createEntitySums(5)]
-        for (const [i, own] of rows.entries()) addEntity(i < at % rows.length ? first : second, own)
-        mergeEntitySums(second, first)
-        expect(second).toEqual(whole)
-        expect(clusteredShares(second)).toEqual(clusteredShares(whole))
-      }),
-      { numRuns: budget(400) },
-    )
-  })
 })
 
 describe('quality without labels', () => {
@@ -206,7 +188,7 @@ describe('intervals', () => {
   })
 })
 
-describe('anomalies and budgets', () => {
+describe('anomalies and many tests', () => {
   const history = Array.from({ length: 168 * 5 }, (_, hour) => ({ hourOfWeek: hour % 168, value: 100 + (hour % 24) * 10 + (hour % 7) }))
 
   it('a value is compared with its own hour of the week', () => {
@@ -216,14 +198,6 @@ describe('anomalies and budgets', () => {
 
   it('a series of three values gives no score', () => {
     expect(seasonalAnomaly(history.slice(0, 3), { hourOfWeek: 1, value: 1 })).toBeNull()
-  })
-
-  it('a page needs both windows to burn', () => {
-    const fast = (seconds: number) => ({ total: seconds, bad: seconds * 0.0145 })
-    expect(firingBurnRules(fast, 0.999).map(({ factor }) => factor)).toEqual([14.4, 6, 1])
-    const over = (seconds: number) => ({ total: seconds, bad: seconds <= 1800 ? 0 : seconds * 0.02 })
-    expect(firingBurnRules(over, 0.999).map(({ factor }) => factor)).toEqual([1])
-    expect(firingBurnRules(() => ({ total: 0, bad: 0 }), 0.999)).toEqual([])
   })
 
   it('e-BH holds its share of false findings at the first look that finds any, and finds more than Holm', () => {

@@ -67,7 +67,6 @@ def functions():
         "studentQuantile": [[p, d, stats.t.ppf(p, d)] for p in [0.01, 0.4, 0.9, 0.975, 0.9999] for d in [1, 2.5, 30, 10000.5]],
         "chiSquaredSurvival": [[x, d, stats.chi2.sf(x, d)] for x, d in chis],
         "fSurvival": [[x, a, b, stats.f.sf(x, a, b)] for x, a, b in fs],
-        "betaQuantile": [[p, a, b, stats.beta.ppf(p, a, b)] for p in [0.025, 0.5, 0.975] for a, b in [(1, 3), (2.5, 7), (90, 11), (5000, 300)]],
         "kolmogorovSurvival": [[x, special.kolmogorov(x)] for x in [0.05, 0.2, 0.5, 0.99, 1, 1.36, 2, 4]],
     }
 
