@@ -19,12 +19,12 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { analyzeRun, requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
-import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { createRandom } from '../../statistics/random.ts'
 import { hash, servingSet } from './definitions.ts'
+import { firstExposures } from './first-exposures.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -134,11 +134,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     for (const [i, airport] of airports.entries()) predictions.set(airport, body.predictionIds[i] as string)
   }
   const started = await requireRun(world.db, 'weather')
-  const exposed = async () => {
-    const all = []
-    for await (const each of readExposures(world.db, started.id)) all.push(each)
-    return all
-  }
+  const exposed = () => firstExposures(world.db, started.id)
   await until(async () => (await exposed()).length === units)
   await until(async () => {
     const [row] = await world.db.query<{ n: number }>(`SELECT count(*)::int AS n FROM lockstep.prediction_log WHERE experiment = 'weather'`)

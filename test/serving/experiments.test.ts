@@ -1,9 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
-import type { FirstExposure } from '../../monitoring/exposures/read-exposures.ts'
 import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
-import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { byteaArray, writeExposures } from '../../monitoring/exposures/write-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -16,6 +14,7 @@ import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { unitPlace, variantAt } from '../../statistics/assign.ts'
 import { prices, withExperiments } from './experiment-set.ts'
+import { firstExposures } from './first-exposures.ts'
 import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
@@ -93,19 +92,13 @@ function expected({ salt }: ExperimentRun, coverage: number, rows = airports): s
 
 /** What its recorders say: units, units that crossed over, lost exposures, and recorders that are not closed. */
 async function readHealth(run: number): Promise<{ units: number; crossovers: number; lost: number; open: number }> {
-  const all = await exposuresOf(run)
+  const all = await firstExposures(world.db, run)
   const [row] = await world.db.query<{ lost: number; open: number }>(
     `SELECT sum(lost)::int AS lost, (count(*) FILTER (WHERE closed_at IS NULL))::int AS open
      FROM lockstep.exposure_recorders WHERE experiment_id = $1`,
     [run],
   )
   return { units: all.length, crossovers: all.filter(({ crossedOver }) => crossedOver).length, lost: row?.lost ?? 0, open: row?.open ?? 0 }
-}
-
-async function exposuresOf(run: number): Promise<FirstExposure[]> {
-  const all: FirstExposure[] = []
-  for await (const each of readExposures(world.db, run)) all.push(each)
-  return all
 }
 
 /** By unit and variant, how many rows the log and the exposures have. */
@@ -137,7 +130,7 @@ describe('an experiment', () => {
       const { logged, exposed } = await counted(run)
       return logged.length === wanted.filter((each) => each.startsWith('arm')).length && JSON.stringify(logged) === JSON.stringify(exposed)
     })
-    const exposures = await exposuresOf(run.id)
+    const exposures = await firstExposures(world.db, run.id)
     expect(exposures.map(({ unit }) => unit)).toEqual(airports.filter((_, i) => wanted[i]?.startsWith('arm')).sort())
     for (const { unit, variant, entity, propensity, crossedOver, predictionId } of exposures) {
       expect([unit, variant]).toEqual([unit, variantAt(run.slices, unitPlace(run.salt, unit))])
@@ -221,7 +214,7 @@ describe('an experiment', () => {
       const old = airports.slice(0, 40)
       const before = await predict(here, old)
       expect(new Set(before)).toEqual(new Set(['arm 1 control', 'arm 2 treatment']))
-      await expect.poll(async () => (await exposuresOf(run.id)).length).toBe(old.length)
+      await expect.poll(async () => (await firstExposures(world.db, run.id)).length).toBe(old.length)
 
       expect(await reallocate(world.db, run, 1, [0.1, 0.9], {})).toBe(true)
       const moved = old.filter((unit, i) => before[i] !== (unitPlace(run.salt, unit) < 0.1 ? 'arm 1 control' : 'arm 2 treatment'))
@@ -249,10 +242,12 @@ describe('an experiment', () => {
       await added.server.whenReady()
       expect(await predict(added.url)).toEqual(wanted)
       await added.server.close()
-      await expect.poll(async () => (await exposuresOf(run.id)).filter(({ unit }) => unit.startsWith('A')).length).toBe(airports.length)
+      await expect
+        .poll(async () => (await firstExposures(world.db, run.id)).filter(({ unit }) => unit.startsWith('A')).length)
+        .toBe(airports.length)
       expect(await readHealth(run.id)).toMatchObject({ crossovers: 0 })
       // the share that a unit had when it came
-      const shares = new Map((await exposuresOf(run.id)).map(({ unit, variant, propensity }) => [unit, [variant, propensity]]))
+      const shares = new Map((await firstExposures(world.db, run.id)).map(({ unit, variant, propensity }) => [unit, [variant, propensity]]))
       expect(old.filter((unit) => shares.get(unit)?.[1] !== 0.5)).toEqual([])
       expect(
         airports.slice(40).filter((unit) => ![0.1, 0.9].some((share) => Math.abs(Number(shares.get(unit)?.[1]) - share) < 1e-9)),
@@ -350,7 +345,7 @@ describe('exposures', () => {
     for (let i = 0; i < 20; i++) await predict(url, airports.slice(20))
     await gate.open()
     const armed = wanted.filter((each) => each.startsWith('arm')).length
-    await until(async () => (await exposuresOf(run.id)).length === armed)
+    await until(async () => (await firstExposures(world.db, run.id)).length === armed)
     // rows of known units wait longer: the shutdown writes them
     await predict(url, airports.slice(20))
     await server.close()
@@ -380,12 +375,14 @@ describe('exposures', () => {
     const batch = { run: run.id, recorder: '00000000-0000-4000-8000-000000000001', number: 1, lost: 0, units: [unit] }
     await writeExposures(world.db, batch)
     await writeExposures(world.db, batch)
-    expect(await exposuresOf(run.id)).toMatchObject([{ unit: 'X', rows: 4, at: 2_000_000, lastAt: 3_000_000, predictionId: 'p/0' }])
+    expect(await firstExposures(world.db, run.id)).toMatchObject([
+      { unit: 'X', rows: 4, at: 2_000_000, lastAt: 3_000_000, predictionId: 'p/0' },
+    ])
     const other = { ...batch, recorder: '00000000-0000-4000-8000-000000000002' }
     const earlier = { ...unit, at: 1_000_000, lastAt: 1_000_000, rows: 1, first: { ...first, predictionId: 'p/1' } }
     const crossed = { ...unit, variant: 'treatment', at: 9_000_000, lastAt: 9_000_000 }
     await writeExposures(world.db, { ...other, units: [earlier, crossed] })
-    expect(await exposuresOf(run.id)).toMatchObject([
+    expect(await firstExposures(world.db, run.id)).toMatchObject([
       { variant: 'control', rows: 5, at: 1_000_000, lastAt: 3_000_000, predictionId: 'p/1', crossedOver: true },
     ])
     // neither recorder was closed
@@ -397,11 +394,11 @@ describe('exposures', () => {
     const { experiment: run } = await start()
     const armed = expected(run, 0.5).flatMap((each, i) => (each.startsWith('arm') ? [airports[i] ?? ''] : []))
     await predict(urls[0] ?? '')
-    await until(async () => (await exposuresOf(run.id)).length === armed.length)
+    await until(async () => (await firstExposures(world.db, run.id)).length === armed.length)
     const [erased = '', ...others] = armed.sort()
     const catalog = await loadCatalog(world.db)
     const receipt = await eraseEntity(world.db, catalog, catalog.entities.get('airport') as never, [erased], new Date())
     expect(JSON.stringify(receipt)).toContain('lockstep.exposures')
-    expect((await exposuresOf(run.id)).map(({ unit }) => unit)).toEqual(others)
+    expect((await firstExposures(world.db, run.id)).map(({ unit }) => unit)).toEqual(others)
   })
 })
