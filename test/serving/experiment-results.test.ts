@@ -21,6 +21,7 @@ import type { ExperimentData } from '../../serving/dashboard/contract/experiment
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { lockRegistry } from '../../registry/revision.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { createRandom } from '../../statistics/random.ts'
 import { hash, servingSet } from './definitions.ts'
@@ -273,6 +274,16 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   aheadMicros = 0
 
   expect((await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment' })).status).toBe(400)
+  // one that missed its deadline is not made later, when the registry is free
+  const tooLate = await world.db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    return await fetch(`${url}/v1/experiments/weather/decide`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-timeout-ms': '1000' },
+      body: JSON.stringify({ variant: 'control', reason: 'too late' }),
+    })
+  })
+  expect(tooLate.status).toBe(504)
   // its winner rolls out at once
   const decided = await run(experimentDecideCommand, 'weather', '--variant', 'treatment', '--reason', 'lower costs', '--rollout')
   expect(decided).toMatchObject({

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { experimentReport } from '../../../../monitoring/experiments/experiment-report.ts'
 import { decideExperiment } from '../../../../registry/experiments/decide-experiment.ts'
 import { readBody } from '../request/body.ts'
+import { commitWhileConnected } from '../request/client-connection.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { experimentDecisionAnswer, experimentResultsAnswer } from './experiment-result-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
@@ -39,7 +40,13 @@ export const experimentResultRoutes: readonly Route[] = [
     answer: experimentDecisionAnswer.extend({ requestId }),
     async handle(call, deps) {
       const { variant, reason } = await readBody(call, deps.bodyLimitBytes, decideSchema)
-      const change = await decideExperiment(deps.upkeep.database(), nameInPath(call), variant, actorOf(call, reason))
+      const change = await decideExperiment(
+        deps.upkeep.database(),
+        nameInPath(call),
+        variant,
+        actorOf(call, reason),
+        commitWhileConnected(call),
+      )
       return jsonAnswer({ ...change, requestId: call.requestId })
     },
   },
