@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
@@ -11,6 +10,7 @@ import type { WrittenFile } from './files/dataset-writer.ts'
 import { hashFile } from './files/hash-file.ts'
 import { withEngineOf } from './engine-of-manifest.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
+import { differingColumns } from './profile/differing-columns.ts'
 import { filesDifference } from './source-files/stored-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 
@@ -132,11 +132,25 @@ function contentDifferences(service: ServicePlan, manifest: DatasetManifest, bui
     ({ was, now }) => `The recreated "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
   )
   if (built.spine.sha256 !== spine.sha256) return [...differs, spineDifference(spine, built.spine)]
-  const columns = differingColumns([...pairs, ...wholes(manifest, built)])
-  const where = columns.length === 0 ? differs : [...differs, `The statistics of ${quoted(columns)} differ.`]
+  const columns = [...pairs, ...wholes(manifest, built)].flatMap((pair) => differingColumns(pair.was.statistics, pair.now.statistics))
+  return [...differs, ...sourceDifferences(service, manifest, built.join, [...new Set(columns)])]
+}
+
+/**
+ * Which sources have other rows, if the spine has the same rows: a sentence each.
+ *
+ * @param columns those whose statistics differ
+ */
+export function sourceDifferences(
+  service: ServicePlan,
+  manifest: Pick<DatasetManifest, 'engine'>,
+  { heldBackRows }: Pick<BuiltDataset<WrittenFile>['join'], 'heldBackRows'>,
+  columns: readonly string[],
+): string[] {
+  const where = columns.length === 0 ? [] : [`The statistics of ${quoted(columns)} differ.`]
   if (manifest.engine !== undefined) return where
   const { sources, isSure } = sourcesBehind(service, columns)
-  const isFrozen = (source: string): boolean => Object.hasOwn(built.join.heldBackRows, source)
+  const isFrozen = (source: string): boolean => Object.hasOwn(heldBackRows, source)
   const [frozen, unfrozen] = [sources.filter(isFrozen), sources.filter((source) => !isFrozen(source))]
   const lacking = 'Without a column "_xid", Lockstep cannot separate the original rows from later ones.'
   if (unfrozen.length > 0) where.push(`Rows of ${quoted(unfrozen)} have changed. ${lacking}`)
@@ -160,7 +174,7 @@ function quoted(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(', ')
 }
 
-function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
+export function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
   const hashes = `its SHA-256 is ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows)`
   if (was.rows !== now.rows || (was.rowsHash !== undefined && was.rowsHash !== now.rowsHash)) return `The spine has other rows: ${hashes}.`
   const why = 'sql' in was.from ? 'make the ORDER BY unique, for example by adding a unique column' : 'their source has a new order'
@@ -171,16 +185,6 @@ function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<Writte
 /** Of a set in numbered parts, all its rows. */
 function wholes({ statistics: was }: DatasetManifest, { statistics: now }: Pick<BuiltDataset<WrittenFile>, 'statistics'>) {
   return was === undefined || was === null || now === null ? [] : [{ was: { statistics: was }, now: { statistics: now } }]
-}
-
-/** By what the columns look like: one that has the same statistics may differ, too. */
-type Described = Pick<DatasetFile, 'statistics'>
-
-function differingColumns(pairs: readonly { readonly was: Described; readonly now: Described }[]): string[] {
-  const names = pairs.flatMap(({ was, now }) =>
-    was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [statistics.column])),
-  )
-  return [...new Set(names)]
 }
 
 function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string[] {

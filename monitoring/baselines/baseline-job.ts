@@ -6,7 +6,8 @@ import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
-import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
+import { createOutputBaseline, createServedBaseline } from './create-baseline.ts'
+import { createTrainingBaseline } from './create-training-baseline.ts'
 
 export interface BaselineJobDeps {
   readonly db: Database

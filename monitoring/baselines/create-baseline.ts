@@ -1,18 +1,6 @@
 import type { Window } from '../window.ts'
-import { LockstepError } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { buildDataset } from '../../offline/build-dataset.ts'
-import type { DatasetFile, DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf, recipeOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
-import { partsByTime } from '../../offline/dataset-parts.ts'
-import { withEngineOf } from '../../offline/engine-of-manifest.ts'
-import type { DatasetRecipe } from '../../offline/dataset-recipe.ts'
-import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
-import type { JoinProgress } from '../../offline/join.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
-import type { StoredDataset } from '../../offline/stored-datasets.ts'
-import { storeTrainingBaseline } from '../../offline/training-baseline.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -24,52 +12,6 @@ import type { RunnableVersion } from './run-version.ts'
 import { openVersion } from './run-version.ts'
 import { trainingRows } from './training-rows.ts'
 import { storeVersionBaseline } from './store-version-baseline.ts'
-
-/**
- * Makes the baseline of a training set that has none, or rebuilds it: rows of the set are computed again from its
- * manifest, as `dataset verify` does, but of a large set only a sample. No file is read or written, except for the file
- * of the spine.
- *
- * @throws LockstepError what `buildDataset` throws
- */
-export async function createTrainingBaseline(
-  db: Database,
-  service: ServicePlan,
-  { id, manifest }: Pick<StoredDataset, 'id' | 'manifest'>,
-  options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: JoinProgress) => void },
-): Promise<void> {
-  const profiled = { ...options, profile: { statistics: statisticsOf(manifest) } }
-  const { profile } = await withEngineOf(db, manifest, options.signal, (engine) =>
-    buildDataset(engine, service, sampledRecipe(manifest), () => Promise.resolve(nowhere), profiled),
-  )
-  if (profile === null) throw new LockstepError('INTERNAL', `The training set "${id}" was not profiled.`)
-  const rows = trainingFiles(manifest).reduce((sum, file) => sum + file.rows, 0)
-  await db.kysely.transaction().execute((transaction) => storeTrainingBaseline(transaction, id, { ...profile, rows }))
-}
-
-/** More rows than a baseline samples, because some of them may belong to other parts. */
-const maxSpineRows = 150_000
-
-function sampledRecipe(manifest: DatasetManifest): DatasetRecipe {
-  const recipe = recipeOfManifest(manifest)
-  const { rows } = manifest.spine
-  if (rows <= maxSpineRows) return recipe
-  const { fraction, ...chosen } = recipe.sample ?? { fraction: 1, seed: 1, by: 'row' as const }
-  // a range says which rows of the whole spine it holds
-  const parts = recipe.parts.some(({ range }) => range !== null) ? partsByTime([]) : recipe.parts
-  return { ...recipe, sample: { ...chosen, fraction: (fraction * maxSpineRows) / rows }, parts }
-}
-
-/** The files that a model is trained on. */
-function trainingFiles(manifest: DatasetManifest): readonly DatasetFile[] {
-  return manifest.file.part === null ? filesOf(manifest) : [manifest.file]
-}
-
-const nowhere: DatasetOutput = {
-  write: () => Promise.resolve(),
-  seal: () => Promise.resolve({ rows: 0, bytes: 0, sha256: '' }),
-  abort: () => Promise.resolve(),
-}
 
 /**
  * Makes the baseline of a version's outputs: its predictions for sampled rows of its training set.

@@ -9,7 +9,9 @@ import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { makeLackingBaselines } from '../../monitoring/baselines/baseline-job.ts'
+import { createTrainingBaseline } from '../../monitoring/baselines/create-training-baseline.ts'
 import { baselineOf, datasetBaseline, versionsWithBaseline } from '../../monitoring/baselines/baseline.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -128,6 +130,56 @@ describe('a baseline of a training set', () => {
     expect(failures).toEqual([dataset])
     await db.query('alter table other rename to spine')
     expect(await makeLackingBaselines(deps)).toBe(1)
+  })
+
+  it('is refused if rows of the spine or a source were changed, and the error says which', async () => {
+    const create = () => lockstep('baseline', 'create', 'delay@1')
+    const before = await datasetBaseline(db, dataset)
+    const refused = (differences: readonly unknown[]) =>
+      expect(create()).rejects.toMatchObject({
+        code: 'NOT_REPRODUCIBLE',
+        message: expect.stringContaining('lockstep baseline create MODEL --served 24h'),
+        details: { id: dataset, differences },
+      })
+    await db.query(`create table kept as select * from lockstep_source.landings where airport = 'A1'`)
+    await db.query(`update lockstep_source.landings set delay = delay + 100 where airport = 'A1'`)
+    const rows = expect.stringContaining('rows of "landings" that the training set was made of were changed or deleted')
+    await refused(['The statistics of "lastDelay", "pressure" differ.', rows])
+    await db.query(`delete from lockstep_source.landings where airport = 'A1'`)
+    await refused(['The statistics of "lastDelay", "pressure" differ.', rows])
+    const columns = await db.query<{ readonly name: string }>(
+      `select quote_ident(attname) as name from pg_attribute where attrelid = 'kept'::regclass and attnum > 0 and attidentity = ''`,
+    )
+    const names = columns.map(({ name }) => name).join(', ')
+    await db.query(`insert into lockstep_source.landings (${names}) overriding system value select ${names} from kept`)
+    await db.query('create table gone as select * from spine where airport = $$A2$$')
+    await db.query(`delete from spine where airport = 'A2'`)
+    await refused([expect.stringMatching(/^The spine has other rows: .* \(690 rows\), not .* \(700 rows\)\.$/)])
+    await db.query('insert into spine select * from gone')
+    expect((await datasetBaseline(db, dataset))?.id).toBe(before?.id)
+    await create()
+    const after = await datasetBaseline(db, dataset)
+    expect(after?.id).not.toBe(before?.id)
+    expect(after?.columns).toEqual(before?.columns)
+  })
+
+  it('of a large set, which takes a sample, is refused if more differs than chance explains', async () => {
+    await db.query(`create table large as
+      select 'A' || n % 70 as airport, timestamptz '2001-07-02' + n % 700 * interval '1 minute' as at, 1.0 + n % 5 as distance from generate_series(1, 20000) n`)
+    const { json } = await lockstep('dataset', 'create', 'flight', '--spine', 'select * from large', '--out', join(folder, 'large.csv'))
+    const { id } = json as { readonly id: string }
+    const [service, large] = [(await loadCatalog(db)).service('flight@1'), await findDataset(db, id)]
+    const create = () => createTrainingBaseline(db, service, large, { maxSpineRows: 10_000 })
+    await create()
+    await db.query(`update lockstep_source.landings set delay = delay + 20 where airport < 'A4'`)
+    await expect(create()).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringContaining('"lastDelay"') })
+    await db.query(`update lockstep_source.landings set delay = delay - 20 where airport < 'A4'`)
+    await db.query('delete from large where distance = 1')
+    await expect(create()).rejects.toMatchObject({
+      code: 'NOT_REPRODUCIBLE',
+      message: expect.stringMatching(/A sample has \d+ rows where 10000 were expected/),
+    })
+    await lockstep('dataset', 'delete', id)
   })
 
   it('is tried again after a failure that may pass', async () => {
