@@ -49,8 +49,8 @@ export function openKafkaTransactions(
   const transactionalId = `lockstep-${randomUUID()}`
   const encode = encoderOf(encoder)
   let producer: Producer | null = null
-  /** The messages that were taken last, by their ids. */
-  let held: ReadonlyMap<string, Message> = new Map()
+  /** The messages that were taken and not acknowledged, by their ids. */
+  const held = new Map<string, Message>()
 
   async function take(limit: number): Promise<StreamMessage[]> {
     const until = performance.now() + waitMs
@@ -60,9 +60,14 @@ export function openKafkaTransactions(
       const taken = await reader.read(at.member, limit, until)
       // what was read ahead in an earlier generation is read again
       if (at.member.group() !== at.group || (await reader.endIfChanged(at.member))) return []
-      const due = taken.filter((message) => isDue(at, message)).map((message) => [streamMessage(at.member, message), message] as const)
-      if (due.length > 0) held = new Map(due.map(([{ id }, message]) => [id, message]))
-      return due.map(([given]) => given)
+      for (const id of held.keys()) if (dueOf(at, [id]).size === 0) held.delete(id)
+      return taken
+        .filter((message) => isDue(at, message))
+        .map((message) => {
+          const given = streamMessage(at.member, message)
+          held.set(given.id, message)
+          return given
+        })
     } catch (error) {
       await reader.end(at.member)
       throw error

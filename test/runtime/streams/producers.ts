@@ -134,9 +134,7 @@ export async function natsProducer(): Promise<Producer> {
 }
 
 /** How long the next message that a test waits for may take. */
-const writtenMs = 30_000
-/** How many clients of the test may read the same, one after the other. */
-const readers = 4
+const writtenMs = 100_000
 
 /** Topics have two partitions, so that two readers have a share each. */
 const partitions = [0, 1]
@@ -177,14 +175,31 @@ export async function kafkaProducer(): Promise<KafkaProducerOfTests> {
     },
     sink: (stream) => ({ kind: 'kafka', stream }),
     async read(stream, isEnough) {
-      const problems: string[] = []
-      // a client of the test, not of Lockstep: if it hangs, another one reads from the start
-      for (let left = readers; left > 0; left--) {
-        const read = await readOnce(client, stream, isEnough)
-        if (typeof read !== 'number') return read
-        problems.push(`${read} messages`)
+      const groupId = `read_${randomBytes(4).toString('hex')}`
+      const consumer = new Consumer({ ...client, groupId, sessionTimeout: 4_000, rebalanceTimeout: 8_000, heartbeatInterval: 1_000 })
+      consumer.on('error', () => undefined)
+      const written: Written[] = []
+      try {
+        const messages = await consumer.consume({
+          topics: [stream],
+          mode: 'committed',
+          fallbackMode: 'earliest',
+          autocommit: false,
+          maxWaitTime: 100,
+        })
+        const late = (): Error => new Error(`no message came to "${stream}" within ${writtenMs / 1000} s after ${written.length}`)
+        const timer = setTimeout(() => messages.destroy(late()), writtenMs)
+        messages.once('close', () => clearTimeout(timer))
+        for await (const { key, value, headers } of messages) {
+          timer.refresh()
+          const id = [...headers].find(([name]) => name.toString() === 'lockstep-id')?.[1]
+          written.push({ id: id?.toString() ?? '', key: key.toString(), value: value.toString() })
+          if (isEnough(written)) break
+        }
+      } finally {
+        await consumer.close(true)
       }
-      throw new Error(`no further message came to "${stream}" within ${writtenMs / 1000} s, by readers of ${problems.join(', ')}`)
+      return written
     },
     async close() {
       await producer.close().catch(() => undefined)
@@ -192,40 +207,4 @@ export async function kafkaProducer(): Promise<KafkaProducerOfTests> {
       await server.remove()
     },
   }
-}
-
-/** Reads all messages. @returns a number: so many came, and no further one within `writtenMs` */
-async function readOnce(
-  client: ConstructorParameters<typeof Admin>[0],
-  stream: string,
-  isEnough: (written: readonly Written[]) => boolean,
-): Promise<Written[] | number> {
-  const groupId = `read_${randomBytes(4).toString('hex')}`
-  const consumer = new Consumer({ ...client, groupId, sessionTimeout: 4_000, rebalanceTimeout: 8_000, heartbeatInterval: 1_000 })
-  consumer.on('error', () => undefined)
-  const written: Written[] = []
-  const late = new Error('no further message')
-  try {
-    const messages = await consumer.consume({
-      topics: [stream],
-      mode: 'committed',
-      fallbackMode: 'earliest',
-      autocommit: false,
-      maxWaitTime: 100,
-    })
-    const timer = setTimeout(() => messages.destroy(late), writtenMs)
-    messages.once('close', () => clearTimeout(timer))
-    for await (const { key, value, headers } of messages) {
-      timer.refresh()
-      const id = [...headers].find(([name]) => name.toString() === 'lockstep-id')?.[1]
-      written.push({ id: id?.toString() ?? '', key: key.toString(), value: value.toString() })
-      if (isEnough(written)) break
-    }
-  } catch (error) {
-    if (error === late) return written.length
-    throw error
-  } finally {
-    await consumer.close(true)
-  }
-  return written
 }
