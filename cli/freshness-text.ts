@@ -1,5 +1,5 @@
 import { formatDuration } from '../kernel/duration.ts'
-import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
+import { maxCountedRows } from '../monitoring/freshness/arrived-rows.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
 import type { StatusAnswer } from '../serving/protocols/http/health/status-route.ts'

@@ -13,8 +13,10 @@ import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
+import { maxCountedRows, readArrivedRows } from './arrived-rows.ts'
+import { searchableTables } from './searchable-tables.ts'
 import type { SourceLag } from './source-lag.ts'
-import { maxCountedRows, searchableTables, sourceLag } from './source-lag.ts'
+import { sourceLag } from './source-lag.ts'
 
 /** How fresh one view is in the online store. */
 export interface ViewFreshness {
@@ -83,17 +85,20 @@ export async function viewFreshness(
   const failing = identity === null ? null : await readFailingViews(db, identity, ids)
   const tables = await searchableTables(db, plans)
   const lastRun = lastRuns(runs)
+  const stored = plans.map((plan, i) => storedCheckpoint(plan, checkpoints?.[i] ?? null))
+  const frontiers = stored.map((checkpoint) => (store === null ? null : (checkpoint?.frontier ?? null)))
+  const arrived = await readArrivedRows(
+    db,
+    plans.map((plan, i) => ({ plan, frontier: frontiers[i] ?? null })),
+    now,
+    tables,
+  )
   const views: ViewFreshness[] = []
   for (const [i, plan] of plans.entries()) {
     const run = lastRun(plan)
-    const checkpoint = checkpoints?.[i] ?? null
-    const isStored =
-      checkpoint !== null &&
-      !(checkpoint instanceof LockstepError) &&
-      checkpoint.fingerprint === plan.fingerprint &&
-      !checkpoint.removing &&
-      checkpoint.frontier.below > 0
-    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null, now, tables)
+    const checkpoint = stored[i] ?? null
+    const isStored = checkpoint !== null
+    const source = await readableLag(db, store, plan, frontiers[i] ?? null, now, tables, arrived.get(plan))
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep
@@ -116,6 +121,12 @@ export async function viewFreshness(
     })
   }
   return views
+}
+
+/** null: the store does not hold the view as it is defined. */
+function storedCheckpoint(plan: ViewPlan, checkpoint: Checkpoint | LockstepError | null): Checkpoint | null {
+  if (checkpoint === null || checkpoint instanceof LockstepError) return null
+  return checkpoint.fingerprint === plan.fingerprint && !checkpoint.removing && checkpoint.frontier.below > 0 ? checkpoint : null
 }
 
 /** A source that is missing or wrong is reported elsewhere, and hides no other view. */
