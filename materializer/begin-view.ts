@@ -75,8 +75,8 @@ async function takeOver(db: Database, store: OnlineStore, plan: ViewPlan, run: R
 async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint> {
   const facts = { fingerprint: plan.fingerprint, incremental, origin: run }
   const removing = firstCheckpoint({ ...facts, removing: true })
-  while (!(await writeCheckpoint(store, plan.id, removing, await markerToReplace(store, plan))));
-  faultPoint('rebuild: marked')
+  while (!(await writeCheckpoint(store, plan.id, removing, await checkpointToReplace(store, plan))));
+  faultPoint('rebuild: begun')
   await store.removeView(plan.id, checkpointKey(plan.id))
   faultPoint('rebuild: removed')
   const begun = firstCheckpoint({ ...facts, removing: false })
@@ -89,7 +89,7 @@ async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incr
   }
 }
 
-async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Checkpoint | null> {
+async function checkpointToReplace(store: OnlineStore, plan: ViewPlan): Promise<Checkpoint | null> {
   try {
     return await readCheckpoint(store, plan.id)
   } catch (error) {

@@ -156,7 +156,7 @@ function startOf({ plan, start }: FoldTarget, { stored }: OpenEntity): EntitySta
   return plan.decodeState(stored.bytes.subarray(stored.header.bodyAt), stored.header.highWater)
 }
 
-/** Whether a marker is stored in place of a state. */
+/** Whether a note (over cap, set aside) is stored in place of a state. */
 function isInstead(bytes: Buffer, header: StoredHeader): boolean {
   return readOverCap(bytes, header) !== null || readSetAside(bytes, header) !== null
 }

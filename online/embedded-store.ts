@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
@@ -62,7 +62,6 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       requireStates(opened, file)
       // SQLite creates its file readable for all users
       closeFolder(directory, embeddedFiles)
-      removeLmdb(directory)
       opened.exec('PRAGMA busy_timeout = 0')
       return opened
     } catch (error) {
@@ -328,24 +327,6 @@ function failure(directory: string, cause: unknown): LockstepError {
   )
 }
 
-/** Deletes the store of an earlier version: it has states that nobody would erase. */
-function removeLmdb(directory: string): void {
-  const file = join(directory, 'data.mdb')
-  if (!isLmdb(file)) return
-  rmSync(file)
-  rmSync(join(directory, 'lock.mdb'), { force: true })
-}
-
 function inodeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.ino
-}
-
-function isLmdb(file: string): boolean {
-  if (!existsSync(file)) return false
-  const [start, opened] = [Buffer.alloc(28), openSync(file, 'r')]
-  try {
-    return readSync(opened, start) === start.length && start.readUInt32LE(24) === 0xbeefc0de
-  } finally {
-    closeSync(opened)
-  }
 }

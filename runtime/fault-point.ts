@@ -14,7 +14,7 @@ export type FaultPoint =
   | 'job: chunk written down'
   | 'backfill: checkpoint moved'
   | 'job: ended'
-  | 'rebuild: marked'
+  | 'rebuild: begun'
   | 'rebuild: removed'
   | 'erase: committed'
   | 'erase: rebuilt'

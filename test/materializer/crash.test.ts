@@ -54,7 +54,7 @@ const matrix: Readonly<Record<(typeof operations)[number], readonly FaultPoint[]
     'backfill: checkpoint moved',
     'job: ended',
   ],
-  rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
+  rebuild: ['rebuild: begun', 'rebuild: removed', ...run],
   erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: rebuilt', 'erase: waited', 'erase: removed'],
 }
 

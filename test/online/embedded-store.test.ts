@@ -132,18 +132,3 @@ it('leaves nothing of a removed or replaced state in its files', async () => {
   await Promise.all([store.close(), other.close()])
   await rm(directory, { recursive: true })
 })
-
-it("deletes LMDB's files, which an earlier version kept there, and no others", async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
-  const files = async (): Promise<string[]> => (await readdir(directory)).filter((name) => name.endsWith('.mdb')).toSorted()
-  await Promise.all(['data.mdb', 'lock.mdb'].map((name) => writeFile(join(directory, name), Buffer.alloc(4_096, 'other'))))
-  await openEmbeddedStore(directory).close()
-  expect(await files()).toEqual(['data.mdb', 'lock.mdb'])
-  // the first page of a store of lmdb 3.5
-  const page = Buffer.alloc(4_096)
-  page.write('0000080000000000dec0efbe02000000', 16, 'hex')
-  await writeFile(join(directory, 'data.mdb'), page)
-  await openEmbeddedStore(directory).close()
-  expect(await files()).toEqual([])
-  await rm(directory, { recursive: true })
-})
