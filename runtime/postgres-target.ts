@@ -6,7 +6,13 @@ export const sessionSettings = [
   ['DateStyle', 'ISO'],
   ['bytea_output', 'hex'],
   ['extra_float_digits', '1'],
+  // without it, 'NULL' in an array is text
+  ['array_nulls', 'on'],
+  // a transaction that has waited for a lock reads what the others have committed
+  ['default_transaction_isolation', 'read committed'],
   ['idle_in_transaction_session_timeout', '0'],
+  // listeners and locks are idle sessions
+  ['idle_session_timeout', '0'],
 ] as const
 
 export interface PostgresTarget {
@@ -31,7 +37,10 @@ export function parseTarget(url: string): PostgresTarget {
   if (searchParams.get('uselibpqcompat') !== 'true' && ['prefer', 'require', 'verify-ca'].includes(searchParams.get('sslmode') ?? ''))
     searchParams.set('sslmode', 'verify-full')
   const options = searchParams.get('options') ?? ''
-  searchParams.set('options', [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value}`)].join(' ').trim())
+  searchParams.set(
+    'options',
+    [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)].join(' ').trim(),
+  )
   // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
   const name = searchParams.get('application_name') ?? ''
   searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())

@@ -21,6 +21,7 @@ const unavailableCodes = new Set([
   '57P01', // shut down by the administrator
   '57P02', // crash of another session
   '57P03', // starting up
+  '57P05', // idle for too long
 ])
 
 const unavailableMessages = [

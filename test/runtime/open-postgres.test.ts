@@ -12,6 +12,7 @@ import { asLockstepError, postgresUnavailable } from '../../runtime/postgres-una
 import { createLogger } from '../../runtime/log.ts'
 import { createStores } from '../../serving/lifecycle/stores.ts'
 import { shownError } from '../../serving/traffic/shown-error.ts'
+import { administer } from '../services/administer.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
 import { failureOf } from './failure-of.ts'
@@ -200,6 +201,30 @@ describe('PostgreSQL', () => {
     const settings = `select current_setting('search_path') as path, current_setting('TimeZone') as zone, current_setting('application_name') as name`
     expect(await other.query(settings)).toEqual([{ path: 'elsewhere', zone: 'UTC', name: 'lockstep' }])
     await other.close()
+  })
+
+  it('reads nulls in arrays and what others have committed, whatever the database sets', async () => {
+    const own = await testDatabase({ migrate: false })
+    await administer(own.url, async (client) => {
+      for (const setting of ['array_nulls = off', `default_transaction_isolation = 'repeatable read'`, `idle_session_timeout = '1h'`])
+        await client.query(`alter database "${new URL(own.url).pathname.slice(1)}" set ${setting}`)
+    })
+    const other = openPostgres(own.url)
+    try {
+      const read = `select $1::text[] as texts, current_setting('idle_session_timeout') as idle`
+      expect(await other.query(read, [['a', null]])).toEqual([{ texts: ['a', null], idle: '0' }])
+      await other.query('create table counted (n int)')
+      const seen = await other.kysely.transaction().execute(async (transaction) => {
+        const count = () => sql<{ n: number }>`select count(*)::int as n from counted`.execute(transaction)
+        const before = await count()
+        await other.query('insert into counted values (1)')
+        return [before.rows, (await count()).rows]
+      })
+      expect(seen).toEqual([[{ n: 0 }], [{ n: 1 }]])
+    } finally {
+      await other.close()
+      await own.drop()
+    }
   })
 
   it('identifies itself as Lockstep, for any application name in the URL', async () => {

@@ -15,7 +15,13 @@ beforeAll(async () => {
   const name = new URL(database.url).pathname.slice(1)
   // what a pooler that drops the settings of a connection would leave
   await administer(database.url, async (client) => {
-    for (const setting of [`timezone = 'Asia/Kathmandu'`, `datestyle = 'SQL, DMY'`, `bytea_output = escape`, `extra_float_digits = -5`])
+    for (const setting of [
+      `timezone = 'Asia/Kathmandu'`,
+      `datestyle = 'SQL, DMY'`,
+      `bytea_output = escape`,
+      `extra_float_digits = -5`,
+      `default_transaction_isolation = 'serializable'`,
+    ])
       await client.query(`alter database "${name}" set ${setting}`)
   })
   const [session, transaction, strict, full] = await Promise.all([
@@ -33,9 +39,11 @@ afterAll(async () => {
 
 it('a pooler in session mode that drops settings changes no value', { timeout: 240_000 }, async () => {
   const [direct, pooled] = [openPostgres(database.url), openPostgres(poolers.session.url)]
-  const asked = `select '2001-07-01'::date::timestamptz as at, '2001-07-01 12:00+00'::timestamptz::text as text, '\\xff00'::bytea as bytes, 0.1::float8 + 0.2 as sum`
+  const asked = `select '2001-07-01'::date::timestamptz as at, '2001-07-01 12:00+00'::timestamptz::text as text, '\\xff00'::bytea as bytes, 0.1::float8 + 0.2 as sum, current_setting('transaction_isolation') as isolation`
   const answer = await direct.query(asked)
-  expect(answer).toEqual([{ at: new Date('2001-07-01'), text: '2001-07-01 12:00:00+00', bytes: Buffer.from([255, 0]), sum: 0.1 + 0.2 }])
+  const at = new Date('2001-07-01')
+  const bytes = Buffer.from([255, 0])
+  expect(answer).toEqual([{ at, text: '2001-07-01 12:00:00+00', bytes, sum: 0.1 + 0.2, isolation: 'read committed' }])
   expect(await pooled.query(asked)).toEqual(answer)
   await Promise.all([direct.close(), pooled.close()])
 })
@@ -52,7 +60,8 @@ it('a statement behind a pooler in session mode can be cancelled', { timeout: 24
   const db = openPostgres(poolers.session.url)
   const stop = new AbortController()
   const asked = db.query('select pg_sleep(600)', [], { signal: stop.signal })
-  const isRunning = async () => (await db.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(600)'`)).length > 0
+  const isRunning = async () =>
+    (await db.query(`select 1 from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'`)).length > 0
   await expect.poll(isRunning, { timeout: 60_000 }).toBe(true)
   stop.abort(new Error('enough'))
   await expect(asked).rejects.toThrow('enough')
