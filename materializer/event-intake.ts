@@ -13,7 +13,7 @@ import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
-import { foldTransactions } from './fold-transaction.ts'
+import { foldTransactions } from './fold-transactions.ts'
 import type { NotKeptListener } from './state-writer.ts'
 import { createWitnessKeeper, foldedViews } from './witness-folds.ts'
 

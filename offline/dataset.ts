@@ -129,15 +129,12 @@ function pastCutOff(knownBefore: number | undefined): number | null {
 /**
  * All files are complete on the disk and recorded in the registry before they get their names. If that fails, the
  * record is removed.
- *
- * @param gone names under which there is no file afterwards
  */
 export async function publish(
   db: Database,
   manifest: DatasetManifest,
   { files, profile }: { readonly files: readonly SealedFile[]; readonly profile: TrainingProfile | null },
   overwrite: boolean,
-  gone: readonly string[] = [],
 ): Promise<void> {
   const beside = await sealManifest(manifest, overwrite)
   try {
@@ -155,7 +152,7 @@ export async function publish(
       if (profile !== null) await storeTrainingBaseline(transaction, manifest.id, profile)
     })
     try {
-      await placeFiles([beside, ...files], overwrite, gone)
+      await placeFiles([beside, ...files], overwrite)
     } catch (error) {
       await db.kysely.deleteFrom('lockstep.datasets').where('id', '=', manifest.id).execute()
       throw error

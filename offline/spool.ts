@@ -18,7 +18,8 @@ export interface Spool {
 const chunkBytes = 1 << 18
 
 /** @throws LockstepError `WRITE_FAILED` where the folder takes no file, or no more bytes */
-export async function openSpool(folder = tmpdir()): Promise<Spool> {
+export async function openSpool(): Promise<Spool> {
+  const folder = tmpdir()
   const failed = (cause: unknown): LockstepError =>
     new LockstepError(
       'WRITE_FAILED',

@@ -4,20 +4,17 @@ import type { Database } from '../runtime/database.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import { storedDefinitions } from './definition.ts'
 import { requireSigned } from './signatures.ts'
-import type { TransformGuard } from './transform-guard.ts'
 import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
  * Every feature service that the registry remembers and that compiles, retired ones included: for what was made by one
  * that is no longer served.
- *
- * @param guard as of `loadCatalog`
  */
-export async function storedServices(
-  { kysely, signing }: Pick<Database, 'kysely' | 'signing'>,
-  guard: TransformGuard = createTransformGuard(offlineGuard),
-): Promise<ReadonlyMap<DefinitionId, ServicePlan>> {
+export async function storedServices({
+  kysely,
+  signing,
+}: Pick<Database, 'kysely' | 'signing'>): Promise<ReadonlyMap<DefinitionId, ServicePlan>> {
   return await kysely
     .transaction()
     .setIsolationLevel('repeatable read')
@@ -25,6 +22,10 @@ export async function storedServices(
     .execute(async (transaction) => {
       const definitions = await storedDefinitions(transaction)
       requireSigned(signing, definitions)
-      return compileDefinitions(definitions, verifiedCode(await storedCode(transaction, definitions)), guard.load).services
+      return compileDefinitions(
+        definitions,
+        verifiedCode(await storedCode(transaction, definitions)),
+        createTransformGuard(offlineGuard).load,
+      ).services
     })
 }

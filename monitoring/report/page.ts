@@ -32,7 +32,7 @@ td.number, th.number { text-align: right; } .bad { color: var(--bad); font-weigh
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; color: var(--muted); } .legend i { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
 svg text { fill: var(--muted); font: 11px system-ui, sans-serif; } .axis, .grid { stroke: var(--rule); } .frame { fill: none; stroke: var(--rule); }
 rect.window { fill: var(--window); } rect.baseline { fill: var(--baseline); } .band { fill: var(--band); } .whisker { fill: none; stroke: var(--window); } .line { fill: none; stroke: var(--window); stroke-width: 1.8; }
-.dot { fill: var(--window); } .target { stroke: var(--bad); stroke-dasharray: 5 4; } .diagonal { fill: none; stroke: var(--muted); stroke-dasharray: 4 4; }
+.dot { fill: var(--window); } .diagonal { fill: none; stroke: var(--muted); stroke-dasharray: 4 4; }
 .empty { fill: var(--rule); opacity: .5; } .null-value { fill: var(--null); background: var(--null); } .not-found { fill: var(--missing); background: var(--missing); }
 .outside-max-age { fill: var(--old); background: var(--old); } .unavailable { fill: var(--down); background: var(--down); }
 i.window { background: var(--window); } i.baseline { background: var(--baseline); }`

@@ -14,7 +14,7 @@ export interface SeriesPoint {
 const [width, height, left, right, top, bottom] = [560, 160, 52, 8, 8, 22]
 
 /** A line over time with the band of its intervals. A gap interrupts the line; a point between gaps has a whisker. */
-export function seriesChart(name: string, points: readonly SeriesPoint[], target?: number): Markup {
+export function seriesChart(name: string, points: readonly SeriesPoint[]): Markup {
   const known = points.flatMap((point) => (point.value === null ? [] : [{ ...point, value: point.value }]))
   const x = linearScale(
     points.map(({ at }) => at),
@@ -22,7 +22,7 @@ export function seriesChart(name: string, points: readonly SeriesPoint[], target
     width - right,
   )
   const values = known.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value])
-  const y = linearScale(target === undefined ? values : [...values, target], height - bottom, top)
+  const y = linearScale(values, height - bottom, top)
   const place = (at: number, value: number): string => `${x.position(at).toFixed(1)},${y.position(value).toFixed(1)}`
   const runs = withoutGaps(points)
   const bands = runs.map((run) => {
@@ -60,16 +60,11 @@ export function seriesChart(name: string, points: readonly SeriesPoint[], target
           element('text', { class: 'label', x: left, y: height - 6 }, moment(first.at)),
           element('text', { class: 'label', x: width - right, y: height - 6, 'text-anchor': 'end' }, moment(last.at)),
         ]
-  const limit =
-    target === undefined
-      ? []
-      : [element('line', { class: 'target', x1: left, x2: width - right, y1: y.position(target), y2: y.position(target) })]
   return element(
     'svg',
     { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `${name} over time` },
     ...grid,
     ...bands,
-    ...limit,
     ...lines,
     ...dots,
     ...ends,

@@ -44,10 +44,8 @@ export interface RollupWriter {
   write(): Promise<void>
 }
 
-export interface RollupWriterOptions {
-  /** Above this size of what waits, the oldest minutes are dropped. Default: 64 MiB. */
-  readonly maxBytes?: number
-}
+/** Above this size of what waits, the oldest minutes are dropped. */
+const maxBytes = 64 * 2 ** 20
 
 interface Minute {
   readonly minute: number
@@ -66,20 +64,17 @@ interface EncodedMinute {
 /** There is no partition for the day. */
 const noPartition = '23514'
 
-export function createRollupWriter(
-  {
-    database,
-    log,
-    clock,
-  }: {
-    /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
-    readonly database: () => Database
-    readonly log: Logger
-    /** What is compared with the database's clock, epoch microseconds; absent: nothing is. */
-    readonly clock?: () => number
-  },
-  { maxBytes = 64 * 2 ** 20 }: RollupWriterOptions = {},
-): RollupWriter {
+export function createRollupWriter({
+  database,
+  log,
+  clock,
+}: {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  readonly log: Logger
+  /** What is compared with the database's clock, epoch microseconds; absent: nothing is. */
+  readonly clock?: () => number
+}): RollupWriter {
   let open: Minute | null = null
   let waiting: Minute[] = []
   let dropped = 0

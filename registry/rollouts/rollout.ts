@@ -51,14 +51,14 @@ export async function readLastRollout(handle: Kysely<LockstepTables>, model: str
   return row === undefined ? null : rolloutOf(row)
 }
 
-/** The rollouts of a model, newest first. */
-export async function readRollouts(handle: Kysely<LockstepTables>, model: string, limit = 100): Promise<Rollout[]> {
+/** The newest 100 rollouts of a model, newest first. */
+export async function readRollouts(handle: Kysely<LockstepTables>, model: string): Promise<Rollout[]> {
   const rows = await handle
     .selectFrom('lockstep.rollouts')
     .selectAll()
     .where('model', '=', model)
     .orderBy('id', 'desc')
-    .limit(limit)
+    .limit(100)
     .execute()
   return rows.map(rolloutOf)
 }

@@ -28,8 +28,8 @@ export function arrowStream(
 }
 
 /** The beginning of a stream of several batches: `arrowBatch` continues it, and `arrowEnd` ends it. */
-export function arrowHead(fields: readonly ArrowField[], metadata = '{}'): Uint8Array {
-  return messages([{ message: withMetadata(templateOf(fields), metadata) }], false)
+export function arrowHead(fields: readonly ArrowField[]): Uint8Array {
+  return messages([{ message: withMetadata(templateOf(fields), '{}') }], false)
 }
 
 /** @param columns as for `arrowStream` */

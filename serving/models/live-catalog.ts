@@ -12,7 +12,7 @@ import { withTimeout } from '../../runtime/async.ts'
 import type { KeptUnits } from '../rollouts/kept-units.ts'
 import type { ModelHost } from './model-host.ts'
 
-const defaultDeadlineMs = 5000
+const deadlineMs = 5000
 /** How long after it failed a version is tried again. */
 const retryMs = 30_000
 
@@ -47,15 +47,17 @@ export async function reachRevision(catalog: LiveCatalog, db: Database, revision
   return isReached()
 }
 
-export function createLiveCatalog(
-  {
-    models,
-    transforms,
-    keptUnits,
-    log,
-  }: { readonly models: ModelHost; readonly transforms: TransformGuard; readonly keptUnits: KeptUnits; readonly log: Logger },
-  deadlineMs = defaultDeadlineMs,
-): LiveCatalog {
+export function createLiveCatalog({
+  models,
+  transforms,
+  keptUnits,
+  log,
+}: {
+  readonly models: ModelHost
+  readonly transforms: TransformGuard
+  readonly keptUnits: KeptUnits
+  readonly log: Logger
+}): LiveCatalog {
   let catalog: Catalog | null = null
   let failure: string | null = null
   let underWay: Promise<void> | null = null

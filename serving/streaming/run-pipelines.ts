@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { foldTransactions } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { createWitnessKeeper, foldedViews } from '../../materializer/witness-folds.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
 import { reasonOf } from '../../materializer/streams/dead-letters.ts'

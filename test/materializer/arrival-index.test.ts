@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { ownedTableChange } from '../../registry/owned-table.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -29,7 +29,7 @@ describe('finding what has arrived', () => {
       expect(await materializeView(noting(db, selects), store, plan, { moment })).toMatchObject({ rows: 20 })
       await db.query(insert(20))
       const [row] = await db.query<{ xid: string }>('select max(_xid)::text as xid from lockstep_source.payments')
-      expect(await foldTransaction(noting(db, selects), store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 20 })
+      expect(await foldTransactions(noting(db, selects), store, [plan], [Number(row?.xid)], { moment })).toMatchObject({ rows: 20 })
       expect(selects.length).toBe(2)
       for (const select of selects) {
         const lines = await db.query<{ 'QUERY PLAN': string }>(`explain ${select}`)

@@ -5,7 +5,7 @@ import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import { createEventReader } from '../../materializer/event-reader.ts'
 import { readEventTable } from '../../materializer/event-table.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { beginSourceSync, sourceSyncs } from '../../materializer/sync-source.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -40,7 +40,7 @@ export async function operate(operation: Operation, db: Database, store: OnlineS
       const read = createEventReader(table, { futureMicros: 0 })
       const events = crashEvents('pushed').map((event, i) => read(event, i, Date.now() * 1000))
       const { xid } = await appendEvents(db, table, events, { to: 'both' })
-      if (xid !== null) await foldTransaction(db, store, plans, xid, { moment: crashMoment })
+      if (xid !== null) await foldTransactions(db, store, plans, [xid], { moment: crashMoment })
       break
     }
     case 'erase': {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKeptListener } from '../../materializer/state-writer.ts'
 import { readOnline } from '../../online/read.ts'
@@ -22,7 +22,7 @@ it('an entity over the cap blocks no other, and recovers from all its rows', asy
   const push = async (of: ViewPlan, payments: readonly Payment[], at: number) => {
     await table.insert(payments)
     const [row] = await db.query<{ xid: string }>(`select max(_xid::text::int8)::text as xid from ${table.name}`)
-    return await foldTransaction(db, store, [of], Number(row?.xid), { moment: at, onTooLarge })
+    return await foldTransactions(db, store, [of], [Number(row?.xid)], { moment: at, onTooLarge })
   }
   const answered = async (): Promise<boolean[]> => {
     const requests = ['large', 'small'].map((account) => ({ plan, key: accountKey(plan, account) }))

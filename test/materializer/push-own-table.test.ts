@@ -9,7 +9,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { appendEvents } from '../../materializer/append-events.ts'
 import { createEventReader } from '../../materializer/event-reader.ts'
 import { readEventTable } from '../../materializer/event-table.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readHistory } from '../../offline/history.ts'
 import { readOnline } from '../../online/read.ts'
@@ -77,7 +77,7 @@ it("has the oracle's values online and offline, for own and pushed rows in any o
         } else {
           const xid = await push(db, plan, pushed(rows), receivedAt)
           note(pushed(rows), receivedAt)
-          if (next === 'fold' && xid !== null) await foldTransaction(db, store, [plan], xid, { moment: end })
+          if (next === 'fold' && xid !== null) await foldTransactions(db, store, [plan], [xid], { moment: end })
         }
         if (next === 'run') await materializeView(db, store, plan, { moment: end })
       }

@@ -4,7 +4,7 @@ import { union } from '../../kernel/frontier.ts'
 import { stateHead, readHeader, underFrontier } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { rebuildStates } from '../../materializer/erase/rebuild-states.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { rebuildRange } from '../../materializer/rebuild-range.ts'
 import { createWitnessKeeper, witnessFolds } from '../../materializer/witness-folds.ts'
@@ -76,7 +76,7 @@ describe.each(storeKinds)('a restored database, beside newer data in the %s stor
     await table.insert(many(1))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
     await witnessFolds(db, store, [plan.id, other.id])
-    expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })
+    expect(await foldTransactions(db, store, [plan], [Number(row?.xid)], { moment })).toMatchObject({ rows: 0, left: [plan.id] })
     await materializeView(db, store, plan, { moment, rebuild: true })
     expect(await findIncompleteViews({ ...store, owner }, views)).toEqual([])
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
@@ -152,7 +152,7 @@ describe.each(storeKinds)('a restored database, beside newer data in the %s stor
     const push = async () => {
       await table.insert(many(1))
       const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-      return (await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).left
+      return (await foldTransactions(db, store, [plan], [Number(row?.xid)], { moment })).left
     }
     expect(await push()).toEqual([])
     await setAhead(store, plan)
@@ -175,7 +175,7 @@ describe.each(storeKinds)('a restored database, beside newer data in the %s stor
     expect(await hasArrived(db, plan, checkpoint.frontier)).toBe(true)
     await table.insert(many(1))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-    expect(await foldTransaction(db, store, [plan], Number(row?.xid), { moment })).toMatchObject({ rows: 0, left: [plan.id] })
+    expect(await foldTransactions(db, store, [plan], [Number(row?.xid)], { moment })).toMatchObject({ rows: 0, left: [plan.id] })
   })
 })
 
@@ -213,7 +213,7 @@ describe.each(storeKinds)('an erasure that is under way, on the %s store', (kind
       ...store,
       async write(writes) {
         const written = await store.write(writes)
-        pushed.push(await foldTransaction(db, store, [plan], Number(row?.xid), { moment }))
+        pushed.push(await foldTransactions(db, store, [plan], [Number(row?.xid)], { moment }))
         return written
       },
     }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { allBelow, includes } from '../../kernel/frontier.ts'
 import { stateHead, readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { Checkpoint } from '../../online/checkpoint.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
@@ -99,7 +99,7 @@ describe.each(storeKinds)('a checkpoint that is rolled back in the %s store', (k
     expect(await store.write([{ ...online(plan, 'a'), expected: stateHead(after, readHeader(after, '')), bytes: before }])).toEqual([true])
     await table.insert(payments(3))
     const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-    await foldTransaction(db, store, [plan], Number(row?.xid), { moment })
+    await foldTransactions(db, store, [plan], [Number(row?.xid)], { moment })
     await table.insert(payments(4))
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).not.toEqual(table.expected(plan, moment))

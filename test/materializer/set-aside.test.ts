@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { maxPendingRows } from '../../kernel/state.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { readSetAsides, setAsideKeys } from '../../materializer/set-aside.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
@@ -38,7 +38,7 @@ it('an entity whose rows cannot be folded blocks no other, is retried, and recov
   const push = async (payments: readonly Payment[]) => {
     await table.insert(payments)
     const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-    return await foldTransaction(db, store, [plan], Number(last?.xid), { moment })
+    return await foldTransactions(db, store, [plan], [Number(last?.xid)], { moment })
   }
   const answered = async () => {
     const requests = ['good', ...bad].map((account) => ({ plan, key: accountKey(plan, account) }))
@@ -99,7 +99,7 @@ it('an entity set aside by a run that ended before recording it is retried', asy
   await materializeView(db, store, plan, { moment })
   await table.insert([paid('good', 13)])
   const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-  await foldTransaction(db, store, [plan], Number(last?.xid), { moment })
+  await foldTransactions(db, store, [plan], [Number(last?.xid)], { moment })
   await db.script('delete from lockstep.set_aside')
 
   const again = await materializeView(db, store, plan, { moment })
@@ -124,7 +124,7 @@ it('over 1,000 entities with bad rows stop only their view, which reports a reme
 
   // a push of them holds back no other view
   const [last] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
-  const folded = await foldTransaction(db, store, [plan, other], Number(last?.xid), { moment })
+  const folded = await foldTransactions(db, store, [plan, other], [Number(last?.xid)], { moment })
   expect(folded.left).toEqual([plan.id])
   const answer = async (of: typeof plan) =>
     (await readOnline(store, [{ plan: of, key: accountKey(of, 'good') }], moment))[0]?.values?.values[0]

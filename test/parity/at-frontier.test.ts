@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { covers, parseFrontier } from '../../kernel/frontier.ts'
-import { foldTransaction } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { HistoryRequest } from '../../offline/history.ts'
 import { readHistory } from '../../offline/history.ts'
@@ -36,7 +36,7 @@ describe.each(storeKinds)('an answer of the %s store', (kind) => {
           if (next === 'late') await open.query(table.insertSql(payments))
           else await db.query(table.insertSql(payments))
           const [row] = await db.query<{ xid: string }>(`select coalesce(max(_xid::text::int8), 3)::text as xid from ${table.name}`)
-          if (next === 'fold') await foldTransaction(db, store, [plan, world], Number(row?.xid), { moment })
+          if (next === 'fold') await foldTransactions(db, store, [plan, world], [Number(row?.xid)], { moment })
           if (next === 'run') await materializeView(db, store, plan, { moment })
           const asOf = moment + minutes * minute
           const asked = [{ plan: world, key: '' }, ...accounts.map((account) => ({ plan, key: accountKey(plan, account) }))]

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { allBelow } from '../../../kernel/frontier.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
-import { foldTransaction } from '../../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../../materializer/fold-transactions.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
 import { materializationStatus } from '../../../materializer/status.ts'
 import { sourceLag } from '../../../monitoring/freshness/source-lag.ts'
@@ -70,13 +70,13 @@ describe('the freshness of a view', () => {
       const [row] = await db.query<{ xid: string }>(`select max(_xid)::text as xid from ${table.name}`)
       return Number(row?.xid)
     }
-    await foldTransaction(db, store, [plan], await push(paidAt(now - 2 * hour, 'a'), paidAt(now - hour, 'new')), { moment: now })
+    await foldTransactions(db, store, [plan], [await push(paidAt(now - 2 * hour, 'a'), paidAt(now - hour, 'new'))], { moment: now })
     expect(await behind()).toEqual({ rows: 0, transactions: 0, seconds: 0 })
     const waiting = await push(paidAt(now - 2 * hour, 'a'), paidAt(now - 2 * hour, 'b'))
-    await foldTransaction(db, store, [plan], await push(paidAt(now - hour, 'b')), { moment: now })
+    await foldTransactions(db, store, [plan], [await push(paidAt(now - hour, 'b'))], { moment: now })
     await push(paidAt(now - hour, 'none'))
     expect(await behind()).toEqual({ rows: 3, transactions: 2, seconds: 2 * 3600 })
-    await foldTransaction(db, store, [plan], waiting, { moment: now })
+    await foldTransactions(db, store, [plan], [waiting], { moment: now })
     expect(await behind()).toEqual({ rows: 1, transactions: 1, seconds: 3600 })
   })
 

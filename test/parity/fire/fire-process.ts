@@ -5,7 +5,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { appendEvents } from '../../../materializer/append-events.ts'
 import { createEventReader } from '../../../materializer/event-reader.ts'
 import { readEventTable } from '../../../materializer/event-table.ts'
-import { foldTransaction } from '../../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../../materializer/fold-transactions.ts'
 import { materializeView } from '../../../materializer/materialize.ts'
 import { rebuildRange } from '../../../materializer/rebuild-range.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
@@ -55,7 +55,7 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
     )
     process.send?.({ accepted: batch.map(({ _event_id: id }) => id) })
     doing = 'fold a transaction'
-    if (xid !== null) await unlessAway(() => foldTransaction(db, store, plans, xid))
+    if (xid !== null) await unlessAway(() => foldTransactions(db, store, plans, [xid]))
     doing = 'pause'
     await setTimeout(random() * 30)
   },

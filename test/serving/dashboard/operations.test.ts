@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { foldTransaction } from '../../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../../materializer/fold-transactions.ts'
 import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { applyChanges } from '../../../registry/apply.ts'
@@ -273,8 +273,8 @@ describe('the freshness of a view', () => {
       `select _xid::text as xid from lockstep_source.landings where at = '2001-07-01T11:59:58Z'`,
     )) as [{ xid: string }]
     const { view } = await loadCatalog(world.db)
-    await foldTransaction(world.db, world.store, [view('airport_delays')], Number(xid), { moment: noon })
-    await foldTransaction(world.db, world.store, [view('airport_delays')], Number(xid), { moment: noon })
+    await foldTransactions(world.db, world.store, [view('airport_delays')], [Number(xid)], { moment: noon })
+    await foldTransactions(world.db, world.store, [view('airport_delays')], [Number(xid)], { moment: noon })
     // pushes are written from time to time, and by each run, which finds that these rows are in their states; a run
     // does not fail where they cannot be written, and the next one writes them
     await world.db.script('alter table lockstep.row_delays rename to row_delays_taken')

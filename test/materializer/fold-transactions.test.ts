@@ -6,7 +6,7 @@ import type { EntityKey } from '../../kernel/entity-key.ts'
 import { covers, maxRanges } from '../../kernel/frontier.ts'
 import { readHeader } from '../../kernel/stored-state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { foldTransaction, foldTransactions } from '../../materializer/fold-transaction.ts'
+import { foldTransactions } from '../../materializer/fold-transactions.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
@@ -34,7 +34,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
         const xids: number[] = []
         for (const { payments, next } of steps) {
           xids.push(await push(db, table, payments))
-          if (next === 'fold') await foldTransaction(db, store, [plan], xids.at(-1) ?? 0, { moment })
+          if (next === 'fold') await foldTransactions(db, store, [plan], [xids.at(-1) ?? 0], { moment })
           if (next === 'again') await foldTransactions(db, store, [plan], xids.slice(-3), { moment })
           if (next === 'run') await materializeView(db, store, plan, { moment })
         }
@@ -56,11 +56,11 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     await open.query('begin')
     await open.query('select pg_current_xact_id()')
     const xid = await push(db, table, [one('account 7', 1_000, 77)])
-    expect(await foldTransaction(db, store, [plan], xid, { moment })).toEqual({ rows: 1, entities: 1, left: [] })
+    expect(await foldTransactions(db, store, [plan], [xid], { moment })).toEqual({ rows: 1, entities: 1, left: [] })
     const [answer] = await readOnline(store, [{ plan, key: accountKey(plan, 'account 7') }], moment)
     expect(answer?.values?.values[0]).toBe(77)
     expect(answer?.frontier && covers(answer.frontier, xid)).toBe(true)
-    expect(await foldTransaction(db, store, [plan], xid, { moment })).toEqual({ rows: 0, entities: 0, left: [] })
+    expect(await foldTransactions(db, store, [plan], [xid], { moment })).toEqual({ rows: 0, entities: 0, left: [] })
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0, entities: 0 })
     await open.query('commit')
     await open.end()
@@ -72,7 +72,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     await materializeView(db, store, plan, { moment })
     await table.insert([one('new', 1, 1), one('other', 1, 1)])
     const xid = await push(db, table, [one('new', 2, 2)])
-    expect(await foldTransaction(db, store, [plan], xid, { moment })).toMatchObject({ rows: 2, entities: 1 })
+    expect(await foldTransactions(db, store, [plan], [xid], { moment })).toMatchObject({ rows: 2, entities: 1 })
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 1, entities: 1 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
@@ -96,7 +96,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     await store.write([{ ...checkpointKey(unreadable.id), expected: null, bytes: Buffer.from('of another') }])
     const xid = await push(db, table, [one('account 0', 500, 1), one('fresh', 500, 2)])
     const plans = [plan, world, absent, elsewhere, scheduled, removing, unreadable, { ...changed, fingerprint: 'another' }]
-    const folded = await foldTransaction(db, store, plans, xid, { moment })
+    const folded = await foldTransactions(db, store, plans, [xid], { moment })
     expect(folded).toEqual({ rows: 4, entities: 3, left: [absent.id, elsewhere.id, removing.id, unreadable.id, changed.id] })
     for (const each of [plan, world]) expect(await materializeView(db, store, each, { moment })).toMatchObject({ rows: 0 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
@@ -116,7 +116,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await foldTransactions(db, store, [plan], [xid, done], { moment })).toMatchObject({ rows: 1, entities: 1 })
     await late.query('commit')
     await late.end()
-    expect(await foldTransaction(db, store, [plan], xid, { moment })).toMatchObject({ rows: 1, entities: 1 })
+    expect(await foldTransactions(db, store, [plan], [xid], { moment })).toMatchObject({ rows: 1, entities: 1 })
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
   })
 
@@ -140,9 +140,9 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await foldTransactions(db, store, [plan], await pushes(maxRanges), { moment })).toMatchObject({ rows: maxRanges })
     expect(await rangesOf()).toBe(maxRanges)
     const [first = 0, second = 0] = await pushes(2)
-    expect(await foldTransaction(db, store, [plan], first, { moment })).toMatchObject({ rows: 2, entities: 1 })
+    expect(await foldTransactions(db, store, [plan], [first], { moment })).toMatchObject({ rows: 2, entities: 1 })
     expect(await rangesOf()).toBe(0)
-    expect(await foldTransaction(db, store, [plan], second, { moment })).toMatchObject({ rows: 0 })
+    expect(await foldTransactions(db, store, [plan], [second], { moment })).toMatchObject({ rows: 0 })
     // One that is met again with nothing new is written shorter, and then no more.
     await foldTransactions(db, store, [plan], await pushes(20), { moment })
     expect(await rangesOf()).toBeGreaterThan(16)
@@ -169,7 +169,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
       for (let i = 0; i < 25; i++) {
         const payments = [one(`account ${(i + w) % 5}`, i, i + w / 8), one(`of ${w}`, i, 1)]
         const { rows } = await mine.query<{ xid: string }>(pushSql(table, payments))
-        const { left } = await foldTransaction(db, store, plans, Number(rows[0]?.xid), { moment })
+        const { left } = await foldTransactions(db, store, plans, [Number(rows[0]?.xid)], { moment })
         expect(left).toEqual([])
       }
       await mine.end()

@@ -32,7 +32,7 @@ import { createStateWriter, reportNotKept } from './state-writer.ts'
 /** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
 const maxRows = 100_000
 
-export interface FoldTransactionOptions {
+export interface FoldTransactionsOptions {
   /** Rows that become visible later wait in their states. Epoch microseconds; default: now. */
   readonly moment?: number
   readonly signal?: AbortSignal
@@ -40,7 +40,7 @@ export interface FoldTransactionOptions {
   readonly log?: Logger
 }
 
-export interface FoldedTransaction {
+export interface FoldedTransactions {
   /** Rows that were folded, counted for each view, and states that were written. */
   readonly rows: number
   readonly entities: number
@@ -52,32 +52,21 @@ export interface FoldedTransaction {
 }
 
 /**
- * Folds the rows of one committed transaction into the states of the views at once, without waiting for their next run;
+ * Folds the rows of committed transactions into the states of the views at once, without waiting for their next run;
  * scheduled views are left out. A state skips rows that it includes already, so anybody may repeat it, beside any run.
  * If another process writes a state at the same moment, the state is read and folded again. An entity without a state
  * is read from its first row on. If the process dies, the next run does the rest.
  *
- * @param plans online views that read the source of the table that the transaction wrote to
+ * @param plans online views that read the source of the table that the transactions wrote to
  * @throws LockstepError as `materializeView`
  */
-export function foldTransaction(
-  db: Database,
-  store: OnlineStore,
-  plans: readonly ViewPlan[],
-  xid: number,
-  options: FoldTransactionOptions = {},
-): Promise<FoldedTransaction> {
-  return foldTransactions(db, store, plans, [xid], options)
-}
-
-/** As `foldTransaction`, for several transactions together. */
 export async function foldTransactions(
   db: Database,
   store: OnlineStore,
   plans: readonly ViewPlan[],
   xids: readonly number[],
-  options: FoldTransactionOptions = {},
-): Promise<FoldedTransaction> {
+  options: FoldTransactionsOptions = {},
+): Promise<FoldedTransactions> {
   const moment = options.moment ?? Date.now() * 1000
   const continuous = plans.filter(({ spec }) => spec.availability.kind === 'continuous')
   const groups = Map.groupBy(continuous, streamId)
@@ -125,7 +114,7 @@ export async function foldTransactions(
   }
 }
 
-function leave(plan: ViewPlan): FoldedTransaction {
+function leave(plan: ViewPlan): FoldedTransactions {
   return { rows: 0, entities: 0, left: [plan.id] }
 }
 
@@ -137,13 +126,13 @@ interface FoldingInto {
   readonly written: Frontier
   readonly moment: number
   readonly delays: RowDelays
-  readonly options: FoldTransactionOptions
+  readonly options: FoldTransactionsOptions
 }
 
 async function foldInto(
   { db, store, plan, checkpoint, written, moment, delays, options }: FoldingInto,
   rows: readonly SourceRow[],
-): Promise<FoldedTransaction> {
+): Promise<FoldedTransactions> {
   const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, checkpoint)
   const writer = createStateWriter(store, plan)
