@@ -62,6 +62,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'model pull', load: async () => (await import('./commands/model-pull.ts')).modelPullCommand },
   { name: 'model list', load: async () => (await import('./commands/model-list.ts')).modelListCommand },
   { name: 'model show', load: async () => (await import('./commands/model-show.ts')).modelShowCommand },
+  { name: 'model evaluate', load: async () => (await import('./commands/model-evaluate.ts')).modelEvaluateCommand },
   { name: 'model promote', load: async () => (await import('./commands/model-promote.ts')).modelPromoteCommand },
   { name: 'model rollback', load: async () => (await import('./commands/model-rollback.ts')).modelRollbackCommand },
   { name: 'model alias', load: async () => (await import('./commands/model-alias.ts')).modelAliasCommand },

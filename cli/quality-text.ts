@@ -8,7 +8,7 @@ import { count, counted, digits, intervalText } from './human.ts'
 import { table } from './table.ts'
 
 /** What a line of a group shows; --json has all. */
-const ofGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrationError', 'rmse', 'mae', 'bias']
+export const figuresOfGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrationError', 'rmse', 'mae', 'bias']
 
 /** The report as tables: figures of all predictions, by group, and of predictions that are not mature. */
 export function qualityText(report: QualityReport): string {
@@ -101,7 +101,7 @@ function groupsText(groups: readonly JudgedGroup[]): string {
   const [first] = groups
   const splits = Object.keys(first?.by ?? {})
   const business = Object.keys(first?.business ?? {})
-  const shown = ofGroups.filter((name) => first !== undefined && name in first.figures)
+  const shown = figuresOfGroups.filter((name) => first !== undefined && name in first.figures)
   return table(
     [
       ...splits.map((name) => name.toUpperCase()),
@@ -114,13 +114,13 @@ function groupsText(groups: readonly JudgedGroup[]): string {
       ...splits.map((name) => by[name] ?? ''),
       count(judged),
       count(immature),
-      ...shown.map((name) => cellText(figures[name])),
-      ...business.map((name) => cellText(own[name])),
+      ...shown.map((name) => figureCell(figures[name])),
+      ...business.map((name) => figureCell(own[name])),
     ]),
   )
 }
 
-function cellText(figure: Figure | undefined): string {
+export function figureCell(figure: Figure | undefined): string {
   if (figure === undefined || figure.value === null) return '-'
   return `${digits(figure.value)} (${intervalText(figure.low, figure.high)})`
 }

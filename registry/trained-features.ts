@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ServiceSpec } from '../kernel/service-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { storedDefinitions } from './definition.ts'
@@ -77,15 +78,42 @@ export async function checkTrainedOn(
 }
 
 /**
+ * Checks whether the rows of a training set have the feature values that a model is served with, in any order.
+ *
+ * @throws LockstepError `DATASET_MISMATCH` saying which features differ
+ */
+export async function requireOwnFeatures(
+  handle: Kysely<LockstepTables>,
+  dataset: TrainingSet,
+  { model, service, binding }: { readonly model: string; readonly service: ServicePlan; readonly binding: ModelBinding },
+): Promise<void> {
+  const { why } = await compareFeatures(handle, dataset, { model, service: service.id, serviceFingerprint: service.fingerprint, binding })
+  if (why === null) return
+  throw new LockstepError(
+    'DATASET_MISMATCH',
+    `The training set "${dataset.id}" has the features of "${dataset.service}", but "${model}" is served with those of "${service.id}": ${why}. Use a training set of "${service.id}". If the difference is intended, name the file itself.`,
+    { details: { model, service: service.id, dataset: dataset.id, datasetService: dataset.service } },
+  )
+}
+
+/**
  * Finds a feature that the training set lacks, or that it takes from another view, another version of the view, or
  * another place of a packed input. null: there is none. Features that the model does not use do not matter.
  */
-async function otherFeatures(
+async function otherFeatures(handle: Kysely<LockstepTables>, dataset: TrainingSet, served: ServedFeatures): Promise<string | null> {
+  const { why, inOrder, taken } = await compareFeatures(handle, dataset, served)
+  if (why !== null || served.binding.layout === 'named' || inOrder.every((name, i) => name === taken[i])) return why
+  return `its features have another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
+}
+
+/** `why`: which of the `taken` features differ; null: none. `inOrder`: the taken ones, as the training set has them. */
+async function compareFeatures(
   handle: Kysely<LockstepTables>,
   dataset: TrainingSet,
   { service, serviceFingerprint, binding }: ServedFeatures,
-): Promise<string | null> {
-  if (dataset.service === service && dataset.fingerprint === serviceFingerprint) return null
+): Promise<{ readonly why: string | null; readonly inOrder: readonly string[]; readonly taken: readonly string[] }> {
+  const taken = binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name))
+  if (dataset.service === service && dataset.fingerprint === serviceFingerprint) return { why: null, inOrder: taken, taken }
   const stored = await storedDefinitions(handle)
   const originsOf = (id: string, fingerprint: string) => {
     const found = stored.find(
@@ -94,18 +122,16 @@ async function otherFeatures(
     return found?.kind === 'service' ? originsIn(found.spec) : null
   }
   const [trained, served] = [originsOf(dataset.service, dataset.fingerprint), originsOf(service, serviceFingerprint)]
-  if (trained === null || served === null) return `it has the features of another definition of "${dataset.service}"`
+  if (trained === null || served === null)
+    return { why: `it has the features of another definition of "${dataset.service}"`, inOrder: [], taken }
 
-  const taken = binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name))
   const differing = taken.flatMap((name) => {
     const [then, now] = [trained.get(name), served.get(name)]
     if (then === undefined) return [`"${name}" is not in it`]
     return then === now ? [] : [`"${name}" comes from ${then} there and from ${now ?? 'nothing'} here`]
   })
-  if (differing.length > 0) return listed(differing)
   const inOrder = [...trained.keys()].filter((name) => taken.includes(name))
-  if (binding.layout === 'named' || inOrder.every((name, i) => name === taken[i])) return null
-  return `its features have another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
+  return { why: differing.length > 0 ? listed(differing) : null, inOrder, taken }
 }
 
 /** The origin of each feature of a service, by its name there, in order. */

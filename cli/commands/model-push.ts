@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
 import { defined } from '../../kernel/defined.ts'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { pushVersion } from '../../serving/models/push-version.ts'
 import { pushAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -9,6 +7,7 @@ import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { datasetMismatchOption, untriedOption } from '../promote-with-progress.ts'
 import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
+import { readModelFile } from '../read-model-file.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { uploadFile } from '../remote/upload-file.ts'
 
@@ -52,7 +51,7 @@ export const modelPushCommand: Command = {
     const server = serverOf(context, input)
     const pushed =
       server === null
-        ? await pushVersion(await context.database(), { ...push, model: name, bytes: await read(file), file, actor })
+        ? await pushVersion(await context.database(), { ...push, model: name, bytes: await readModelFile(file), file, actor })
         : await uploadFile(context, server, file, (upload) =>
             server.ask('POST', `/v1/models/${encodeURIComponent(name)}/versions`, { ...push, upload }, pushAnswer),
           )
@@ -78,19 +77,4 @@ export const modelPushCommand: Command = {
       ].join('\n'),
     }
   },
-}
-
-async function read(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file)
-  } catch (cause) {
-    throw new LockstepError(
-      'FILE_UNREADABLE',
-      `The model file "${file}" cannot be read: ${messageOf(cause)}. Give the path of an ONNX file.`,
-      {
-        cause,
-        details: { path: file },
-      },
-    )
-  }
 }

@@ -92,7 +92,7 @@ export interface JudgeLimits {
   readonly curve: number
 }
 
-const defaultLimits: JudgeLimits = { total: 2_000_000, group: 200_000, estimate: 20_000, curve: 5000 }
+export const defaultLimits: JudgeLimits = { total: 2_000_000, group: 200_000, estimate: 20_000, curve: 5000 }
 /** Curves cost more than all other figures. */
 const maxCurves = 20
 

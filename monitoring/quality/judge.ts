@@ -37,7 +37,7 @@ export function createJudge(options: JudgeOptions): Judge {
   if ((kind === 'category') !== (type.kind === 'string') || (type.kind === 'vector' && (kind !== 'binary' || type.length !== 2))) {
     throw new LockstepError(
       'INVALID_REQUEST',
-      `The output "${output}" of model "${options.model}" is ${typeText(type)}, and its outcome ${typeText(outcomeType)}; name another output in the outcome.`,
+      `The output "${output}" of model "${options.model}" is ${typeText(type)}, and its outcome ${typeText(outcomeType)}; name another output.`,
       { details: { model: options.model, output } },
     )
   }

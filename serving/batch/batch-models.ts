@@ -1,7 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
-import { openModel } from '../../inference/open-model.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
@@ -9,6 +8,7 @@ import { pickVersion } from '../../registry/pick-version.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { openUnserved } from '../models/open-unserved.ts'
 import type { BatchSpec } from './batch-spec.ts'
 import type { BatchModel } from './write-batch-part.ts'
 
@@ -45,16 +45,12 @@ export function createBatchModels({ db, catalog, log }: BatchTools): BatchModels
   function open({ request: { model: name }, version }: BatchSpec, known: Catalog): Promise<OpenModel> {
     const model = known.model(name)
     const { binding } = bindVersion(known, model.spec, pickVersion(model, version))
-    return openModel(() => readModelBytes(db, name, version), {
+    return openUnserved(() => readModelBytes(db, name, version), {
       binding,
       name: `${name}@${version}`,
       operational: model.operational,
       pool,
       log,
-      onRun: () => undefined,
-      onWait: () => undefined,
-      onLookups: () => undefined,
-      onEnd: (reason) => log.error({ model: name, version, reason }, 'a model process ended during a run'),
     })
   }
 

@@ -93,7 +93,11 @@ export async function writeBatchPart(
   }
 }
 
-export async function predictJoined(run: ColumnRunner, outputs: readonly Column[], batch: JoinedBatch) {
+export async function predictJoined(
+  run: ColumnRunner,
+  outputs: readonly Column[],
+  batch: Pick<JoinedBatch, 'values' | 'missing' | 'length'>,
+) {
   const statuses = batch.missing.map((missing): RowStatus => (missing.length === 0 ? 'OK' : 'REQUIRED_FEATURE_MISSING'))
   const complete = statuses.every((status) => status === 'OK')
   const rows = complete ? null : statuses.flatMap((status, row) => (status === 'OK' ? [row] : []))

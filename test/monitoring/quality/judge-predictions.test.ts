@@ -229,7 +229,7 @@ describe('figures of numbers and classes', () => {
 
   it('refuse an output that the outcome cannot judge', async () => {
     await expect(judged([row({})], { outcome: { kind: 'string' } })).rejects.toThrow(
-      'The output "probability" of model "fraud" is a float32, and its outcome a string; name another output in the outcome.',
+      'The output "probability" of model "fraud" is a float32, and its outcome a string; name another output.',
     )
   })
 })
