@@ -19,7 +19,7 @@ describe('the package that is published', () => {
 
   beforeAll(async () => {
     ;({ project, installed, packed } = await installPackage('build'))
-  }, 240_000)
+  })
 
   async function lockstep(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
     return run(process.execPath, [programOf(installed), ...args], { cwd: project })

@@ -21,7 +21,7 @@ const typed: string[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-first-'))
   place = await installPackage('first')
-}, 240_000)
+})
 
 afterAll(async () => {
   killAll()

@@ -113,7 +113,7 @@ describe('a backfill', () => {
       await rm(folder, { recursive: true, force: true })
       await database.drop()
     }
-  }, 90_000)
+  })
   afterEach(() => killAll())
   afterAll(() => close?.())
 
@@ -143,7 +143,7 @@ describe('a backfill', () => {
     await must(env, 'backfill', 'delays', '--chunks', '3')
     expect(await states(store, view)).toEqual(await states(other, view))
     expect(await bounds(Number(printed['id' as keyof typeof printed]))).toBe(0)
-  }, 90_000)
+  })
 
   it('is joined by a second one of the same range only, and can be cancelled', async () => {
     const view = plan('cancelled@1')
@@ -166,12 +166,12 @@ describe('a backfill', () => {
     expect(new Set((await readSteps(db, first.id)).map(({ state }) => state))).toEqual(new Set(['closed']))
     expect(await bounds(first.id)).toBe(0)
     expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
-  }, 90_000)
+  })
 
   it('names the entities over the cap of their view', async () => {
     const { code, err } = await lockstep(env, 'backfill', 'capped', '--chunks', '1')
     expect([code, err]).toEqual([0, expect.stringMatching(/STATE_TOO_LARGE.*capped@1.*is not in the online store/)])
-  }, 90_000)
+  })
 
   it('sets aside entities whose rows cannot be folded, and continues with the others', async () => {
     const aside = /TRANSFORM_FAILED.*unlucky@1.* is set aside.*thirteen/
@@ -188,7 +188,7 @@ describe('a backfill', () => {
       code: 2,
       err: expect.stringContaining('--to'),
     })
-  }, 90_000)
+  })
 
   it('restarted after its process was killed, continues with the rest', async () => {
     const view = plan('again@1')
@@ -196,7 +196,7 @@ describe('a backfill', () => {
     expect(await must(env, 'backfill', 'again')).toMatchObject({ id: begun.id, joined: true, chunks: 3, state: 'done' })
     await materializeView(db, other, view, { moment })
     expect(await states(store, view)).toEqual(await states(other, view))
-  }, 90_000)
+  })
 
   it('continues after a worker is killed inside a chunk, with the same bytes', async () => {
     const view = plan('killed@1')
@@ -222,5 +222,5 @@ describe('a backfill', () => {
     await materializeView(db, other, view, { moment })
     expect((await states(other, view)).size).toBe(50)
     expect(await states(store, view)).toEqual(await states(other, view))
-  }, 90_000)
+  })
 })

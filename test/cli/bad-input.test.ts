@@ -51,7 +51,7 @@ beforeAll(async () => {
   await writeFile(inFolder('zipmap.onnx'), await onnx('zipmap'))
   await writeFile(inFolder('mlp.onnx'), await onnx('mlp'))
   await writeFile(inFolder('noise.onnx'), 'not a model')
-}, 120_000)
+})
 
 afterAll(async () => {
   killAll()
@@ -99,7 +99,7 @@ describe('data that do not fit', () => {
     expect(error.message).toMatch(/"late"/)
     expect((await must(env, 'ingest', 'landings', inFolder('rows.csv'))).rows).toBe(2)
     expect((await must(env, 'materialize')).views).toMatchObject([{ view: 'delays@1', rows: 2, entities: 2 }])
-  }, 120_000)
+  })
 
   it('are not loaded twice by mistake, and a load can be undone', async () => {
     expect(await failure(['ingest', 'landings', inFolder('rows.csv')])).toMatchObject({
@@ -110,7 +110,7 @@ describe('data that do not fit', () => {
     const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
     expect(undone.out).toBe('Deleted 2 rows of "landings".\nRebuilt 2 entities of delays@1.\n')
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
-  }, 120_000)
+  })
 
   it('are not erased without --yes if there is no terminal', async () => {
     const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
@@ -124,7 +124,7 @@ describe('data that do not fit', () => {
     const known = await erase('ORD')
     expect(known).toMatch(/removed: 1 row in .*\nremoved: 1 state in delays@1 \(if there was one/)
     expect(known).not.toMatch(note)
-  }, 120_000)
+  })
 
   it('are refused as a spine without the key or the time, and leave no file', async () => {
     const out = inFolder('set.parquet')
@@ -133,21 +133,17 @@ describe('data that do not fit', () => {
     const timeless = await failure(['dataset', 'create', 'all', '--spine', inFolder('timeless.csv'), '--out', out, '--time', 'at'])
     expect(timeless).toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"at"') })
     expect((await readdir(folder)).filter((name) => name.startsWith('set.'))).toEqual([])
-  }, 120_000)
+  })
 
   it.each([
     ['noise.onnx', 'MODEL_INVALID', 'noise.onnx"'],
     ['zipmap.onnx', 'MODEL_INVALID', ''],
     ['mlp.onnx', 'MODEL_MISMATCH', ''],
-  ])(
-    'are refused as the model %s with %s',
-    async (file, code, offender) => {
-      const error = await failure(['model', 'push', 'delay', inFolder(file)])
-      expect(error).toMatchObject({ code, message: expect.stringContaining(offender) })
-      expect((await must(env, 'model', 'list')).versions).toEqual([])
-    },
-    30_000,
-  )
+  ])('are refused as the model %s with %s', async (file, code, offender) => {
+    const error = await failure(['model', 'push', 'delay', inFolder(file)])
+    expect(error).toMatchObject({ code, message: expect.stringContaining(offender) })
+    expect((await must(env, 'model', 'list')).versions).toEqual([])
+  })
 })
 
 describe('a service that is down', () => {
@@ -163,7 +159,7 @@ describe('a service that is down', () => {
     ])
     expect([postgres.code, redis.code, atOnce.code]).toEqual(['POSTGRES_UNAVAILABLE', 'REDIS_UNAVAILABLE', 'CONFIG_INVALID'])
     expect(Math.max(postgres.tookMs, redis.tookMs) - atOnce.tookMs).toBeLessThan(5_000)
-  }, 120_000)
+  })
 
   it('lets the server start, not ready', async () => {
     const server = start({ ...env, LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }, 'serve', '--port', '0')
@@ -172,7 +168,7 @@ describe('a service that is down', () => {
     expect((await fetch(`${url}/livez`)).status).toBe(200)
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
-  }, 120_000)
+  })
 })
 
 describe('the command line', () => {
@@ -185,7 +181,7 @@ describe('the command line', () => {
       message: `The port "${port}" on "127.0.0.1" is in use by another process. Stop that process, or set --port or LOCKSTEP_PORT to a free port.`,
     })
     await new Promise((resolve) => taken.close(resolve))
-  }, 120_000)
+  })
 
   it('takes --json before a command, and its help', async () => {
     const help = await lockstep(env, '--json', '--help')

@@ -34,7 +34,7 @@ describe('the verbs of training sets', () => {
     await must(env, 'ingest', 'landings', inFolder('rows.csv'))
     const spine = Array.from({ length: 40 }, (_, n) => `${n % 4 === 3 ? 'XXX' : 'ATL'},${minute(n)},${n}\n`)
     await writeFile(inFolder('spine.csv'), `airport,timestamp,label\n${spine.join('')}`)
-  }, 120_000)
+  })
   afterAll(async () => {
     killAll()
     await drop?.()
@@ -81,7 +81,7 @@ describe('the verbs of training sets', () => {
     const gone = await lockstep(env, 'dataset', 'verify', manifest.id, '--json')
     expect(gone.code).toBe(1)
     expect(gone.json).toMatchObject({ equal: false, files: [{ state: 'same' }, { state: 'same' }, { state: 'gone' }] })
-  }, 120_000)
+  })
 
   it("write a view's own rows", async () => {
     const words = [
@@ -106,7 +106,7 @@ describe('the verbs of training sets', () => {
       `ORD,${time(11)},11,6`,
       `ORD,${time(13)},13,7`,
     ])
-  }, 120_000)
+  })
 
   it.each([
     [['--seed', '1'], '"--seed"'],
@@ -116,23 +116,19 @@ describe('the verbs of training sets', () => {
     [['--from', '2001-01-01'], '--from TIME'],
     [['--split', '2001-01-02,2001-01-01'], 'in order'],
     [['--known-before', '2200-01-01'], 'in the future'],
-  ])(
-    'refuse %s',
-    async (options, message) => {
-      const { code, err } = await lockstep(
-        env,
-        'dataset',
-        'create',
-        'all',
-        '--spine',
-        inFolder('spine.csv'),
-        '--out',
-        inFolder('no.csv'),
-        ...options,
-      )
-      expect(code).toBe(options.includes('--known-before') ? 1 : 2)
-      expect(err).toContain(message)
-    },
-    30_000,
-  )
+  ])('refuse %s', async (options, message) => {
+    const { code, err } = await lockstep(
+      env,
+      'dataset',
+      'create',
+      'all',
+      '--spine',
+      inFolder('spine.csv'),
+      '--out',
+      inFolder('no.csv'),
+      ...options,
+    )
+    expect(code).toBe(options.includes('--known-before') ? 1 : 2)
+    expect(err).toContain(message)
+  })
 })

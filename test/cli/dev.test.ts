@@ -180,14 +180,14 @@ beforeAll(async () => {
   mkdirSync(join(folder, 'models'))
   writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.25))
   dev = await develop(folder)
-}, 240_000)
+})
 
 afterAll(async () => {
   killAll()
   await Promise.all(contexts.map((context) => context.close()))
 })
 
-describe('a project that is served while it is edited', { timeout: 240_000 }, () => {
+describe('a project that is served while it is edited', () => {
   it('is ready with its rows and model, and with a request that is answered', async () => {
     const text = await dev.said('Ready in')
     expect(text).toContain('Ready in 10 h')
@@ -324,7 +324,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
   })
 })
 
-describe('a definitions file', { timeout: 240_000 }, () => {
+describe('a definitions file', () => {
   it.each([
     ['that does not end is stopped', 'for (;;) {}', 300, /has not finished after 0\.3 s; remove the endless loop/],
     ['that ends its process ends only its thread', 'process.exit(3)', 60_000, /ended its thread with 3; remove the call/],
@@ -379,7 +379,7 @@ describe('a definitions file', { timeout: 240_000 }, () => {
   })
 })
 
-describe('a check of the types', { timeout: 240_000 }, () => {
+describe('a check of the types', () => {
   it('names the errors by file and line, and says when they are gone', async () => {
     const place = definitionFiles({
       'a.ts': '\nconst wrong: number = "x"\nexport {}\n',
@@ -400,7 +400,7 @@ describe('a check of the types', { timeout: 240_000 }, () => {
   })
 })
 
-describe('the command', { timeout: 240_000 }, () => {
+describe('the command', () => {
   it('serves what a store of the same files serves, and ends with nothing left', async () => {
     const place = definitionFiles({ 'features.ts': definitions(), 'data/landings.csv': rows })
     mkdirSync(join(place, 'models'))

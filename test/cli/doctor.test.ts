@@ -66,14 +66,14 @@ beforeAll(async () => {
   const redis = await testRedis()
   redisUrl = redis.url
   env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_PORT: '0' }
-}, 240_000)
+})
 
 afterAll(async () => {
   await database?.drop()
   rmSync(folder, { recursive: true, force: true })
 })
 
-describe('lockstep doctor', { timeout: 240_000 }, () => {
+describe('lockstep doctor', () => {
   it('says what to do, step by step, until nothing is left to do', async () => {
     const unmigrated = await doctor(env)
     expect([unmigrated.code, unmigrated.ok]).toEqual([1, false])

@@ -33,7 +33,7 @@ beforeAll(async () => {
     LOCKSTEP_DIR: inFolder('unused'),
   }
   flights = await writeSampleFlights(inFolder('flights.parquet'), Date.UTC(2001, 0, 15, 6) * 1000)
-}, 120_000)
+})
 
 afterAll(async () => {
   killAll()
@@ -52,7 +52,7 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 }
 
 // The steps build on one another, as a person takes them.
-describe('the complete path', { timeout: 120_000 }, () => {
+describe('the complete path', () => {
   it('reports that the database is not migrated, and migrates it once', async () => {
     const before = await start(env, 'status').ended
     const [version, help] = [await lockstep(env, '-v'), await lockstep(env, 'status', '-h')]

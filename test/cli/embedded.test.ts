@@ -39,14 +39,14 @@ beforeAll(async () => {
   madeBefore = existsSync(join(folder, 'data'))
   migrated = (await lockstep(env, 'migrate')).out
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
-}, 120_000)
+})
 
 afterAll(async () => {
   killAll()
   await rm(folder, { recursive: true, force: true })
 })
 
-describe('with nothing configured', { timeout: 120_000 }, () => {
+describe('with nothing configured', () => {
   it('a command names the database it uses, and only "migrate" creates it', () => {
     expect(before.err).toMatch(/^error MIGRATIONS_PENDING: There is no embedded database in ".*data", .* LOCKSTEP_POSTGRES_URL is not set/)
     expect([before.code, madeBefore]).toEqual([1, false])

@@ -82,7 +82,7 @@ async function textOf(address: string): Promise<string> {
 const apply = (file: string): Promise<Outcome> => run('apply', join(files, file))
 const insert = async (rows: string): Promise<void> => db.script(`insert into lockstep_source.rows (thing, at, x) ${rows}`)
 
-it('status and metrics name a late view with its rows and transaction', { timeout: 120_000 }, async () => {
+it('status and metrics name a late view with its rows and transaction', async () => {
   await expect(run('plan', join(files, 'wrong.ts'))).rejects.toThrow(
     'The maxStateBytes of view "seen" is "64 potatoes", which is not a size',
   )
@@ -150,7 +150,7 @@ it('status and metrics name a late view with its rows and transaction', { timeou
   expect(metrics).toMatch(/^lockstep_view_newest_row_age_seconds\{view="seen@1"\} 108\d\d/m)
 })
 
-it('answers an entity over the cap from history, names it, and readmits it', { timeout: 120_000 }, async () => {
+it('answers an entity over the cap from history, names it, and readmits it', async () => {
   await apply('fresh.ts')
   await insert(`select 'large', now() - interval '3 h' + n * interval '1 s', n from generate_series(1, 99) n`)
   await insert(`select 'tiny', now() - interval '3 h', 1`)
@@ -175,7 +175,7 @@ it('answers an entity over the cap from history, names it, and readmits it', { t
   expect(await ask()).toEqual([[100, 1], undefined])
 })
 
-it('continues with other views and entities when one fails, and exits with 1', { timeout: 120_000 }, async () => {
+it('continues with other views and entities when one fails, and exits with 1', async () => {
   await db.script('create table other (thing text, at timestamptz, x int4)')
   await apply('two.ts')
   await db.script('drop table other; alter table lockstep_source.rows alter at drop not null')

@@ -95,4 +95,4 @@ it('the online store on a full disk is an error that names the folder, and opens
     mount -t tmpfs -o nr_inodes=9 none disk; open_store; n=0; while touch disk/$n 2>/dev/null; do n=$((n + 1)); done; open_store`)
   const full = `WRITE_FAILED: The disk of the folder "${folder}/disk/online" is full, or almost full. Free some space and run again; committed data is kept.`
   expect(out.trim().split('\n')).toEqual([full, 'opened', full, 'opened', 'opened', full])
-}, 120_000)
+})

@@ -49,7 +49,7 @@ describe('lockstep parity', () => {
     expect(out).not.toContain('--sample')
     const part = await parity('--sample', '1')
     expect([part.code, part.out]).toEqual([0, expect.stringMatching(/note: "--sample 1" is the limit .*\n0 of 3 values differ/)])
-  }, 120_000)
+  })
 
   it('exits with 1 if more differs than the budget allows, with an example', async () => {
     await world.db.query(
@@ -78,7 +78,7 @@ describe('lockstep parity', () => {
     expect([remote.code, remote.json]).toEqual([0, lenient.json])
     expect([misspelt.code, misspelt.err]).toEqual([1, expect.stringContaining('Did you mean "echo"')])
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
-  }, 120_000)
+  })
 
   it('compares no values that may have counted rows which were erased since, and reports how many', async () => {
     const receipt = [{ what: 'removed', kind: 'rows', where: 'lockstep_source."landings"', count: 6 }]
@@ -91,7 +91,7 @@ describe('lockstep parity', () => {
     expect(out).toMatch(/flight@1 +lastDelay +1 +0 +0 +0 +0 +1 +0\n/)
     expect(out).toContain('note: 1 value not compared, because rows of their sources were erased since')
     expect([code, out]).toEqual([0, expect.stringContaining('0 of 5 values differ (0%, and the budget is 0%).')])
-  }, 120_000)
+  })
 
   it('has the log that it reads listed, and written to a file with typed columns', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-predictions-'))
@@ -142,7 +142,7 @@ describe('lockstep parity', () => {
       },
       expect.objectContaining({ _entity: 1, airport: 'JFK', lastDelay: null, landed1h: 0 }),
     ])
-  }, 120_000)
+  })
 
   it('refuses options that it cannot read', async () => {
     const wrong = [
@@ -153,7 +153,7 @@ describe('lockstep parity', () => {
       const { code, err } = await parity(...words)
       expect([code, err]).toEqual([2, expect.stringMatching(new RegExp(`"${words[0]}".*lockstep parity --help`))])
     }
-  }, 120_000)
+  })
 
   it('takes 200 predictions by default, and shows its progress on a terminal', async () => {
     await world.db.query(`insert into lockstep.prediction_log select p.* from lockstep.prediction_log p, generate_series(1, 150)`)
@@ -166,5 +166,5 @@ describe('lockstep parity', () => {
     expect(text).toContain('note: "--sample 200" is the limit of this check')
     expect(shown[0]).toContain('Recomputing logged predictions ...')
     expect(shown.at(-1)).toBe('\r\u001B[K')
-  }, 120_000)
+  })
 })

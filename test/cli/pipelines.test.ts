@@ -50,7 +50,7 @@ async function run(...words: readonly string[]): Promise<Record<string, unknown>
 
 const atLeast = (count: number) => (written: readonly Written[]) => written.length >= count
 
-it('a worker runs pipelines once their model has a version, and people pause, resume and replay them', { timeout: 120_000 }, async () => {
+it('a worker runs pipelines once their model has a version, and people pause, resume and replay them', async () => {
   const worker = start(env, 'worker', '--only', 'pipelines', '--metrics-port', '0', '--json')
   const [, port] = await worker.until(/"metricsPort":\s*(\d+)/)
   await producer.send('landed', [landing('A', 1), landing('B', 2), 'poison'])

@@ -79,7 +79,7 @@ function again(from: string): string {
   return to
 }
 
-it('plan --bump raises a changed view and all that depends on it, in all files', { timeout: 120_000 }, async () => {
+it('plan --bump raises a changed view and all that depends on it, in all files', async () => {
   await run('apply', join(files(), 'features.ts'))
   const at = files({ 'late.ts': late.replace('15', '20') })
   const refused = await run('plan', join(at, 'features.ts'))
@@ -117,7 +117,7 @@ it('plan --bump raises a changed view and all that depends on it, in all files',
   expect(same.text).toMatch(/^Nothing to apply from .*: 6 unchanged, 3 in the registry only\. The registry is at revision 2\.$/)
 })
 
-it('plan --bump takes the next free version, and names versions that it cannot raise', { timeout: 120_000 }, async () => {
+it('plan --bump takes the next free version, and names versions that it cannot raise', async () => {
   const more = (ttl: string): string => `
 const next = 1
 const base = { version: 1, entity: airport, source: landings } as const
@@ -155,7 +155,7 @@ export const five = make('five')`
   expect((await run('plan', join(again(at), 'features.ts'))).exitCode).toBe(0)
 })
 
-it('plan --exit-code tells changes, no changes and a refused file apart', { timeout: 120_000 }, async () => {
+it('plan --exit-code tells changes, no changes and a refused file apart', async () => {
   const gates = `import { entity, featureView, last, source, t } from 'lockstep'
 export const gate = entity('gate', { key: { gate: t.string } })
 export const closings = source('closings', { key: { gate: 'gate' }, eventTime: 'at', columns: { delay: t.float64 } })

@@ -96,7 +96,7 @@ async function cuttingProxy(port: number, bytes: number, cut: () => void): Promi
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, close: () => proxy.close() }
 }
 
-describe.each(['embedded', 'postgres'])('commands that are sent to a server with %s', { timeout: 180_000 }, (kind) => {
+describe.each(['embedded', 'postgres'])('commands that are sent to a server with %s', (kind) => {
   let env: Environment
   let drop: () => Promise<unknown>
   let server: Running
@@ -117,7 +117,7 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     remote = { LOCKSTEP_SERVER: url, LOCKSTEP_API_KEY: key, LOCKSTEP_DIR: join(folder, 'nothing') }
     if (kind !== 'embedded') worker = start(env, 'worker')
     await until(async () => (await fetch(`${url}/v1/models`, { headers: { 'x-api-key': key } })).ok)
-  }, 180_000)
+  })
   afterAll(async () => {
     for (const running of [server, worker]) {
       running?.child.kill('SIGKILL')

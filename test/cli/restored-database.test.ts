@@ -29,7 +29,7 @@ beforeAll(async () => {
   postgres = await restorablePostgres()
   folder = await mkdtemp(join(tmpdir(), 'lockstep-restored-'))
   env = { LOCKSTEP_DIR: folder, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_HOST: '127.0.0.1' }
-}, 120_000)
+})
 afterAll(async () => {
   killAll()
   await postgres?.remove()
@@ -101,7 +101,7 @@ const refused = { code: 'NOT_READY', message: expect.stringContaining('it was re
 /** So that the database has given the transactions of the lost future out again. */
 const overtake = Array.from({ length: 300 }, () => 'select pg_current_xact_id()')
 
-it('a copied data folder, put back under a server and a worker, is refused until a rebuild', { timeout: 240_000 }, async () => {
+it('a copied data folder, put back under a server and a worker, is refused until a rebuild', async () => {
   const settings = { ...env, LOCKSTEP_POSTGRES_URL: postgres.url }
   await must(settings, 'migrate')
   await must(settings, 'apply', file)
@@ -141,7 +141,7 @@ it('a copied data folder, put back under a server and a worker, is refused until
   await end(server, worker)
 })
 
-it('a database recreated from a copy, under a server alone, is refused until a rebuild', { timeout: 240_000 }, async () => {
+it('a database recreated from a copy, under a server alone, is refused until a rebuild', async () => {
   const database = (name: string): string => postgres.url.replace(/\/postgres$/, `/${name}`)
   const settings = { ...env, LOCKSTEP_POSTGRES_URL: database('shop'), LOCKSTEP_REDIS_PREFIX: `${env['LOCKSTEP_REDIS_PREFIX']}shop:` }
   await query(postgres.url, 'create database shop')

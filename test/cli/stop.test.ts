@@ -39,7 +39,7 @@ beforeAll(async () => {
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
   await writeFile(inFolder('sales.csv'), 'at,shop,amount\n2001-06-30T10:00:00Z,a,1\n')
   await writeFile(inFolder('spine.csv'), 'at,shop\n2001-06-30T11:00:00Z,a\n')
-}, 120_000)
+})
 
 afterAll(async () => {
   killAll()
@@ -90,7 +90,7 @@ const words: readonly { readonly words: () => string[]; readonly table: string }
   { words: () => ['status'], table: 'lockstep.registry_state' },
 ]
 
-describe('a command that waits for a lock', { timeout: 120_000 }, () => {
+describe('a command that waits for a lock', () => {
   it.each(words)('%# ends with its statement and leaves nothing behind when it is stopped', async ({ words: given, table }) => {
     await whileLocked(table, async () => {
       const before = await readdir(folder)
@@ -118,7 +118,7 @@ describe('a command that waits for a lock', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a command whose database has stopped responding', { timeout: 120_000 }, () => {
+describe('a command whose database has stopped responding', () => {
   it('ends all the same, and leaves no file behind', async () => {
     await whileLocked(sales, async () => {
       const url = env['LOCKSTEP_POSTGRES_URL'] ?? ''

@@ -66,7 +66,7 @@ async function run(words: readonly string[]): Promise<Outcome> {
   return await withContext(context, async () => (await prepare(words))(context))
 }
 
-it('status shows stream lag, dead letters, and servers that do not report', { timeout: 240_000 }, async () => {
+it('status shows stream lag, dead letters, and servers that do not report', async () => {
   await run(['apply', join(files, 'redis.ts')])
   await producer.send('things', ['a', 'b'])
   await keepDeadLetters(db, 'rows', spec, [{ message: '1-0', body: null, reason: 'not_json', error: 'It is no \0 JSON.' }])
@@ -91,7 +91,7 @@ it('status shows stream lag, dead letters, and servers that do not report', { ti
   await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
 })
 
-it('a worker reads its streams, reports lag in metrics, and exits with 0 on a signal', { timeout: 240_000 }, async () => {
+it('a worker reads its streams, reports lag in metrics, and exits with 0 on a signal', async () => {
   await run(['apply', join(files, 'redis.ts')])
   const worker = start(
     {
@@ -148,7 +148,7 @@ it('metrics count messages by outcome, and report the lag', async () => {
   expect(said).not.toContain('outcome="dead"')
 })
 
-it('dead letters are listed, shown, retried once each, and dropped', { timeout: 120_000 }, async () => {
+it('dead letters are listed, shown, retried once each, and dropped', async () => {
   await run(['apply', join(files, 'redis.ts')])
   const env = ['rows', spec] as const
   const body = (x: unknown, more: object = {}): Buffer =>

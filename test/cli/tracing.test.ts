@@ -37,7 +37,7 @@ beforeAll(async () => {
   await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
   await writeFile(join(folder, 'sales.csv'), 'at,shop,amount\n2001-06-30T10:00:00Z,a,1\n')
   await must(env, 'ingest', 'sales', join(folder, 'sales.csv'))
-}, 120_000)
+})
 afterAll(async () => {
   killAll()
   await collector?.[Symbol.asyncDispose]()

@@ -25,7 +25,7 @@ beforeAll(async () => {
   url = database.url
   db = openPostgres(database.url)
   store = await openOnlineStore({ redisUrl: cluster.url, redisPrefix: 'watched', directory: '/nowhere' })
-}, 120_000)
+})
 afterAll(async () => {
   await store?.close()
   await db?.close()
@@ -33,7 +33,7 @@ afterAll(async () => {
   await cluster?.stop()
 })
 
-it('a worker stays ready while a primary is full or dead, and names it', { timeout: 120_000 }, async () => {
+it('a worker stays ready while a primary is full or dead, and names it', async () => {
   const logged: string[] = []
   const watched = await watchDependencies(
     { db, store },
@@ -61,7 +61,7 @@ it('a worker stays ready while a primary is full or dead, and names it', { timeo
   await watched.close()
 })
 
-it('a worker warns if its clock differs from that of the database', { timeout: 240_000 }, async () => {
+it('a worker warns if its clock differs from that of the database', async () => {
   const behind = await openBehind(url, db)
   const watched = await watchDependencies({ db: behind, store: null }, createMetricsRegistry(), createLogger('silent'))
   const warning = 'The clock of this worker is 7200.0 s ahead of that of the database. Check its time synchronization (NTP).'

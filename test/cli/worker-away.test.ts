@@ -49,7 +49,7 @@ beforeAll(async () => {
     await database.drop()
     await rm(folder, { recursive: true })
   }
-}, 120_000)
+})
 afterAll(async () => {
   killAll()
   await close?.()

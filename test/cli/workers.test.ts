@@ -41,7 +41,7 @@ beforeAll(async () => {
   }
   drop = database.drop
   await must(env, 'migrate')
-}, 120_000)
+})
 afterAll(async () => {
   killAll()
   await drop?.()
@@ -60,7 +60,7 @@ function sumOf(metrics: string, metric: RegExp): number {
 }
 const answered = /^lockstep_http_request_seconds_count\{route="\/v1\/models"/
 
-it('keeps answering when a worker is killed, replaces it, and counts as one', { timeout: 120_000 }, async () => {
+it('keeps answering when a worker is killed, replaces it, and counts as one', async () => {
   const server = start(env, 'serve', '--port', '0', '--workers', '2')
   const [, url = ''] = await server.until(/Listening on (\S+)\. 2 workers answer\./)
   await whenReady(url)
@@ -119,7 +119,7 @@ it('keeps answering when a worker is killed, replaces it, and counts as one', { 
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })
 
-it('answers and logs predictions in every worker, behind one TLS port', { timeout: 120_000 }, async () => {
+it('answers and logs predictions in every worker, behind one TLS port', async () => {
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   const store = createRedisStore({ redis: openRedis(env['LOCKSTEP_REDIS_URL'] ?? ''), prefix: env['LOCKSTEP_REDIS_PREFIX'] ?? '' })
   try {
@@ -180,13 +180,13 @@ it('answers and logs predictions in every worker, behind one TLS port', { timeou
   }
 })
 
-it('needs stores that processes can share', { timeout: 120_000 }, async () => {
+it('needs stores that processes can share', async () => {
   const { code, err } = await start({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0').ended
   expect(code).toBe(1)
   expect(err).toContain('error EMBEDDED_ALONE: --workers needs PostgreSQL and Redis, and "LOCKSTEP_POSTGRES_URL" is not set.')
 })
 
-it('exits with the error of a worker that cannot start', { timeout: 120_000 }, async () => {
+it('exits with the error of a worker that cannot start', async () => {
   const { code, err } = await start(env, 'serve', '--workers', '1', '--port', '0', '--host', '0.0.0.0').ended
   expect(code).toBe(1)
   expect(err).toMatch(/^error CONFIG_INVALID: The server would listen on "0\.0\.0\.0"/m)

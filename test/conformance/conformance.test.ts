@@ -32,7 +32,7 @@ beforeAll(async () => {
     recordTraining,
   )
   await adapter.define(cases.map((each) => join(each.folder, adapter.definitions)))
-}, 120_000)
+})
 
 afterAll(async () => {
   await adapter?.close()
@@ -42,7 +42,7 @@ afterAll(async () => {
 })
 
 describe('the conformance cases', () => {
-  it.for(cases)('$id: $title', { timeout: 120_000 }, async (each) => {
+  it.for(cases)('$id: $title', async (each) => {
     await runCase(adapter, each)
   })
 })

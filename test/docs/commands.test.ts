@@ -421,7 +421,7 @@ async function curl(words: readonly string[], text: string): Promise<void> {
 }
 const answers = new Map<string, string>()
 
-describe('the commands of the docs', { timeout: 120_000 }, () => {
+describe('the commands of the docs', () => {
   it('are on pages that this test runs', () => {
     const all = globSync('docs/*.md', { cwd: rootFolder }).filter((page) => documentedCommands(page).length > 0)
     // test/build.test.ts installs the package and runs "init", as docs/your-own-project.md says; docs/tutorial.md has
@@ -461,7 +461,7 @@ describe('the commands of the docs', { timeout: 120_000 }, () => {
   })
 })
 
-describe('the ten lines of the README', { timeout: 120_000 }, () => {
+describe('the ten lines of the README', () => {
   it('serve and predict, one command after the other', async () => {
     const own = await mkdtemp(join(folder, 'readme-'))
     const page = read('README.md')

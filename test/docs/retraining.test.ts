@@ -80,7 +80,7 @@ process.exitCode = exitCode
   await put('bin/lockstep', `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'bin/send.mjs')}' "$@"\n`)
   // it has learned what the test puts in its place
   await put('train', `#!/bin/sh\n: > rows\nwhile [ $# -gt 1 ]; do cat "$1" >> rows; shift; done\ncp trained.onnx "$1" && echo 0.91\n`)
-}, 240_000)
+})
 
 afterAll(async () => {
   commands?.close()
@@ -121,7 +121,7 @@ async function rolloutOf(): Promise<unknown> {
   return JSON.parse((await lockstep('rollout', 'show', 'fraud', '--json')).out)
 }
 
-it('trains, pushes and rolls out a version, and does so once however often it runs', { timeout: 240_000 }, async () => {
+it('trains, pushes and rolls out a version, and does so once however often it runs', async () => {
   expect(await retrain('second.onnx', '2020-01-01', '2020-01-20', '2020-03-01')).toMatchObject({ code: 99 })
   const days = ['2026-01-01', '2026-01-20', '2026-03-01']
   expect(await retrain('second.onnx', ...days)).toEqual({ code: 0, err: expect.anything() })
@@ -136,7 +136,7 @@ it('trains, pushes and rolls out a version, and does so once however often it ru
   expect(await rolloutOf()).toMatchObject({ rollout: { version: 2 } })
 })
 
-it('trains on what was served, with the outcomes that are known', { timeout: 240_000 }, async () => {
+it('trains on what was served, with the outcomes that are known', async () => {
   await must('rollout', 'abort', 'fraud', '--reason', 'for the next')
   const served = `select 'p' || card as id, card, date_trunc('day', now()) - interval '3 days' as paid_at from labels
     union all select 'new', 'c1', now() - interval '1 hour'`

@@ -57,7 +57,7 @@ describe('delays that are taken as known at departure', () => {
     expect(honest).toBeLessThan(0.78)
     expect(inTheAir - honest).toBeGreaterThan(0.01)
     expect(ownLabel).toBeGreaterThan(0.95)
-  }, 120_000)
+  })
 
   it('are refused if the spine has the same table, unless the own moment is excluded', async () => {
     const spine = { sql: 'select date, origin, destination, distance, delay > 15 as late from flights limit 10' }

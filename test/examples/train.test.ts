@@ -24,7 +24,7 @@ beforeAll(async () => {
   service = catalog.service('flight_features')
   model = catalog.model('delay').spec
   await ingestFile(db, catalog.source('airports'), airportsFile)
-}, 120_000)
+})
 
 /** A Python with what train.py needs, or null where this machine has none. */
 async function findPython(): Promise<string | null> {
@@ -60,5 +60,5 @@ describe('the model of the flights example', () => {
     expect(told.rows).toBe(manifest.file.rows)
     expect(told.features).toEqual(service.features.map(({ name }) => name))
     expect(bindModel(service, await inspectModel(await readFile(trained)), model).unused).toEqual([])
-  }, 120_000)
+  })
 })

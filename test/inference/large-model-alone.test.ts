@@ -80,4 +80,4 @@ it('a large model is read, loaded and tried without long turns of the event loop
   // what it would be
   await initializeOrt()
   expect(await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())).toBeGreaterThan(10)
-}, 120_000)
+})

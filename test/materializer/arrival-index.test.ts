@@ -39,7 +39,7 @@ describe('finding what has arrived', () => {
         expect(text).not.toContain('payments_visible_')
       }
     }
-  }, 120_000)
+  })
 })
 
 /** The database, noting which rows it is asked for. */

@@ -143,16 +143,12 @@ async function survives(operation: (typeof operations)[number], point: FaultPoin
   }
 }
 
-it.each(operations)(
-  'loses and duplicates nothing if a process is killed between any steps of %s',
-  { timeout: 120_000 },
-  async (operation) => {
-    const points = matrix[operation]
-    for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
-  },
-)
+it.each(operations)('loses and duplicates nothing if a process is killed between any steps of %s', async (operation) => {
+  const points = matrix[operation]
+  for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
+})
 
-it('loads and replaces each Parquet file once if the process is killed after a file', { timeout: 120_000 }, async () => {
+it('loads and replaces each Parquet file once if the process is killed after a file', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-crash-lake-'))
   const lake = definitionFiles({
     'lake.ts': `

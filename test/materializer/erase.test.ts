@@ -282,7 +282,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await stop()
   })
 
-  it('keeps what a store filled from nothing holds, also during other writes', { timeout: 120_000 }, async () => {
+  it('keeps what a store filled from nothing holds, also during other writes', async () => {
     const { db, store } = fixture().open(kind)
     const until = performance.now() + 2_000
     let i = 0

@@ -63,7 +63,7 @@ describe('folding an ordered stream into stored states', () => {
       ),
       { numRuns: budget(150) },
     )
-  }, 120_000)
+  })
 
   it('writes nothing when there is nothing new', async () => {
     const plan = freshPlan()

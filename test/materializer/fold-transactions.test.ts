@@ -45,7 +45,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
       }),
       { numRuns: 8 },
     )
-  }, 120_000)
+  })
 
   it('is online at once, one time, beside an open transaction', async () => {
     const { db, store } = fixture().open(kind)
@@ -192,7 +192,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     const [freshPlan = plan, freshWorld = world] = fresh
     expect(stored).toEqual([await storedStates(store, freshPlan, keys), await storedStates(store, freshWorld, [''])])
     for (const each of plans) expect(await materializeView(db, store, each, { moment })).toMatchObject({ rows: 0 })
-  }, 120_000)
+  })
 })
 
 function one(account: string, minutes: number, amount: number): Payment {

@@ -25,7 +25,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     for (const run of runs) expect((await run.result)?.rows).toBeGreaterThanOrEqual(0)
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
-  }, 120_000)
+  })
 
   it('gives the same bytes when runs are killed at any point and run again', async () => {
     const { db, store } = fixture().open(kind)
@@ -40,7 +40,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     expect(interrupted).toBeGreaterThan(0)
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
-  }, 120_000)
+  })
 
   it('folds the missing rows into what another run stored first', async () => {
     const { db, store } = fixture().open(kind)

@@ -25,7 +25,7 @@ describe('materializing in the embedded default', () => {
     await copyEmbedded(join(directory, 'postgres'))
     db = await openPglite(join(directory, 'postgres'))
     store = openEmbeddedStore(join(directory, 'online'))
-  }, 120_000)
+  })
   afterAll(async () => {
     await store?.close()
     await db?.close()
@@ -47,7 +47,7 @@ describe('materializing in the embedded default', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
     const [status] = await materializationStatus(db, Date.now())
     expect(status).toMatchObject({ view: plan.id, rows: 0 })
-  }, 120_000)
+  })
 
   it('runs several views at once, one snapshot after the other', async () => {
     const table = await createPaymentsTable(db, 'shared_payments')
@@ -56,5 +56,5 @@ describe('materializing in the embedded default', () => {
     const results = await Promise.all([...plans, ...plans].map((plan) => materializeView(db, store, plan, { moment })))
     expect(results.map(({ rows }) => rows).sort((a, b) => a - b)).toEqual([0, 0, 0, 60, 60, 60])
     for (const plan of plans) expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
-  }, 120_000)
+  })
 })

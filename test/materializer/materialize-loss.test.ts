@@ -98,7 +98,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     )
     expect(runs.length).toBe(12 * 4)
     expect(runs.filter(({ finished }) => finished).length).toBe(succeeded)
-  }, 120_000)
+  })
 
   it('blocks runs while a rebuild removes it, and the next run completes the removal', async () => {
     const { db, store } = fixture().open(kind)

@@ -27,7 +27,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
       }),
       { numRuns: 12 },
     )
-  }, 120_000)
+  })
 
   it('reads only new rows, and writes nothing without any', async () => {
     const { db, store } = fixture().open(kind)

@@ -101,7 +101,7 @@ it("has the oracle's values online and offline, for own and pushed rows in any o
     }),
     { numRuns: budget(100) },
   )
-}, 120_000)
+})
 
 async function insert(db: Database, table: string, rows: readonly ThingRow[]): Promise<void> {
   if (rows.length === 0) return

@@ -95,7 +95,7 @@ describe('what keeps views current', () => {
     )
   })
 
-  it('begins to fill 16 missing views with few locks at a time, and one for each', { timeout: 240_000 }, async () => {
+  it('begins to fill 16 missing views with few locks at a time, and one for each', async () => {
     const { db, store } = fixture().open('redis')
     const { name } = await createPaymentsTable(db, 'missing')
     const plans = Array.from({ length: 16 }, (_, i) => paymentsPlan({ name: `missing${i}`, relation: { kind: 'table', table: name } }))

@@ -55,7 +55,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
     // each row in one
     const rows = await db.query<{ xid: string }>(`select _xid::text as xid from ${table.name}`)
     for (const { xid } of rows) expect(intervals.filter(({ from, to }) => from <= Number(xid) && Number(xid) < to).length).toBe(1)
-  }, 120_000)
+  })
 
   it('is in the next interval if a run was killed before it was recorded', async () => {
     const { db, store } = fixture().open(kind)

@@ -133,7 +133,7 @@ async function statesOf(view: string): Promise<(string | null)[]> {
   return (await tools.store.read(keys)).map((bytes) => bytes && bytes.toString('hex', readHeader(bytes, plan.id).bodyAt))
 }
 
-describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
+describe('a source of Parquet files on a disk', () => {
   const pathOf = (number: number): string => join(folder, `lake/${number}.parquet`)
   const spine = `select card, '2001-05-01'::timestamptz + n * interval '5 hours' as at from generate_series(0, 20) n, (values ('a'), ('b'), ('c'), ('d')) c (card) order by 1, 2`
 
@@ -334,7 +334,7 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a source of Parquet files in object storage', { timeout: 120_000 }, () => {
+describe('a source of Parquet files in object storage', () => {
   it("takes columns from Hive's folders, and leaves out hidden names", async () => {
     const { card, at, amount } = rowsOf(0, 4)
     const rows = { card, at, amount }

@@ -34,7 +34,7 @@ async function openAsMember() {
 
 const rowsOf = async (registry: Registry) => (await registry.getSingleMetric('lockstep_prediction_log_rows_total')?.get())?.values[0]?.value
 
-it('a role that may not create partitions is reported a day ahead, and while it loses data', { timeout: 240_000 }, async () => {
+it('a role that may not create partitions is reported a day ahead, and while it loses data', async () => {
   const { db, owner } = await openAsMember()
   const registry = new Registry()
   const log = createLogger('silent')

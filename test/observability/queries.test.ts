@@ -98,7 +98,7 @@ beforeAll(async () => {
     stopped.abort()
     await busy
   })
-}, 240_000)
+})
 
 async function startWorker(port: number): Promise<void> {
   const end = new AbortController()
@@ -194,7 +194,7 @@ async function emptyOf(queries: readonly { readonly name: string; readonly promq
   return found.flat()
 }
 
-it('no query of a dashboard is empty, but those that read the listed faults', { timeout: 120_000 }, async () => {
+it('no query of a dashboard is empty, but those that read the listed faults', async () => {
   const queries = dashboards.flatMap(({ name, rows }) =>
     rows.flatMap(({ panels }) =>
       panels.flatMap((panel) => panel.queries.map(({ promql }) => ({ name: `${name}: ${panel.title}`, promql: asAsked(promql) }))),
@@ -204,7 +204,7 @@ it('no query of a dashboard is empty, but those that read the listed faults', { 
   await expect.poll(() => emptyOf(queries), patience).toEqual([])
 })
 
-it('no rule fails or is empty, but those that read the listed faults', { timeout: 120_000 }, async () => {
+it('no rule fails or is empty, but those that read the listed faults', async () => {
   const rules = await prometheus.rules()
   expect(rules.filter(({ health }) => health !== 'ok')).toEqual([])
   expect(rules.length).toBeGreaterThan(35)

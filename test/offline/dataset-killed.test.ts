@@ -97,5 +97,5 @@ describe('an export that is killed', () => {
         { timeout: 60_000 },
       )
       .toEqual([])
-  }, 120_000)
+  })
 })

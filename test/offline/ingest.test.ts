@@ -83,7 +83,7 @@ describe('loading flights', () => {
     .resolve('vega-datasets')
     .replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
 
-  it('takes every hundredth row of the real file, with columns that the database fills', { timeout: 120_000 }, async () => {
+  it('takes every hundredth row of the real file, with columns that the database fills', async () => {
     const seen: IngestProgress[] = []
     const result = await ingestFile(db, landings, flights, { every: 100, onProgress: (progress) => seen.push(progress) })
     expect(result).toMatchObject({ source: 'landings', table: '"flights"', rows: 30_000 })

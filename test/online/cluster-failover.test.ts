@@ -102,7 +102,7 @@ it('recovers automatically when a primary is killed during reads and writes', as
   await writing
   expect(before).toBeGreaterThan(0)
   expect((await store.read(writes)).every((bytes) => bytes !== null)).toBe(true)
-}, 120_000)
+})
 
 it('reads from replicas if configured, and from the primary if no replica answers', async () => {
   const keys = keysOf('replicas@1', 100)

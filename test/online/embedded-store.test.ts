@@ -39,7 +39,7 @@ it('loses no increment while other processes create, open and close the store', 
   expect(counts.map((bytes) => bytes && storedCount(bytes))).toEqual([800, 800])
   await store.close()
   await rm(directory, { recursive: true })
-}, 240_000)
+})
 
 it('waits for another handle that writes to the file while it is created', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))

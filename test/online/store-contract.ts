@@ -144,7 +144,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       await Promise.all(Array.from({ length: processes }, () => incrementElsewhere(fixture.address, increments)))
       const counts = await store.read([keyOf('increment@1', 'a'), keyOf('increment@1', 'b')])
       expect(counts.map((bytes) => bytes && storedCount(bytes))).toEqual([processes * increments, processes * increments])
-    }, 120_000)
+    })
 
     it('loses no increment of several handles in one process', async () => {
       const handles = await Promise.all([fixture.open(), fixture.open(), fixture.open()])

@@ -34,7 +34,7 @@ beforeAll(async () => {
     folder,
     recordTraining,
   )
-}, 120_000)
+})
 
 afterAll(async () => {
   await adapter?.close()

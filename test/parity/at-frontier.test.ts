@@ -59,7 +59,7 @@ describe.each(storeKinds)('an answer of the %s store', (kind) => {
       }),
       { numRuns: 8 },
     )
-  }, 120_000)
+  })
 
   it('differs from the complete history if it did not know all of it', async () => {
     const { db, store } = fixture().open(kind)

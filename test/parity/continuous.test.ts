@@ -6,5 +6,5 @@ import { agreement } from './parity.ts'
 describe('a continuous view', () => {
   const agrees = agreement(fc.constant({ kind: 'continuous' }), budget(500))
 
-  it('gives training and serving the same bits in both stores, for any row order', { timeout: 240_000 }, agrees)
+  it('gives training and serving the same bits in both stores, for any row order', agrees)
 })

@@ -11,5 +11,5 @@ const schedules = fc
 describe('a scheduled view', () => {
   const agrees = agreement(schedules, budget(500))
 
-  it('gives training and serving the same bits on its schedule, in both stores', { timeout: 240_000 }, agrees)
+  it('gives training and serving the same bits on its schedule, in both stores', agrees)
 })

@@ -166,26 +166,22 @@ describe('a definitions file that never ends', () => {
     'an await that never settles, on a busy machine':
       "process.on('newListener', () => { for (const end = Date.now() + 2000; Date.now() < end; ); })\nawait new Promise(() => {})",
   }
-  it.each(Object.entries(endings))(
-    'is given up and named: %s',
-    (_, text) => {
-      const folder = definitionFiles({ 'features.ts': `${preamble}${text}\n`, 'endless.ts': 'while (true);\n' })
-      const file = join(folder, 'features.ts')
-      const program = `
+  it.each(Object.entries(endings))('is given up and named: %s', (_, text) => {
+    const folder = definitionFiles({ 'features.ts': `${preamble}${text}\n`, 'endless.ts': 'while (true);\n' })
+    const file = join(folder, 'features.ts')
+    const program = `
         const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
         process.on('SIGTERM', () => {})
         await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message })))`
-      const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
-        encoding: 'utf8',
-        timeout: 60_000,
-        killSignal: 'SIGKILL',
-      })
-      const { code, message } = JSON.parse(output) as { code: string; message: string }
-      expect([code, message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('not finished after 0.3 s')])
-      expect(message).toContain(`(${file})`)
-    },
-    90_000,
-  )
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
+    })
+    const { code, message } = JSON.parse(output) as { code: string; message: string }
+    expect([code, message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('not finished after 0.3 s')])
+    expect(message).toContain(`(${file})`)
+  })
 })
 
 it('a looping definitions file stops on a signal, and listeners work after a load', async () => {

@@ -19,10 +19,10 @@ beforeAll(async () => {
   const db = await openPglite(at('whole'))
   await db.script('create table item (id int); insert into item values (1)')
   await db.close()
-}, 120_000)
+})
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-describe('the folder of the embedded database', { timeout: 120_000 }, () => {
+describe('the folder of the embedded database', () => {
   it('is refused if it is a file, or below one', async () => {
     await writeFile(at('file'), '')
     const open = (directory: string): Promise<unknown> => failureOf(openDatabase(loadConfig({ LOCKSTEP_DIR: directory })))

@@ -106,7 +106,7 @@ describe('the owner of an embedded folder', () => {
     expect(await hasEmbeddedOwner(folder)).toBe(false)
   })
 
-  it('is exactly one of many that start at once after the last owner was killed', { timeout: 120_000 }, async () => {
+  it('is exactly one of many that start at once after the last owner was killed', async () => {
     const dead = start()
     expect(await dead.next()).toEqual({ owns: true })
     await kill(dead)

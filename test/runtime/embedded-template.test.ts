@@ -49,7 +49,7 @@ it('is not kept if the cache cannot be written', async () => {
   expect(await readdir(at('taken'))).toEqual(['engine.template'])
 })
 
-it('is kept of the first embedded database of a user, and new ones are copies of it', { timeout: 240_000 }, async () => {
+it('is kept of the first embedded database of a user, and new ones are copies of it', async () => {
   // other test files may be making the template that they share
   vi.stubEnv('XDG_CACHE_HOME', at('own-cache'))
   const identifiers: unknown[] = []

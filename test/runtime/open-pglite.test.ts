@@ -29,7 +29,7 @@ describe('PGlite', () => {
   })
   afterAll(() => rm(join(directory, '../../..'), { recursive: true }))
 
-  it('keeps all commits when its process is killed, and copies all chunks or none', { timeout: 240_000 }, async () => {
+  it('keeps all commits when its process is killed, and copies all chunks or none', async () => {
     const child = spawn(process.execPath, [programFile('test/runtime/pglite-process'), directory], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -37,7 +37,7 @@ afterAll(async () => {
   await database?.drop()
 })
 
-it('a pooler in session mode that drops settings changes no value', { timeout: 240_000 }, async () => {
+it('a pooler in session mode that drops settings changes no value', async () => {
   const [direct, pooled] = [openPostgres(database.url), openPostgres(poolers.session.url)]
   const asked = `select '2001-07-01'::date::timestamptz as at, '2001-07-01 12:00+00'::timestamptz::text as text, '\\xff00'::bytea as bytes, 0.1::float8 + 0.2 as sum, current_setting('transaction_isolation') as isolation`
   const answer = await direct.query(asked)
@@ -48,7 +48,7 @@ it('a pooler in session mode that drops settings changes no value', { timeout: 2
   await Promise.all([direct.close(), pooled.close()])
 })
 
-it('a pooler in session mode that has no other free session is used within the time of a ping', { timeout: 240_000 }, async () => {
+it('a pooler in session mode that has no other free session is used within the time of a ping', async () => {
   const db = openPostgres(poolers.full.url)
   const startMs = performance.now()
   expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
@@ -56,7 +56,7 @@ it('a pooler in session mode that has no other free session is used within the t
   await db.close()
 })
 
-it('a statement behind a pooler in session mode can be cancelled', { timeout: 240_000 }, async () => {
+it('a statement behind a pooler in session mode can be cancelled', async () => {
   const db = openPostgres(poolers.session.url)
   const stop = new AbortController()
   const asked = db.query('select pg_sleep(600)', [], { signal: stop.signal })
@@ -69,7 +69,7 @@ it('a statement behind a pooler in session mode can be cancelled', { timeout: 24
   await db.close()
 })
 
-it('a pooler in transaction mode is refused with what to do', { timeout: 240_000 }, async () => {
+it('a pooler in transaction mode is refused with what to do', async () => {
   const db = openPostgres(poolers.transaction.url)
   const refused = { code: 'POSTGRES_UNAVAILABLE', message: expect.stringMatching(/a pooler gives each transaction .* pool_mode = session/) }
   await expect(db.query('select 1')).rejects.toMatchObject(refused)
@@ -77,7 +77,7 @@ it('a pooler in transaction mode is refused with what to do', { timeout: 240_000
   await db.close()
 })
 
-it('a pooler that refuses the settings is named with what to set in it', { timeout: 240_000 }, async () => {
+it('a pooler that refuses the settings is named with what to set in it', async () => {
   const db = openPostgres(poolers.strict.url)
   await expect(db.query('select 1')).rejects.toMatchObject({
     code: 'POSTGRES_UNAVAILABLE',

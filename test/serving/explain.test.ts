@@ -137,5 +137,5 @@ describe('POST /v1/explain', () => {
     })
     await other.close()
     await server.close()
-  }, 120_000)
+  })
 })

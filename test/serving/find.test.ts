@@ -77,7 +77,7 @@ beforeAll(async () => {
   const served = await world.serve()
   url = served.url
   await served.server.whenReady()
-}, 120_000)
+})
 afterAll(async () => {
   await context?.close()
   await world?.close()

@@ -123,5 +123,5 @@ describe('the history', () => {
     await until(async () => (await ask(url, '/v1/features', { service: 'flight', entities: [entity('A1')], asOf: before })).status === 200)
     await server.close()
     await other.close()
-  }, 120_000)
+  })
 })

@@ -361,7 +361,7 @@ describe('versions that change under load', () => {
     // and that which its file says and no other does
     expect(new Set(pushed).size).toBe(files)
     pushed.forEach((version, i) => expect([version, ...(said.get(version) ?? [])]).toEqual([version, i + 1]))
-  }, 120_000)
+  })
 })
 
 it('the file of a version that is sent is for its owner alone, and is deleted once its client disconnects', async () => {

@@ -52,7 +52,7 @@ it('answers from other slots while the server of a checkpoint is down, and check
   expect(await read(others[0])).toBe('NOT_READY')
   await server.close()
   await empty.stop()
-}, 120_000)
+})
 
 /** Returns what starts the node again, empty, with its place in the cluster. */
 async function remember({ port }: OwnRedis): Promise<() => Promise<OwnRedis>> {

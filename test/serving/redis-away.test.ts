@@ -93,7 +93,7 @@ it('answers errors or flagged defaults while Redis is down, and then recovers', 
   expect(text).toMatch(/lockstep_degraded_requests_total\{service="flight@1"\} [1-9]/)
   expect(text).toMatch(/lockstep_online_errors_total\{code="REDIS_UNAVAILABLE"\} [1-9]/)
   await Promise.all([strict.server.close(), lenient.server.close()])
-}, 120_000)
+})
 
 it('answers recent reads, flagged, while Redis is silent, and nothing else as known', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
@@ -141,7 +141,7 @@ it('answers recent reads, flagged, while Redis is silent, and nothing else as kn
   }
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   await server.close()
-}, 120_000)
+})
 
 it('stays ready while Redis is almost full, and warns until it has room', async () => {
   const { url, server } = await world.serve({ store: open })
@@ -159,7 +159,7 @@ it('stays ready while Redis is almost full, and warns until it has room', async 
   await limit('0')
   await until(async () => (await warned()) === undefined)
   await server.close()
-}, 120_000)
+})
 
 it('keeps answering recent reads from a Redis that was emptied since', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
@@ -177,7 +177,7 @@ it('keeps answering recent reads from a Redis that was emptied since', async () 
   await world.materialize('airport_delays', noon, store)
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')
   await server.close()
-}, 120_000)
+})
 
 it('reports and counts invalid data or replies of Redis, and loses nothing', async () => {
   const { url, server } = await world.serve({ store: open, onUnavailable: 'defaults' })
@@ -226,4 +226,4 @@ it('reports and counts invalid data or replies of Redis, and loses nothing', asy
   await world.materialize('airport_required', noon, store)
   expect((await ask(url, '/v1/features', question)).body.results).toEqual(whole.body.results)
   await server.close()
-}, 120_000)
+})

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bareEnvironment } from '../bare-environment.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -11,10 +11,6 @@ import { testRedis } from '../services/index.ts'
 import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
-
-// Silence is noticed after seconds, several times in a test, and a process of its own has to start: what a test proves
-// of time it measures itself.
-vi.setConfig({ testTimeout: 75_000 })
 
 let world: World
 
@@ -70,7 +66,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
     const started = performance.now()
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([0, null])
-    expect(performance.now() - started).toBeLessThan(10_000)
+    expect(performance.now() - started).toBeLessThan(40_000) // what deploy/ gives a server to end
     await gate.shut()
   })
 })

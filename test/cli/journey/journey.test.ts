@@ -62,7 +62,7 @@ beforeAll(async () => {
       execute format('alter database %I set parallel_leader_participation = off', current_database());
     end $$`)
   lockstep = commandsWith(env)
-}, 120_000)
+})
 
 afterAll(async () => {
   killAll()
@@ -104,7 +104,7 @@ async function bareRead(): Promise<{ status: number; service: string }> {
   return { status: response.status, service: `${answer.service}@${answer.version}` }
 }
 
-describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
+describe('a newcomer with a table of their own', () => {
   it('plans, then applies exactly the plan', async () => {
     await must('migrate')
     const { exitCode, out } = await lockstep('plan', features, '--verbose')

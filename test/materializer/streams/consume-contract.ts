@@ -37,7 +37,7 @@ export interface ConsumeTools {
 
 /** The contract for the messages of a stream of any kind. */
 export function consumeContract(title: string, startProducer: () => Promise<Producer>, { whole = true, more }: ContractOptions = {}): void {
-  describe(`the events of a ${title} stream`, { timeout: 240_000 }, () => {
+  describe(`the events of a ${title} stream`, () => {
     let producer: Producer
     let world: ClicksWorld
     let streams = 0
@@ -111,7 +111,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect((counts[0]?.appended ?? 0) + (counts[1]?.appended ?? 0)).toBe(8_000)
     })
 
-    it('count once, by stream position, if their reader dies before acknowledging', { timeout: 90_000 }, async () => {
+    it('count once, by stream position, if their reader dies before acknowledging', async () => {
       await producer.send(stream, [event('a', 1), event('a', 2), event('b', 3)])
       const script = programFile('test/materializer/streams/consume-process')
       const child = fork(script, [world.databaseUrl, producer.server.url])

@@ -37,7 +37,7 @@ const points: readonly (readonly [FaultPoint, number])[] = [
   ['alert: written down', 1],
 ]
 
-it.each(points)('an alert is delivered although its worker is killed at "%s"', { timeout: 240_000 }, async (point, times) => {
+it.each(points)('an alert is delivered although its worker is killed at "%s"', async (point, times) => {
   const { db, url } = opened()
   const name = `killed_${point.replaceAll(/\W+/g, '_')}`
   const child = spawn(process.execPath, [programFile('test/monitoring/alerts/alerts-process'), url, receiver.url, name, point], {

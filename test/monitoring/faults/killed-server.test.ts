@@ -18,7 +18,7 @@ interface Told {
   readonly answered: number
 }
 
-it('a server that is killed under traffic loses its last minute, which is a gap and no zero', { timeout: 120_000 }, async () => {
+it('a server that is killed under traffic loses its last minute, which is a gap and no zero', async () => {
   const { db, url } = opened()
   const redis = await testRedis()
   const child = fork(programFile('test/monitoring/faults/shop-process'), [url, redis.url, redis.prefix], { env: bareEnvironment })

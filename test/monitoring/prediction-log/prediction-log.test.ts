@@ -251,7 +251,7 @@ describe('the prediction log of the embedded database', () => {
       { airport: 'B', destination: 'C' },
     ])
     await close()
-  }, 120_000)
+  })
 })
 
 describe('a prediction log whose PostgreSQL is down', () => {

@@ -103,77 +103,73 @@ async function counts(rollout: number, action: string) {
 
 let minutesAhead = 0
 
-it.each(budget(100) >= 100 ? all : few)(
-  'a controller that decides to %s and is killed at "%s" does it once',
-  { timeout: 120_000 },
-  async (action, point) => {
-    await promoteModel(world.db, 'delay', 1, by, undefined, { atOnce: true }).catch(() => undefined)
-    const { steps, after } = actions[action]
-    const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan: { steps, gates: [] }, unit: 'airport' }, by)
-    await until(answersAsStored)
-    const audited = (await counts(rollout.id, action)).audited
-    if (action === 'roll back') {
-      const catalog = await loadCatalog(world.db)
-      const server = createRolloutCounts({ catalog: () => catalog, database: () => world.db, log: createLogger('silent') })
-      server.bypassBegan('delay', 2)
-      await server.close()
-    }
-    // the schedule has a moment in each minute
-    minutesAhead += 2
-    const child = spawn(
-      process.execPath,
-      [programFile('test/monitoring/rollouts/controller-process'), world.postgresUrl, point, String(minutesAhead)],
-      {
-        env: bareEnvironment,
-        stdio: ['ignore', 'ignore', 'inherit'],
-      },
-    )
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
-    const isDone = point === 'rollout: committed'
-    const { rollout: left } = await readRolloutHistory(world.db.kysely, 'delay')
-    expect(left).toMatchObject(isDone ? after : { state: 'running', step: 0, share: 0.3, revision: rollout.revision })
-    expect(await counts(rollout.id, action)).toEqual({ decisions: Number(isDone), audited: audited + Number(isDone) })
-    await until(answersAsStored)
+it.each(budget(100) >= 100 ? all : few)('a controller that decides to %s and is killed at "%s" does it once', async (action, point) => {
+  await promoteModel(world.db, 'delay', 1, by, undefined, { atOnce: true }).catch(() => undefined)
+  const { steps, after } = actions[action]
+  const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan: { steps, gates: [] }, unit: 'airport' }, by)
+  await until(answersAsStored)
+  const audited = (await counts(rollout.id, action)).audited
+  if (action === 'roll back') {
+    const catalog = await loadCatalog(world.db)
+    const server = createRolloutCounts({ catalog: () => catalog, database: () => world.db, log: createLogger('silent') })
+    server.bypassBegan('delay', 2)
+    await server.close()
+  }
+  // the schedule has a moment in each minute
+  minutesAhead += 2
+  const child = spawn(
+    process.execPath,
+    [programFile('test/monitoring/rollouts/controller-process'), world.postgresUrl, point, String(minutesAhead)],
+    {
+      env: bareEnvironment,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  )
+  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+  const isDone = point === 'rollout: committed'
+  const { rollout: left } = await readRolloutHistory(world.db.kysely, 'delay')
+  expect(left).toMatchObject(isDone ? after : { state: 'running', step: 0, share: 0.3, revision: rollout.revision })
+  expect(await counts(rollout.id, action)).toEqual({ decisions: Number(isDone), audited: audited + Number(isDone) })
+  await until(answersAsStored)
 
-    // as if its lease had run out
-    await world.db.query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE state = 'open'`)
-    const stop = new AbortController()
-    let looks = 0
-    const deps = {
-      db: world.db,
-      store: async () => null,
-      catalog: async () => {
-        looks++
-        return await loadCatalog(world.db)
-      },
-      readSecret: () => null,
-      allowPrivate: true,
-      clock,
-    }
-    const working = workOnJobs(world.db, {
-      kinds: [controlRollouts(deps)],
-      worker: 'next',
-      signal: stop.signal,
-      idleMs: 20,
-      clock: () => clock() + (minutesAhead + 1) * 60_000_000,
-    })
-    try {
-      await until(async () => (await counts(rollout.id, action)).decisions === 1 && looks > 1)
-      await until(answersAsStored)
-    } finally {
-      stop.abort()
-      await working
-    }
-    const { rollout: ended } = await readRolloutHistory(world.db.kysely, 'delay')
-    expect(ended).toMatchObject({ ...after, revision: rollout.revision + 1 })
-    expect(await counts(rollout.id, action)).toEqual({ decisions: 1, audited: audited + 1 })
-    if (action === 'advance') await abortRollout(world.db, 'delay', by)
-  },
-)
+  // as if its lease had run out
+  await world.db.query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE state = 'open'`)
+  const stop = new AbortController()
+  let looks = 0
+  const deps = {
+    db: world.db,
+    store: async () => null,
+    catalog: async () => {
+      looks++
+      return await loadCatalog(world.db)
+    },
+    readSecret: () => null,
+    allowPrivate: true,
+    clock,
+  }
+  const working = workOnJobs(world.db, {
+    kinds: [controlRollouts(deps)],
+    worker: 'next',
+    signal: stop.signal,
+    idleMs: 20,
+    clock: () => clock() + (minutesAhead + 1) * 60_000_000,
+  })
+  try {
+    await until(async () => (await counts(rollout.id, action)).decisions === 1 && looks > 1)
+    await until(answersAsStored)
+  } finally {
+    stop.abort()
+    await working
+  }
+  const { rollout: ended } = await readRolloutHistory(world.db.kysely, 'delay')
+  expect(ended).toMatchObject({ ...after, revision: rollout.revision + 1 })
+  expect(await counts(rollout.id, action)).toEqual({ decisions: 1, audited: audited + 1 })
+  if (action === 'advance') await abortRollout(world.db, 'delay', by)
+})
 
 const changing: readonly FaultPoint[] = ['registry: changed', 'registry: read', 'registry: models loaded', 'registry: in force']
 
-it('a server that is killed at any step of a change routes as stored from its first answer on', { timeout: 120_000 }, async () => {
+it('a server that is killed at any step of a change routes as stored from its first answer on', async () => {
   const startServer = async () => {
     const args = [programFile('test/monitoring/rollouts/server-process'), world.postgresUrl, world.redis.url, world.redis.prefix]
     const child = spawn(process.execPath, args, { env: bareEnvironment, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })

@@ -137,7 +137,7 @@ async function noteLosses(): Promise<void> {
 
 const matching = (pattern: RegExp) => expect.stringMatching(pattern) as string
 
-describe('the gates of a rollout', { timeout: 240_000 }, () => {
+describe('the gates of a rollout', () => {
   it('have too little evidence at first, and let a fine candidate advance', async () => {
     await rollOut(await shop.push('another'))
     const none = (await decideByGate()).decided

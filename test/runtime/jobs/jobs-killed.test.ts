@@ -33,7 +33,7 @@ async function killAt(role: string, pattern: RegExp): Promise<RegExpExecArray> {
 const finish = (id: number) =>
   awaitJob(opened().db, id, { signal: AbortSignal.timeout(60_000), work: { kinds: [numbers], worker: 'next' } })
 
-it('a job whose worker is killed during a chunk is finished by another', { timeout: 90_000 }, async () => {
+it('a job whose worker is killed during a chunk is finished by another', async () => {
   const { db } = opened()
   const submitted = await submitJob(db, numbers, { spec: { upTo: 3 }, subject: 's', worker: 'test' })
   await killAt('work', /at chunk 0/)
@@ -41,12 +41,12 @@ it('a job whose worker is killed during a chunk is finished by another', { timeo
   expect(await finish(submitted?.id ?? 0)).toMatchObject({ state: 'done', chunksDone: 3, result: { sum: 3 } })
 })
 
-it('a job is done although the process that submitted it is killed', { timeout: 90_000 }, async () => {
+it('a job is done although the process that submitted it is killed', async () => {
   const [, id] = await killAt('submit', /submitted (\d+)/)
   expect(await finish(Number(id))).toMatchObject({ state: 'done', submittedBy: 'killed', result: { sum: 3, unit: 'apples' } })
 })
 
-it('a job is not cancelled while its finish is being claimed', { timeout: 90_000 }, async () => {
+it('a job is not cancelled while its finish is being claimed', async () => {
   const { db } = opened()
   const { id } = (await submitJob(db, numbers, {
     spec: { upTo: 0 },

@@ -433,7 +433,7 @@ describe.each([
   })
 })
 
-it('jobs of a schedule wait for their instant if the clock of a worker is ahead', { timeout: 90_000 }, async () => {
+it('jobs of a schedule wait for their instant if the clock of a worker is ahead', async () => {
   const { db, url, close } = await openServer()
   const behind = await openBehind(url, db)
   const schedules = async () => [{ key: 'each hour', subject: 'the numbers', cron: '0 * * * *', spec: { upTo: 1 } }]

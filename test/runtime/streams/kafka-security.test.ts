@@ -28,7 +28,7 @@ beforeAll(async () => {
     restartableKafka({ security: { tls, user: { name: 'lockstep', password: 'p@ss' } } }),
     restartableKafka({ security: { tls: { ...tls, ca: clients }, user: null } }),
   ])
-}, 120_000)
+})
 afterAll(async () => void (await Promise.all([server?.remove(), mutual?.remove()])))
 
 it.concurrent.each(['plain', 'scram-sha-512', 'certificate'])('reads and writes over TLS, signed in by %s', async (sasl) => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { expect, it } from 'vitest'
 import { connectToNats } from '../../../runtime/streams/nats-connection.ts'
 
-it('leaves no socket open after a server did not greet in time', { timeout: 120_000 }, async () => {
+it('leaves no socket open after a server did not greet in time', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const closed = new Promise((resolve) => server.once('connection', (socket) => socket.on('close', resolve).resume()))

@@ -38,7 +38,7 @@ streamConsumerContract('a Redis Stream', redisProducer, (tools) => {
     } finally {
       clock.mockRestore()
     }
-  }, 120_000)
+  })
 
   it('counts waiting entries if deletions made the server lose its count', async () => {
     const s = await stream()

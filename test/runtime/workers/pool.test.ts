@@ -10,7 +10,7 @@ interface Line {
   readonly signal?: string
 }
 
-it('kills a worker that does not answer any more, and replaces it', { timeout: 120_000 }, async () => {
+it('kills a worker that does not answer any more, and replaces it', async () => {
   const pool = spawn(process.execPath, [fileURLToPath(new URL('./pool-process.ts', import.meta.url))], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

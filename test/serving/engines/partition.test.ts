@@ -109,7 +109,7 @@ beforeAll(async () => {
     ['scored', 'scored', 'score@1'],
   ] as const)
     await writePlan(name, service, model)
-}, 240_000)
+})
 
 afterAll(async () => {
   await opened?.close()

@@ -84,7 +84,7 @@ beforeAll(async () => {
     ...kinds.map((kind) => `delays_of_landings_${kind}`),
   ]
   for (const view of views) await world.materialize(view, Date.now() * 1000)
-}, 120_000)
+})
 
 afterAll(async () => {
   for (const child of living) child.kill('SIGKILL')

@@ -56,7 +56,7 @@ beforeAll(async () => {
   const config = { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map<string, number>() }, logRetentionDays: 30 }
   ;({ server, url } = await world.serve({ clock: () => Date.now() * 1000, config, predictionLog: { flushMs: 50 } }))
   await server.whenReady()
-}, 160_000)
+})
 
 afterAll(async () => {
   await world?.close()

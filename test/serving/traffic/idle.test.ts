@@ -37,4 +37,4 @@ it(`answers beside ${connections} idle connections, and each of those on request
   await once(child, 'exit')
   expect((await ask(url, '/livez')).status).toBe(200)
   await server.close()
-}, 120_000)
+})
