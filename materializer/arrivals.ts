@@ -20,6 +20,8 @@ export interface ArrivalsOptions {
   readonly signal?: AbortSignal | undefined
   /** Called with the rows that are skipped because their key cannot be read. */
   readonly onUnkeyed?: (error: LockstepError) => void
+  /** Called after each batch with the number of rows read so far. */
+  readonly onRead?: (rows: number) => void
   /** Where no keys are asked for, these alone. */
   readonly only?: Pick<StreamBounds, 'keyRange' | 'keysIn'>
 }
@@ -35,10 +37,16 @@ export type Arrivals = (known: Frontier, keys?: readonly EntityKey[]) => AsyncGe
  *
  * @throws LockstepError `INVALID_ROW` for rows that this database cannot have written; what `sourceRows` throws
  */
-export function createArrivals(
-  { snapshot, plan, seen, xmax, signal, onUnkeyed = () => undefined, only }: ArrivalsOptions,
-  onRead: (rows: number) => void,
-): Arrivals {
+export function createArrivals({
+  snapshot,
+  plan,
+  seen,
+  xmax,
+  signal,
+  onUnkeyed = () => undefined,
+  onRead,
+  only,
+}: ArrivalsOptions): Arrivals {
   let read = 0
 
   async function ownRows(batch: readonly SourceRow[], { below }: Frontier): Promise<readonly SourceRow[]> {
@@ -56,7 +64,7 @@ export function createArrivals(
       signal?.throwIfAborted()
       yield seen === null ? batch : await ownRows(batch, seen)
       read += batch.length
-      onRead(read)
+      onRead?.(read)
     }
   }
 }

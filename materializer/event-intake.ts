@@ -13,15 +13,13 @@ import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
-import { foldTransactions } from './fold-transactions.ts'
+import { foldTransactions, maxFoldedAgain } from './fold-transactions.ts'
 import type { NotKeptListener } from './state-writer.ts'
 import { createWitnessKeeper, foldedViews } from './witness-folds.ts'
 
 /** The maximum size of a transaction, unless a single request is larger. */
 const groupEvents = 1_000
 const groupBytes = 4 * 1024 * 1024
-/** If events that were pushed again come from more transactions than this, the next run of a view folds them. */
-const foldedAgain = 16
 
 export interface EventIntakeDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
@@ -112,7 +110,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     async fold(source, xids) {
       const { onTooLarge, log } = deps
       const plans = deps.views(source)
-      const { left } = await foldTransactions(database(), deps.store(), plans, xids, { onTooLarge, ...(log && { log }) })
+      const { left } = await foldTransactions(database(), deps.store(), plans, xids, { onTooLarge, log })
       witnesses.note(foldedViews(plans, left))
       return left.length === 0
     },
@@ -222,7 +220,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
 
   /** Folds the transactions of events that were stored already: their writer may have died before it folded them. */
   function again(source: SourceSpec, xids: readonly number[]): Promise<boolean>[] {
-    return xids.length > foldedAgain ? [Promise.resolve(false)] : xids.map((xid) => folds.add(source.name, xid))
+    return xids.length > maxFoldedAgain ? [Promise.resolve(false)] : xids.map((xid) => folds.add(source.name, xid))
   }
 
   return {

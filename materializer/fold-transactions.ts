@@ -17,7 +17,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
-import { createRegressionGuard } from './clock-regression-guard.ts'
+import { createRegressionGuard } from './regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
 import { createRowDelays, writeRowDelays } from './row-delays.ts'
@@ -31,13 +31,15 @@ import { createStateWriter, reportNotKept } from './state-writer.ts'
 
 /** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
 const maxRows = 100_000
+/** If events that are sent again come from more transactions than this, the next run of each view folds them instead. */
+export const maxFoldedAgain = 16
 
 export interface FoldTransactionsOptions {
   /** Rows that become visible later wait in their states. Epoch microseconds; default: now. */
   readonly moment?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   readonly onTooLarge?: NotKeptListener
-  readonly log?: Logger
+  readonly log?: Logger | undefined
 }
 
 export interface FoldedTransactions {
@@ -136,12 +138,12 @@ async function foldInto(
   const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, checkpoint)
   const writer = createStateWriter(store, plan)
-  const ahead = createRegressionGuard(db, store, plan)
+  const guard = createRegressionGuard(db, store, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
   // a state that lacked more than these rows is rebuilt from all rows of its entity
   const onFolded = (row: SourceRow): void => void (covers(written, row.xid) && delays.note(row))
-  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, onFolded, start: 'resume' } as const
+  const target = { plan, read, writer, moment, onStored: guard.note, onLeft, onFolded, start: 'resume' } as const
 
   /** The entities that need more than the rows of the transaction. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {
@@ -167,7 +169,7 @@ async function foldInto(
         await db.snapshot(async (snapshot) => {
           const bounds = snapshot.bounds
           const seen = frontierOf(bounds)
-          const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal }, () => undefined)
+          const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax, signal })
           await retryConflicts(target, arrivals, seen, incomplete)
         })
       }
@@ -176,7 +178,7 @@ async function foldInto(
       part = part.filter(({ key }) => again.has(key))
     }
     // after a restore of the database, a state would take these rows for ones that it includes
-    await ahead.check(upperBound(written))
+    await guard.check(upperBound(written))
   } catch (error) {
     // too many entities of this view: its next run reports it, and other views go on
     if (!isOfOneEntity(error) && !(error instanceof LockstepError && error.code === 'STORE_MISMATCH')) throw error

@@ -12,8 +12,8 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { RegressionGuard } from './clock-regression-guard.ts'
-import { createRegressionGuard } from './clock-regression-guard.ts'
+import type { RegressionGuard } from './regression-guard.ts'
+import { createRegressionGuard } from './regression-guard.ts'
 import { beginRebuild, beginView, lost, witnessOf } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
@@ -41,8 +41,8 @@ export interface MaterializeOptions {
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number | undefined
   readonly onProgress?: (progress: MaterializeProgress) => void
-  readonly signal?: AbortSignal
-  readonly log?: Logger
+  readonly signal?: AbortSignal | undefined
+  readonly log?: Logger | undefined
 }
 
 export interface MaterializeProgress {
@@ -123,7 +123,7 @@ export async function materializeView(
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
   const delays = incremental && checkpoint.frontier.below > 0 ? createRowDelays(db, plan.id, now) : null
-  const ahead = createRegressionGuard(db, store, plan)
+  const guard = createRegressionGuard(db, store, plan)
   const unkeyed: LockstepError[] = []
   const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
   const again = await setAsideKeys(db, plan.id, identity)
@@ -136,11 +136,11 @@ export async function materializeView(
       cursorRun,
       again,
       onUnkeyed,
-      ahead,
+      guard,
       delays,
     }),
   )
-  await ahead.check(xmax)
+  await guard.check(xmax)
   await noteSetAside(db, store, plan, setAside)
   await settleSetAside(db, store, plan, { keys: again, failed: setAside, seen: states })
   faultPoint('run: folded')
@@ -174,29 +174,37 @@ async function foldSnapshot(
     /** Entities that are set aside: all their rows are read again. */
     readonly again: readonly EntityKey[]
     readonly onUnkeyed: (error: LockstepError) => void
-    readonly ahead: RegressionGuard
+    readonly guard: RegressionGuard
     readonly delays: RowDelays | null
   },
 ): Promise<{ seen: Frontier; states: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, ahead, delays } = options
+  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, guard, delays } = options
   const { incremental } = checkpoint
   const bounds = snapshot.bounds
-  await ahead.refuse(checkpoint.frontier.below, bounds.xmin)
-  await ahead.refuse(upperBound(checkpoint.frontier), bounds.xmax)
+  await guard.refuse(checkpoint.frontier.below, bounds.xmin)
+  await guard.refuse(upperBound(checkpoint.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? checkpoint.frontier : noTransactions
   const writer = createStateWriter(store, plan)
   const read = createStateReader(store, plan, checkpoint)
   const cursor = cursorRun === null ? null : await readCursor(snapshot, table, plan, cursorRun)
   const only = cursor?.keysIn === undefined ? {} : { keysIn: cursor.keysIn }
-  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only, onUnkeyed }, (rows) =>
-    options.onProgress?.({ rows, entities: writer.stored.entities }),
-  )
+  const onRead = (read: number): void => options.onProgress?.({ rows: read, entities: writer.stored.entities })
+  const arrivals = createArrivals({
+    snapshot,
+    plan,
+    seen: incremental ? seen : null,
+    xmax: bounds.xmax,
+    signal,
+    only,
+    onUnkeyed,
+    onRead,
+  })
   // States that are rebuilt are ordered by the snapshots that they come from.
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
   const onFolded = delays === null ? {} : { onFolded: (row: SourceRow) => void (covers(known, row.xid) || delays.note(row)) }
-  const target = { plan, read, writer, moment, onStored: ahead.note, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
+  const target = { plan, read, writer, moment, onStored: guard.note, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
   // states that are set aside without a note: the run that set them aside ended before it wrote the note
   const left: EntityKey[] = []
 

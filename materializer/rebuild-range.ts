@@ -5,9 +5,11 @@ import { keysWithin } from '../offline/key-ranges.ts'
 import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
-import type { Database } from '../runtime/database.ts'
-import { createRegressionGuard } from './clock-regression-guard.ts'
+import type { Database, Snapshot } from '../runtime/database.ts'
+import type { RegressionGuard } from './regression-guard.ts'
+import { createRegressionGuard } from './regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
+import type { FoldTarget } from './fold-stream.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
 import type { NotKeptListener } from './state-writer.ts'
@@ -45,47 +47,13 @@ export interface RebuiltRange {
  */
 export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RebuildOptions): Promise<RebuiltRange> {
   const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
-  const ahead = createRegressionGuard(db, store, plan)
+  const guard = createRegressionGuard(db, store, plan)
   let again: (readonly EntityKey[] | undefined)[] = [undefined]
   while (again.length > 0) {
     const refused: EntityKey[] = []
     for (const keys of again) {
-      const pass = await db.snapshot(async (snapshot) => {
-        const { checkpoint, range, events, moment, signal } = options
-        signal?.throwIfAborted()
-        const bounds = snapshot.bounds
-        const { incremental } = checkpoint
-        await ahead.refuse(upperBound(checkpoint.frontier), bounds.xmax)
-        const writer = createStateWriter(store, plan)
-        const read = createStateReader(store, plan, checkpoint)
-        const seen = frontierOf(bounds)
-        const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
-        const arrivals = createArrivals(
-          {
-            snapshot,
-            plan,
-            seen: incremental ? seen : null,
-            xmax: bounds.xmax,
-            signal,
-            only: keys === undefined ? { keyRange: range, ...keysIn } : {},
-          },
-          () => undefined,
-        )
-        const rows = incremental ? seen : allBelow(bounds.ended)
-        const target = {
-          plan,
-          read,
-          writer,
-          moment,
-          rows,
-          maxRanges: Number.POSITIVE_INFINITY,
-          start: 'renew',
-          onStored: ahead.note,
-        } as const
-        await foldStream({ ...target, onNewer: (key) => writer.refuse(key) }, arrivals(noTransactions, keys))
-        return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin, xmax: bounds.xmax }
-      })
-      await ahead.check(pass.xmax)
+      const pass = await db.snapshot((snapshot) => rebuildOnce(snapshot, store, plan, options, guard, keys))
+      await guard.check(pass.xmax)
       refused.push(...pass.refused)
       done.below = Math.min(done.below, pass.below)
       done.rows += pass.stored.rows
@@ -97,4 +65,37 @@ export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewP
     for (let i = 0; i < refused.length; i += keysPerStatement) again.push(refused.slice(i, i + keysPerStatement))
   }
   return done
+}
+
+/** @param keys undefined: all keys of the range */
+async function rebuildOnce(
+  snapshot: Snapshot,
+  store: OnlineStore,
+  plan: ViewPlan,
+  { checkpoint, range, events, moment, signal }: RebuildOptions,
+  guard: RegressionGuard,
+  keys: readonly EntityKey[] | undefined,
+) {
+  signal?.throwIfAborted()
+  const { bounds } = snapshot
+  const { incremental } = checkpoint
+  await guard.refuse(upperBound(checkpoint.frontier), bounds.xmax)
+  const writer = createStateWriter(store, plan)
+  const seen = frontierOf(bounds)
+  const keysIn = events === null || keys !== undefined ? {} : { keysIn: await keysWithin(snapshot, plan, events.from, events.to) }
+  const only = keys === undefined ? { keyRange: range, ...keysIn } : {}
+  const arrivals = createArrivals({ snapshot, plan, seen: incremental ? seen : null, xmax: bounds.xmax, signal, only })
+  const target: FoldTarget = {
+    plan,
+    read: createStateReader(store, plan, checkpoint),
+    writer,
+    moment,
+    rows: incremental ? seen : allBelow(bounds.ended),
+    maxRanges: Number.POSITIVE_INFINITY,
+    start: 'renew',
+    onStored: guard.note,
+    onNewer: (key) => writer.refuse(key),
+  }
+  await foldStream(target, arrivals(noTransactions, keys))
+  return { refused: await writer.drain(), stored: writer.stored, below: bounds.xmin, xmax: bounds.xmax }
 }

@@ -87,11 +87,31 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
   let house: Promise<void> | null = null
   let plans: readonly ViewPlan[] = []
   let failed = { text: '', at: 0 }
+
+  function keepHouse(catalog: Pick<Catalog, 'views' | 'online'>, nowMs: number): void {
+    if (house !== null || performance.now() < houseAt) return
+    houseAt = performance.now() + houseMs
+    house = runHousekeeping(tools.db, tools.store, catalog, { replayMs: options.replayMs, prune: false, nowMs, signal })
+      .catch((error: unknown) => {
+        if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'removals could not be completed')
+      })
+      .finally(() => (house = null))
+  }
+
+  function reportFailureOfAll(error: unknown): void {
+    const text = messageOf(error)
+    if (signal.aborted || (text === failed.text && performance.now() < failed.at + failureOfAllMs)) return
+    failed = { text, at: performance.now() }
+    tools.log.warn({ error: text }, 'the views cannot be kept up to date')
+    for (const plan of plans) options.onFailure?.(plan, error)
+  }
+
   while (!signal.aborted) {
     try {
       const catalog = await tools.catalog()
       plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-      const reset = await detectFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs: Math.floor(tools.clock() / 1000) })
+      const nowMs = Math.floor(tools.clock() / 1000)
+      const reset = await detectFailover(tools.db, tools.store, { replayMs: options.replayMs, nowMs })
       if (reset.length > 0)
         tools.log.warn(
           { views: reset },
@@ -110,27 +130,10 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
         const turn = takeTurn(tools, options, view, checkpoints[i] ?? null, slots).finally(() => underWay.delete(turn))
         underWay.add(turn)
       }
-      if (performance.now() >= houseAt) {
-        houseAt = performance.now() + houseMs
-        house ??= runHousekeeping(tools.db, tools.store, catalog, {
-          replayMs: options.replayMs,
-          prune: false,
-          nowMs: Math.floor(tools.clock() / 1000),
-          signal,
-        })
-          .catch((error: unknown) => {
-            if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'removals could not be completed')
-          })
-          .finally(() => (house = null))
-      }
+      keepHouse(catalog, nowMs)
       failed = { text: '', at: 0 }
     } catch (error) {
-      const text = messageOf(error)
-      if (!signal.aborted && (text !== failed.text || performance.now() >= failed.at + failureOfAllMs)) {
-        failed = { text, at: performance.now() }
-        tools.log.warn({ error: text }, 'the views cannot be kept up to date')
-        for (const plan of plans) options.onFailure?.(plan, error)
-      }
+      reportFailureOfAll(error)
     }
     await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
   }
@@ -175,12 +178,13 @@ async function takeTurn(
 }
 
 async function bringUpToDate(
-  { db, store, log, clock }: ReconcileTools,
-  { signal, onRun, replayMs, tracing }: ReconcileOptions,
+  tools: ReconcileTools,
+  options: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
 ): Promise<void> {
+  const { db, store } = tools
   const { plan } = view
   const started = performance.now()
   if (checkpoint.incremental) {
@@ -191,19 +195,35 @@ async function bringUpToDate(
     // after a set-back, readers use the history until a run has ended
     if (!arrived && checkpoint.setBack !== true) return
   }
-  const result = await slots(async () => {
-    signal.throwIfAborted()
-    return await underViewLock(db, await store.identity(), plan.id, () =>
-      recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, () =>
-        materializeView(db, store, plan, { now: clock, signal, replayMs, log }),
-      ),
-    )
-  })
+  const result = await runView(tools, options, plan, slots)
   if (!checkpoint.incremental)
     view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? fullReadMs : cursorMs, (performance.now() - started) * cost)
-  if (result === null) return
-  log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
-  onRun?.(plan, result)
+  if (result !== null) tools.log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
+}
+
+/**
+ * Runs a view, if no other process does.
+ *
+ * @param isDone asked under the lock of the view: whether another process has done it meanwhile
+ * @returns null: it was not run
+ */
+async function runView(
+  { db, store, log, clock }: ReconcileTools,
+  { signal, onRun, replayMs, tracing }: ReconcileOptions,
+  plan: ViewPlan,
+  slots: Semaphore,
+  isDone: () => Promise<boolean> = () => Promise.resolve(false),
+): Promise<MaterializeResult | null> {
+  const result = await slots(async () => {
+    signal.throwIfAborted()
+    return await underViewLock(db, await store.identity(), plan.id, async () => {
+      if (await isDone()) return null
+      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs, log })
+      return await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
+    })
+  })
+  if (result !== null) onRun?.(plan, result)
+  return result
 }
 
 /**
@@ -223,7 +243,7 @@ async function isRetryDue(db: ReconcileTools['db'], store: ReconcileTools['store
  */
 async function keepSchedule(
   tools: ReconcileTools,
-  { signal, onRun, replayMs, tracing }: ReconcileOptions,
+  options: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
@@ -246,18 +266,11 @@ async function keepSchedule(
     if (isIdle || (await askForScheduledRun(tools, plan))) view.settled = point
     return
   }
-  const result = await slots(async () => {
-    signal.throwIfAborted()
-    return await underViewLock(db, identity, plan.id, async () => {
-      // another process may have submitted it
-      const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
-      const now = await readCheckpoint(store, plan.id)
-      if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
-      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs, log: tools.log })
-      return await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
-    })
+  await runView(tools, options, plan, slots, async () => {
+    const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
+    const now = await readCheckpoint(store, plan.id)
+    return now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)
   })
-  if (result !== null) onRun?.(plan, result)
 }
 
 /**
@@ -285,8 +298,7 @@ async function rebuild(tools: ReconcileTools, { signal }: ReconcileOptions, plan
         if (secondsAgo < Math.min(afterFailureSeconds.max, afterFailureSeconds.first * 2 ** (times - 1))) return
       }
     }
-    const isAt = checkpoint?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null
-    if (isAt) return
+    if (checkpoint?.removing === true && (await underRebuildLock(db, identity, plan.id, () => Promise.resolve(true))) === null) return
     const { id, joined } = await beginBackfill(tools, plan, { now: clock })
     if (!joined) log.info({ view: plan.id, backfill: id }, 'a view that is missing in the online store is being filled')
   })

@@ -83,7 +83,7 @@ export function scheduledRuns(
       const own = clock()
       const aheadMicros = own - (await sharedNowMicros(db, own))
       const now = () => clock() - aheadMicros
-      const run = () => materializeView(db, store, plan, { now, signal, replayMs, ...(log && { log }) })
+      const run = () => materializeView(db, store, plan, { now, signal, replayMs, log })
       const result = await recordRun(span?.child(runSpan), plan, run)
       onRun(plan, result)
       return { rows: result.rows, entities: result.entities }

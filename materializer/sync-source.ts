@@ -5,6 +5,7 @@ import type { ErrorCode } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { ListedFile } from '../offline/source-files/list-files.ts'
 import { listFiles } from '../offline/source-files/list-files.ts'
+import type { LoadedFile } from '../offline/source-files/load-source-file.ts'
 import { loadSourceFile } from '../offline/source-files/load-source-file.ts'
 import type { FilesDifference } from '../offline/source-files/stored-files.ts'
 import { compareFiles, isEmptied, readStoredFiles } from '../offline/source-files/stored-files.ts'
@@ -150,39 +151,28 @@ export function sourceSyncs(tools: SyncTools): JobKind<SourceSyncSpec, SyncPlan,
       const known = await catalog()
       const { source, files } = filesOf(known, spec.source)
       const actor = spec.actor ?? worker
-      let [done, rows, olderRows, bytesRead] = [0, 0, 0, 0]
+      const done: LoadedFile[] = []
       const failed: GroupResult['failed'][number][] = []
-      for (const [at, { path, load, undo }] of changes.entries()) {
+      for (const [at, change] of changes.entries()) {
         signal.throwIfAborted()
         try {
-          const undoing = {
-            source: source.name,
-            by: { actor },
-            moment: Date.now() * 1000,
-            waitMs,
-            signal,
-            ...(tools.log && { log: tools.log }),
-          }
-          const replaced = load === null || undo === null ? null : await replacementOf(tools, known, undo, undoing)
-          if (undo !== null && replaced === null) await undoLoad(tools, known, undo, undoing)
-          const before = replaced?.statements ?? []
-          const loaded = load === null ? null : await loadSourceFile(db, source, files, load, { actor, signal, before })
-          faultPoint('source file: loaded')
-          if (loaded !== null) await replaced?.finish()
-          if (loaded !== null) {
-            done++
-            rows += loaded.rows
-            olderRows += loaded.olderRows
-            bytesRead += loaded.bytesRead
-          }
+          const loaded = await applyChange(tools, change, { catalog: known, source, files, actor, signal })
+          if (loaded !== null) done.push(loaded)
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof LockstepError) || !ofOneFile.has(error.code)) throw error
-          failed.push({ path, code: error.code, message: error.message })
+          failed.push({ path: change.path, code: error.code, message: error.message })
         }
         progress(at + 1, changes.length)
       }
-      return { files: done, rows, olderRows, bytesRead, failed }
+      const sum = (of: (file: LoadedFile) => number): number => done.reduce((all, file) => all + of(file), 0)
+      return {
+        files: done.length,
+        rows: sum(({ rows }) => rows),
+        olderRows: sum(({ olderRows }) => olderRows),
+        bytesRead: sum(({ bytesRead }) => bytesRead),
+        failed,
+      }
     },
     async finish({ spec, plan }, results) {
       const { source } = filesOf(await catalog(), spec.source)
@@ -248,6 +238,30 @@ export async function beginSourceSync(
   return submitted
 }
 
+/** @returns what was loaded; null: nothing, as another process has loaded the file, or it is only undone */
+async function applyChange(
+  tools: SyncTools,
+  { load, undo }: FileChange,
+  { catalog, source, files, actor, signal }: ChangeContext,
+): Promise<LoadedFile | null> {
+  const undoing = { source: source.name, by: { actor }, moment: Date.now() * 1000, waitMs, signal, log: tools.log }
+  const replaced = load === null || undo === null ? null : await replacementOf(tools, catalog, undo, undoing)
+  if (undo !== null && replaced === null) await undoLoad(tools, catalog, undo, undoing)
+  if (load === null) return null
+  const loaded = await loadSourceFile(tools.db, source, files, load, { actor, signal, before: replaced?.statements ?? [] })
+  faultPoint('source file: loaded')
+  if (loaded !== null) await replaced?.finish()
+  return loaded
+}
+
+interface ChangeContext {
+  readonly catalog: Catalog
+  readonly source: SourceSpec
+  readonly files: FilesSpec
+  readonly actor: string
+  readonly signal: AbortSignal
+}
+
 function filesOf(catalog: Catalog, name: string): { readonly source: SourceSpec; readonly files: FilesSpec } {
   const source = catalog.source(name)
   const files = catalog.files.get(name)
@@ -299,8 +313,7 @@ async function rebuildReaders(
 ): Promise<void> {
   const relation = await qualifiedTable(db, source)
   const readers = relation === null ? [] : await viewsReading(db, store, catalog, relation)
-  for (const plan of readers)
-    await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal, ...(log && { log }) })
+  for (const plan of readers) await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal, log })
 }
 
 /** null: another attempt or another sync has deleted the rows. */

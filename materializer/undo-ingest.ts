@@ -43,7 +43,7 @@ export interface UndoOptions {
    */
   readonly waitMs: number
   readonly signal?: AbortSignal
-  readonly log?: Logger
+  readonly log?: Logger | undefined
 }
 
 /**
@@ -82,7 +82,7 @@ export async function undoIngest(
     const keys = [...(touched.get(plan) ?? [])]
     entities[plan.id] = load.resumed ? null : keys.length
     const { moment, signal, log } = options
-    if (load.resumed) await materializeView(db, store, plan, { rebuild: true, moment, ...(signal && { signal }), ...(log && { log }) })
+    if (load.resumed) await materializeView(db, store, plan, { rebuild: true, moment, signal, log })
     else await renew(db, store, plan, keys, options)
   }
   await db.kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', '=', id).execute()

@@ -5,7 +5,7 @@ import { encodeStored, expectedBytes, stateHead, readHeader, soundHeader } from 
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
-import { createRegressionGuard } from '../clock-regression-guard.ts'
+import { createRegressionGuard } from '../regression-guard.ts'
 import { createArrivals } from '../arrivals.ts'
 import { foldStream } from '../fold-stream.ts'
 import type { SetAsideEntity } from '../set-aside.ts'
@@ -34,11 +34,11 @@ export async function rebuildStates(
   moment: number,
 ): Promise<Map<EntityKey, Buffer>> {
   const empty = new Map<EntityKey, Buffer>()
-  const ahead = createRegressionGuard(db, store, plan)
+  const guard = createRegressionGuard(db, store, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
-    const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))
-    await ahead.check(xmax)
+    const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, guard.note))
+    await guard.check(xmax)
     await noteSetAside(db, store, plan, setAside)
     left = [...left.slice(part.length), ...refused]
   }
@@ -74,7 +74,7 @@ async function renewIn(
     met.add(key)
     newer.push(key)
   }
-  const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax }, () => undefined)
+  const arrivals = createArrivals({ snapshot, plan, seen, xmax: bounds.xmax })
   const target = {
     plan,
     read,

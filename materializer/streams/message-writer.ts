@@ -8,12 +8,10 @@ import type { SourceEvent } from '../event-reader.ts'
 import { createEventReader } from '../event-reader.ts'
 import type { EventTable } from '../event-table.ts'
 import { readEventTable } from '../event-table.ts'
+import { maxFoldedAgain } from '../fold-transactions.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { reasonOf } from './dead-letters.ts'
 import { messageEvent, messageEventId } from './message-event.ts'
-
-/** If repeated events are of more transactions than this, the next run of each view folds them instead. */
-const foldedAgain = 16
 
 export interface MessageWriterDeps {
   readonly db: Database
@@ -74,7 +72,7 @@ export function createMessageWriter(
       const known = duplicates.filter((each) => each !== null)
       const again = new Set(known)
       const duplicate = known.length
-      const xids = [...(xid === null ? [] : [xid]), ...(again.size > foldedAgain ? [] : again)]
+      const xids = [...(xid === null ? [] : [xid]), ...(again.size > maxFoldedAgain ? [] : again)]
       return { xids, appended: events.length - duplicate, duplicate, events, letters: [] }
     } catch (error) {
       table = null

@@ -103,7 +103,7 @@ export async function retryAndFold(tools: RetryTools, ids: readonly number[]) {
     const readers = catalog.onlineReaders(source)
     try {
       const open = await store()
-      const { left } = await foldTransactions(db, open, readers, xids, { onTooLarge, ...(signal !== undefined && { signal }) })
+      const { left } = await foldTransactions(db, open, readers, xids, { onTooLarge, signal })
       await witnessFolds(db, open, foldedViews(readers, left))
       for (const view of left) late.add(view)
     } catch (error) {

@@ -19,7 +19,7 @@ describe('the rows that a run reads', () => {
       db.snapshot(async (snapshot) => {
         const { xmax } = snapshot.bounds
         let total = 0
-        const arrivals = createArrivals({ snapshot, plan, seen, xmax }, () => undefined)
+        const arrivals = createArrivals({ snapshot, plan, seen, xmax })
         for await (const batch of arrivals(known)) total += batch.length
         return total
       })
