@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { floorTo } from '../../../kernel/time.ts'
 import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
 import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
@@ -9,6 +10,7 @@ import { abortRollout, startRollout } from '../../../registry/rollouts/change-ro
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { NowData } from '../../../serving/dashboard/contract/now.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
+import { rounded } from '../../../serving/dashboard/models/traffic-charts.ts'
 import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
 import { loadConfig } from '../../../runtime/config.ts'
@@ -27,6 +29,7 @@ beforeAll(async () => {
   for (const producer of ['', 'second', 'third']) await world.push('delay', 'logistic', producer)
   await promoteModel(world.db, 'delay', 1, by)
   await startRollout(world.db, 'delay', { version: 2, share: 0.2 }, by)
+  await answered(noon - 10 * 60_000_000)
   const { server, url } = await world.serve()
   await server.whenReady()
   ann = createVisitor(url)
@@ -40,6 +43,8 @@ const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.da
 async function answered(minute: number): Promise<void> {
   const writer = createRollupWriter({ database: () => world.db, log: createLogger('silent') })
   const champion = Object.assign(new TrafficSummary(), { requests: 106 })
+  for (const ms of [4, 20, 300]) champion.latency.total.observe(ms)
+  champion.addError('INTERNAL', 2)
   const candidate = Object.assign(new TrafficSummary(), { requests: 18 })
   candidate.addBypassed('MODEL_FAILED', 53)
   for (const [version, role, traffic] of [
@@ -53,24 +58,46 @@ async function answered(minute: number): Promise<void> {
 
 describe('a candidate that fails while the champion answers in its place', () => {
   it('shows its failures on the pages of the model and of now, and before it is promoted', async () => {
-    await answered(noon - 10 * 60_000_000)
     const { says, traffic, versions } = (await dataOf('/models/delay')) as ModelData
     const failed = 'failed on 53 of 71 requests'
-    expect(says).toContain(`none failed. Version 2 ${failed}: the champion answered in its place.`)
-    expect(traffic.finding).toContain('none failed. Candidates failed 53 times: the champion answered in their place.')
+    expect(says).toContain(`2 failed. Version 2 ${failed}: the champion answered in its place.`)
+    expect(traffic.finding).toContain('2 failed. Candidates failed 53 times: the champion answered in their place.')
     const { traffic: all, models } = (await dataOf('/now')) as NowData
     expect(all.finding).toContain('Candidates failed 53 times')
     // both pages have the same number
-    expect(models).toContainEqual(expect.objectContaining({ name: 'delay', requests: 106 + 18, errors: 0 }))
+    expect(models).toContainEqual(expect.objectContaining({ name: 'delay', requests: 106 + 18, errors: 2 }))
     expect(says).toMatch(/^124 requests /)
     const span = 'from 11:00 to 12:00 UTC'
     const evidence = `Version 2 ${failed} ${span}: the champion answered in its place.`
     expect(versions).toMatchObject([
       { version: 3, requests: 0, failed: 0, evidence: `No request of version 3 was counted ${span}.` },
       { version: 2, requests: 71, failed: 53, evidence },
-      { version: 1, requests: 106, failed: 0, evidence: `Version 1 failed on none of 106 requests ${span}.` },
+      {
+        version: 1,
+        requests: 106,
+        failed: 2,
+        evidence: `Version 1 failed on 2 of 106 requests ${span}. It answered 99 of 100 within 301 ms.`,
+      },
     ])
     expect(await dataOf('/rollouts/delay')).toMatchObject({ evidence: [evidence] })
+  })
+})
+
+describe('what a model answered', () => {
+  it.each(['now', 'of a moment'])('is the same on its page and on the first page, %s', async (when) => {
+    // the registry keeps the time of the database
+    const moment = when === 'now' ? '' : `?asOf=${new Date().toISOString()}`
+    if (moment !== '') await answered(floorTo(Date.now() * 1000, 60_000_000) - 10 * 60_000_000)
+    const { says, versions } = (await dataOf(`/models/delay${moment}`)) as ModelData
+    const { models, latency } = (await dataOf(`/now${moment}`)) as NowData
+    const { requests, errors, p99Ms } = models.find(({ name }) => name === 'delay') ?? { requests: 0, errors: 0, p99Ms: null }
+    expect([requests, errors]).toEqual([124, 2])
+    expect(says).toContain(`${requests} requests from `)
+    expect(says).toContain(`, ${errors} failed.`)
+    expect(says).toContain(`99 of 100 were answered within ${rounded(p99Ms ?? 0)} ms.`)
+    expect(latency.finding).toContain(`within ${rounded(p99Ms ?? 0)} ms.`)
+    // a version's requests are those that it failed too, which the champion answered
+    expect(versions.reduce((sum, version) => sum + (version.requests ?? 0), 0)).toBe(requests + 53)
   })
 })
 
