@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
+import { readClients } from '../../../monitoring/prediction-log/read-clients.ts'
 import { storeParity } from '../../../monitoring/parity/stored-parity.ts'
 import { createKey, keysRevision } from '../../../registry/keys/api-keys.ts'
 import { catalogRevision } from '../../../registry/revision.ts'
@@ -319,6 +320,24 @@ describe('what a change breaks', () => {
     expect(revision).toBe(await catalogRevision(world.db))
     expect(clients).toMatchObject({ delay: ['shop'], echo: [] })
     await world.db.query(set, [null])
+  })
+
+  it('finds clients in 20,000 logged rows of each time, however many there are', async () => {
+    await world.db.script(`
+      create table one as select * from lockstep.prediction_log limit 1;
+      update one set model = 'copy', at = '2001-07-01T11:59:30Z';
+      insert into lockstep.prediction_log select one.* from one, generate_series(1, 25000)`)
+    const plans: object[] = []
+    async function query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+      plans.push(...(await world.db.query<object>(`explain (analyze, format json) ${text}`, values)))
+      return []
+    }
+    await readClients({ query }, noon)
+    const scanned = [...JSON.stringify(plans).matchAll(/"Relation Name":"prediction_log[^{]*?"Actual Rows":(\d+)/g)].map(([, rows]) =>
+      Number(rows),
+    )
+    expect(scanned).toEqual([20_000, 20_000, 20_000])
+    await world.db.script(`drop table one; delete from lockstep.prediction_log where model = 'copy'`)
   })
 })
 
