@@ -6,6 +6,7 @@ import { openDatabase } from '../runtime/open-database.ts'
 import { warnOfFewFiles } from '../runtime/open-files.ts'
 import type { PostgresOptions } from '../runtime/open-postgres.ts'
 import { postgresTimers, roundTripsOf } from '../runtime/round-trips.ts'
+import { createUiFolder } from '../serving/dashboard/ui-folder.ts'
 import { serveMetrics } from '../serving/lifecycle/metrics-server.ts'
 import type { ServerStatus } from '../serving/lifecycle/server-status.ts'
 import type { LockstepServer, ServerOptions } from '../serving/server-options.ts'
@@ -29,6 +30,7 @@ export async function startServer(context: Context, choices: Choices): Promise<{
     metrics,
     tracing,
     clock: () => Date.now() * 1000,
+    uiFolder: createUiFolder(),
     embeddedDirectory: config.postgresUrl === null ? config.directory : null,
     ...choices,
   })

@@ -94,7 +94,10 @@ export interface ServerOptions {
   readonly exposures?: ExposureOptions
   /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
   readonly rollups?: RollupRecorder
-  /** Finds the files of the dashboard's pages; null: they are not built. Default: those of the package. */
+  /**
+   * Finds the files of the dashboard's pages; null: they are not built. It is called when the server listens, if the
+   * dashboard is on. Default: `createUiFolder`, called when the first page is asked for.
+   */
   readonly uiFolder?: () => Promise<string | null>
   /**
    * The folder of the embedded database. Other processes learn the server's URL there, and `lockstep ui` leaves

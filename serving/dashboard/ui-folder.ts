@@ -8,7 +8,7 @@ const root = dirname(dirname(import.meta.dirname))
 
 /**
  * Finds the files of the dashboard: those of the package or, in a clone, a build in the user's cache folder. A process
- * of its own makes that build, about 1 s, when the first page is asked for and the sources have changed.
+ * of its own makes that build, about 1 s, if the sources have changed.
  *
  * @returns a function that resolves to the folder with `index.html` and `assets/`, or to null where there is none
  */

@@ -68,6 +68,8 @@ export function createListeners(context: ServingContext, options: ListenerOption
       }
       const ownUi = apart === null || ui.listen === null ? url : urlOf(ui.listen.host, apart)
       const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
+      // a clone builds the pages in the meantime; a page that is asked for says what went wrong
+      if (dashboard.isOn && lead) void options.uiFolder?.().catch(() => undefined)
       return { host, port: (http.address() as AddressInfo).port, url, uiUrl, grpcPort: boundGrpcPort }
     },
     drains: [createDrain(http), ...(apart === null ? [] : [createDrain(apart)]), async (ms) => await grpc?.close(ms)],

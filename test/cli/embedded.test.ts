@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,10 +68,13 @@ describe('with nothing configured', () => {
     expect((await must(env, 'materialize', '--to', '2001-07-01T00:00:00Z')).views).toMatchObject([{ rows: 2, entities: 1 }])
   })
 
-  it('one process serves, another learns who owns the folder, and the next continues', async () => {
-    const server = start(env, 'serve', '--port', '0', '--as-of', '2001-07-01T00:00:00Z')
+  it('one process serves and builds the dashboard, another learns who owns the folder', async () => {
+    const caches = join(folder, 'caches')
+    const server = start({ ...env, XDG_CACHE_HOME: caches }, 'serve', '--port', '0', '--as-of', '2001-07-01T00:00:00Z')
     const [, url = ''] = await server.until(/Listening on (http:\S+),/)
     await whenReady(url)
+    // before anybody asks for a page
+    await expect.poll(() => globSync('lockstep/ui/*/index.html', { cwd: caches }), { timeout: 60_000 }).toHaveLength(1)
     const { body } = await postJson(`${url}/v1/features`, { service: 'all', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
     expect(body.results.map((result) => result.features)).toEqual([
       { departed24h: 2, lastDelay: -3 },
