@@ -13,6 +13,12 @@ const theme = createTheme({
   respectReducedMotion: true,
   cursorType: 'pointer',
   components: {
+    Anchor: { defaultProps: { inherit: true, underline: 'always' } },
+    Chip: { defaultProps: { variant: 'light' } },
+    EmptyState: { defaultProps: { align: 'left', size: 'sm' } },
+    SegmentedControl: { defaultProps: { size: 'xs', transitionDuration: 0 } },
+    Table: { defaultProps: { highlightOnHover: true } },
+    TableScrollContainer: { defaultProps: { type: 'native' } },
     // a header element outside of an article or a section would be a second banner of the page
     ModalHeader: { defaultProps: { component: 'div' } },
     DrawerHeader: { defaultProps: { component: 'div' } },

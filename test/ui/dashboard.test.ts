@@ -162,7 +162,7 @@ describe('the page of a model', () => {
 
   it('does not call a feature ok whose drift was not measured', async () => {
     const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
-    expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
+    expect(await rows.locator('.mantine-Badge-root').allTextContents()).toEqual(['not measured', 'ok'])
     expect(await visits.flaws()).toEqual([])
   })
 
@@ -177,7 +177,7 @@ describe('the page of a model', () => {
     const rows = async () => await chart.locator('tbody tr').allTextContents()
     await chart.getByRole('button', { name: 'as a table' }).click()
     expect((await rows())[0]).toBe('2001-07-01 10:003 (2 to 4, n\u00a040)–')
-    await page.getByRole('button', { name: 'By day' }).click()
+    await page.getByText('By day').click()
     await page.waitForURL((address) => !address.search.includes('step'))
     await expect
       .poll(async () => await rows())
@@ -304,21 +304,21 @@ describe('once a rollout has started,', () => {
     await dialog.getByLabel('Reason').fill('it is better')
     await pauseRollout(world.db, 'delay', { actor: 'bob' })
     // the page behind shows it
-    await page.locator('.page-title .badge', { hasText: 'paused' }).waitFor()
+    await page.locator('.page-title .mantine-Badge-root', { hasText: 'paused' }).waitFor()
     await dialog.getByRole('button', { name: 'Promote' }).click()
     await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
     const aliases = await world.db.query(`select version from lockstep.model_aliases where model = 'delay' and alias = 'champion'`, [])
     expect(aliases).toEqual([{ version: 1 }])
     // a second change behind the dialog is refused as well
     await resumeRollout(world.db, 'delay', { actor: 'bob' })
-    await page.locator('.page-title .badge', { hasText: 'running' }).waitFor()
+    await page.locator('.page-title .mantine-Badge-root', { hasText: 'running' }).waitFor()
     await dialog.getByRole('button', { name: 'Promote' }).click()
     await expect.poll(() => refusals).toBe(2)
     // after that the act is possible, and a rollout that has ended is not paused
     await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
     await dialog.getByRole('button', { name: 'Promote' }).click()
     await page.getByText('Version 2 is the champion.').waitFor()
-    await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()
+    await page.locator('.page-title .mantine-Badge-root', { hasText: 'promoted' }).waitFor()
     expect(visits.faults()).toEqual([])
   })
 
@@ -330,7 +330,7 @@ describe('once a rollout has started,', () => {
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('Reason').fill('to look at it')
     await pauseRollout(world.db, 'delay', { actor: 'bob' })
-    await page.locator('.page-title .badge', { hasText: 'paused' }).waitFor()
+    await page.locator('.page-title .mantine-Badge-root', { hasText: 'paused' }).waitFor()
     expect(await dialog.textContent()).toContain('Pause the rollout of version 1 of delay')
     await dialog.getByRole('button', { name: 'Pause' }).click()
     await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
@@ -365,7 +365,7 @@ describe('once a rollout has started,', () => {
     await expect
       .poll(async () => {
         await visits.go('models/delay')
-        return await page.locator('.page-title .badge').textContent()
+        return await page.locator('.page-title .mantine-Badge-root').textContent()
       })
       .toBe('version 1')
     await page.getByRole('button', { name: /^Roll back\W+Roll delay back to version 2/ }).click()
@@ -374,7 +374,7 @@ describe('once a rollout has started,', () => {
     await dialog.getByLabel('Reason').fill('it was better')
     await dialog.getByRole('button', { name: 'Roll back' }).click()
     await page.getByText('Version 2 is the champion.').waitFor()
-    await page.locator('.page-title .badge', { hasText: 'version 2' }).waitFor()
+    await page.locator('.page-title .mantine-Badge-root', { hasText: 'version 2' }).waitFor()
     expect(visits.faults()).toEqual([])
   })
 

@@ -152,7 +152,7 @@ describe('every page', { timeout: 600_000 }, () => {
     const aliased = `explain?service=route&entity=${encodeURIComponent('{"airport":"ATL","destination":"ATL"}')}`
     await walk(visits, [...known, aliased], async (path) => {
       shownBefore.set(path, await heading())
-      if (path === aliased) await visits.page.getByRole('button', { name: 'airport_delays@1 as destination' }).click()
+      if (path === aliased) await visits.page.getByText('airport_delays@1 as destination').click()
       for (const read of await linkedReads(visits)) links.add(read)
       return []
     })
@@ -172,7 +172,8 @@ describe('every page', { timeout: 600_000 }, () => {
       await visits.page.evaluate('dispatchEvent(new Event("visibilitychange"))')
       if (path === '') await visits.page.locator('.banner').waitFor()
       if ((await heading()) !== shownBefore.get(path)) wrong.push(`/ui/${path}: ${await heading()}`)
-      if ((await visits.page.locator('main .empty[role="alert"]').count()) > 0) wrong.push(`/ui/${path} has lost what it knew`)
+      if ((await visits.page.locator('main .mantine-EmptyState-root[role="alert"]').count()) > 0)
+        wrong.push(`/ui/${path} has lost what it knew`)
       wrong.push(...visits.faults())
     }
     expect(wrong).toEqual([])
@@ -382,7 +383,7 @@ describe('a person with a keyboard alone', () => {
     await tabTo(/^Pin$/)
     await press('Enter')
     await visits.page.getByText('Version 1 is pinned.').waitFor()
-    await visits.page.locator('.page-title .badge', { hasText: 'version 1, pinned' }).waitFor()
+    await visits.page.locator('.page-title .mantine-Badge-root', { hasText: 'version 1, pinned' }).waitFor()
     await visits.page.getByText(/^version 2 at \d+\s% without the pin(, paused)?$/).waitFor()
     await visits.go('rollouts/delay')
     await visits.page.getByText(/^0\s% by the pin, \d+\s% without it$/).waitFor()

@@ -1,9 +1,10 @@
+import { EmptyState } from '@mantine/core'
 import { Link, useSearch } from '@tanstack/react-router'
 import { Fragment, type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
@@ -81,11 +82,11 @@ function Notifications({ of }: { readonly of: NonNullable<AlertsData['notificati
         label="Notifications of the alert"
         rows={of}
         rowKey={({ channel, event, createdAt }) => `${channel} ${event} ${createdAt}`}
-        empty={<p className="empty dim">No channel was notified.</p>}
+        empty={<EmptyState description="No channel was notified." />}
         columns={[
           { name: 'Channel', cell: ({ channel }) => channel },
           { name: 'Event', cell: ({ event }) => event },
-          { name: 'State', cell: ({ state }) => <Badge state={state} tone={notificationTones[state]} /> },
+          { name: 'State', cell: ({ state }) => <StateBadge state={state} tone={notificationTones[state]} /> },
           { name: 'When', cell: ({ createdAt, endedAt }) => <Moment at={endedAt ?? createdAt} /> },
           { name: 'Tries', numeric: true, cell: ({ attempts }) => formatNumber(attempts, 'count') },
           { name: 'Last error', wide: true, cell: ({ error }) => <span className="break">{error ?? '–'}</span> },
@@ -129,13 +130,15 @@ function Monitors({ of }: { readonly of: NonNullable<AlertsData['monitors']> }):
         label="State of all monitors"
         rows={of}
         rowKey={({ name }) => name}
-        empty={<p className="empty dim">There are no monitors.</p>}
+        empty={<EmptyState description="There are no monitors." />}
         columns={[
           { name: 'Monitor', cell: ({ name }) => <strong>{name}</strong>, by: ({ name }) => name },
           { name: 'Watches', cell: ({ watches }) => watches, by: ({ watches }) => watches },
           {
             name: 'State',
-            cell: ({ phase, says }) => <Badge state={says} tone={phase === null || says === 'unknown' ? 'plain' : phaseTones[phase]} />,
+            cell: ({ phase, says }) => (
+              <StateBadge state={says} tone={phase === null || says === 'unknown' ? 'plain' : phaseTones[phase]} />
+            ),
             by: ({ says }) => says,
           },
           { name: 'Why', wide: true, cell: ({ why }) => why ?? '–' },
@@ -288,8 +291,8 @@ function toneOf({ state, silencedUntil, severity }: Alert): 'plain' | 'bad' | 'w
 
 function AlertBadge({ alert }: { readonly alert: Alert }): ReactElement {
   const { state, silencedUntil, severity } = alert
-  if (state === 'resolved') return <Badge state="resolved" tone="good" />
-  if (silencedUntil !== null) return <Badge state="silenced">Silenced until {formatMoment(silencedUntil)} UTC</Badge>
+  if (state === 'resolved') return <StateBadge state="resolved" tone="good" />
+  if (silencedUntil !== null) return <StateBadge state="silenced">Silenced until {formatMoment(silencedUntil)} UTC</StateBadge>
   return <SeverityBadge severity={severity === 'page' ? 'page' : 'warn'} />
 }
 

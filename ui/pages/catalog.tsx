@@ -1,4 +1,4 @@
-import { Button, TextInput } from '@mantine/core'
+import { Chip, Group, Pill, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
@@ -72,22 +72,18 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
           onChange={(event) => setText(event.currentTarget.value)}
           onBlur={() => become({ q: text === '' ? undefined : text })}
         />
-        <div className="chips" role="group" aria-label="Kind">
-          <Button variant="default" size="compact-sm" aria-pressed={kind === undefined} onClick={() => become({ kind: undefined })}>
-            All
-          </Button>
-          {kinds.map((each) => (
-            <Button
-              key={each}
-              variant="default"
-              size="compact-sm"
-              aria-pressed={kind === each}
-              onClick={() => become({ kind: kind === each ? undefined : each })}
-            >
-              {pluralOf(each)} <span className="dim">{formatNumber(counts.get(each), 'count')}</span>
-            </Button>
-          ))}
-        </div>
+        <Chip.Group value={kind ?? ''} onChange={(chosen) => become({ kind: chosen === '' ? undefined : chosen })}>
+          <Group gap={6} role="radiogroup" aria-label="Kind">
+            <Chip name="kind" value="">
+              All
+            </Chip>
+            {kinds.map((each) => (
+              <Chip key={each} name="kind" value={each}>
+                {pluralOf(each)} <span className="dim">{formatNumber(counts.get(each), 'count')}</span>
+              </Chip>
+            ))}
+          </Group>
+        </Chip.Group>
       </div>
       <p className="dim small" role="status">
         {found.length === entries.length ? `${formatNumber(found.length, 'count')} in all` : `${formatNumber(found.length, 'count')} found`}
@@ -142,9 +138,7 @@ function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement
             <div className="catalog-tags">
               {entry.owner !== null && <span className="dim small">{entry.owner}</span>}
               {entry.tags.slice(0, 3).map((tag) => (
-                <span key={tag} className="tag">
-                  {tag}
-                </span>
+                <Pill key={tag}>{tag}</Pill>
               ))}
             </div>
           </div>

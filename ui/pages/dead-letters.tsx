@@ -1,3 +1,4 @@
+import { EmptyState } from '@mantine/core'
 import type { ReactElement } from 'react'
 import type { DeadLettersData, PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
 import { useSession } from '../api/session.ts'
@@ -26,7 +27,7 @@ export function DeadLetters({ of, name, dead, says }: DeadLettersProps): ReactEl
           label={`Dead letters of ${name} by reason`}
           rows={dead}
           rowKey={({ reason }) => reason}
-          empty={<p className="empty dim">No message became a dead letter.</p>}
+          empty={<EmptyState description="No message became a dead letter." />}
           columns={[
             { name: 'Reason', wide: true, by: ({ reason }) => reason, cell: ({ reason }) => <span className="mono">{reason}</span> },
             { name: 'Messages', numeric: true, by: ({ count }) => count, cell: ({ count }) => formatNumber(count, 'count') },

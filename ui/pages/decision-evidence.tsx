@@ -1,8 +1,8 @@
-import { Modal } from '@mantine/core'
+import { Modal, Table } from '@mantine/core'
 import type { ReactElement } from 'react'
 import type { DecisionEvidence } from '../../serving/dashboard/contract/rollout.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { formatNumber } from '../parts/format.ts'
 import { IntervalBar } from '../parts/interval-bar.tsx'
 import { Moment } from '../parts/moment.tsx'
@@ -55,23 +55,25 @@ function Evidence({ id, decision }: { readonly id: string; readonly decision: st
           ))}
           {replay !== null && (
             <p>
-              <Badge state={replay.isSame ? 'ok' : 'failed'}>{replay.isSame ? 'Replay: the same' : 'Replay: another decision'}</Badge>{' '}
+              <StateBadge state={replay.isSame ? 'ok' : 'failed'}>
+                {replay.isSame ? 'Replay: the same' : 'Replay: another decision'}
+              </StateBadge>{' '}
               {replay.says}
             </p>
           )}
           <details>
             <summary>Raw evidence</summary>
-            <table className="table">
-              <caption className="hidden-text">What was decided on, as it is stored</caption>
-              <tbody>
+            <Table variant="vertical">
+              <Table.Caption className="hidden-text">What was decided on, as it is stored</Table.Caption>
+              <Table.Tbody>
                 {facts.map(({ name, value }) => (
-                  <tr key={name}>
-                    <th scope="row">{name}</th>
-                    <td className="break">{value}</td>
-                  </tr>
+                  <Table.Tr key={name}>
+                    <Table.Th scope="row">{name}</Table.Th>
+                    <Table.Td className="break">{value}</Table.Td>
+                  </Table.Tr>
                 ))}
-              </tbody>
-            </table>
+              </Table.Tbody>
+            </Table>
           </details>
         </div>
       )}

@@ -1,3 +1,4 @@
+import { EmptyState } from '@mantine/core'
 import { Link, useParams } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
 import type { DefinitionData, SourceData } from '../../serving/dashboard/contract/definition.ts'
@@ -127,7 +128,7 @@ export function DefinitionParts({ data, readOf = data.id, children }: Definition
             label={`What is made from ${readOf}`}
             rows={readers}
             rowKey={({ link }) => `${link.kind} ${link.id}`}
-            empty={<p className="empty dim">Nothing is made from it.</p>}
+            empty={<EmptyState description="Nothing is made from it." />}
             columns={[
               { name: 'Name', cell: ({ link }) => <ThingLink {...link} /> },
               { name: 'Kind', wide: true, cell: ({ about }) => about },

@@ -1,9 +1,9 @@
-import { Button, Slider } from '@mantine/core'
+import { Button, EmptyState, Slider } from '@mantine/core'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useEffect, useState } from 'react'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
@@ -29,7 +29,7 @@ export default function Experiment(): ReactElement {
     <Page
       title={data?.name ?? id}
       kind="Experiment"
-      state={data === undefined ? undefined : <Badge state={data.state} />}
+      state={data === undefined ? undefined : <StateBadge state={data.state} />}
       says={data === undefined ? undefined : [data.decision, data.verdict].filter((text) => text !== null).join(' ')}
     >
       <Loaded of={experiment}>{(loaded) => <ExperimentParts data={loaded} />}</Loaded>
@@ -127,13 +127,13 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
             label="Checks of the experiment's health"
             rows={health}
             rowKey={({ check }) => check}
-            empty={<p className="empty dim">Nothing was checked yet.</p>}
+            empty={<EmptyState description="Nothing was checked yet." />}
             columns={[
               { name: 'Check', cell: ({ check }) => check },
               {
                 name: 'State',
                 cell: ({ state }) => (
-                  <Badge
+                  <StateBadge
                     state={state}
                     tone={state === 'failing' ? 'bad' : state === 'unknown' ? 'plain' : state === 'ok' ? 'good' : 'warn'}
                   />

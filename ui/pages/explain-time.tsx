@@ -1,9 +1,9 @@
-import { Button, Slider } from '@mantine/core'
+import { Anchor, Button, Chip, Group, Slider } from '@mantine/core'
 import { useElementSize } from '@mantine/hooks'
 import { useNavigate } from '@tanstack/react-router'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ExplainData } from '../../serving/dashboard/contract/explain.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { CsvButton } from '../parts/csv.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment } from '../parts/format.ts'
@@ -80,13 +80,15 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
         </div>
       </div>
       {views.length > 1 && (
-        <div className="chips" role="group" aria-label="View">
-          {views.map((each, index) => (
-            <Button key={index} variant="default" size="compact-sm" aria-pressed={each === view} onClick={() => setView(index)}>
-              {aliasOf(each) === undefined ? each.view : `${each.view} as ${aliasOf(each)}`}
-            </Button>
-          ))}
-        </div>
+        <Chip.Group value={String(views.indexOf(view))} onChange={(index) => setView(Number(index))}>
+          <Group gap={6} role="radiogroup" aria-label="View">
+            {views.map((each, index) => (
+              <Chip key={index} name="view" value={String(index)}>
+                {aliasOf(each) === undefined ? each.view : `${each.view} as ${aliasOf(each)}`}
+              </Chip>
+            ))}
+          </Group>
+        </Chip.Group>
       )}
       <Panel title={`When rows of ${view.source} count`} says={sayRows(view, t)} ways={ways}>
         <Lanes view={view} feature={chosen} t={t} from={from} to={to} onTime={setTime} />
@@ -121,9 +123,9 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
               {
                 name: 'Served (UTC)',
                 cell: (difference) => (
-                  <button type="button" className="link-button" onClick={() => go(difference.t)}>
+                  <Anchor component="button" type="button" onClick={() => go(difference.t)}>
                     {formatMoment(difference.t)}
-                  </button>
+                  </Anchor>
                 ),
               },
               { name: 'Feature', cell: (difference) => difference.feature },
@@ -167,9 +169,9 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
           {
             name: 'Feature',
             cell: ({ feature }) => (
-              <button type="button" className="link-button" aria-pressed={feature === chosen} onClick={() => onChoose(feature)}>
+              <Anchor component="button" type="button" aria-pressed={feature === chosen} onClick={() => onChoose(feature)}>
                 {feature}
-              </button>
+              </Anchor>
             ),
           },
           {
@@ -267,9 +269,9 @@ function RowTable({
           name: feature === undefined ? 'State' : `In ${feature.feature}`,
           by: ({ state }) => state,
           cell: ({ state }) => (
-            <Badge state={state} tone={stateTones[state]}>
+            <StateBadge state={state} tone={stateTones[state]}>
               {stateWords[state]}
-            </Badge>
+            </StateBadge>
           ),
         },
         { name: 'Event (UTC)', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },

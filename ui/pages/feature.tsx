@@ -3,7 +3,7 @@ import type { ReactElement } from 'react'
 import type { FeatureData } from '../../serving/dashboard/contract/feature.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DriftBadge } from '../parts/drift-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -26,7 +26,7 @@ export default function FeaturePage(): ReactElement {
     <Page
       title={name}
       kind={data === undefined ? 'Feature' : `Feature of ${data.view}`}
-      state={data?.drift.some(({ drifted }) => drifted) === true ? <Badge state="drifted" tone="bad" /> : undefined}
+      state={data?.drift.some(({ drifted }) => drifted) === true ? <StateBadge state="drifted" tone="bad" /> : undefined}
       says={data === undefined ? undefined : `${data.computed}, ${data.type}`}
       actions={data === undefined ? undefined : <LineageLink kind={data.kind} id={data.view} />}
     >

@@ -1,7 +1,7 @@
 import { Progress } from '@mantine/core'
 import type { ReactElement, ReactNode } from 'react'
 import { keepUnits } from '../parts/format.ts'
-import { Badge, type Tone } from '../parts/badge.tsx'
+import { StateBadge, type Tone } from '../parts/state-badge.tsx'
 
 interface GateCardProps {
   readonly name: string
@@ -19,7 +19,7 @@ export function GateCard({ name, label = `Gate ${name}`, state, tone, says, chil
     <section className="gate" data-tone={tone} aria-label={label}>
       <div className="gate-head">
         <h3>{name}</h3>
-        <Badge state={state} tone={tone} />
+        <StateBadge state={state} tone={tone} />
       </div>
       <p>{keepUnits(says)}</p>
       {children}

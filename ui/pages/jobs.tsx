@@ -5,7 +5,7 @@ import type { JobsData } from '../../serving/dashboard/contract/jobs.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
@@ -76,7 +76,7 @@ export default function Jobs(): ReactElement {
                     </>
                   ),
                 },
-                { name: 'State', by: ({ state }) => state, cell: ({ state }) => <Badge state={state} /> },
+                { name: 'State', by: ({ state }) => state, cell: ({ state }) => <StateBadge state={state} /> },
                 { name: 'Progress', cell: (job) => <JobProgress job={job} /> },
                 { name: 'By', by: ({ submittedBy }) => submittedBy, cell: ({ submittedBy }) => submittedBy },
                 { name: 'Submitted', by: ({ submittedAt }) => submittedAt, cell: ({ submittedAt }) => <Moment at={submittedAt} /> },

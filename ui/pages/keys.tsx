@@ -1,4 +1,4 @@
-import { Button, Checkbox, Modal, TextInput } from '@mantine/core'
+import { Alert, Button, Checkbox, Modal, Pill, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
@@ -6,7 +6,7 @@ import { change } from '../api/request.ts'
 import { useOffersActs } from '../api/session.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act, isStale, refusalOf, useSeenVersion } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { CopyText } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Moment } from '../parts/moment.tsx'
@@ -56,13 +56,11 @@ export default function Keys(): ReactElement {
                   name: 'Scopes',
                   wide: true,
                   cell: ({ scopes }) => (
-                    <span className="row tight">
+                    <Pill.Group>
                       {scopes.map((scope) => (
-                        <span key={scope} className="tag">
-                          {scope}
-                        </span>
+                        <Pill key={scope}>{scope}</Pill>
                       ))}
-                    </span>
+                    </Pill.Group>
                   ),
                 },
                 { name: 'Created', by: ({ createdAt }) => createdAt, cell: ({ createdAt }) => <Moment at={createdAt} /> },
@@ -71,13 +69,13 @@ export default function Keys(): ReactElement {
                   name: 'State',
                   cell: ({ revokedAt, expiresAt }) =>
                     revokedAt !== null ? (
-                      <Badge state="revoked" />
+                      <StateBadge state="revoked" />
                     ) : expiresAt !== null ? (
                       <span>
                         until <Moment at={expiresAt} exact />
                       </span>
                     ) : (
-                      <Badge state="active" />
+                      <StateBadge state="active" />
                     ),
                 },
                 {
@@ -177,9 +175,9 @@ function NewKeyForm({ of: { scopes, revision } }: { readonly of: KeysData }): Re
         onChange={(event) => setReason(event.currentTarget.value)}
       />
       {problem !== null && (
-        <p className="act-problem" role="alert">
+        <Alert mt="sm" data-tone="bad">
           {problem}
-        </p>
+        </Alert>
       )}
       <div className="row act-buttons">
         <Button type="submit" disabled={name.trim() === '' || chosen.length === 0 || reason.trim() === ''}>

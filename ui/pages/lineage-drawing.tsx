@@ -1,3 +1,4 @@
+import { ActionIcon } from '@mantine/core'
 import dagre from '@dagrejs/dagre'
 import { useElementSize } from '@mantine/hooks'
 import { type ReactElement, useLayoutEffect, useMemo, useRef } from 'react'
@@ -63,14 +64,15 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
             </span>
             <ThingLink kind={node.kind} id={node.name} />
             {onFocus !== undefined && node.key !== focusKey && (
-              <button
-                type="button"
+              <ActionIcon
                 className="graph-more"
+                variant="subtle"
+                size={34}
                 onClick={() => onFocus(`${node.kind}/${node.name}`)}
                 aria-label={`Lineage of ${node.name}`}
               >
                 ⋯
-              </button>
+              </ActionIcon>
             )}
           </div>
         ))}

@@ -1,4 +1,4 @@
-import { Button } from '@mantine/core'
+import { SegmentedControl } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { OverTimeData } from '../../serving/dashboard/contract/model.ts'
@@ -92,12 +92,14 @@ function StepSwitch({ step }: { readonly step: Step }): ReactElement {
       resetScroll: false,
     })
   return (
-    <div className="row tight" role="group" aria-label="By day or hour">
-      {(['day', 'hour'] as const).map((each) => (
-        <Button key={each} variant="default" size="compact-sm" aria-pressed={each === step} onClick={() => become(each)}>
-          By {each}
-        </Button>
-      ))}
-    </div>
+    <SegmentedControl
+      aria-label="By day or hour"
+      data={[
+        { value: 'day', label: 'By day' },
+        { value: 'hour', label: 'By hour' },
+      ]}
+      value={step}
+      onChange={become}
+    />
   )
 }

@@ -4,7 +4,7 @@ import type { CalibrationData, ModelData, QualityData } from '../../serving/dash
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DriftBadge } from '../parts/drift-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -32,9 +32,9 @@ export default function ModelPage(): ReactElement {
       kind="Model"
       state={
         data === undefined ? undefined : (
-          <Badge state={data.pinned !== null ? 'pinned' : data.champion === null ? 'no champion' : 'champion'}>
+          <StateBadge state={data.pinned !== null ? 'pinned' : data.champion === null ? 'no champion' : 'champion'}>
             {data.pinned !== null ? `version ${data.pinned}, pinned` : data.champion === null ? 'no champion' : `version ${data.champion}`}
-          </Badge>
+          </StateBadge>
         )
       }
       says={data?.says}
@@ -136,8 +136,8 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
               by: ({ role }) => role,
               cell: ({ role, version }) => (
                 <span className="row tight">
-                  {role !== null && <Badge state={role} tone={role === 'champion' && pinned === null ? 'good' : 'calm'} />}
-                  {version === pinned && <Badge state="pinned" />}
+                  {role !== null && <StateBadge state={role} tone={role === 'champion' && pinned === null ? 'good' : 'calm'} />}
+                  {version === pinned && <StateBadge state="pinned" />}
                   {role === null && version !== pinned && <span className="dim">none</span>}
                 </span>
               ),

@@ -1,9 +1,10 @@
+import { Alert } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { NowData, Problem } from '../../serving/dashboard/contract/now.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -38,12 +39,14 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
   const model = useOwnNames().model ?? 'delay'
   return (
     <>
-      <div className="headline" data-tone={isWell ? 'good' : problems.some(({ severity }) => severity === 'page') ? 'bad' : 'warn'}>
-        <span className="headline-sign">
-          <Icon name={isWell ? 'good' : 'warn'} size={22} />
-        </span>
-        <p>{keepUnits(headline)}</p>
-      </div>
+      <Alert
+        className="headline"
+        role="status"
+        data-tone={isWell ? 'good' : problems.some(({ severity }) => severity === 'page') ? 'bad' : 'warn'}
+        icon={<Icon name={isWell ? 'good' : 'warn'} size={22} />}
+      >
+        {keepUnits(headline)}
+      </Alert>
       {problems.length > 0 && (
         <ol className="problems" aria-label="Problems, the worst first">
           {problems.map((problem) => (
@@ -125,7 +128,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
             {
               name: 'Errors',
               numeric: true,
-              cell: ({ errors }) => (errors === 0 ? '0' : <Badge state={formatNumber(errors, 'count')} tone="bad" />),
+              cell: ({ errors }) => (errors === 0 ? '0' : <StateBadge state={formatNumber(errors, 'count')} tone="bad" />),
               by: ({ errors }) => errors,
             },
             { name: 'p99', numeric: true, cell: ({ p99Ms }) => formatNumber(p99Ms, 'ms'), by: ({ p99Ms }) => p99Ms },

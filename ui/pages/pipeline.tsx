@@ -4,7 +4,7 @@ import type { PipelineData } from '../../serving/dashboard/contract/pipelines.ts
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
@@ -26,7 +26,7 @@ export default function PipelinePage(): ReactElement {
     <Page
       title={data?.pipeline.name ?? id}
       kind="Pipeline"
-      state={data === undefined ? undefined : <Badge state={data.pipeline.state} />}
+      state={data === undefined ? undefined : <StateBadge state={data.pipeline.state} />}
       says={data?.pipeline.says}
       actions={
         <>

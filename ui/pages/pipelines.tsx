@@ -2,7 +2,7 @@ import type { ReactElement } from 'react'
 import type { PipelinesData } from '../../serving/dashboard/contract/pipelines.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
@@ -61,7 +61,7 @@ function PipelineTable({ pipelines }: PipelinesData): ReactElement {
               </>
             ),
           },
-          { name: 'State', by: ({ state }) => state, cell: ({ state }) => <Badge state={state} /> },
+          { name: 'State', by: ({ state }) => state, cell: ({ state }) => <StateBadge state={state} /> },
           { name: 'Source', by: ({ source }) => source, cell: ({ source }) => <ThingLink kind="source" id={source} /> },
           {
             name: 'Model',

@@ -1,9 +1,9 @@
-import { Button, FileButton, Textarea } from '@mantine/core'
+import { Alert, Button, FileButton, Textarea } from '@mantine/core'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ImpactData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge, type Tone } from '../parts/badge.tsx'
+import { StateBadge, type Tone } from '../parts/state-badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
@@ -118,10 +118,10 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
   const ways = waysOf.plan(nodes[0]?.key)
   const isOutdated = plan.revision !== null && plan.revision !== revision
   const outdated = isOutdated && (
-    <p className="notice" data-tone="warn" role="status">
+    <Alert data-tone="warn" role="status">
       This plan was made at revision {plan.revision} of the registry, which is at revision {revision} now. Run lockstep plan again, so that
       it is compared with the present definitions.
-    </p>
+    </Alert>
   )
   if (lines.length === 0)
     return (
@@ -187,7 +187,7 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
             {
               name: 'Effect',
               by: ({ effect }) => effects.indexOf(effect),
-              cell: ({ effect }) => <Badge state={effect} tone={tones[effect]} />,
+              cell: ({ effect }) => <StateBadge state={effect} tone={tones[effect]} />,
             },
             {
               name: 'Name',

@@ -3,7 +3,7 @@ import { useNavigate, useParams } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { ReceiptData } from '../../serving/dashboard/contract/receipt.ts'
 import { useRead } from '../api/use-read.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
@@ -147,7 +147,7 @@ function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): React
         says={recomputed}
         actions={
           features.every(({ isSame }) => isSame === null) ? undefined : (
-            <Badge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</Badge>
+            <StateBadge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</StateBadge>
           )
         }
         ways={waysOf.prediction(predictionId)}
@@ -170,7 +170,7 @@ function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): React
                   {isSame === null ? (
                     <span className="dim">not known</span>
                   ) : (
-                    <Badge state={isSame ? 'ok' : 'failed'}>{isSame ? 'same' : 'differs'}</Badge>
+                    <StateBadge state={isSame ? 'ok' : 'failed'}>{isSame ? 'same' : 'differs'}</StateBadge>
                   )}
                   {isSame === false && again !== null && <Answered {...again} />}
                 </>
@@ -201,13 +201,13 @@ function Outcomes({ id, of, outcomes }: OutcomesProps): ReactElement {
         rowKey={({ outcome }) => outcome}
         columns={[
           { name: 'Outcome', by: ({ outcome }) => outcome, cell: ({ outcome }) => <ThingLink kind="outcome" id={outcome} /> },
-          { name: 'State', cell: ({ state }) => <Badge state={state} /> },
+          { name: 'State', cell: ({ state }) => <StateBadge state={state} /> },
           { name: 'Value', numeric: true, cell: ({ value }) => value ?? <span className="dim">–</span> },
           {
             name: 'The model',
             cell: ({ error, isRight }) => (
               <>
-                {isRight !== null && <Badge state={isRight ? 'right' : 'wrong'} tone={isRight ? 'good' : 'warn'} />}
+                {isRight !== null && <StateBadge state={isRight ? 'right' : 'wrong'} tone={isRight ? 'good' : 'warn'} />}
                 {error !== null && <div className="small">{error}</div>}
                 {error === null && isRight === null && <span className="dim">–</span>}
               </>

@@ -1,10 +1,11 @@
+import { Anchor, EmptyState, UnstyledButton } from '@mantine/core'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { RolloutData } from '../../serving/dashboard/contract/rollout.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
@@ -34,7 +35,7 @@ export default function RolloutPage(): ReactElement {
     <Page
       title={data?.model ?? id}
       kind="Rollout"
-      state={current === null ? undefined : <Badge state={current.paused && current.state === 'running' ? 'paused' : current.state} />}
+      state={current === null ? undefined : <StateBadge state={current.paused && current.state === 'running' ? 'paused' : current.state} />}
       says={data?.headline}
       actions={data !== undefined && current?.state === 'running' ? <Acts data={data} rollout={current} /> : undefined}
     >
@@ -196,7 +197,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
                 ),
                 by: ({ version }) => version,
               },
-              { name: 'State', cell: ({ state }) => <Badge state={state} />, by: ({ state }) => state },
+              { name: 'State', cell: ({ state }) => <StateBadge state={state} />, by: ({ state }) => state },
               { name: 'Share', numeric: true, cell: ({ share }) => formatNumber(share, 'share'), by: ({ share }) => share },
               { name: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} />, by: ({ startedAt }) => startedAt },
               { name: 'Ended', wide: true, cell: ({ endedAt }) => <Moment at={endedAt} />, by: ({ endedAt }) => endedAt },
@@ -254,14 +255,7 @@ function DecisionMarks({ id, decisions }: DecisionsProps): ReactElement | null {
           const next = times[index + 1] ?? times[index] ?? 0
           return (
             <li key={decision} style={{ flexGrow: Math.max(1, next - (times[index] ?? 0)) }}>
-              <button
-                type="button"
-                data-tone={tone}
-                disabled={!hasEvidence}
-                title={text}
-                aria-label={text}
-                onClick={() => setOpen(decision)}
-              />
+              <UnstyledButton data-tone={tone} disabled={!hasEvidence} title={text} aria-label={text} onClick={() => setOpen(decision)} />
             </li>
           )
         })}
@@ -294,16 +288,16 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
         label="Decisions, newest first"
         rows={decisions}
         rowKey={(decision) => decision.id}
-        empty={<p className="empty dim">Nothing is decided yet.</p>}
+        empty={<EmptyState description="Nothing is decided yet." />}
         columns={[
           { name: 'When', cell: ({ at }) => <Moment at={at} /> },
           {
             name: 'Decision',
             cell: ({ id: decision, action, hasEvidence }) =>
               hasEvidence ? (
-                <button type="button" className="link-button" onClick={() => setOpen(decision)}>
+                <Anchor component="button" type="button" onClick={() => setOpen(decision)}>
                   {action}
-                </button>
+                </Anchor>
               ) : (
                 action
               ),
@@ -320,7 +314,11 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
           {
             name: 'Replay',
             cell: ({ replaysSame }) =>
-              replaysSame === null ? '–' : <Badge state={replaysSame ? 'ok' : 'failed'}>{replaysSame ? 'the same' : 'otherwise'}</Badge>,
+              replaysSame === null ? (
+                '–'
+              ) : (
+                <StateBadge state={replaysSame ? 'ok' : 'failed'}>{replaysSame ? 'the same' : 'otherwise'}</StateBadge>
+              ),
           },
           {
             name: 'Why',

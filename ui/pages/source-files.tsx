@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { SourceData } from '../../serving/dashboard/contract/definition.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
@@ -58,12 +58,12 @@ export function SourceFiles({ source, files }: SourceFilesProps): ReactElement {
           {
             name: 'State',
             by: ({ stale }) => (stale === null ? 0 : 1),
-            cell: ({ stale }) => (stale === null ? <Badge state="loaded" tone="good" /> : <Badge state="outdated" tone="warn" />),
+            cell: ({ stale }) => (stale === null ? <StateBadge state="loaded" tone="good" /> : <StateBadge state="outdated" tone="warn" />),
           },
         ]}
       />
       {newest.length < total && (
-        <p className="empty dim">
+        <p className="more dim">
           These are the newest {formatNumber(newest.length, 'count')} of {formatNumber(total, 'count')} files.
         </p>
       )}
@@ -89,7 +89,7 @@ function Summary({ files: { patterns, schedule, total, rows, bytes, lastSync } }
           <Link to="/jobs" search={keepMoment}>
             Sync {lastSync.job}
           </Link>{' '}
-          <Badge state={lastSync.state} /> <Moment at={lastSync.at} />
+          <StateBadge state={lastSync.state} /> <Moment at={lastSync.at} />
           {lastSync.error !== null && <span className="small"> {lastSync.error}</span>}
         </>
       )}

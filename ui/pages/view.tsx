@@ -4,7 +4,7 @@ import type { FreshnessData, ViewData } from '../../serving/dashboard/contract/v
 import { readEveryMs } from '../api/read-every.ts'
 import { type Read, useRead } from '../api/use-read.ts'
 import { kindName } from '../api/use-index.ts'
-import { Badge } from '../parts/badge.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
@@ -25,7 +25,7 @@ export default function ViewPage(): ReactElement {
     <Page
       title={data?.id ?? id}
       kind={data === undefined ? 'Feature view' : kindName(data.kind)}
-      state={data === undefined ? undefined : <Badge state={data.state} />}
+      state={data === undefined ? undefined : <StateBadge state={data.state} />}
       says={data?.description}
       actions={<LineageLink kind={data?.kind ?? 'view'} id={data?.id ?? id} />}
     >

@@ -1,4 +1,4 @@
-import { Button, Modal, TextInput, Textarea } from '@mantine/core'
+import { Alert, Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
@@ -164,9 +164,9 @@ function ActForm({
         />
       )}
       {problem !== null && (
-        <p className="act-problem" role="alert">
+        <Alert mt="sm" data-tone="bad">
           {problem}
-        </p>
+        </Alert>
       )}
       <div className="row act-buttons">
         <Button variant="subtle" onClick={close}>

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Tooltip } from '@mantine/core'
+import { ActionIcon, Button, Table, Tooltip } from '@mantine/core'
 import { type KeyboardEvent, type ReactElement, Suspense, lazy, useMemo, useState } from 'react'
 import type { Chart as ChartData, Series } from '../../serving/dashboard/contract/answer.ts'
 import { announce } from '../shell/announcer.tsx'
@@ -211,36 +211,36 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
   }
   return (
     <>
-      <div className="table-frame" tabIndex={0} role="region" aria-label={`${label}, table`}>
-        <table className="table">
-          <caption className="hidden-text">{label}</caption>
-          <thead>
-            <tr>
-              <th scope="col">{across ?? 'Time (UTC)'}</th>
+      <Table.ScrollContainer minWidth={0} tabIndex={0} role="region" aria-label={`${label}, table`}>
+        <Table>
+          <Table.Caption className="hidden-text">{label}</Table.Caption>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th scope="col">{across ?? 'Time (UTC)'}</Table.Th>
               {series.map(({ label: name }) => (
-                <th key={name} scope="col" className="numeric">
+                <Table.Th key={name} scope="col" className="numeric">
                   {name}
-                </th>
+                </Table.Th>
               ))}
-              {marks !== undefined && <th scope="col">{marks.label}</th>}
-            </tr>
-          </thead>
-          <tbody>
+              {marks !== undefined && <Table.Th scope="col">{marks.label}</Table.Th>}
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
             {indexes.map((index) => (
-              <tr key={index}>
-                <th scope="row">{position(index)}</th>
+              <Table.Tr key={index}>
+                <Table.Th scope="row">{position(index)}</Table.Th>
                 {series.map(({ label: name, unit }, at) => (
-                  <td key={name} className="numeric">
+                  <Table.Td key={name} className="numeric">
                     {formatNumber(columns.values[at]?.[index], unit)}
                     <span className="dim">{besideValue(columns, at, index, unit)}</span>
-                  </td>
+                  </Table.Td>
                 ))}
-                {marks !== undefined && <td>{marks.of(index) ?? '–'}</td>}
-              </tr>
+                {marks !== undefined && <Table.Td>{marks.of(index) ?? '–'}</Table.Td>}
+              </Table.Tr>
             ))}
-          </tbody>
-        </table>
-      </div>
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
       <div className="row space">
         <CsvButton name={label} rows={csv} />
         {pages > 1 && (

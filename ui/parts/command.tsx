@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
 import { type ReactElement, useEffect } from 'react'
 import { useSession } from '../api/session.ts'
@@ -34,9 +35,9 @@ export function CopyText({ text, label = 'command' }: CommandProps): ReactElemen
       <pre tabIndex={0} aria-label={label}>
         <code>{text}</code>
       </pre>
-      <button type="button" onClick={() => copy(text)} aria-label={`Copy the ${label}`}>
+      <Button variant="subtle" size="compact-xs" onClick={() => copy(text)} aria-label={`Copy the ${label}`}>
         {copied ? 'Copied' : 'Copy'}
-      </button>
+      </Button>
     </div>
   )
 }

@@ -1,4 +1,4 @@
-import { Button } from '@mantine/core'
+import { Button, Table, UnstyledButton } from '@mantine/core'
 import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
 import { type ActScope, useOffersActs } from '../api/session.ts'
 import { keepUnits } from './format.ts'
@@ -46,13 +46,13 @@ export function DataTable<Row>({ label, rows, columns: all, rowKey, empty, pageS
   if (rows.length === 0 && empty !== undefined) return <>{empty}</>
   return (
     <>
-      <div className="table-frame" tabIndex={0} role="region" aria-label={label}>
-        <table className={columns.length > roomyColumns ? 'table cards dense' : 'table cards'}>
-          <caption className="hidden-text">{label}</caption>
-          <thead>
-            <tr>
+      <Table.ScrollContainer minWidth={0} tabIndex={0} role="region" aria-label={label}>
+        <Table className={columns.length > roomyColumns ? 'cards dense' : 'cards'}>
+          <Table.Caption className="hidden-text">{label}</Table.Caption>
+          <Table.Thead>
+            <Table.Tr>
               {columns.map((column, index) => (
-                <th
+                <Table.Th
                   key={column.name}
                   scope="col"
                   className={classOf(column)}
@@ -61,28 +61,28 @@ export function DataTable<Row>({ label, rows, columns: all, rowKey, empty, pageS
                   {column.by === undefined ? (
                     column.name
                   ) : (
-                    <button type="button" onClick={() => setOrder({ column: index, down: order?.column === index && !order.down })}>
+                    <UnstyledButton onClick={() => setOrder({ column: index, down: order?.column === index && !order.down })}>
                       {column.name}
                       <span aria-hidden="true">{order?.column === index ? (order.down ? ' ↓' : ' ↑') : ''}</span>
-                    </button>
+                    </UnstyledButton>
                   )}
-                </th>
+                </Table.Th>
               ))}
-            </tr>
-          </thead>
-          <tbody>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
             {sorted.slice(0, shown).map((row) => (
-              <tr key={rowKey(row)}>
+              <Table.Tr key={rowKey(row)}>
                 {columns.map((column) => (
-                  <td key={column.name} className={classOf(column)} data-name={column.name}>
+                  <Table.Td key={column.name} className={classOf(column)} data-name={column.name}>
                     {keepUnits(column.cell(row))}
-                  </td>
+                  </Table.Td>
                 ))}
-              </tr>
+              </Table.Tr>
             ))}
-          </tbody>
-        </table>
-      </div>
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
       {rows.length > shown && (
         <Button variant="default" size="compact-sm" className="more" onClick={() => setShown(shown + pageSize)}>
           Show {Math.min(pageSize, rows.length - shown)} more of {rows.length - shown}

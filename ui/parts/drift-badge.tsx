@@ -1,5 +1,5 @@
 import type { ReactElement } from 'react'
-import { Badge } from './badge.tsx'
+import { StateBadge } from './state-badge.tsx'
 
 interface DriftBadgeProps {
   readonly drifted: boolean
@@ -14,9 +14,9 @@ export function DriftBadge({ drifted, distance, since }: DriftBadgeProps): React
   if (drifted)
     return (
       <>
-        <Badge state="drifted" tone="bad" />
+        <StateBadge state="drifted" tone="bad" />
         {since !== null && <div className="dim small">{since}</div>}
       </>
     )
-  return distance === null ? <Badge state="not measured" tone="plain" /> : <Badge state="ok" />
+  return distance === null ? <StateBadge state="not measured" tone="plain" /> : <StateBadge state="ok" />
 }

@@ -1,3 +1,4 @@
+import { DataList } from '@mantine/core'
 import type { ReactElement, ReactNode } from 'react'
 import { keepUnits } from './format.ts'
 
@@ -6,16 +7,16 @@ type Fact = readonly [name: string, value: ReactNode]
 /** Names and values. Facts without a value are left out. */
 export function Facts({ of }: { readonly of: readonly Fact[] }): ReactElement {
   return (
-    <dl className="facts">
+    <DataList className="facts" orientation="vertical">
       {of
         .filter(([, value]) => value !== null && value !== undefined && value !== '')
         .map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{keepUnits(value)}</dd>
-          </div>
+          <DataList.Item key={name}>
+            <DataList.ItemLabel>{name}</DataList.ItemLabel>
+            <DataList.ItemValue>{keepUnits(value)}</DataList.ItemValue>
+          </DataList.Item>
         ))}
-    </dl>
+    </DataList>
   )
 }
 

@@ -1,5 +1,5 @@
 import type { ReactElement } from 'react'
-import { Badge, type Tone } from './badge.tsx'
+import { StateBadge, type Tone } from './state-badge.tsx'
 import { usePastMoment } from './moment.tsx'
 
 type Severity = 'page' | 'warn' | 'info'
@@ -14,8 +14,8 @@ const past = { page: 'Urgent', warn: 'Warning', info: 'Information' } as const
 export function SeverityBadge({ severity }: { readonly severity: Severity }): ReactElement {
   const words = usePastMoment() === undefined ? present : past
   return (
-    <Badge state={severity} tone={severityTones[severity]}>
+    <StateBadge state={severity} tone={severityTones[severity]}>
       {words[severity]}
-    </Badge>
+    </StateBadge>
   )
 }

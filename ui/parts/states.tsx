@@ -1,4 +1,4 @@
-import { Button, Skeleton } from '@mantine/core'
+import { Button, EmptyState, Skeleton } from '@mantine/core'
 import { Link, useSearch } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
 import { messageOf } from '../api/message-of.ts'
@@ -42,14 +42,12 @@ interface EmptyProps {
 export function Empty({ title, children, commands = [] }: EmptyProps): ReactElement {
   const { asOf } = useSearch({ strict: false })
   return (
-    <div className="empty">
-      <p className="empty-title">{title}</p>
-      {children !== undefined && (asOf === undefined || commands.length === 0) && <p className="dim">{children}</p>}
+    <EmptyState title={title} description={asOf === undefined || commands.length === 0 ? children : undefined}>
       {/* no command changes the past */}
       {(asOf === undefined ? commands : []).map((command) => (
         <Command key={command} text={command} />
       ))}
-    </div>
+    </EmptyState>
   )
 }
 
@@ -65,10 +63,8 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
           ? 'The server does not answer'
           : 'This cannot be shown'
   return (
-    <div className="empty" role="alert">
-      <p className="empty-title">{title}</p>
-      <p className="dim">{messageOf(error)}</p>
-      <div className="row">
+    <EmptyState role="alert" title={title} description={messageOf(error)}>
+      <EmptyState.Actions>
         {onRetry !== undefined && status !== 404 && status !== 403 && (
           <Button variant="default" size="compact-sm" onClick={onRetry}>
             Try again
@@ -77,8 +73,8 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
         <Link to="/catalog" search={keepMoment}>
           Open the catalog
         </Link>
-      </div>
-    </div>
+      </EmptyState.Actions>
+    </EmptyState>
   )
 }
 

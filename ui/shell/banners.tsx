@@ -1,3 +1,4 @@
+import { Alert, Anchor } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useSyncExternalStore } from 'react'
 import { connectionStore, queryClient, staleData } from '../api/query-client.ts'
@@ -14,28 +15,29 @@ export function Banners(): ReactElement {
   return (
     <>
       {(downSinceMs !== null || staleSinceMs !== null) && (
-        <div className="banner" role="alert" data-tone="warn">
+        <Alert className="banner" data-tone="warn">
           <span>
             {downSinceMs === null ? 'The server answers with errors.' : `The ${down} does not answer.`} The page shows what it knew{' '}
             {formatAge(staleSinceMs ?? lastAnswerMs, nowMs)}.
           </span>
-          <button type="button" onClick={() => void queryClient.refetchQueries({ type: 'active' })}>
+          <Anchor component="button" type="button" onClick={() => void queryClient.refetchQueries({ type: 'active' })}>
             Try again
-          </button>
-        </div>
+          </Anchor>
+        </Alert>
       )}
       {asOf !== undefined && (
-        <div className="banner" role="status" data-tone={new Date(asOf).getTime() <= nowMs ? 'calm' : 'warn'}>
+        <Alert className="banner" role="status" data-tone={new Date(asOf).getTime() <= nowMs ? 'calm' : 'warn'}>
           <span>{sayMoment(asOf, nowMs)}</span>
-          <button
+          <Anchor
+            component="button"
             type="button"
             onClick={() =>
               void navigate({ to: '.', search: (before: Record<string, unknown>) => ({ ...before, asOf: undefined }) as never })
             }
           >
             Back to now
-          </button>
-        </div>
+          </Anchor>
+        </Alert>
       )}
     </>
   )

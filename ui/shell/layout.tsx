@@ -1,4 +1,4 @@
-import { ActionIcon, Drawer, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
+import { ActionIcon, Drawer, Kbd, Tooltip, UnstyledButton, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
 import { useDisclosure, useHotkeys } from '@mantine/hooks'
 import { Outlet } from '@tanstack/react-router'
 import { type ReactElement, Suspense, lazy, useEffect, useState } from 'react'
@@ -36,11 +36,11 @@ export function Layout(): ReactElement {
             <ActionIcon className="burger" variant="subtle" size={36} aria-label="Menu" onClick={open}>
               <Icon name="menu" size={20} />
             </ActionIcon>
-            <button type="button" className="search-button" onClick={search}>
+            <UnstyledButton className="search-button" onClick={search}>
               <Icon name="search" size={16} />
               <span>Search everything</span>
-              <kbd>{isMac ? '⌘' : 'Ctrl'} K</kbd>
-            </button>
+              <Kbd>{isMac ? '⌘' : 'Ctrl'} K</Kbd>
+            </UnstyledButton>
             <div className="top-end">
               <AsOfControl />
               <SchemeButton />

@@ -1,3 +1,4 @@
+import { Badge } from '@mantine/core'
 import type { ReactElement, ReactNode } from 'react'
 import { Icon } from '../shell/icon.tsx'
 
@@ -61,11 +62,10 @@ function toneOf(state: string): Tone {
 }
 
 /** A state in a word, with a sign and a colour. */
-export function Badge({ state, tone = toneOf(state), children }: { state: string; tone?: Tone; children?: ReactNode }): ReactElement {
+export function StateBadge({ state, tone = toneOf(state), children }: { state: string; tone?: Tone; children?: ReactNode }): ReactElement {
   return (
-    <span className="badge" data-tone={tone}>
-      <Icon name={tone} size={13} />
+    <Badge component="span" data-tone={tone} leftSection={<Icon name={tone} size={13} />}>
       {children ?? state.replaceAll('_', ' ')}
-    </span>
+    </Badge>
   )
 }
