@@ -55,7 +55,7 @@ export async function askForScheduledRun({ db, store, clock, worker }: ScheduleT
   const spec = { view: plan.id, fingerprint: plan.fingerprint }
   if (moment < 0 || (await isDone(db, scope, spec, moment))) return true
   const submission = { spec, subject: plan.id, scope, key: `${plan.id} ${plan.fingerprint}`, moment, worker }
-  await submitJob(db, { ...kind, run: () => Promise.resolve(null) }, submission)
+  await submitJob(db, kind, submission)
   return false
 }
 

@@ -20,8 +20,8 @@ export function createScheduleFirer(db: Pick<Database, 'kysely'>, kinds: readonl
     async fire(now) {
       for (const kind of kinds) {
         if (kind.schedules === undefined) continue
-        const scope = (await kind.scope?.()) ?? ''
-        for (const { key, subject, cron, spec } of await kind.schedules()) {
+        const own = (await kind.scope?.()) ?? ''
+        for (const { key, subject, scope = own, cron, spec } of await kind.schedules()) {
           const moment = lastInstant({ kind: 'schedule', schedule: cron, delayMicros: 0 }, now)
           const name = JSON.stringify([kind.name, scope, key])
           if (moment < 0 || (settled.get(name) ?? Number.NEGATIVE_INFINITY) >= moment) continue

@@ -39,7 +39,7 @@ export async function endAbandonedJobs({ kysely }: Pick<Database, 'kysely'>): Pr
       where c.job = j.id and c.state = 'open' and c.claimable_at > clock_timestamp() - interval '7 days'
     )`.execute(kysely)
   for (const { id, scope } of rows) {
-    const message = `No worker of "${scope}" has taken it for a week: that store was emptied or replaced, or no worker uses it.`
+    const message = `No worker has taken it for a week: none uses "${scope}" any more.`
     await endJob({ kysely }, Number(id), 'cancelled', { error: { code: 'STORE_MISMATCH', message } })
   }
   return rows.length

@@ -32,6 +32,8 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
    * job of the kind is claimed, and none uses up its attempts.
    */
   scope?(): Promise<string>
+  /** Instead of one scope: all whose jobs this process can do now. A schedule names the scope of its jobs. */
+  scopes?(): Promise<readonly string[]>
   /** The schedules whose jobs are to begin. Every worker asks once a second; each instant has one job. */
   schedules?(): Promise<readonly JobSchedule<Spec>[]>
   /** Cuts a job into chunks. Absent: it has one, without data. */
@@ -67,6 +69,8 @@ export interface JobSchedule<Spec> {
   /** Which of the kind's schedules it is. */
   readonly key: string
   readonly subject: string
+  /** Absent: that of the kind. */
+  readonly scope?: string
   /** Five fields of cron, in UTC. */
   readonly cron: string
   readonly spec: Spec

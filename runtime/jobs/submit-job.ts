@@ -5,6 +5,11 @@ import type { Database } from '../database.ts'
 import { announceWork } from './job-notices.ts'
 import type { JobKind, PlannedJob } from './job-kind.ts'
 
+/** What a submission needs of a kind: which steps it has, and not what they do. */
+export type SubmittedKind<Spec> = Pick<JobKind<Spec>, 'name' | 'spec' | 'leaseSeconds' | 'keepDays'> & {
+  readonly [step in 'plan' | 'finish' | 'clean']?: unknown
+}
+
 export interface JobSubmission<Spec, Plan, Chunk> {
   readonly spec: Spec
   /** What it is about, for people. */
@@ -37,9 +42,9 @@ const chunksAtOnce = 500
  * @returns null where `within` said so
  * @throws LockstepError `INVALID_REQUEST` where the spec is not one of the kind
  */
-export async function submitJob<Spec, Plan, Chunk, Result extends object | null>(
+export async function submitJob<Spec, Plan, Chunk>(
   db: Pick<Database, 'kysely'>,
-  kind: JobKind<Spec, Plan, Chunk, Result>,
+  kind: SubmittedKind<Spec>,
   submission: JobSubmission<Spec, Plan, Chunk>,
 ): Promise<{ readonly id: number; readonly joined: boolean } | null> {
   const { subject, scope = '', key, moment, planned, worker, leaseSeconds, within } = submission

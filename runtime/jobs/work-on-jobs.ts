@@ -137,7 +137,8 @@ async function workable(kinds: readonly JobKind[]) {
   const can: { readonly kind: string; readonly scope: string }[] = []
   for (const kind of kinds) {
     try {
-      can.push({ kind: kind.name, scope: (await kind.scope?.()) ?? '' })
+      const scopes = kind.scopes === undefined ? [(await kind.scope?.()) ?? ''] : await kind.scopes()
+      can.push(...scopes.map((scope) => ({ kind: kind.name, scope })))
     } catch (error) {
       // a step that was claimed now would only use up an attempt
       unavailable ??= messageOf(error)

@@ -38,7 +38,7 @@ export function hiredWorkers(db: () => Database) {
     }
   }
   const submit = async (kind: typeof numbers, upTo = 3, options: Partial<Parameters<typeof submitJob>[2]> = {}): Promise<number> => {
-    const submitted = await submitJob(db(), kind, { subject: 'some numbers', worker: 'test', ...options, spec: { upTo } } as never)
+    const submitted = await submitJob(db(), kind, { subject: 'some numbers', worker: 'test', ...options, spec: { upTo } })
     if (submitted === null) throw new Error('not submitted')
     return submitted.id
   }
