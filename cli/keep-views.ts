@@ -30,6 +30,7 @@ import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
 import { jobKinds } from '../runtime/jobs/job-kinds.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
+import { workOnTrainings } from './training-tools.ts'
 import { rolloutControl, workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
 import { workerTools } from './worker-tools.ts'
@@ -119,8 +120,10 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const batchTools = { ...tools, log, store: () => Promise.resolve(tools.store) }
     const batches = createBatchJobs(batchTools)
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
+    const trainings = { ...tools, idleMs, signal, onEvent: jobMetrics.job, tracing }
     const working = Promise.all([
       keep(signal),
+      workOnTrainings(context, trainings),
       workOnJobs(tools.jobs, {
         kinds: [...kinds, exports, batches.kind, scheduledBatches(batchTools, batches.kind)],
         known: jobKinds,

@@ -87,6 +87,7 @@ export type ErrorCode =
   | 'DECISION_MISMATCH' // a decision about a rollout that its stored evidence does not give again
   | 'DATASET_MISMATCH' // a model that was trained on other features than it is served with
   | 'MODEL_FAILED'
+  | 'TRAINER_FAILED' // a program that trains a model did not end well, or wrote no model
   | 'BREAKS_MODEL' // a definition that a served version would no longer fit
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
   | 'MODEL_TIMEOUT' // a run that did not end in time, and was ended

@@ -49,6 +49,7 @@ import * as plannedEndsOfSilences from './0047-planned-ends-of-silences.ts'
 import * as storeWitnesses from './0048-store-witnesses.ts'
 import * as storedFigures from './0049-stored-figures.ts'
 import * as jobRetries from './0050-job-retries.ts'
+import * as trainings from './0051-trainings.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -105,4 +106,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0048-store-witnesses': storeWitnesses,
   '0049-stored-figures': storedFigures,
   '0050-job-retries': jobRetries,
+  '0051-trainings': trainings,
 }

@@ -91,6 +91,7 @@ export type DefinitionKind =
   | 'experiment'
   | 'batch'
   | 'pipeline'
+  | 'training'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>

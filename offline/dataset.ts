@@ -26,6 +26,8 @@ import { storeTrainingBaseline } from './training-baseline.ts'
 import type { TrainingProfile } from './training-profile.ts'
 
 export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
+  /** Of a set that may be written again, in place of itself: its id, and when it was asked for. Absent: a new one. */
+  readonly identity?: Pick<DatasetManifest, 'id' | 'createdAt'>
   readonly spine: SpineInput
   /** The path of the file to write. The parts of a split set get names beside it: `set.train.parquet`. */
   readonly out: string
@@ -86,7 +88,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
     { ...options, profile: {} },
   )
   try {
-    const identity = { id: randomUUID(), createdAt: new Date().toISOString(), path: out }
+    const identity = { id: randomUUID(), createdAt: new Date().toISOString(), ...options.identity, path: out }
     const pinned = engine === null ? {} : { engine: { name: engine.name, sources: await engine.pinned(options.signal) } }
     const manifest = { ...manifestOf(identity, service, recipe, built, unchecked), ...pinned }
     await publish(db, manifest, built, overwrite)
@@ -139,6 +141,7 @@ export async function publish(
   const beside = await sealManifest(manifest, overwrite)
   try {
     await db.kysely.transaction().execute(async (transaction) => {
+      await transaction.deleteFrom('lockstep.datasets').where('id', '=', manifest.id).execute()
       await transaction
         .insertInto('lockstep.datasets')
         .values({

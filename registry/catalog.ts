@@ -36,6 +36,7 @@ import type { Shadow } from './rollouts/shadow.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { requireSigned } from './signatures.ts'
 import { unknownDefinition } from './unknown-definition.ts'
+import type { TrainingSpec } from './trainings/training-spec.ts'
 import type { TransformGuard } from './transform-guard.ts'
 import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
@@ -70,6 +71,7 @@ export interface Catalog {
   /** Batches that begin by a schedule. */
   readonly batches: ReadonlyMap<string, Watching<ScheduledBatchSpec>>
   readonly pipelines: ReadonlyMap<string, Watching<PipelineSpec>>
+  readonly trainings: ReadonlyMap<string, Watching<TrainingSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /**
    * Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand
@@ -95,6 +97,8 @@ export interface Catalog {
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   pipeline(name: string): Watching<PipelineSpec>
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  training(name: string): Watching<TrainingSpec>
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
   /**
    * A source into which a file may be loaded by `ingest`.
@@ -114,7 +118,7 @@ export interface Catalog {
   onlineReaders(source: SourceSpec): ViewPlan[]
 }
 
-/** A monitor, a channel, a batch or a pipeline. */
+/** A monitor, a channel, a batch, a pipeline or a training. */
 export interface Watching<Spec> {
   readonly spec: Spec
   readonly description: string | null
@@ -194,6 +198,7 @@ export async function readCatalog(
   const experiments = new Map<string, DeclaredExperiment>()
   const batches = new Map<string, Watching<ScheduledBatchSpec>>()
   const pipelines = new Map<string, Watching<PipelineSpec>>()
+  const trainings = new Map<string, Watching<TrainingSpec>>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
@@ -213,6 +218,7 @@ export async function readCatalog(
     if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
     if (definition.kind === 'batch') batches.set(name, { spec: definition.spec, description })
     if (definition.kind === 'pipeline') pipelines.set(name, { spec: definition.spec, description })
+    if (definition.kind === 'training') trainings.set(name, { spec: definition.spec, description })
     if (definition.kind === 'experiment')
       experiments.set(name, { spec: definition.spec, coverage: definition.operational.coverage ?? 1, description })
     if (definition.kind === 'model') {
@@ -246,6 +252,7 @@ export async function readCatalog(
     experiments,
     batches,
     pipelines,
+    trainings,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
@@ -256,6 +263,7 @@ export async function readCatalog(
     },
     experiment: (name) => named(name, 'experiment', definitions, experiments),
     pipeline: (name) => named(name, 'pipeline', definitions, pipelines),
+    training: (name) => named(name, 'training', definitions, trainings),
     source: (name) => named(name, 'source', definitions, sources),
     ingestSource(name) {
       const source = named(name, 'source', definitions, sources)
@@ -302,7 +310,7 @@ function pick<T>(
 
 function named<T>(
   reference: string,
-  kind: 'model' | 'source' | 'outcome' | 'experiment' | 'pipeline',
+  kind: 'model' | 'source' | 'outcome' | 'experiment' | 'pipeline' | 'training',
   definitions: readonly Definition[],
   byName: ReadonlyMap<string, T>,
 ): T {

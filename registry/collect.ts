@@ -13,6 +13,7 @@ import type { Outcome } from './define/outcome.ts'
 import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
 import type { Pipeline } from './define/pipeline.ts'
 import type { Source } from './define/source.ts'
+import type { Training } from './define/training.ts'
 import type { ViewUse } from './define/view-use.ts'
 
 /** The definitions among some values and those that they refer to, in the order of discovery, each once. */
@@ -29,6 +30,7 @@ export interface Collected {
   readonly experiments: readonly Experiment[]
   readonly batches: readonly Batch[]
   readonly pipelines: readonly Pipeline[]
+  readonly trainings: readonly Training[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -46,6 +48,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     experiments: new Named<Experiment>('experiment'),
     batches: new Named<Batch>('batch'),
     pipelines: new Named<Pipeline>('pipeline'),
+    trainings: new Named<Training>('training'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -108,6 +111,9 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
         found.sources.add((value as Pipeline).source, (value as Pipeline).source.name)
         addModel((value as Pipeline).model)
         return found.pipelines.add(value as Pipeline, (value as Pipeline).name)
+      case 'training':
+        addModel((value as Training).model)
+        return found.trainings.add(value as Training, (value as Training).name)
       case null:
         return undefined
       default:
@@ -128,6 +134,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     experiments: found.experiments.all,
     batches: found.batches.all,
     pipelines: found.pipelines.all,
+    trainings: found.trainings.all,
   }
 }
 

@@ -15,7 +15,7 @@ import { inputsFirst } from './inputs-first.ts'
 import type { VerifiedCode } from './verified-code.ts'
 
 /** What refers to broken definitions without being broken itself. */
-const notCompiled: readonly Definition['kind'][] = ['model', 'channel', 'monitor', 'experiment', 'batch', 'pipeline']
+const notCompiled: readonly Definition['kind'][] = ['model', 'channel', 'monitor', 'experiment', 'batch', 'pipeline', 'training']
 
 export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>

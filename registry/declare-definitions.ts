@@ -23,6 +23,7 @@ export type UndeclaredDefinitions = {
       | 'experiments'
       | 'batches'
       | 'pipelines'
+      | 'trainings'
   ]: Undeclared<DefinitionSet[Kind]>
 }
 
@@ -32,7 +33,7 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments, batches, pipelines } =
+  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments, batches, pipelines, trainings } =
     definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
@@ -49,6 +50,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       experiments: specs(experiments),
       batches: specs(batches),
       pipelines: specs(pipelines),
+      trainings: specs(trainings),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -70,6 +72,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     experiments: experiments.map((each) => declared(each, prints.experiments.get(each.spec.name))),
     batches: batches.map((each) => declared(each, prints.batches.get(each.spec.name))),
     pipelines: pipelines.map((each) => declared(each, prints.pipelines.get(each.spec.name))),
+    trainings: trainings.map((each) => declared(each, prints.trainings.get(each.spec.name))),
     code,
   }
 }

@@ -6,6 +6,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type { PipelineSpec } from './pipeline-spec.ts'
+import type { TrainingSpec } from './trainings/training-spec.ts'
 import type { FilesSpec } from '../kernel/files-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
@@ -27,6 +28,7 @@ export interface DefinitionSet {
   readonly experiments: readonly Declared<ExperimentSpec, ExperimentOperational>[]
   readonly batches: readonly Declared<ScheduledBatchSpec>[]
   readonly pipelines: readonly Declared<PipelineSpec>[]
+  readonly trainings: readonly Declared<TrainingSpec>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
   /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */

@@ -8,6 +8,7 @@ import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { PipelineSpec } from './pipeline-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
+import type { TrainingSpec } from './trainings/training-spec.ts'
 import type {
   DefinitionSet,
   ExperimentOperational,
@@ -32,6 +33,7 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'experiment'; readonly spec: ExperimentSpec }
     | { readonly kind: 'batch'; readonly spec: ScheduledBatchSpec }
     | { readonly kind: 'pipeline'; readonly spec: PipelineSpec }
+    | { readonly kind: 'training'; readonly spec: TrainingSpec }
   )
 
 interface DefinitionBase {
@@ -76,6 +78,7 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   experiment: 'experiment',
   batch: 'batch',
   pipeline: 'pipeline',
+  training: 'training',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -97,6 +100,7 @@ export const kindOrder: readonly DefinitionKind[] = [
   'experiment',
   'batch',
   'pipeline',
+  'training',
 ]
 
 /** All definitions of a file, in `kindOrder`. */
@@ -120,6 +124,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
     ...set.experiments.map(({ spec, ...rest }) => ({ kind: 'experiment', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.batches.map(({ spec, ...rest }) => ({ kind: 'batch', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.pipelines.map(({ spec, ...rest }) => ({ kind: 'pipeline', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.trainings.map(({ spec, ...rest }) => ({ kind: 'training', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -161,6 +166,7 @@ export function references(definition: Definition): DefinitionKey[] {
     case 'experiment': // it carries the sources of its metrics within it
       return experimentReferences(definition.spec)
     case 'batch':
+    case 'training':
       return [`model ${definition.spec.model}`]
     case 'pipeline':
       return [`source ${definition.spec.source}`, `model ${definition.spec.model}`]

@@ -6,6 +6,7 @@ import { definitionId } from '../kernel/view-spec.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { PipelineSpec } from './pipeline-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
+import type { TrainingSpec } from './trainings/training-spec.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { inputsFirst } from './inputs-first.ts'
 import { sha256 } from './sha256.ts'
@@ -72,6 +73,7 @@ export interface ClosedSpecs {
   readonly experiments: readonly ExperimentSpec[]
   readonly batches: readonly ScheduledBatchSpec[]
   readonly pipelines: readonly PipelineSpec[]
+  readonly trainings: readonly TrainingSpec[]
 }
 
 /** By name, or by id for views and services. */
@@ -88,6 +90,7 @@ export interface Fingerprints {
   readonly experiments: ReadonlyMap<string, string>
   readonly batches: ReadonlyMap<string, string>
   readonly pipelines: ReadonlyMap<string, string>
+  readonly trainings: ReadonlyMap<string, string>
 }
 
 /**
@@ -122,6 +125,7 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
     experiments: new Map(specs.experiments.map((s) => [s.name, hashed('experiment', s)])),
     batches: new Map(specs.batches.map((s) => [s.name, hashed('batch', s)])),
     pipelines: new Map(specs.pipelines.map((s) => [s.name, hashed('pipeline', s)])),
+    trainings: new Map(specs.trainings.map((s) => [s.name, hashed('training', s)])),
   }
 }
 

@@ -126,6 +126,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   experiment: 'experiments',
   batch: 'batches',
   pipeline: 'pipelines',
+  training: 'trainings',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -172,6 +173,7 @@ function definitionSet(
     experiments: collected.experiments.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
     batches: collected.batches.map((d) => ({ spec: d.spec, operational: d.described })),
     pipelines: collected.pipelines.map((d) => ({ spec: d.spec, operational: d.described })),
+    trainings: collected.trainings.map((d) => ({ spec: d.spec, operational: d.described })),
   }
   return declareDefinitions(file, definitions, code)
 }

@@ -41,6 +41,8 @@ export interface ModelPush {
   /** The alias to point at the version. `champion` serves it. */
   readonly alias?: string
   readonly reason?: string | undefined
+  /** Finds the version that an earlier attempt of this push has stored, whatever its bytes. Absent: there is none. */
+  readonly isEarlier?: (version: ModelVersion) => boolean
   /** The id of the HTTP request that pushes. */
   readonly requestId?: string | undefined
 }
@@ -76,9 +78,9 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const binding = bindModel(service, push.contract, model.spec)
     const dataset = push.dataset === undefined ? null : await findTrainingSet(transaction, push.dataset)
     const by = { actor: push.actor ?? 'unknown', reason: push.reason, requestId: push.requestId }
-    const same = model.versions.find(
-      (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
-    )
+    const isSame = (version: ModelVersion): boolean =>
+      version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id
+    const same = model.versions.find(push.isEarlier ?? (() => false)) ?? model.versions.find(isSame)
     const trainedOn = dataset ?? (same === undefined ? null : await trainingSetOf(transaction, same))
     const served = { model: push.model, service: service.id, serviceFingerprint: service.fingerprint, binding }
     const how = { allowed: push.datasetMismatch === true, allow: 'push it with --dataset-mismatch' }

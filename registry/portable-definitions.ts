@@ -10,6 +10,7 @@ import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
 import { sha256 } from './sha256.ts'
+import { trainingSpec } from './trainings/training-spec.ts'
 
 const text = z.string().max(10_000)
 const name = z.string().min(1).max(63)
@@ -243,6 +244,7 @@ export const portableSchema = z.strictObject({
     .default([]),
   batches: z.array(z.strictObject({ spec: scheduledBatchSpec, operational: z.strictObject(described) })).default([]),
   pipelines: z.array(z.strictObject({ spec: pipelineSpec, operational: z.strictObject(described) })).default([]),
+  trainings: z.array(z.strictObject({ spec: trainingSpec, operational: z.strictObject(described) })).default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -271,6 +273,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     experiments: bare(set.experiments),
     batches: bare(set.batches),
     pipelines: bare(set.pipelines),
+    trainings: bare(set.trainings),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -308,6 +311,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('experiment', specs.experiments)
   refuseTwice('batch', specs.batches)
   refuseTwice('pipeline', specs.pipelines)
+  refuseTwice('training', specs.trainings)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)

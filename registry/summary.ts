@@ -32,6 +32,8 @@ export function summaryOf(definition: Definition): string {
       return `${definition.spec.variants.map(({ name }) => name).join(', ')} of ${definition.spec.model} by ${definition.spec.unit}`
     case 'batch':
       return `of ${definition.spec.model}, by ${definition.spec.schedule}`
+    case 'training':
+      return `of ${definition.spec.model} by ${definition.spec.trainer}`
     case 'pipeline':
       return `${definition.spec.source} by ${definition.spec.model}, to the ${streamName(definition.spec.sink)}`
     default:

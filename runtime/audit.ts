@@ -24,6 +24,7 @@ export type AuditAction =
   | 'erase'
   | 'backfill.start'
   | 'batch.start'
+  | 'training.start'
   | 'backfill.cancel'
   | 'dead-letter.retry'
   | 'dead-letter.drop'

@@ -35,6 +35,8 @@ export interface LockstepConfig {
   readonly apiKey?: string | undefined
   /** The folder of uploads and of training sets that servers make. Default: `files` in `dir`. */
   readonly filesDir?: string
+  /** The folder of the programs that trainings may run in this process. Default: none, it runs none. */
+  readonly trainers?: string | undefined
   /** The maximum size of all uploads together, megabytes. Default: 10240. */
   readonly uploadMb?: number
   /** The address that the server listens on. Default: `127.0.0.1`. */

@@ -18,6 +18,7 @@ const ranks: Readonly<Record<string, number>> = {
   client: 4,
   monitoring: 5,
   serving: 6,
+  training: 7,
   cli: 8,
   'index.ts': 8,
 }
@@ -60,6 +61,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
   monitoring: ['kysely', 'nodemailer', 'prom-client', 'zod'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],
+  training: [],
   client: [],
   cli: ['date-fns'],
   'index.ts': [],

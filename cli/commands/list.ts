@@ -70,6 +70,7 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   experiment: 'experiments',
   batch: 'batches',
   pipeline: 'pipelines',
+  training: 'trainings',
   dataset: 'training sets',
 }
 

@@ -18,6 +18,7 @@ import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { trainingKind } from '../../registry/trainings/training-spec.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { batchJobs } from '../batch-tools.ts'
@@ -33,16 +34,17 @@ import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
+import { workOnTrainings } from '../training-tools.ts'
 import { jobTools, workerTools } from '../worker-tools.ts'
 
 const idleCheckMs = 500
-const works = ['views', 'exports', 'batches', 'pipelines'] as const
+const works = ['views', 'exports', 'batches', 'pipelines', 'trainings'] as const
 
 export const workerCommand: Command = {
   name: 'worker',
   summary: 'Keep online views current, consume streams, run jobs, evaluate monitors, and control rollouts',
   description: [
-    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs jobs: backfills, parts of training sets and batches, syncs of Parquet files. Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs jobs: backfills, parts of training sets and batches, trainings, syncs of Parquet files. Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
     'A worker on another machine must see the folders of exports under the same path.',
     'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
@@ -51,11 +53,11 @@ export const workerCommand: Command = {
     only: {
       value: 'WORK',
       choices: works,
-      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports; "batches": parts of batches; "pipelines": streaming inference. Default: all.',
+      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports; "batches": parts of batches; "pipelines": streaming inference; "trainings": runs of trainings. Default: all.',
     },
     'until-idle': {
       value: 'DURATION',
-      help: 'With --only exports or batches: exit with 0 when no such job has run for this long, such as 60s.',
+      help: 'With --only exports, batches or trainings: exit with 0 when no such job has run for this long, such as 60s.',
     },
     'metrics-port': {
       value: 'PORT',
@@ -70,8 +72,8 @@ export const workerCommand: Command = {
     const only = input.choice('only', works)
     const idle = input.text('until-idle')
     const idleMs = idle === undefined ? null : durationOption('worker', 'until-idle', idle) / 1000
-    if (idleMs !== null && only !== 'exports' && only !== 'batches')
-      throw new LockstepError('USAGE', '"--until-idle" needs "--only exports" or "--only batches": other work never ends.')
+    if (idleMs !== null && only !== 'exports' && only !== 'batches' && only !== 'trainings')
+      throw new LockstepError('USAGE', '"--until-idle" needs "--only" with exports, batches or trainings: other work never ends.')
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
@@ -107,7 +109,8 @@ export const workerCommand: Command = {
       exports: 'parts of exports',
       batches: 'parts of batches',
       pipelines: 'pipelines',
-      all: 'views, streams, backfills, pipelines, and parts of exports and batches',
+      trainings: 'trainings',
+      all: 'views, streams, backfills, pipelines, trainings, and parts of exports and batches',
     }[only ?? 'all']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
@@ -116,9 +119,12 @@ export const workerCommand: Command = {
         startWatchdog(config, log)
         const idled = new AbortController()
         const ends = AbortSignal.any([signal, idled.signal])
-        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal: ends, concurrency, onEvent, tracing })
+        const work = Promise.all([
+          workOnJobs(jobs, { kinds, known: jobKinds, worker, signal: ends, concurrency, onEvent, tracing }),
+          does('trainings') ? workOnTrainings(context, { ...shared, signal: ends, onEvent, tracing }) : undefined,
+        ])
         if (idleMs !== null) {
-          const names = kinds.map(({ name }) => name)
+          const names = only === 'trainings' ? [trainingKind] : kinds.map(({ name }) => name)
           await Promise.race([untilIdle(jobs, names, idleMs, signal), work])
           idled.abort(new LockstepError('STOPPED', 'No job has run for the time of --until-idle.'))
         }

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { markDevelopment } from '../../registry/development.ts'
@@ -122,6 +122,7 @@ function devConfig(config: Config, directory: string): Config {
     ...config,
     directory,
     filesDirectory: join(directory, 'files'),
+    trainers: config.trainers ?? join(dirname(config.definitions), 'trainers'),
     postgresUrl: null,
     redisUrl: null,
     redisReads: 'primary',

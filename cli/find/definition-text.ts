@@ -77,7 +77,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
 }
 
 /** Nothing is made from them; a channel is named by monitors. */
-const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch', 'pipeline']
+const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch', 'pipeline', 'training']
 
 const maxUses = 12
 

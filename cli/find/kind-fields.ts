@@ -1,5 +1,7 @@
+import { formatDuration } from '../../kernel/duration.ts'
 import type { SliceSpec } from '../../kernel/slice-spec.ts'
 import type { NamedType } from '../../registry/find/definition-details.ts'
+import { requirementText, deployText } from '../../registry/trainings/training-text.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
 import { ago, count, counted, duration } from '../human.ts'
 
@@ -7,7 +9,7 @@ export type Field = readonly [name: string, value: string]
 
 /** The fields that only definitions of the page's kind have. An empty value is not shown. */
 export function kindFields(page: DefinitionPage): readonly Field[] {
-  const { name, source, view, onDemand, model, outcome, monitor, channel, experiment, batch, pipeline } = page
+  const { name, source, view, onDemand, model, outcome, monitor, channel, experiment, batch, pipeline, training } = page
   if (source !== undefined) return sourceFields(source, page.rows)
   if (view !== undefined) return viewFields(view, page.online)
   if (onDemand !== undefined) return onDemandFields(onDemand)
@@ -17,6 +19,7 @@ export function kindFields(page: DefinitionPage): readonly Field[] {
   if (channel !== undefined) return channelFields(channel)
   if (experiment !== undefined) return experimentFields(name, experiment)
   if (batch !== undefined) return batchFields(batch)
+  if (training !== undefined) return trainingFields(name, training)
   return pipeline === undefined ? [] : pipelineFields(name, pipeline)
 }
 
@@ -157,6 +160,25 @@ function pipelineFields(
     ['key', key.join(', ')],
     ['ledger', ledger ? 'yes' : ''],
     ['now', `lockstep pipeline show ${name}`],
+  ]
+}
+
+function trainingFields(name: string, training: NonNullable<DefinitionPage['training']>): Field[] {
+  const { model, trainer, spine, label, windowMicros, matureMicros, testMicros, schedule, deploy } = training
+  return [
+    ['model', model],
+    ['trainer', trainer],
+    ['schedule', schedule === null ? 'none: it runs by "lockstep training run"' : `${schedule} (UTC)`],
+    ['spine', spine.sql],
+    ['label', label],
+    [
+      'rows',
+      `${formatDuration(windowMicros)}, of which the last ${formatDuration(testMicros)} are the test${matureMicros === 0 ? '' : `, until ${formatDuration(matureMicros)} before the run`}`,
+    ],
+    ['parameters', Object.keys(training.parameters).length === 0 ? '' : JSON.stringify(training.parameters)],
+    ['requires', training.require.map(requirementText).join(', ')],
+    ['deploys', deployText(deploy)],
+    ['runs', `lockstep training show ${name}`],
   ]
 }
 

@@ -1,12 +1,11 @@
-import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseDuration } from '../../kernel/duration.ts'
-import { intervalParts, namesInBraces } from '../../kernel/interval-text.ts'
+import { namesInBraces } from '../../kernel/interval-text.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { parseSchedule } from '../../kernel/schedule.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { BatchOutputFields, GivenOutput } from './batch-output-fields.ts'
 import { isTableUrl, outputFields } from './batch-output-fields.ts'
+import { invalid, knownParts, oneOf, scheduleOf, textOf } from './checked-fields.ts'
 import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
@@ -192,25 +191,6 @@ function completeOutput(given: GivenOutput, what: string): BatchOutputFields {
   }
 }
 
-function knownParts(text: string, field: string, what: string): string {
-  const unknown = namesInBraces(text).find((name) => !intervalParts.includes(name))
-  if (unknown === undefined) return text
-  const known = intervalParts.map((name) => `{${name}}`).join(', ')
-  throw invalid(`${what} has "{${unknown}}" in its ${field}.${didYouMean(unknown, intervalParts)} Intervals have ${known}.`)
-}
-
-function textOf(text: unknown, field: string, what: string): string {
-  if (typeof text === 'string' && text.trim() !== '') return text
-  throw invalid(`${what} has the ${field} ${show(text)}; write a text.`)
-}
-
-function oneOf<const T extends string>(given: unknown, known: readonly [T, ...T[]], field: string, what: string): T {
-  if (given === undefined) return known[0]
-  const found = known.find((each) => each === given)
-  if (found !== undefined) return found
-  throw invalid(`${what} has the ${field} ${show(given)}; write one of ${known.join(', ')}.`)
-}
-
 function columnsOf(columns: unknown, field: string, what: string): string[] | null {
   if (columns === undefined) return null
   if (Array.isArray(columns) && columns.length > 0 && columns.every((each) => typeof each === 'string')) return [...columns]
@@ -223,18 +203,4 @@ function maxRefusedOf(given: unknown, what: string): ScheduledBatchSpec['maxRefu
   const [, percent] = (typeof given === 'string' && /^(\d+(?:\.\d+)?)\s*%$/.exec(given)) || []
   if (percent !== undefined && Number(percent) <= 100) return { share: Number(percent) / 100 }
   throw invalid(`${what} has the maxRefused ${show(given)}; write a share such as '1%', or a number of rows.`)
-}
-
-function scheduleOf(schedule: unknown, what: string): string {
-  if (typeof schedule !== 'string')
-    throw new LockstepError('INVALID_SCHEDULE', `${what} has the schedule ${show(schedule)}; write five fields of cron, as in '0 2 * * *'.`)
-  try {
-    return parseSchedule(schedule).text.trim().split(/\s+/).join(' ')
-  } catch (cause) {
-    throw new LockstepError('INVALID_SCHEDULE', `${what}: ${messageOf(cause)}`, { cause })
-  }
-}
-
-function invalid(message: string): LockstepError {
-  return new LockstepError('DEFINITIONS_INVALID', message)
 }

@@ -17,6 +17,7 @@ export type DslKind =
   | 'experiment'
   | 'batch'
   | 'pipeline'
+  | 'training'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

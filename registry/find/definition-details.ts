@@ -12,6 +12,7 @@ import type { Severity } from '../define/severity.ts'
 import type { ChannelSpec } from '../monitor-spec.ts'
 import type { PipelineSpec } from '../pipeline-spec.ts'
 import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
+import type { TrainingSpec } from '../trainings/training-spec.ts'
 import { watchedName } from '../monitor-spec.ts'
 import type { Use } from './entry.ts'
 import { availabilityText, usersOf } from './entry.ts'
@@ -53,6 +54,7 @@ export interface DefinitionDetails {
   readonly experiment?: ExperimentDetails
   readonly batch?: BatchDetails
   readonly pipeline?: PipelineDetails
+  readonly training?: TrainingDetails
 }
 
 export interface NamedType {
@@ -115,6 +117,8 @@ export interface MonitorDetails {
 }
 
 export type BatchDetails = Omit<ScheduledBatchSpec, 'name'>
+
+export type TrainingDetails = Omit<TrainingSpec, 'name'>
 
 export type PipelineDetails = Omit<PipelineSpec, 'name' | 'sink'> & { readonly sink: string }
 
@@ -248,6 +252,10 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
     case 'batch': {
       const { name: _, ...batch } = definition.spec
       return { batch }
+    }
+    case 'training': {
+      const { name: _, ...training } = definition.spec
+      return { training }
     }
     case 'pipeline': {
       const { name: _, sink, ...pipeline } = definition.spec

@@ -170,6 +170,10 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
     }
     case 'batch':
       return `of ${definition.spec.model}, by ${definition.spec.schedule}, into ${definition.spec.out}`
+    case 'training': {
+      const { model, trainer, schedule } = definition.spec
+      return `of ${model} by ${trainer}${schedule === null ? '' : `, by ${schedule}`}`
+    }
     case 'pipeline':
       return `${definition.spec.source} by ${definition.spec.model}, to the ${streamName(definition.spec.sink)}`
     default:

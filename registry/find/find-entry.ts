@@ -97,5 +97,6 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   experiments: ['experiment'],
   batches: ['batch'],
   pipelines: ['pipeline'],
+  trainings: ['training'],
   datasets: ['dataset'],
 }

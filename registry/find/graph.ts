@@ -30,6 +30,7 @@ export const nodeKinds = [
   'experiment',
   'batch',
   'pipeline',
+  'training',
 ] as const
 
 export interface LineageNode {

@@ -6,6 +6,7 @@ export const jobKinds = [
   'export',
   'batch',
   'scheduled-batch',
+  'training',
   'source-sync',
   'baselines',
   'merge-rollups',

@@ -129,7 +129,7 @@ async function onlineState({ db, store, now }: PageDeps, plan: ViewPlan): Promis
   }
 }
 
-const withoutExample: ReadonlySet<Definition['kind']> = new Set(['source', 'outcome', 'experiment', 'batch', 'pipeline'])
+const withoutExample: ReadonlySet<Definition['kind']> = new Set(['source', 'outcome', 'experiment', 'batch', 'pipeline', 'training'])
 
 async function exampleOf(deps: PageDeps, inventory: Inventory, definition: Definition): Promise<Example | null> {
   const { catalog } = deps

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
@@ -36,10 +36,19 @@ function contextOf(env: Environment): Context {
   return createContext(loadConfig({ ...env, LOCKSTEP_LOG_LEVEL: 'silent' }), createTerminal(true), new AbortController().signal)
 }
 
-/** Submits jobs of all kinds with invalid specs. Some kinds have the store as their scope. */
+/** The trainer whose name is the scope of a training. */
+const trainer = 'train'
+async function trainers(): Promise<string> {
+  const made = await folder()
+  await writeFile(join(made, trainer), '')
+  await chmod(join(made, trainer), 0o755)
+  return made
+}
+
+/** Submits jobs of all kinds with invalid specs. Some kinds have the store as their scope, trainings their trainer. */
 async function submitInvalid(context: Context): Promise<void> {
   const [db, store] = [await context.database(), await context.store()]
-  for (const scope of ['', await store.identity()]) {
+  for (const scope of ['', await store.identity(), trainer]) {
     for (const name of jobKinds) {
       const kind = { name, spec: z.string(), retries: 0, backoffSeconds: { from: 1, to: 1 }, run: async () => null }
       await submitJob(db, kind, { spec: 'invalid', subject, scope, worker: 'test' })
@@ -61,6 +70,7 @@ it('"lockstep worker" works on jobs of every kind', { timeout: 400_000 }, async 
     LOCKSTEP_POSTGRES_URL: database.url,
     LOCKSTEP_REDIS_URL: redis.url,
     LOCKSTEP_REDIS_PREFIX: redis.prefix,
+    LOCKSTEP_TRAINERS: await trainers(),
   }
   await must(env, 'migrate')
   const context = contextOf(env)
@@ -72,7 +82,7 @@ it('"lockstep worker" works on jobs of every kind', { timeout: 400_000 }, async 
 })
 
 it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 400_000 }, async () => {
-  const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1' }
+  const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1', LOCKSTEP_TRAINERS: await trainers() }
   await must(env, 'migrate')
   const context = contextOf(env)
   try {

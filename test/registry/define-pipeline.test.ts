@@ -122,7 +122,18 @@ describe('a pipeline', () => {
   })
 
   it('is sent to servers and read there', () => {
-    const none = { entities: [], sources: [], views: [], onDemand: [], services: [], models: [], outcomes: [], channels: [], monitors: [] }
+    const none = {
+      entities: [],
+      sources: [],
+      views: [],
+      onDemand: [],
+      services: [],
+      models: [],
+      outcomes: [],
+      channels: [],
+      monitors: [],
+      trainings: [],
+    }
     const set = declareDefinitions(
       'f.ts',
       { ...none, experiments: [], batches: [], pipelines: [{ spec: ofDelay().spec, operational: {} }] },
@@ -140,7 +151,17 @@ describe('a pipeline', () => {
     const set = (pipelines: readonly ReturnType<typeof ofDelay>[], hasStream = true) => {
       const from = landingsOf(stream)
       const operational = hasStream ? ({ stream: from.stream ?? undefined } as { stream: NonNullable<typeof from.stream> }) : {}
-      const none = { entities: [], views: [], onDemand: [], services: [], models: [], outcomes: [], channels: [], monitors: [] }
+      const none = {
+        entities: [],
+        views: [],
+        onDemand: [],
+        services: [],
+        models: [],
+        outcomes: [],
+        channels: [],
+        monitors: [],
+        trainings: [],
+      }
       const sources = [{ spec: from.spec, operational }]
       return declaredDefinitions(
         declareDefinitions(

@@ -204,6 +204,7 @@ describe('fingerprints', () => {
       experiments: [],
       batches: [],
       pipelines: [],
+      trainings: [],
       monitors: [],
     }
     // as the registry stores them

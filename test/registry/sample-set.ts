@@ -147,6 +147,7 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     experiments: [],
     batches: [],
     pipelines: [],
+    trainings: [],
     monitors: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }

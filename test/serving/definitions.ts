@@ -182,6 +182,7 @@ export const servingSet: DefinitionSet = {
   experiments: [],
   batches: [],
   pipelines: [],
+  trainings: [],
   monitors: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }

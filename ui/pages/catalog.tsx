@@ -28,6 +28,7 @@ const order = [
   'outcome',
   'monitor',
   'batch',
+  'training',
   'dataset',
   'channel',
 ]

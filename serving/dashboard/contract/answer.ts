@@ -68,6 +68,7 @@ export const link = z.object({
     'monitor',
     'channel',
     'batch',
+    'training',
     'table',
     'query',
     'stream',

@@ -61,6 +61,7 @@ function clicksSet(stream: StreamSpec | null): DefinitionSet {
     experiments: [],
     batches: [],
     pipelines: [],
+    trainings: [],
     monitors: [],
     code: new Map(),
   }

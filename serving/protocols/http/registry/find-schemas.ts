@@ -287,6 +287,36 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Only for a pipeline'),
+  training: z
+    .object({
+      model: z.string().describe('The model that it trains'),
+      spine: z.object({ sql: z.string().describe('A query, with {from} and {to}') }).describe('The rows to train and to test on'),
+      label: z.string().describe('The column that the model learns to predict'),
+      time: z.string().nullable().describe('The time column of the spine; null: it has one'),
+      asOf: z.enum(['at', 'before']).describe('Whether rows count that become visible at exactly the time of a spine row'),
+      windowMicros: z.number().describe('How long the interval of the rows is, microseconds'),
+      matureMicros: z.number().describe('How long before the run the interval ends, microseconds'),
+      testMicros: z.number().describe('How much of the end of the interval is for the test, microseconds'),
+      format: z.enum(['parquet', 'csv', 'jsonl']).describe('The format of the files that the trainer gets'),
+      trainer: z.string().describe('The name of the trainer'),
+      timeoutMicros: z.number().describe('How long the trainer may run, microseconds'),
+      parameters: z.record(z.string(), z.json()).describe('What the trainer gets'),
+      require: z
+        .array(
+          z.union([
+            z.object({ metric: z.string(), atLeast: z.number() }),
+            z.object({ metric: z.string(), atMost: z.number() }),
+            z.object({ metric: z.string(), against: z.literal('champion'), worseByAtMost: z.number() }),
+          ]),
+        )
+        .describe('What a version must reach to be registered'),
+      deploy: z
+        .union([z.enum(['nothing', 'promote']), z.object({ rollout: z.string() })])
+        .describe('What becomes of a version that was registered'),
+      schedule: z.string().nullable().describe('Five fields of cron, in UTC; null: it runs when asked to'),
+    })
+    .optional()
+    .describe('Only for a training'),
   online: online.optional().describe('Only for a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })

@@ -137,6 +137,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'MODEL_INVALID':
     case 'MODEL_MISMATCH':
     case 'MODEL_FAILED':
+    case 'TRAINER_FAILED':
     case 'DELIVERY_FAILED':
     case 'CONFIG_INVALID':
     case 'USAGE':

@@ -1,0 +1,69 @@
+import type { TrainingListJson, TrainingRunJson } from '../registry/trainings/read-runs.ts'
+import { ago, count, duration } from './human.ts'
+import { table } from './table.ts'
+
+export function trainingTable(trainings: readonly TrainingListJson[]): string {
+  return table(
+    ['NAME', 'MODEL', 'TRAINER', 'NEXT', 'LAST RUN', 'VERSION', 'METRICS'],
+    trainings.map(({ name, model, trainer, next, last }) => [
+      name,
+      model,
+      trainer,
+      next ?? 'when asked to',
+      last === null ? 'never' : `${stateOf(last)} ${ago(Date.now() - Date.parse(last.submittedAt))}`,
+      last?.version === null || last === null ? '' : String(last.version),
+      last === null ? '' : figures(last.metrics),
+    ]),
+  )
+}
+
+export function runTable(runs: readonly TrainingRunJson[]): string {
+  return table(
+    ['JOB', 'AT', 'STATE', 'TRAIN', 'TEST', 'VERSION', 'METRICS'],
+    runs.map((run) => [
+      String(run.job),
+      run.at ?? '',
+      stateOf(run),
+      run.rows === null ? '' : count(run.rows.train),
+      run.rows === null ? '' : count(run.rows.test),
+      run.version === null ? '' : String(run.version),
+      figures(run.metrics),
+    ]),
+  )
+}
+
+/** What a run did, and where it did not end well, what to do. */
+export function runText(run: TrainingRunJson, logLines = 0): string {
+  const { training, model, job, rows, from, split, to, dataset, seconds, version } = run
+  const logged = run.log.trimEnd().split('\n').slice(-logLines)
+  return [
+    `Run ${job} of the training ${training}: ${stateOf(run)}.`,
+    ...(run.state === 'waiting' ? [waitText(run)] : []),
+    ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
+    ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
+    ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics of the trainer: ${figures(run.metrics)}.`]),
+    ...run.decisions.map(({ holds, text }) => `${holds ? 'met' : 'NOT met'}: ${text}.`),
+    ...(version === null ? [] : [`${run.known ? 'The file already was' : 'Registered'} ${model}@${version}.`]),
+    ...(run.outcome === 'refused' ? ['Nothing was registered.'] : []),
+    ...(run.deployed === null ? [] : [`It ${run.deployed}.`]),
+    ...(seconds === null
+      ? []
+      : [`${duration(seconds.dataset * 1000)} for the training set, ${duration(seconds.trainer * 1000)} for the trainer.`]),
+    ...(run.error === null ? [] : [`Failed: ${run.error.code}: ${run.error.message}`]),
+    ...(logLines === 0 || run.log === '' ? [] : ['', 'The end of what the trainer wrote:', ...logged.map((line) => `  ${line}`)]),
+  ].join('\n')
+}
+
+function waitText({ trainer }: TrainingRunJson): string {
+  return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`
+}
+
+function stateOf({ state, outcome }: TrainingRunJson): string {
+  return state === 'done' && outcome !== null ? outcome : state
+}
+
+function figures(metrics: Readonly<Record<string, number>>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+    .join(', ')
+}

@@ -1,0 +1,94 @@
+import { isRecord } from '../../kernel/is-record.ts'
+import { parseSchedule } from '../../kernel/schedule.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { chunkResults } from '../../runtime/jobs/steps.ts'
+import type { Catalog } from '../catalog.ts'
+import { trainingKind } from './training-spec.ts'
+import type { TrainingPlan, TrainingResult } from './training-run.ts'
+import { trainingRunSpec } from './training-run.ts'
+
+export type TrainingRunJson = Awaited<ReturnType<typeof runJson>>
+
+/** A run as `--json` and HTTP show it. Times are RFC 3339. */
+export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
+  const { training } = trainingRunSpec.parse(job.spec)
+  const plan = job.plan as TrainingPlan | null // written by the plan step alone
+  const made = (job.result ?? (job.state === 'done' ? null : await firstResult(db, job))) as TrainingResult | null
+  const time = (micros: number | undefined): string | null => (micros === undefined ? null : formatTimestamp(micros))
+  return {
+    job: job.id,
+    training: training.name,
+    model: training.model,
+    trainer: training.trainer,
+    state: job.state === 'running' && job.workers.length === 0 ? ('waiting' as const) : job.state,
+    /** null: it has not come so far. */
+    outcome: made?.outcome ?? null,
+    at: time(job.moment ?? undefined),
+    from: time(plan?.from),
+    split: time(plan?.split),
+    to: time(plan?.to),
+    dataset: made?.dataset ?? datasetIn(job),
+    rows: made?.rows ?? null,
+    version: made?.version ?? null,
+    /** Whether an earlier run had registered the same file. */
+    known: made?.known ?? false,
+    metrics: made?.report.metrics ?? {},
+    parameters: { ...training.parameters, ...made?.report.parameters },
+    decisions: made?.decisions.map(({ holds, text }) => ({ holds, text })) ?? [],
+    deployed: made?.deployed ?? null,
+    seconds: made?.seconds ?? null,
+    error: job.error === null ? null : { code: job.error.code, message: job.error.message },
+    log: made?.log ?? logIn(job),
+    workers: job.workers,
+    submittedBy: job.submittedBy,
+    submittedAt: job.submittedAt.toISOString(),
+    finishedAt: job.finishedAt?.toISOString() ?? null,
+  }
+}
+
+/** Of a run that registered a version, and failed afterwards. */
+async function firstResult(db: Pick<Database, 'kysely'>, { id }: Job): Promise<unknown> {
+  const [first] = await chunkResults(db, id)
+  return isRecord(first) ? first : null
+}
+
+function datasetIn({ error }: Job): string | null {
+  const dataset = error?.details?.['dataset']
+  return typeof dataset === 'string' ? dataset : null
+}
+
+function logIn({ error }: Job): string {
+  const log = error?.details?.['log']
+  return typeof log === 'string' ? log : ''
+}
+
+/** The runs of a training, newest first. */
+export async function readTrainingRuns(db: Pick<Database, 'kysely'>, training: string, limit = 10): Promise<TrainingRunJson[]> {
+  const jobs = await readJobs(db, { kind: trainingKind, subject: training, limit })
+  return await Promise.all(jobs.toSorted((a, b) => b.id - a.id).map((job) => runJson(db, job)))
+}
+
+/** All trainings by name, each with its newest run. @param now epoch microseconds */
+export async function listTrainings(db: Pick<Database, 'kysely'>, catalog: Pick<Catalog, 'trainings'>, now: number) {
+  const jobs = await readJobs(db, { kind: trainingKind, limit: maxListedJobs })
+  const newest = new Map(jobs.toSorted((a, b) => a.id - b.id).map((job) => [job.subject, job]))
+  const all = [...catalog.trainings.values()].toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))
+  return await Promise.all(
+    all.map(async ({ spec, description }) => {
+      const last = newest.get(spec.name)
+      return {
+        name: spec.name,
+        model: spec.model,
+        trainer: spec.trainer,
+        schedule: spec.schedule,
+        next: spec.schedule === null ? null : formatTimestamp(parseSchedule(spec.schedule).at(now + 1)),
+        description,
+        last: last === undefined ? null : await runJson(db, last),
+      }
+    }),
+  )
+}
+export type TrainingListJson = Awaited<ReturnType<typeof listTrainings>>[number]

@@ -1,0 +1,207 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { findDataset } from '../../offline/stored-datasets.ts'
+import { verifyDataset } from '../../offline/verify-dataset.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { listModelVersions } from '../../registry/model-versions.ts'
+import { beginTraining } from '../../registry/trainings/begin-run.ts'
+import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
+import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
+import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import type { TrainingWorld } from './training-world.ts'
+import { createTrainingWorld, daily, day, fitting, instant, now, unfit } from './training-world.ts'
+
+const wait = { timeout: 60_000 }
+let world: TrainingWorld
+beforeAll(async () => {
+  world = await createTrainingWorld()
+}, 120_000)
+afterAll(async () => await world?.close())
+
+/** A trainer that copies a model, with a few bytes of its own so that each is another file. */
+const copying = (model = fitting, report = '{"metrics": {"auc": 0.83}, "parameters": {"trees": 3}}') =>
+  `cat '${model}' > "$3"; echo '${report}'`
+
+const begin = async (name: string, at: number | null = instant) =>
+  await beginTraining({ db: world.db, catalog: await loadCatalog(world.db), worker: 'test', by: { actor: 'ada' } }, name, at)
+
+let runs = 0
+
+/** Runs another training, which no schedule begins. */
+async function run(change: Partial<TrainingSpec>) {
+  const training: TrainingSpec = { ...daily, schedule: null, ...change, name: `${change.name}_${++runs}` }
+  await world.declare(training)
+  await begin(training.name)
+  return await world.workUntil(() => world.ended(training.name))
+}
+
+describe('a training', () => {
+  it('runs at its instant: set, trainer, version, champion, all of it recorded', { timeout: 120_000 }, async () => {
+    process.env['LOCKSTEP_TEST_SECRET'] = 'hunter2'
+    await world.install('train', `env | sort; head -n 2 "$1"; ls; ${copying()}`)
+    await world.declare({ ...daily, deploy: 'promote', require: [{ metric: 'auc', atLeast: 0.8 }] })
+    const made = await world.workUntil(() => world.ended('daily'))
+    delete process.env['LOCKSTEP_TEST_SECRET']
+    expect(made).toMatchObject({
+      state: 'done',
+      outcome: 'registered',
+      at: '2001-07-09T04:00:00Z',
+      from: '2001-07-03T04:00:00Z',
+      split: '2001-07-07T04:00:00Z',
+      to: '2001-07-08T04:00:00Z',
+      rows: { train: 96, test: 24 },
+      version: 1,
+      known: false,
+      metrics: { auc: 0.83 },
+      parameters: { depth: 6, trees: 3 },
+      decisions: [{ holds: true, text: 'auc is 0.83, which is at least 0.8' }],
+      deployed: 'promoted version 1 to champion',
+    })
+    // the trainer knows what it is to do, and nothing of the worker
+    const variables = made.log.split('\n').flatMap((line) => /^([A-Za-z_]+)=/.exec(line)?.[1] ?? [])
+    const shells = ['PWD', 'OLDPWD', 'SHLVL', '_', 'LC_CTYPE']
+    expect(
+      variables.filter(
+        (name) => !/^(TRAINING_|PATH$|HOME$|LANG$|LC_ALL$|LD_LIBRARY_PATH$|TMPDIR$|TZ$)/.test(name) && !shells.includes(name),
+      ),
+    ).toEqual([])
+    expect(made.log).not.toContain('hunter2')
+    expect(made.log).toContain('TRAINING_FEATURES=["lastDelay","landed1h","pressure"]')
+    expect(made.log).toContain('TRAINING_PARAMETERS={"depth":6}')
+    expect(made.log).toContain('TRAINING_LABEL=late')
+    expect(made.log).toContain(`TRAINING_DATASET=${made.dataset}`)
+    expect(made.log).toMatch(/\nairport,at,distance,late,lastDelay,landed1h,pressure\r?\nA\d,2001-07-03/)
+
+    const [version] = await listModelVersions(world.db, 'delay')
+    expect(version).toMatchObject({ dataset: made.dataset, metrics: { auc: 0.83 }, params: { depth: 6, trees: 3 } })
+    const catalog = await loadCatalog(world.db)
+    expect(catalog.model('delay').aliases.get('champion')?.version).toBe(1)
+    const { manifest } = await findDataset(world.db, made.dataset ?? '')
+    const verdict = await verifyDataset(world.db, manifest, (id) => catalog.service(id), {})
+    expect(verdict).toMatchObject({ equal: true, differences: [] })
+    // its working folder is gone
+    expect((await readdir(join(world.folder, 'daily', made.dataset ?? ''))).filter((name) => name.startsWith('work'))).toEqual([])
+  })
+
+  it('is not run twice for an instant, and joins a run that is done', async () => {
+    const joined = await begin('daily')
+    expect(joined).toMatchObject({ joined: true, job: { state: 'done' } })
+    expect(await readTrainingRuns(world.db, 'daily')).toHaveLength(1)
+    await expect(begin('daily', Date.now() * 1000 + day)).rejects.toMatchObject({ code: 'INVALID_TIME' })
+    await expect(begin('dayly')).rejects.toThrow('Did you mean "daily"')
+  })
+
+  it('gets the same version for the same file', async () => {
+    const again = await run({ name: 'again' })
+    expect(again).toMatchObject({ outcome: 'registered', version: 1, known: true, deployed: null })
+  })
+
+  it('registers nothing if a requirement is not met, and says which', async () => {
+    const require: TrainingSpec['require'] = [
+      { metric: 'auc', atLeast: 0.9 },
+      { metric: 'auc', atMost: 0.9 },
+      { metric: 'gini', atLeast: 0.1 },
+    ]
+    await world.install('train', `echo made >> "$3"; ${copying()}; echo other >> "$3"; echo; echo '{"metrics": {"auc": 0.83}}'`)
+    const refused = await run({ name: 'refused', deploy: 'promote', require })
+    expect(refused).toMatchObject({
+      state: 'done',
+      outcome: 'refused',
+      version: null,
+      deployed: null,
+      rows: { train: 96, test: 24 },
+      decisions: [
+        { holds: false, text: 'auc is 0.83, and must be at least 0.9' },
+        { holds: true, text: 'auc is 0.83, which is at most 0.9' },
+        { holds: false, text: 'gini is missing: its metrics are auc' },
+      ],
+    })
+    expect(await listModelVersions(world.db, 'delay')).toHaveLength(1)
+  })
+
+  it.each<readonly [string, string, string, RegExp]>([
+    ['exits with a code', 'echo it is bad >&2; exit 3', 'TRAINER_FAILED', /exited with 3\. Its last line: it is bad/],
+    ['is ended by a signal', 'kill -9 $$', 'TRAINER_FAILED', /ended by the signal 9/],
+    ['writes no model', 'echo done', 'TRAINER_FAILED', /wrote no model to its third argument/],
+    ['writes what is no model', 'echo nonsense > "$3"', 'MODEL_INVALID', /model\.onnx/],
+    ['writes a model of other inputs', copying(unfit), 'MODEL_MISMATCH', /delay/],
+    ['reports NaN', copying(fitting, '{"metrics": {"auc": NaN}}'), 'TRAINER_FAILED', /NaN and Infinity are not JSON/],
+    ['reports a text', copying(fitting, '{"metrics": {"auc": "0.8"}}'), 'TRAINER_FAILED', /the metric "auc", which is no number/],
+    ['reports something else', copying(fitting, '{"auc": 0.8}'), 'TRAINER_FAILED', /reported "auc" in the last line/],
+  ])('fails at once if its trainer %s', async (_, script, code, message) => {
+    await world.install('train', `echo seen; ${script}`)
+    const failed = await run({ name: 'failing', deploy: 'promote', schedule: null })
+    expect(failed).toMatchObject({
+      state: 'failed',
+      outcome: null,
+      version: null,
+      error: { code, message: expect.stringMatching(message) as string },
+    })
+    expect(failed.log).toContain('seen')
+    expect((await findDataset(world.db, failed.dataset ?? '')).rows).toBe(120)
+    expect(await listModelVersions(world.db, 'delay')).toHaveLength(1)
+  })
+
+  it.each<readonly [string, Partial<TrainingSpec>, RegExp]>([
+    ['rows to train on', { windowMicros: day, testMicros: day - 1 }, /no rows to train on, from 2001-07-07T04:00:00Z to/],
+    ['rows to test on', { testMicros: 1 }, /no rows to test on, from 2001-07-08T03:59:59.999999Z to 2001-07-08T04:00:00Z/],
+    ['its label', { label: 'fraud' }, /has no column "fraud", which is its label\. It has "airport", "at", "distance", "late"\./],
+  ])('fails if its spine has not %s', async (_, change, message) => {
+    await world.install('train', copying())
+    const failed = await run({ name: 'empty', ...change })
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'SPINE_INVALID', message: expect.stringMatching(message) as string } })
+  })
+
+  it('ends a trainer that takes too long, with all its processes', async () => {
+    await world.install('train', `sleep 600 & echo "child $!"; wait`)
+    const failed = await run({ name: 'slow', timeoutMicros: 1_000_000 })
+    expect(failed).toMatchObject({
+      state: 'failed',
+      error: { code: 'TRAINER_FAILED', message: expect.stringContaining('did not end within 1s') as string },
+    })
+    await isGone(Number(/child (\d+)/.exec(failed.log)?.[1]))
+  })
+
+  it('ends the processes of its trainer when it is cancelled, also those that ignore SIGTERM', { timeout: 120_000 }, async () => {
+    const said = join(world.folder, 'pids')
+    await world.install('train', `trap '' TERM; sleep 600 & echo "$$ $!" > '${said}.new'; mv '${said}.new' '${said}'; wait`)
+    await world.declare({ ...daily, name: 'cancelled', schedule: null })
+    const { job } = await begin('cancelled')
+    const pids = await world.workUntil(async () => {
+      const found = await readFile(said, 'utf8').catch(() => null)
+      if (found !== null) await cancelJob(world.db, job.id, { actor: 'ada' })
+      return found
+    })
+    for (const pid of pids.trim().split(' ')) await isGone(Number(pid))
+    expect((await readTrainingRuns(world.db, 'cancelled'))[0]).toMatchObject({ state: 'cancelled', version: null })
+    // and the same instant can be asked for again
+    await world.install('train', copying())
+    expect(await begin('cancelled')).toMatchObject({ joined: false, job: { id: job.id, state: 'running' } })
+    expect(await world.workUntil(() => world.ended('cancelled'))).toMatchObject({ outcome: 'registered', version: 1 })
+  })
+
+  it('waits for a worker that has its trainer, and says so', async () => {
+    await world.declare({ ...daily, name: 'nobody', trainer: 'absent', schedule: null }, { ...daily, name: 'busy', schedule: null })
+    await begin('nobody')
+    await world.install('train', copying())
+    await begin('busy')
+    await world.workUntil(() => world.ended('busy'))
+    expect(await readTrainingRuns(world.db, 'nobody')).toMatchObject([{ state: 'waiting', trainer: 'absent', workers: [] }])
+    await expect(begin('nobody', instant - day)).rejects.toMatchObject({ code: 'IN_USE' })
+    expect(await begin('nobody', null)).toMatchObject({ joined: true })
+    await world.install('absent', copying())
+    expect(await world.workUntil(() => world.ended('nobody'))).toMatchObject({ outcome: 'registered' })
+  })
+
+  it('begins once for the newest instant that was missed', async () => {
+    await world.declare({ ...daily, name: 'missed' })
+    await world.workUntil(() => world.ended('missed'), now + 3 * day)
+    expect((await readTrainingRuns(world.db, 'missed')).map(({ at }) => at)).toEqual(['2001-07-12T04:00:00Z'])
+  })
+})
+
+async function isGone(pid: number): Promise<void> {
+  expect(pid).toBeGreaterThan(0)
+  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), wait)
+}

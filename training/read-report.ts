@@ -1,0 +1,38 @@
+import { isRecord } from '../kernel/is-record.ts'
+import type { TrainerReport } from '../registry/trainings/training-run.ts'
+import type { TrainerOutput } from './run-trainer.ts'
+import { trainerFailed } from './run-trainer.ts'
+
+const form = '{"metrics": {"auc": 0.83}, "parameters": {"trees": 100}}'
+
+/**
+ * Reads what a trainer reported: a JSON object in the last line of its standard output. A line that does not begin with
+ * a brace reports nothing.
+ *
+ * @throws LockstepError `TRAINER_FAILED` where it is not JSON, as NaN is not, or has other members
+ */
+export function readReport({ lastLine, log }: TrainerOutput): TrainerReport {
+  const line = lastLine.trim()
+  if (!line.startsWith('{')) return { metrics: {}, parameters: {} }
+  const { metrics = {}, parameters = {}, ...others } = parsed(line, log)
+  const other = Object.keys(others)[0]
+  if (other !== undefined) throw trainerFailed(`reported "${other}" in the last line of its output, which must be as ${form}`, log)
+  if (!isRecord(metrics) || !isRecord(parameters))
+    throw trainerFailed(`reported metrics or parameters that are no objects; the last line of its output must be as ${form}`, log)
+  const wrong = Object.entries(metrics).find(([, value]) => typeof value !== 'number')
+  if (wrong !== undefined) throw trainerFailed(`reported the metric "${wrong[0]}", which is no number`, log)
+  return { metrics: metrics as Record<string, number>, parameters } // numbers, as checked; JSON has no others
+}
+
+function parsed(line: string, log: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line)
+    if (isRecord(value)) return value
+  } catch {
+    // said below
+  }
+  throw trainerFailed(
+    `reported a last line that begins with "{" and is no JSON object, such as ${form}. NaN and Infinity are not JSON`,
+    log,
+  )
+}

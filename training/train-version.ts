@@ -1,0 +1,168 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { isRecord } from '../kernel/is-record.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+import type { ModelVersion } from '../registry/model-versions.ts'
+import { listModelVersions } from '../registry/model-versions.ts'
+import type { Decision, TrainingResult } from '../registry/trainings/training-run.ts'
+import { actorOfRun } from '../registry/trainings/training-run.ts'
+import { faultPoint } from '../runtime/fault-point.ts'
+import type { StepContext } from '../runtime/jobs/job-kind.ts'
+import { pushVersion } from '../serving/models/push-version.ts'
+import { decide } from './decide.ts'
+import { readReport } from './read-report.ts'
+import type { TrainerOutput } from './run-trainer.ts'
+import { runTrainer, trainerFailed } from './run-trainer.ts'
+import { trainerPath } from './trainers.ts'
+import type { TrainingJob, TrainingTools } from './training-job.ts'
+import type { TrainingSet } from './training-set.ts'
+import { trainingSet } from './training-set.ts'
+
+/** What the registry keeps of a run with the version that it made, under `training` in its metadata. */
+interface RunFacts {
+  readonly name: string
+  readonly job: number
+  readonly trainer: string
+  /** RFC 3339. */
+  readonly from: string
+  readonly split: string
+  readonly to: string
+  readonly rows: TrainingResult['rows']
+  readonly decisions: readonly Decision[]
+  readonly seconds: TrainingResult['seconds']
+}
+
+/** Writes the training set, runs the trainer, decides, and registers the version: one version for each run. */
+export async function trainVersion(tools: TrainingTools, job: TrainingJob, step: StepContext): Promise<TrainingResult> {
+  const { training: spec } = job.spec
+  const earlier = (await listModelVersions(tools.db, spec.model)).find(isOf(job))
+  if (earlier !== undefined) return resultOf(earlier, job)
+  const known = await tools.catalog()
+  const service = known.service(known.model(spec.model).spec.service)
+  const begun = performance.now()
+  const set = await trainingSet(tools.db, service, spec, job.plan, {
+    folder: tools.folder,
+    signal: step.signal,
+    onProgress: step.progress,
+  }).catch((error: unknown) => {
+    throw withDetails(error, { dataset: job.plan.dataset })
+  })
+  faultPoint('training: set written')
+  const trained = performance.now()
+  const { bytes, report, log } = await train(tools, job, set, step.signal)
+  const seconds = { dataset: rounded(trained - begun), trainer: rounded(performance.now() - trained) }
+  const decisions = decide(spec.require, report.metrics)
+  const rows = { train: set.train.rows, test: set.test.rows }
+  const made = { dataset: set.manifest.id, rows, report, decisions, deployed: null, log, seconds }
+  const refused = decisions.some(({ holds }) => !holds)
+  if (refused) return { ...made, outcome: 'refused', version: null, known: false }
+  if (!(await step.isHeld())) throw new LockstepError('STOPPED', `The run ${job.id} has ended, or another worker has it.`)
+  const { from, split, to } = job.plan
+  const times = { from: formatTimestamp(from), split: formatTimestamp(split), to: formatTimestamp(to) }
+  const facts: RunFacts = { name: spec.name, job: job.id, trainer: spec.trainer, ...times, rows, decisions, seconds }
+  const pushed = await pushVersion(tools.db, {
+    model: spec.model,
+    bytes,
+    file: 'model.onnx',
+    metrics: report.metrics,
+    params: { ...spec.parameters, ...report.parameters },
+    metadata: { training: facts },
+    dataset: set.manifest.id,
+    actor: actorOfRun(job),
+    isEarlier: isOf(job),
+    untried: false,
+  }).catch((error: unknown) => {
+    throw withDetails(error, { dataset: set.manifest.id, log })
+  })
+  faultPoint('training: version registered')
+  return { ...made, outcome: 'registered', version: pushed.version, known: !pushed.created }
+}
+
+async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set: TrainingSet, signal: AbortSignal) {
+  const { training: spec } = job.spec
+  const path = trainers === null ? null : await trainerPath(trainers, spec.trainer)
+  // INTERNAL, as another worker may have it
+  if (path === null) throw new LockstepError('INTERNAL', `The trainer "${spec.trainer}" is not in "${trainers}" any more.`)
+  const work = await freshFolder(join(folder, spec.name, job.plan.dataset))
+  const model = join(work, 'model.onnx')
+  try {
+    const { from, split, to } = job.plan
+    const run = {
+      path,
+      args: [set.train.path, set.test.path, model],
+      env: {
+        TRAINING_NAME: spec.name,
+        TRAINING_MODEL: spec.model,
+        TRAINING_PARAMETERS: JSON.stringify(spec.parameters),
+        TRAINING_LABEL: spec.label,
+        TRAINING_FEATURES: JSON.stringify(set.features),
+        TRAINING_TIME: set.manifest.spine.time,
+        TRAINING_FROM: formatTimestamp(from),
+        TRAINING_SPLIT: formatTimestamp(split),
+        TRAINING_TO: formatTimestamp(to),
+        TRAINING_DATASET: set.manifest.id,
+      },
+      cwd: work,
+      timeoutMicros: spec.timeoutMicros,
+    }
+    const output: TrainerOutput = await runTrainer(run, signal)
+    const report = readReport(output)
+    const bytes = await readFile(model).catch((cause: unknown) => {
+      throw trainerFailed(`ended well, and wrote no model to its third argument (${messageOf(cause)})`, output.log)
+    })
+    return { bytes, report, log: output.log }
+  } catch (error) {
+    throw withDetails(error, { dataset: set.manifest.id })
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** A working directory for one attempt. What killed attempts of the run have left here is removed. */
+async function freshFolder(own: string): Promise<string> {
+  const prefix = 'work-'
+  for (const name of await readdir(own)) if (name.startsWith(prefix)) await rm(join(own, name), { recursive: true, force: true })
+  const work = join(own, `${prefix}${randomUUID()}`)
+  await mkdir(work)
+  return work
+}
+
+function factsOf({ metadata }: ModelVersion): RunFacts | null {
+  const { training } = metadata
+  return isRecord(training) ? (training as unknown as RunFacts) : null // trainVersion alone writes it
+}
+
+function isOf(job: TrainingJob): (version: ModelVersion) => boolean {
+  return (version) => {
+    const facts = factsOf(version)
+    return facts?.job === job.id && facts.name === job.subject
+  }
+}
+
+/** What an attempt did that was ended after it had registered its version. */
+function resultOf(version: ModelVersion, job: TrainingJob): TrainingResult {
+  const { rows, decisions, seconds } = factsOf(version) as RunFacts // it is of the run
+  return {
+    outcome: 'registered',
+    dataset: version.dataset ?? job.plan.dataset,
+    rows,
+    version: version.version,
+    known: false,
+    report: { metrics: version.metrics, parameters: version.params },
+    decisions,
+    deployed: null,
+    log: '',
+    seconds,
+  }
+}
+
+function withDetails(error: unknown, details: Readonly<Record<string, unknown>>): unknown {
+  if (!(error instanceof LockstepError)) return error
+  return new LockstepError(error.code, error.message, { cause: error, details: { ...error.details, ...details } })
+}
+
+function rounded(milliseconds: number): number {
+  return Number((milliseconds / 1000).toFixed(3))
+}

@@ -1,0 +1,110 @@
+import { access, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LockstepError } from '../kernel/errors.ts'
+import { fillInterval } from '../kernel/interval-text.ts'
+import type { ServicePlan } from '../kernel/service-plan.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+import { createDataset } from '../offline/dataset.ts'
+import type { DatasetFile, DatasetManifest } from '../offline/dataset-manifest.ts'
+import { filesOf } from '../offline/dataset-manifest.ts'
+import { hashFile } from '../offline/files/hash-file.ts'
+import { findDataset } from '../offline/stored-datasets.ts'
+import type { TrainingPlan } from '../registry/trainings/training-run.ts'
+import type { TrainingSpec } from '../registry/trainings/training-spec.ts'
+import { writeFailed } from '../runtime/files/place-files.ts'
+import type { Database } from '../runtime/database.ts'
+
+/** The training set of a run, as this process can read it. */
+export interface TrainingSet {
+  readonly manifest: DatasetManifest
+  readonly train: DatasetFile
+  readonly test: DatasetFile
+  /** The features of the model's service, in order. */
+  readonly features: readonly string[]
+}
+
+export interface SetOptions {
+  /** The folder of all training sets of trainings. */
+  readonly folder: string
+  readonly signal: AbortSignal
+  readonly onProgress: (done: number, total: number) => void
+}
+
+/**
+ * Writes the training set of a run, unless an earlier attempt did so and its files are here. Each attempt writes the
+ * same rows under the same id.
+ *
+ * @throws LockstepError `SPINE_INVALID` where a part has no rows, or the label is not a column; what `createDataset`
+ *   throws
+ */
+export async function trainingSet(
+  db: Database,
+  service: ServicePlan,
+  spec: TrainingSpec,
+  plan: TrainingPlan,
+  { folder, signal, onProgress }: SetOptions,
+): Promise<TrainingSet> {
+  const own = join(folder, spec.name, plan.dataset)
+  const out = join(own, `set.${spec.format}`)
+  const manifest = (await written(db, plan.dataset, service, out, signal)) ?? (await write())
+  const part = (name: 'train' | 'test'): DatasetFile => {
+    const file = filesOf(manifest).find((each) => each.part === name)
+    if (file !== undefined && file.rows > 0) return file
+    throw noRows(spec, plan, name)
+  }
+  const [train, test] = [part('train'), part('test')]
+  requireLabel(spec, manifest)
+  return { manifest, train, test, features: manifest.columns.flatMap(({ name, from }) => (from === 'feature' ? [name] : [])) }
+
+  async function write(): Promise<DatasetManifest> {
+    await mkdir(own, { recursive: true }).catch((cause: unknown) => {
+      throw writeFailed(own, cause)
+    })
+    return await createDataset(db, service, {
+      identity: { id: plan.dataset, createdAt: plan.createdAt },
+      spine: { sql: fillInterval(spec.spine.sql, plan) },
+      out,
+      format: spec.format,
+      split: [plan.split],
+      asOf: spec.asOf,
+      ...(spec.time === null ? {} : { time: spec.time }),
+      arrivedBefore: plan.arrivedBefore,
+      overwrite: true,
+      signal,
+      onProgress: ({ done, total }) => onProgress(done, total),
+    })
+  }
+}
+
+/** The manifest of a set that is complete, has the features of now, and whose files this process finds unchanged. */
+async function written(db: Database, id: string, service: ServicePlan, out: string, signal: AbortSignal): Promise<DatasetManifest | null> {
+  const here = await access(`${out}.manifest.json`).then(
+    () => true,
+    () => false,
+  )
+  if (!here) return null
+  const found = await findDataset(db, id).catch(() => null)
+  if (found === null || found.fingerprint !== service.fingerprint) return null
+  for (const file of filesOf(found.manifest)) if ((await hashFile(file.path, signal)) !== file.sha256) return null
+  return found.manifest
+}
+
+function noRows({ name }: TrainingSpec, plan: TrainingPlan, part: 'train' | 'test'): LockstepError {
+  const [from, to] = part === 'train' ? [plan.from, plan.split] : [plan.split, plan.to]
+  const what = part === 'train' ? 'to train on' : 'to test on'
+  return new LockstepError(
+    'SPINE_INVALID',
+    `The spine of the training "${name}" has no rows ${what}, from ${formatTimestamp(from)} to ${formatTimestamp(to)}. Load rows of that time, or change the window, mature or test of the training.`,
+    { details: { training: name, dataset: plan.dataset, part } },
+  )
+}
+
+function requireLabel({ name, label }: TrainingSpec, { id, columns }: DatasetManifest): void {
+  const own = columns.filter(({ from }) => from === 'spine').map((column) => column.name)
+  if (own.includes(label)) return
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `The spine of the training "${name}" has no column "${label}", which is its label. It has ${own.map((each) => `"${each}"`).join(', ')}.`,
+    { details: { training: name, dataset: id, column: label } },
+  )
+}
