@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Callable, Optional
 from uuid import UUID
@@ -16,16 +17,19 @@ from .errors import InvalidRequestError
 Decode = Callable[[Any], Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MOST_DIGITS = 40
+"""Of an integer that is a Decimal. Those of an int64 are 19."""
 _LIST = re.compile(r"^list\((\w+)( or null)?\)$")
 
 
 def encode(value: Any) -> Any:
     """A value of Python, numpy or pandas as the server takes it in JSON.
 
-    None, NaN, NaT and pandas.NA are null. A time without a zone is UTC. An int stays exact.
+    None, NaN, NaT and pandas.NA are null. A time without a zone is UTC. An int stays exact, and so does a Decimal.
 
     Raises:
         TypeError: There is no JSON for it.
+        ValueError: It is a Decimal with more digits than a number has here.
     """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
@@ -46,6 +50,8 @@ def encode(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, Decimal):
+        return _number(value)
     if isinstance(value, Mapping):
         return {str(name): encode(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -56,7 +62,8 @@ def encode(value: Any) -> Any:
     if kind.__name__ == "datetime64":
         text = str(value.astype("datetime64[us]"))
         return None if text == "NaT" else f"{text}Z"
-    if module == "numpy" and hasattr(value, "tolist"):
+    # a duration of nanoseconds would become an int, and a longdouble stays what it is
+    if module == "numpy" and hasattr(value, "tolist") and value.dtype.kind != "m" and value.dtype.char not in "gG":
         # a scalar becomes one of Python, an array a list of them
         return encode(value.tolist())
     if module == "pyarrow" and hasattr(value, "as_py"):
@@ -85,6 +92,8 @@ def write_row(row: Mapping[str, Any], what: str, index: int) -> bytes:
             raise _refused(
                 what, index, name, f"{error} has no JSON; convert it to a str, int, float or datetime"
             ) from error
+        except ValueError as error:
+            raise _refused(what, index, name, str(error)) from error
     try:
         return _JSON.encode(written).encode()
     except UnicodeEncodeError as error:
@@ -99,6 +108,18 @@ def _refused(what: str, index: int, name: Any, why: str) -> InvalidRequestError:
         code=f"INVALID_{what.upper()}",
         details={what: index, "field": str(name)},
     )
+
+
+def _number(value: Decimal) -> Any:
+    """The int or float that is written with the same digits."""
+    if not value.is_finite():
+        return None if value.is_nan() else encode(float(value))
+    if value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    if Decimal(repr(number)) == value:
+        return number
+    raise ValueError(f"the Decimal {value} has more digits than a float64 holds; round it, or convert it to a float")
 
 
 def _rfc3339(value: datetime) -> Optional[str]:
