@@ -6,6 +6,7 @@ import { clusterKeys } from './redis-cluster-keys.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
+import { readInGroups } from './read-in-groups.ts'
 import { redisError } from './redis-error.ts'
 import type { RedisCommands, RedisWrite } from './redis-commands.ts'
 import type { ServerGuard, ServerState } from './store.ts'
@@ -75,7 +76,8 @@ export function redisCluster(cluster: Cluster): RedisCommands {
 
   function readerOf(node: Redis): (keys: readonly SlotKey[]) => Promise<(Buffer | null)[]> {
     let reader = readers.get(node)
-    if (reader === undefined) readers.set(node, (reader = coalesced((keys) => readFrom(node, keys), keysPerTurn)))
+    if (reader === undefined)
+      readers.set(node, (reader = coalesced((keys) => readInGroups(keys, (group) => readFrom(node, group)), keysPerTurn)))
     return reader
   }
 

@@ -3,13 +3,11 @@ import { cutRedis, watchRedis } from '../runtime/redis.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
+import { keysPerRead, readInGroups } from './read-in-groups.ts'
 import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
 import type { ServerState } from './store.ts'
 import { allSettled, chunksOf, keysPerTurn, quitGracefully, readGroups, scanKeys, scriptAnswer, scriptArguments } from './redis-commands.ts'
-
-/** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
-const keysPerRead = 1_000
 
 /** It is one. */
 const noServers: readonly ServerState[] = []
@@ -24,8 +22,7 @@ export function singleRedis(redis: Redis): RedisCommands {
   let known = false
   const read = coalesced(async (keys: readonly string[]) => {
     try {
-      if (keys.length <= keysPerRead) return await reader.read(keys)
-      return (await Promise.all(groupsOf(keys).map((group) => reader.read(group)))).flat()
+      return await readInGroups(keys, reader.read)
     } catch (cause) {
       throw redisError(cause, connection)
     }

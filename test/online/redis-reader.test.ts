@@ -2,9 +2,10 @@ import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import type { RedisReader } from '../../online/redis-reader.ts'
 import { createRedisReader } from '../../online/redis-reader.ts'
+import { singleRedis } from '../../online/redis-single.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { ownRedis } from '../services/own-redis.ts'
 
@@ -65,6 +66,23 @@ test('a value of many packets arrives complete', async () => {
   await untilTaken()
   const [a, b, c] = (await reader.read(['large', 'a', 'large'])) as [Buffer, Buffer, Buffer]
   expect([a.equals(large), b, c.equals(large)]).toEqual([true, values[2], true])
+})
+
+test('a store reads thousands of large values by small commands', async () => {
+  const value = Buffer.alloc(60_000, 'x')
+  const names = Array.from({ length: 1_200 }, (_, i) => `many${i}`)
+  for (let i = 0; i < names.length; i += 100) await redis.mset(...names.slice(i, i + 100).flatMap((name) => [name, value]))
+  const commands = singleRedis(new Redis(server.url))
+  const monitor = await new Redis(server.url).monitor()
+  const sizes: number[] = []
+  monitor.on('monitor', (_time: string, [name, ...args]: string[]) => name?.toLowerCase() === 'mget' && sizes.push(args.length))
+  const found = await commands.read(names, false)
+  expect(found.every((each) => each?.equals(value))).toBe(true)
+  await vi.waitFor(() => expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(names.length), 60_000)
+  expect(Math.max(...sizes.slice(1))).toBeLessThanOrEqual((8 * 1024 * 1024) / value.length)
+  monitor.disconnect()
+  await commands.close()
+  await redis.unlink(...names)
 })
 
 /**
