@@ -4,7 +4,8 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { hasWorker } from '../../runtime/worker-sessions.ts'
 import type { Running } from '../cli/run-lockstep.ts'
@@ -35,6 +36,18 @@ async function demo(
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   const { code, out, err } = await startDemo(port, directory, ['--once', ...options], settings).ended
   return { code, text: out + err }
+}
+
+/** The hours of the data, from the first live one on, about whose flights the server was asked. */
+async function liveHours(
+  db: Database,
+): Promise<readonly { readonly hour: number; readonly askedAtMs: number; readonly inMetres: boolean }[]> {
+  return await db.query(
+    `select (extract(epoch from as_of - '2001-06-27T00:00:00Z') / 3600)::int as hour, (extract(epoch from min(at)) * 1000)::float8 as "askedAtMs",
+       bool_or((request->>'distance')::float8 > 10000) as "inMetres"
+     from lockstep.prediction_log where as_of > '2001-06-27T00:00:00Z' and role <> 'backfill' group by as_of order by as_of`,
+    [],
+  )
 }
 
 function startDemo(port: number, directory: string, options: readonly string[], settings: Readonly<Record<string, string>>): Running {
@@ -78,15 +91,39 @@ describe('the demo', () => {
       create temporary table live as select * from lockstep.prediction_log where prediction_id like 'flight-%' limit 300;
       update live set role = 'champion';
       insert into lockstep.prediction_log select * from live`)
+    // enough flights of the live part for a rollout to be decided within some hours of them
+    await db.script(`
+      insert into flights (date, delay, distance, origin, destination)
+      select date + interval '1 minute' * n, delay, distance, origin, destination from flights, generate_series(1, 30) n
+      where date >= '2001-06-27' and date < '2001-06-28'`)
     // it goes on live, as its own worker
     const second = startDemo(0, folder, ['--every', '400'], stores)
     await second.until(/^delay@3 gets 20 % of the requests/m)
     expect(await hasWorker(db)).toBe(true)
-    await db.close()
+    await second.until(/^The flights go on, for \d+ hours of the data/m)
+    await second.until(/^The server stays up on .* until you press Ctrl-C/m)
+    expect(await db.query('select version, state from lockstep.rollouts order by id')).toEqual([
+      { version: 3, state: 'rolled back' },
+      { version: 2, state: 'running' },
+    ])
+    // another client asks about the same flights in metres
+    await vi.waitFor(async () => expect(await liveHours(db)).toContainEqual(expect.objectContaining({ inMetres: true })), 60_000)
     second.child.kill('SIGINT')
     const { code, out, err } = await second.ended
+    // no process of it works on
+    await vi.waitFor(async () => expect(await hasWorker(db)).toBe(false), 60_000)
+    const hours = await liveHours(db)
+    const landed = await db.query<{ n: number }>('select count(distinct prediction_id)::int as n from lockstep_source.lost_minutes', [])
+    await db.close()
     await database.drop()
-    expect(code, out + err).toBe(130)
+    // the clock of the data moves on, from the first hour that has flights
+    expect(hours.map(({ hour }) => hour)).toEqual(hours.map((_, i) => (hours[0]?.hour ?? 0) + i))
+    expect(hours.length).toBeGreaterThan(2)
+    const askedAt = hours.map(({ askedAtMs }) => askedAtMs)
+    expect(askedAt).toEqual(askedAt.toSorted((a, b) => a - b))
+    expect(landed[0]?.n).toBeGreaterThan(0)
+    expect(code, out + err).toBe(0)
+    expect(err).not.toContain('the replay has ended')
     expect(out).not.toContain('$ lockstep ingest')
     expect(/AUC on June: .*/.exec(out)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
   }, 900_000)
