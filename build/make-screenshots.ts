@@ -28,6 +28,12 @@ const pages: Readonly<Record<string, string>> = {
   keys: 'keys',
   audit: 'audit',
 }
+/** Pages of the first thing that another page lists. The demo has no pipeline: that picture needs a server with one. */
+const listed: Readonly<Record<string, { readonly list: string; readonly links: string }>> = {
+  receipt: { list: 'explain', links: '/ui/receipt/' },
+  alert: { list: 'alerts', links: 'alert=' },
+  pipeline: { list: 'pipelines', links: '/ui/pipelines/' },
+}
 const folder = join(dirname(import.meta.dirname), 'docs/images')
 mkdirSync(folder, { recursive: true })
 const browser = await chromium.launch({
@@ -41,11 +47,13 @@ await page.getByRole('heading', { level: 1, name: 'Now' }).waitFor()
 for (const [name, path] of Object.entries(pages)) {
   if (wanted.length === 0 || wanted.includes(name)) await take(name, path)
 }
-if (wanted.length === 0 || wanted.includes('receipt')) {
-  // the form of Explain lists the newest answers
-  await open('explain')
-  const receipt = await page.locator('a[href*="/ui/receipt/"]').first().getAttribute('href')
-  if (receipt !== null) await take('receipt', receipt.slice('/ui/'.length))
+for (const [name, { list, links }] of Object.entries(listed)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  await open(list)
+  const [first] = await page.locator(`main a[href*="${links}"]`).all()
+  const address = (await first?.getAttribute('href')) ?? null
+  if (address === null) console.log(`No picture of "${name}": /ui/${list} lists none.`)
+  else await take(name, address.slice('/ui/'.length))
 }
 await browser.close()
 
