@@ -28,14 +28,21 @@ export async function readArrived(
   const arrival = arrivalRange(transactions)
   const [plan] = plans
   if (arrival === null || plan === undefined) return []
-  const table = await tableOf(db, plan.spec.source)
+  const { source } = plan.spec
+  const table = await tableOf(db, source)
   const { sql, decode } = prepareStream(table, plans, { arrival, withXid: true, onlineOnly: true, tolerant: () => undefined })
   const rows: SourceRow[] = []
   let total = 0
-  await db.tuples(sql, (batch) => {
-    total += batch.starts.length
-    if (total <= maxRows) for (const row of decode(batch)) rows.push(row)
-  })
+  await db
+    .tuples(sql, (batch) => {
+      total += batch.starts.length
+      if (total <= maxRows) for (const row of decode(batch)) rows.push(row)
+    })
+    .catch((error: unknown) => {
+      // its columns may have changed
+      described.get(db)?.delete(source)
+      throw error
+    })
   return total > maxRows ? null : rows
 }
 

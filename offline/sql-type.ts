@@ -17,15 +17,16 @@ const sqlTypes: Readonly<Record<ColumnType['kind'], string>> = {
 }
 
 /**
- * `expression` cast so that its binary form is the one that the decoders read. `actual` is the expression's own
- * `typname` where it is known; then no cast is made that would change nothing, so that PostgreSQL can still use an
- * index, and pays for no conversion.
+ * `expression` cast so that its binary form is the one that the decoders read. A cast that changes nothing costs
+ * nothing, and PostgreSQL still uses an index. Without it, bytes of another type would be decoded if the column's type
+ * changed after it was read.
+ *
+ * @param actual the expression's own `typname` where it is known
  */
 export function castTo(type: ColumnType, expression: string, actual: string | undefined): string {
   const wanted = sqlTypeName(type)
-  if (actual === wanted) return expression
-  if (type.kind === 'timestamp' && actual === 'timestamp') return expression // the same microseconds: a time without a zone is UTC
-  if (type.kind === 'timestamp' && actual === 'date') return `${expression}::timestamp`
+  // the same microseconds: a time without a zone is UTC
+  if (type.kind === 'timestamp' && (actual === 'timestamp' || actual === 'date')) return `${expression}::timestamp`
   if (actual === 'numeric' && (type.kind === 'float32' || type.kind === 'float64')) {
     // PostgreSQL refuses to round a number to zero
     return `CASE WHEN abs(${expression}) <= ${roundsToZero[type.kind]} THEN 0 ELSE ${expression}::${wanted} END`

@@ -102,6 +102,23 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
+  it('reads a column whose type has changed since an earlier fold', async () => {
+    const { db, store } = fixture().open(kind)
+    const { table, plan } = await freshView(db)
+    await materializeView(db, store, plan, { moment })
+    const fold = async (at: number) => {
+      const xid = await push(db, table, [one('account 7', at, at + 0.5)])
+      expect(await foldTransaction(db, store, [plan], xid, { moment })).toEqual({ rows: 1, entities: 1, left: [] })
+    }
+    await fold(1)
+    const changes = ['amount type numeric', 'amount type real', 'paid_at type timestamp', 'label type varchar', 'amount type float8']
+    for (const [i, change] of changes.entries()) {
+      await db.script(`alter table ${table.name} alter column ${change}`)
+      await fold(i + 2)
+      expect([change, await storedStates(store, plan, table.keys(plan))]).toEqual([change, table.expected(plan, moment)])
+    }
+  })
+
   it('folds nothing of an uncommitted transaction', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
