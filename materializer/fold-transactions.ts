@@ -31,7 +31,7 @@ import { createStateWriter, reportNotKept } from './state-writer.ts'
 
 /** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
 const maxRows = 100_000
-/** If events that are sent again come from more transactions than this, the next run of each view folds them. */
+/** Of events that are sent again: those of more transactions are left to the next run of each view. */
 export const maxFoldedAgain = 16
 
 export interface FoldTransactionsOptions {

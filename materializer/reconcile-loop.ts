@@ -123,7 +123,15 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
       )
       for (const [i, plan] of plans.entries()) {
         const known = views.get(plan.id)
-        const fresh = { plan, nextAt: 0, failures: 0, busy: false, againAt: performance.now() + againMs, settled: Number.NEGATIVE_INFINITY }
+        const fresh = {
+          plan,
+          nextAt: 0,
+          failures: 0,
+          busy: false,
+          againAt: performance.now() + againMs,
+          readMs: 0,
+          settled: Number.NEGATIVE_INFINITY,
+        }
         const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
         if (view !== known) views.set(plan.id, view)
         if (view.busy || performance.now() < view.nextAt) continue
@@ -137,7 +145,8 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
     }
     await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
   }
-  await Promise.all([...underWay, house])
+  await Promise.all(underWay)
+  await house
 }
 
 interface KeptView {
@@ -148,6 +157,8 @@ interface KeptView {
   busy: boolean
   /** `performance.now()` of the next check for entities that are set aside. */
   againAt: number
+  /** How long its last check for arrivals took; without arrival columns its last run. */
+  readMs: number
   /** For a scheduled view: the last `runPoint` that is done. */
   settled: number
 }
@@ -191,14 +202,22 @@ async function bringUpToDate(
     // if this cannot be read, the run fails for the same reason and is recorded
     const arrived =
       view.failures > 0 || (await hasArrived(db, plan, checkpoint.frontier).catch(() => true)) || (await isRetryDue(db, store, view))
-    view.nextAt = performance.now() + (performance.now() - started) * cost
+    rest(view, performance.now() - started)
     // after a set-back, readers use the history until a run has ended
     if (!arrived && checkpoint.setBack !== true) return
   }
   const result = await runView(tools, options, plan, slots)
-  if (!checkpoint.incremental)
-    view.nextAt = performance.now() + Math.max(plan.upkeep.cursor === null ? fullReadMs : cursorMs, (performance.now() - started) * cost)
+  if (!checkpoint.incremental) {
+    rest(view, performance.now() - started)
+    view.nextAt = Math.max(view.nextAt, performance.now() + (plan.upkeep.cursor === null ? fullReadMs : cursorMs))
+  }
   if (result !== null) tools.log.debug({ view: plan.id, rows: result.rows, entities: result.entities }, 'a view is current')
+}
+
+/** Two reads in a row must be slow, because a single one may have waited, for example for a lock on the table. */
+function rest(view: KeptView, readMs: number): void {
+  view.nextAt = performance.now() + Math.min(readMs, view.readMs) * cost
+  view.readMs = readMs
 }
 
 /**

@@ -34,7 +34,7 @@ export interface PageAnswer<Data = unknown> {
   readonly notes?: readonly string[]
 }
 
-/** What the dashboard shows in one place. It reads what is stored and computes no statistics; `/impact` counts clients. */
+/** What the dashboard shows in one place. It reads what is stored and computes no statistics; `/impact` counts. */
 export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z.ZodObject = z.ZodObject> {
   /** Under `/ui/api`. */
   readonly path: string

@@ -108,7 +108,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     await materializeView(db, store, plan, { moment })
     const fold = async (at: number) => {
       const xid = await push(db, table, [one('account 7', at, at + 0.5)])
-      expect(await foldTransaction(db, store, [plan], xid, { moment })).toEqual({ rows: 1, entities: 1, left: [] })
+      expect(await foldTransactions(db, store, [plan], [xid], { moment })).toEqual({ rows: 1, entities: 1, left: [] })
     }
     await fold(1)
     const changes = ['amount type numeric', 'amount type real', 'paid_at type timestamp', 'label type varchar', 'amount type float8']

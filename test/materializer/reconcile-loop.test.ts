@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { sql } from 'kysely'
+import { describe, expect, it, vi } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
 import { maxPendingRows } from '../../kernel/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
@@ -316,6 +317,35 @@ describe('what keeps views current', () => {
     const isWhole = async (): Promise<boolean> => (await readCheckpoint(store, plan.id))?.setBack !== true
     expect(await isWhole()).toBe(false)
     await keep([plan], 1, () => moment, isWhole)
+  })
+
+  it('continues at once when a long lock on the table of a view is released', async () => {
+    const { db, store } = fixture().open('redis')
+    const { table, plan } = await freshView(db)
+    await table.insert(many(5))
+    await materializeView(db, store, plan, { moment })
+    const [now, start] = [performance.now.bind(performance), performance.now()]
+    const isWaiting = async () =>
+      (await db.query(`select from pg_locks where relation = $1::regclass and not granted`, [table.name])).length > 0
+    const locked = db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table ${sql.table(table.name)} in access exclusive mode`.execute(transaction)
+      await expect.poll(isWaiting, { timeout: 60_000 }).toBe(true)
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_600_000)
+    })
+    let isAdded = false
+    const until = async (): Promise<boolean> => {
+      if (performance.now() - start < 3_600_000) return false
+      await locked
+      if (!isAdded) await table.insert(many(7))
+      isAdded = true
+      return isDeepStrictEqual(await storedStates(store, plan, table.keys(plan)), table.expected(plan, moment))
+    }
+    try {
+      await keep([plan], 1, () => moment, until)
+    } finally {
+      vi.restoreAllMocks()
+      await locked
+    }
   })
 
   it('runs a failing view once it can succeed, without new arrivals', async () => {

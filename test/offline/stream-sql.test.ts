@@ -59,7 +59,9 @@ describe('the SELECT of an ordered stream', () => {
       `AND (s."origin"::text COLLATE "C") IN (('O''Hare'), ('é'))`,
     )
     expect(streamSelect({ ...plain, bounds: { keys: [] } })).toContain('AND false')
-    expect(streamSelect({ ...plain, bounds: { keysIn: 'SELECT a FROM b' } })).toContain('AND (s."origin"::text COLLATE "C") IN (SELECT a FROM b)')
+    expect(streamSelect({ ...plain, bounds: { keysIn: 'SELECT a FROM b' } })).toContain(
+      'AND (s."origin"::text COLLATE "C") IN (SELECT a FROM b)',
+    )
   })
 
   it('compares composite keys part by part, each in its own type', () => {
