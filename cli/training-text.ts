@@ -41,7 +41,8 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
     ...(run.state === 'waiting' ? [waitText(run)] : []),
     ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
     ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
-    ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics of the trainer: ${figures(run.metrics)}.`]),
+    ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${figures(run.metrics)}.`]),
+    ...evaluationLines(run),
     ...run.decisions.map(({ holds, text }) => `${holds ? 'met' : 'NOT met'}: ${text}.`),
     ...(version === null ? [] : [`${run.known ? 'The file already was' : 'Registered'} ${model}@${version}.`]),
     ...(run.outcome === 'refused' ? ['Nothing was registered.'] : []),
@@ -52,6 +53,14 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
     ...(run.error === null ? [] : [`Failed: ${run.error.code}: ${run.error.message}`]),
     ...(logLines === 0 || run.log === '' ? [] : ['', 'The end of what the trainer wrote:', ...logged.map((line) => `  ${line}`)]),
   ].join('\n')
+}
+
+function evaluationLines({ model, evaluation }: TrainingRunJson): string[] {
+  if (evaluation === null) return []
+  const { champion, championFigures, notes } = evaluation
+  const values = Object.fromEntries(Object.entries(championFigures).map(([name, { value }]) => [name, value]))
+  const compared = Object.keys(values).length === 0 ? [] : [`The champion ${model}@${champion} on the same rows: ${figures(values)}.`]
+  return [...compared, ...notes.map((note) => `note: ${note}`)]
 }
 
 function waitText({ trainer }: TrainingRunJson): string {

@@ -9,9 +9,12 @@ import type { Context } from './context.ts'
 import type { JobTools } from './worker-tools.ts'
 
 /** The job kind of trainings for this process, with the trainers that its operator allows. */
-export function trainingsHere({ config }: Pick<Context, 'config'>, { db, catalog }: Pick<JobTools, 'db' | 'catalog'>): JobKind {
+export function trainingsHere(
+  { config, log }: Pick<Context, 'config' | 'log'>,
+  { db, catalog }: Pick<JobTools, 'db' | 'catalog'>,
+): JobKind {
   const { trainers, filesDirectory, alertPrivateAddresses: allowPrivate } = config
-  return trainingJobs({ db, catalog, trainers, folder: join(filesDirectory, 'trainings'), allowPrivate })
+  return trainingJobs({ db, catalog, log, trainers, folder: join(filesDirectory, 'trainings'), allowPrivate })
 }
 
 /**
@@ -20,7 +23,7 @@ export function trainingsHere({ config }: Pick<Context, 'config'>, { db, catalog
  * that has them.
  */
 export async function workOnTrainings(
-  context: Pick<Context, 'config'>,
+  context: Pick<Context, 'config' | 'log'>,
   tools: JobTools & Pick<WorkOptions, 'signal' | 'onEvent' | 'tracing' | 'idleMs'>,
 ): Promise<void> {
   const { jobs, worker, signal, onEvent, tracing, idleMs } = tools

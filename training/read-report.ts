@@ -1,7 +1,12 @@
 import { isRecord } from '../kernel/is-record.ts'
-import type { TrainerReport } from '../registry/trainings/training-run.ts'
 import type { TrainerOutput } from './run-trainer.ts'
 import { trainerFailed } from './run-trainer.ts'
+
+/** What a trainer reported, in the last line of its output. */
+export interface TrainerReport {
+  readonly metrics: Readonly<Record<string, number>>
+  readonly parameters: Readonly<Record<string, unknown>>
+}
 
 const form = '{"metrics": {"auc": 0.83}, "parameters": {"trees": 100}}'
 

@@ -6,12 +6,13 @@ import { isRecord } from '../kernel/is-record.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { listModelVersions } from '../registry/model-versions.ts'
-import type { Decision, TrainingResult } from '../registry/trainings/training-run.ts'
+import type { Decision, MeasuredFigure, TrainingEvaluation, TrainingResult } from '../registry/trainings/training-run.ts'
 import { actorOfRun } from '../registry/trainings/training-run.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { StepContext } from '../runtime/jobs/job-kind.ts'
 import { pushVersion } from '../serving/models/push-version.ts'
 import { decide } from './decide.ts'
+import { evaluateCandidate } from './evaluate-candidate.ts'
 import { readReport } from './read-report.ts'
 import type { TrainerOutput } from './run-trainer.ts'
 import { runTrainer, trainerFailed } from './run-trainer.ts'
@@ -30,6 +31,7 @@ interface RunFacts {
   readonly split: string
   readonly to: string
   readonly rows: TrainingResult['rows']
+  readonly evaluation: TrainingEvaluation
   readonly decisions: readonly Decision[]
   readonly seconds: TrainingResult['seconds']
 }
@@ -53,21 +55,28 @@ export async function trainVersion(tools: TrainingTools, job: TrainingJob, step:
   const trained = performance.now()
   const { bytes, report, log } = await train(tools, job, set, step.signal)
   const seconds = { dataset: rounded(trained - begun), trainer: rounded(performance.now() - trained) }
-  const decisions = decide(spec.require, report.metrics)
+  const evaluation = await evaluateCandidate(tools, known, spec, { bytes, dataset: set.manifest.id }, step.signal).catch(
+    (error: unknown) => {
+      throw withDetails(error, { dataset: set.manifest.id, log })
+    },
+  )
+  const metrics = { ...report.metrics, ...valuesOf(evaluation.candidate) }
+  const decisions = decide(spec.require, metrics, evaluation)
   const rows = { train: set.train.rows, test: set.test.rows }
-  const made = { dataset: set.manifest.id, rows, report, decisions, deployed: null, log, seconds }
+  const { parameters } = report
+  const made = { dataset: set.manifest.id, rows, metrics, parameters, evaluation, decisions, deployed: null, log, seconds }
   const refused = decisions.some(({ holds }) => !holds)
   if (refused) return { ...made, outcome: 'refused', version: null, known: false }
   if (!(await step.isHeld())) throw new LockstepError('STOPPED', `The run ${job.id} has ended, or another worker has it.`)
   const { from, split, to } = job.plan
   const times = { from: formatTimestamp(from), split: formatTimestamp(split), to: formatTimestamp(to) }
-  const facts: RunFacts = { name: spec.name, job: job.id, trainer: spec.trainer, ...times, rows, decisions, seconds }
+  const facts: RunFacts = { name: spec.name, job: job.id, trainer: spec.trainer, ...times, rows, evaluation, decisions, seconds }
   const pushed = await pushVersion(tools.db, {
     model: spec.model,
     bytes,
     file: 'model.onnx',
-    metrics: report.metrics,
-    params: { ...spec.parameters, ...report.parameters },
+    metrics,
+    params: { ...spec.parameters, ...parameters },
     metadata: { training: facts },
     dataset: set.manifest.id,
     actor: actorOfRun(job),
@@ -143,14 +152,16 @@ function isOf(job: TrainingJob): (version: ModelVersion) => boolean {
 
 /** What an attempt did that was ended after it had registered its version. */
 function resultOf(version: ModelVersion, job: TrainingJob): TrainingResult {
-  const { rows, decisions, seconds } = factsOf(version) as RunFacts // it is of the run
+  const { rows, evaluation, decisions, seconds } = factsOf(version) as RunFacts // it is of the run
   return {
     outcome: 'registered',
     dataset: version.dataset ?? job.plan.dataset,
     rows,
     version: version.version,
     known: false,
-    report: { metrics: version.metrics, parameters: version.params },
+    metrics: version.metrics,
+    parameters: version.params,
+    evaluation,
     decisions,
     deployed: null,
     log: '',
@@ -161,6 +172,10 @@ function resultOf(version: ModelVersion, job: TrainingJob): TrainingResult {
 function withDetails(error: unknown, details: Readonly<Record<string, unknown>>): unknown {
   if (!(error instanceof LockstepError)) return error
   return new LockstepError(error.code, error.message, { cause: error, details: { ...error.details, ...details } })
+}
+
+function valuesOf(figures: Readonly<Record<string, MeasuredFigure>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(figures).map(([name, { value }]) => [name, value]))
 }
 
 function rounded(milliseconds: number): number {

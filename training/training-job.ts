@@ -5,6 +5,7 @@ import type { Catalog } from '../registry/catalog.ts'
 import type { TrainingPlan, TrainingResult, TrainingRunSpec } from '../registry/trainings/training-run.ts'
 import { trainingRuns } from '../registry/trainings/training-run.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Logger } from '../runtime/log.ts'
 import type { JobKind, RunningJob } from '../runtime/jobs/job-kind.ts'
 import type { DeployOptions } from './deploy-version.ts'
 import { deployVersion } from './deploy-version.ts'
@@ -14,6 +15,7 @@ import { installedTrainers } from './trainers.ts'
 export interface TrainingTools extends DeployOptions {
   readonly db: Database
   catalog(): Promise<Catalog>
+  readonly log: Logger
   /** The folder of the programs that this process may run; null: it runs none. */
   readonly trainers: string | null
   /** The folder of training sets. */

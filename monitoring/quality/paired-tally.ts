@@ -31,7 +31,7 @@ export interface PairedTally {
   finish(): Readonly<Record<string, FigureDifference>>
 }
 
-const lowerIsBetter: ReadonlySet<string> = new Set(['logLoss', 'brier', 'rmse', 'mae'])
+export const lowerIsBetter: ReadonlySet<string> = new Set(['logLoss', 'brier', 'rmse', 'mae'])
 
 /** @param limit how many scores are kept for AUC */
 export function createPairedTally(judge: Judge, limit: number): PairedTally {

@@ -37,6 +37,8 @@ export interface TrainingOptions {
   readonly spine: { readonly sql: string }
   /** The column of the spine that the model learns to predict. */
   readonly label: string
+  /** The output of the model that is compared with the label, if it has several. */
+  readonly output?: string
   /** The time column of the spine, if it has several. */
   readonly time?: string
   /** Whether rows count that become visible at exactly the time of a spine row. Default: at. */
@@ -72,6 +74,7 @@ const fields = [
   'model',
   'spine',
   'label',
+  'output',
   'time',
   'asOf',
   'window',
@@ -107,6 +110,7 @@ export function training<const N extends string>(name: N, body: TrainingOptions 
     model: body.model.name,
     spine: Object.freeze(spineOf(body.spine, what)),
     label: textOf(body.label, 'label', what),
+    output: outputOf(body, what),
     time: body.time === undefined ? null : textOf(body.time, 'time', what),
     asOf: oneOf(body.asOf, ['at', 'before'], 'asOf', what),
     ...intervalOf(body, what),
@@ -131,6 +135,20 @@ function spineOf(spine: unknown, what: string): TrainingSpec['spine'] {
   throw invalid(
     `${what} has no "{${missing}}" in its spine, so it would take rows of any time. Limit its time: where paid_at >= '{from}' and paid_at < '{to}'.`,
   )
+}
+
+function outputOf({ model, output, require = [] }: TrainingOptions, what: string): string | null {
+  const names = model.spec.output.map(({ name }) => name)
+  const list = names.map((name) => `"${name}"`).join(', ')
+  if (output !== undefined) {
+    if (names.includes(output)) return output
+    throw invalid(`${what} has the output ${show(output)}; write one of the model's outputs: ${list}.`)
+  }
+  if (names.length > 1 && Array.isArray(require) && require.some((each) => isRecord(each) && 'against' in each))
+    throw invalid(
+      `${what} compares with the champion, and its model has several outputs. Name the one of the label, as in output: ${list}.`,
+    )
+  return null
 }
 
 function intervalOf(body: TrainingOptions, what: string): Pick<TrainingSpec, 'windowMicros' | 'matureMicros' | 'testMicros'> {

@@ -35,8 +35,9 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
     version: made?.version ?? null,
     /** Whether an earlier run had registered the same file. */
     known: made?.known ?? false,
-    metrics: made?.report.metrics ?? {},
-    parameters: { ...training.parameters, ...made?.report.parameters },
+    metrics: made?.metrics ?? {},
+    parameters: { ...training.parameters, ...made?.parameters },
+    evaluation: made?.evaluation ?? null,
     decisions: made?.decisions.map(({ holds, text }) => ({ holds, text })) ?? [],
     deployed: made?.deployed ?? null,
     seconds: made?.seconds ?? null,

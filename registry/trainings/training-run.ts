@@ -38,10 +38,26 @@ export interface Decision {
   readonly text: string
 }
 
-/** What a trainer reported, in the last line of its output. */
-export interface TrainerReport {
-  readonly metrics: Readonly<Record<string, number>>
-  readonly parameters: Readonly<Record<string, unknown>>
+/** A figure that Lockstep measured, with its 95 % interval. */
+export interface MeasuredFigure {
+  readonly value: number
+  readonly low: number | null
+  readonly high: number | null
+}
+
+/** How a version and the champion do on the test rows, run as a server runs them. What has no value is absent. */
+export interface TrainingEvaluation {
+  /** The output that was compared with the label; null: none could be. */
+  readonly output: string | null
+  readonly rows: number
+  readonly candidate: Readonly<Record<string, MeasuredFigure>>
+  /** Its version; null: there is none. */
+  readonly champion: number | null
+  readonly championFigures: Readonly<Record<string, MeasuredFigure>>
+  /** Those of the version minus those of the champion, on rows that both answer. */
+  readonly differences: Readonly<Record<string, MeasuredFigure>>
+  /** Why figures are missing, and what limits them, a sentence each. */
+  readonly notes: readonly string[]
 }
 
 /** What a run did. The history keeps it. */
@@ -54,7 +70,11 @@ export interface TrainingResult {
   readonly version: number | null
   /** Whether an earlier run had registered the same file. */
   readonly known: boolean
-  readonly report: TrainerReport
+  /** Those that Lockstep measured, and of the trainer's those with other names. */
+  readonly metrics: Readonly<Record<string, number>>
+  /** Those that the trainer reported, beside those of the definition. */
+  readonly parameters: Readonly<Record<string, unknown>>
+  readonly evaluation: TrainingEvaluation
   readonly decisions: readonly Decision[]
   /** What became of the version, in words; null: nothing was to be done, or it is not done yet. */
   readonly deployed: string | null

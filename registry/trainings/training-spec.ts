@@ -26,6 +26,8 @@ export const trainingSpec = z.strictObject({
   spine: z.strictObject({ sql: text }),
   /** A column of the spine. */
   label: text,
+  /** The output of the model that is compared with the label; null: it has one. */
+  output: text.nullable(),
   /** The time column of the spine; null: it has one. */
   time: text.nullable(),
   asOf: z.enum(['at', 'before']),

@@ -37,6 +37,7 @@ describe('a training', () => {
       model: 'fraud',
       spine: least.spine,
       label: 'fraud',
+      output: null,
       time: null,
       asOf: 'at',
       windowMicros: 90 * day,

@@ -2,6 +2,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { armFaultPoint } from '../../runtime/fault-point.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { trainingJobs } from '../../training/training-job.ts'
 
@@ -9,5 +10,5 @@ import { trainingJobs } from '../../training/training-job.ts'
 const [url = '', trainers = '', folder = '', point] = process.argv.slice(2)
 if (point !== undefined) armFaultPoint(point as FaultPoint) // the test names one
 const db = openPostgres(url)
-const kind = trainingJobs({ db, catalog: () => loadCatalog(db), trainers, folder, allowPrivate: false })
+const kind = trainingJobs({ db, catalog: () => loadCatalog(db), log: createLogger('silent'), trainers, folder, allowPrivate: false })
 await workOnJobs(db, { kinds: [kind], worker: 'killed', idleMs: 20, signal: new AbortController().signal, clock: () => 0 })

@@ -7,6 +7,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import type { TrainingTools } from '../../training/training-job.ts'
 import { trainingJobs } from '../../training/training-job.ts'
@@ -26,17 +27,18 @@ export const day = 24 * hour
 export const now = Date.UTC(2001, 6, 9, 5) * 1000
 export const instant = now - hour
 
-/** A training of "delay" that trains on the days from July 3 to 6, and tests on the seventh. */
+/** A training of "delay" that trains on three days from July 3 on, and tests on the two after them. */
 export const daily: TrainingSpec = {
   name: 'daily',
   model: 'delay',
   spine: { sql: `select airport, at, distance, late from spine where at >= '{from}' and at < '{to}'` },
   label: 'late',
+  output: null,
   time: null,
   asOf: 'at',
   windowMicros: 5 * day,
   matureMicros: day,
-  testMicros: day,
+  testMicros: 2 * day,
   format: 'csv',
   trainer: 'train',
   timeoutMicros: hour,
@@ -72,7 +74,14 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
     create table spine as
     select 'A' || n % 7 as airport, timestamptz '2001-07-01 00:30' + n * interval '1 hour' as at, 1.0 + n % 5 as distance, n % 3 = 0 as late
     from generate_series(0, 239) n`)
-  const tools: TrainingTools = { db: world.db, catalog: () => loadCatalog(world.db), trainers, folder, allowPrivate: false }
+  const tools: TrainingTools = {
+    db: world.db,
+    catalog: () => loadCatalog(world.db),
+    log: createLogger('silent'),
+    trainers,
+    folder,
+    allowPrivate: false,
+  }
 
   return {
     ...world,

@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { findDataset } from '../../offline/stored-datasets.ts'
@@ -9,6 +9,7 @@ import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { constantModel } from '../inference/made-models.ts'
 import type { TrainingWorld } from './training-world.ts'
 import { createTrainingWorld, daily, day, fitting, instant, now, unfit } from './training-world.ts'
 
@@ -20,7 +21,7 @@ beforeAll(async () => {
 afterAll(async () => await world?.close())
 
 /** A trainer that copies a model, with a few bytes of its own so that each is another file. */
-const copying = (model = fitting, report = '{"metrics": {"auc": 0.83}, "parameters": {"trees": 3}}') =>
+const copying = (model = fitting, report = '{"metrics": {"gain": 0.83}, "parameters": {"trees": 3}}') =>
   `cat '${model}' > "$3"; echo '${report}'`
 
 const begin = async (name: string, at: number | null = instant) =>
@@ -40,7 +41,7 @@ describe('a training', () => {
   it('runs at its instant: set, trainer, version, champion, all of it recorded', { timeout: 120_000 }, async () => {
     process.env['LOCKSTEP_TEST_SECRET'] = 'hunter2'
     await world.install('train', `env | sort; head -n 2 "$1"; ls; ${copying()}`)
-    await world.declare({ ...daily, deploy: 'promote', require: [{ metric: 'auc', atLeast: 0.8 }] })
+    await world.declare({ ...daily, deploy: 'promote', require: [{ metric: 'gain', atLeast: 0.8 }] })
     const made = await world.workUntil(() => world.ended('daily'))
     delete process.env['LOCKSTEP_TEST_SECRET']
     expect(made).toMatchObject({
@@ -48,14 +49,14 @@ describe('a training', () => {
       outcome: 'registered',
       at: '2001-07-09T04:00:00Z',
       from: '2001-07-03T04:00:00Z',
-      split: '2001-07-07T04:00:00Z',
+      split: '2001-07-06T04:00:00Z',
       to: '2001-07-08T04:00:00Z',
-      rows: { train: 96, test: 24 },
+      rows: { train: 72, test: 48 },
       version: 1,
       known: false,
-      metrics: { auc: 0.83 },
+      metrics: { gain: 0.83 },
       parameters: { depth: 6, trees: 3 },
-      decisions: [{ holds: true, text: 'auc is 0.83, which is at least 0.8' }],
+      decisions: [{ holds: true, text: 'gain is 0.83, which is at least 0.8' }],
       deployed: 'promoted version 1 to champion',
     })
     // the trainer knows what it is to do, and nothing of the worker
@@ -74,7 +75,7 @@ describe('a training', () => {
     expect(made.log).toMatch(/\nairport,at,distance,late,lastDelay,landed1h,pressure\r?\nA\d,2001-07-03/)
 
     const [version] = await listModelVersions(world.db, 'delay')
-    expect(version).toMatchObject({ dataset: made.dataset, metrics: { auc: 0.83 }, params: { depth: 6, trees: 3 } })
+    expect(version).toMatchObject({ dataset: made.dataset, metrics: { gain: 0.83 }, params: { depth: 6, trees: 3 } })
     const catalog = await loadCatalog(world.db)
     expect(catalog.model('delay').aliases.get('champion')?.version).toBe(1)
     const { manifest } = await findDataset(world.db, made.dataset ?? '')
@@ -99,25 +100,57 @@ describe('a training', () => {
 
   it('registers nothing if a requirement is not met, and says which', async () => {
     const require: TrainingSpec['require'] = [
-      { metric: 'auc', atLeast: 0.9 },
-      { metric: 'auc', atMost: 0.9 },
+      { metric: 'gain', atLeast: 0.9 },
+      { metric: 'gain', atMost: 0.9 },
       { metric: 'gini', atLeast: 0.1 },
     ]
-    await world.install('train', `echo made >> "$3"; ${copying()}; echo other >> "$3"; echo; echo '{"metrics": {"auc": 0.83}}'`)
+    await world.install('train', copying())
     const refused = await run({ name: 'refused', deploy: 'promote', require })
     expect(refused).toMatchObject({
       state: 'done',
       outcome: 'refused',
       version: null,
       deployed: null,
-      rows: { train: 96, test: 24 },
+      rows: { train: 72, test: 48 },
       decisions: [
-        { holds: false, text: 'auc is 0.83, and must be at least 0.9' },
-        { holds: true, text: 'auc is 0.83, which is at most 0.9' },
-        { holds: false, text: 'gini is missing: its metrics are auc' },
+        { holds: false, text: 'gain is 0.83, and must be at least 0.9' },
+        { holds: true, text: 'gain is 0.83, which is at most 0.9' },
+        { holds: false, text: expect.stringMatching(/^gini is missing: its metrics are gain, .*brier/) as string },
       ],
     })
     expect(await listModelVersions(world.db, 'delay')).toHaveLength(1)
+  })
+
+  it('compares a version with the champion on the test rows, by its own figures', { timeout: 120_000 }, async () => {
+    // a third of the labels is true; the score of a prediction is the squared distance
+    const brier = (probability: number) => (1 - probability) ** 2 / 3 + (2 * probability ** 2) / 3
+    const against: TrainingSpec['require'] = [
+      { metric: 'brier', against: 'champion', worseByAtMost: 0.01 },
+      { metric: 'brier', atMost: 0.3 },
+    ]
+    const trained = async (name: string, probability: number, require = against) => {
+      await writeFile(join(world.folder, 'constant.onnx'), constantModel(probability))
+      // what the trainer says of itself does not count where Lockstep measures it
+      await world.install('train', copying(join(world.folder, 'constant.onnx'), '{"metrics": {"brier": 0.001}}'))
+      return await run({ name, deploy: 'promote', require })
+    }
+    const champion = await trained('fair', 0.3, [])
+    expect(champion.metrics['brier']).toBeCloseTo(brier(0.3), 6)
+    const worse = await trained('worse', 0.9)
+    expect(worse).toMatchObject({
+      outcome: 'refused',
+      evaluation: { output: 'probabilities', rows: 48, champion: champion.version },
+      decisions: [
+        { holds: false, text: `brier is 0.543333, and 0.223333 of the champion ${champion.version}, and must be at most 0.01 worse` },
+        { holds: false, text: 'brier is 0.543333, and must be at most 0.3' },
+      ],
+    })
+    expect(worse.evaluation?.differences['brier']?.value).toBeCloseTo(brier(0.9) - brier(0.3), 6)
+    expect(await trained('close', 0.35)).toMatchObject({ outcome: 'registered', decisions: [{ holds: true }, { holds: true }] })
+    const better = await trained('better', 0.33)
+    expect(better).toMatchObject({ outcome: 'registered', deployed: `promoted version ${better.version} to champion` })
+    const missing = await trained('missing', 0.33, [{ metric: 'gini', against: 'champion', worseByAtMost: 0 }])
+    expect(missing.decisions[0]?.text).toMatch(/^gini cannot be compared with the champion: auc, .* can$/)
   })
 
   it.each<readonly [string, string, string, RegExp]>([
@@ -126,10 +159,11 @@ describe('a training', () => {
     ['writes no model', 'echo done', 'TRAINER_FAILED', /wrote no model to its third argument/],
     ['writes what is no model', 'echo nonsense > "$3"', 'MODEL_INVALID', /model\.onnx/],
     ['writes a model of other inputs', copying(unfit), 'MODEL_MISMATCH', /delay/],
-    ['reports NaN', copying(fitting, '{"metrics": {"auc": NaN}}'), 'TRAINER_FAILED', /NaN and Infinity are not JSON/],
-    ['reports a text', copying(fitting, '{"metrics": {"auc": "0.8"}}'), 'TRAINER_FAILED', /the metric "auc", which is no number/],
+    ['reports NaN', copying(fitting, '{"metrics": {"gain": NaN}}'), 'TRAINER_FAILED', /NaN and Infinity are not JSON/],
+    ['reports a text', copying(fitting, '{"metrics": {"gain": "0.8"}}'), 'TRAINER_FAILED', /the metric "gain", which is no number/],
     ['reports something else', copying(fitting, '{"auc": 0.8}'), 'TRAINER_FAILED', /reported "auc" in the last line/],
   ])('fails at once if its trainer %s', async (_, script, code, message) => {
+    const registered = (await listModelVersions(world.db, 'delay')).length
     await world.install('train', `echo seen; ${script}`)
     const failed = await run({ name: 'failing', deploy: 'promote', schedule: null })
     expect(failed).toMatchObject({
@@ -140,7 +174,7 @@ describe('a training', () => {
     })
     expect(failed.log).toContain('seen')
     expect((await findDataset(world.db, failed.dataset ?? '')).rows).toBe(120)
-    expect(await listModelVersions(world.db, 'delay')).toHaveLength(1)
+    expect(await listModelVersions(world.db, 'delay')).toHaveLength(registered)
   })
 
   it.each<readonly [string, Partial<TrainingSpec>, RegExp]>([

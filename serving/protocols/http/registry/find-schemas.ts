@@ -292,6 +292,7 @@ export const definitionAnswer = z.object({
       model: z.string().describe('The model that it trains'),
       spine: z.object({ sql: z.string().describe('A query, with {from} and {to}') }).describe('The rows to train and to test on'),
       label: z.string().describe('The column that the model learns to predict'),
+      output: z.string().nullable().describe('The output that is compared with the label; null: the model has one'),
       time: z.string().nullable().describe('The time column of the spine; null: it has one'),
       asOf: z.enum(['at', 'before']).describe('Whether rows count that become visible at exactly the time of a spine row'),
       windowMicros: z.number().describe('How long the interval of the rows is, microseconds'),
