@@ -185,11 +185,11 @@ function breakLines({ changes, breaks, kept }: PlanJson, options: PlanTextOption
 
 function noteLines({ notes }: PlanJson, options: PlanTextOptions): string[] {
   const hint = ' --verbose'
-  const most = options.width ?? 160
+  const { width = Number.POSITIVE_INFINITY } = options
   return few(
     notes.map((note) => {
       const line = `${indent}note: ${note}`
-      return line.length <= most ? line : `${cutText(line, most - hint.length)}${hint}`
+      return line.length <= width ? line : `${cutText(line, width - hint.length)}${hint}`
     }),
     maxNotes,
   ).map((line) => style('dim', line, options))

@@ -1,4 +1,3 @@
-import { cutText } from '../kernel/cut-text.ts'
 import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
 import { streamName } from '../kernel/stream-spec.ts'
 import type { StatusAnswer } from '../serving/protocols/http/health/status-route.ts'
@@ -16,7 +15,7 @@ export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowM
       ? ['0', '']
       : [
           `${count(deadLetters.count)}${deadLetters.count < maxDeadLetters ? '' : ' or more'}`,
-          `${ago(nowMs - Date.parse(deadLetters.lastAt))}: ${cutText(deadLetters.lastError, 100)}`,
+          `${ago(nowMs - Date.parse(deadLetters.lastAt))}: ${deadLetters.lastError}`,
         ]
   return [source, streamName(spec), spec.group, known(lag?.waiting), known(lag?.pending), ...dead]
 }

@@ -1,4 +1,3 @@
-import { cutText } from '../../kernel/cut-text.ts'
 import { letterJson, listDeadLetters, requireLetterSource } from '../../materializer/streams/dead-letters.ts'
 import { deadLettersAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import type { Command } from '../command.ts'
@@ -10,7 +9,6 @@ import { table } from '../table.ts'
 
 type ShownLetter = ReturnType<typeof letterJson>
 
-const errorLength = 100
 const pageSize = 1_000
 
 export const deadLetterListCommand: Command = {
@@ -34,11 +32,12 @@ export const deadLetterListCommand: Command = {
       message,
       moment(new Date(at)),
       reason,
-      cutText(error, errorLength),
+      error,
     ])
+    const header = ['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR']
     return {
       json: { deadLetters: letters },
-      text: rows.length === 0 ? 'There are no dead letters.' : table(['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR'], rows),
+      text: rows.length === 0 ? 'There are no dead letters.' : table(header, rows, '', context.terminal.width),
     }
   },
 }

@@ -12,6 +12,7 @@ import { moment } from '../human.ts'
 import { table } from '../table.ts'
 
 const defaultLimit = 20
+/** Of a cell on a screen. */
 const longest = 60
 
 export const predictionsListCommand: Command = {
@@ -31,13 +32,15 @@ export const predictionsListCommand: Command = {
   example: 'lockstep predictions list --model delay --since 10m',
   async run(context, input) {
     const rows = await readRows(context, input)
+    const onScreen = context.terminal.width !== null
+    const shown = (json: unknown): string => cutText(JSON.stringify(json), onScreen ? longest : Number.POSITIVE_INFINITY)
     const lines = rows.map((row) => [
       moment(new Date(row.at)),
       `${row.model}@${row.version}`,
       roleText(row),
       row.requestId,
-      shortened(row.keys),
-      shortened(row.outputs),
+      shown(row.keys),
+      shown(row.outputs),
       `${(row.latencyMicros / 1000).toFixed(1)} ms`,
     ])
     return {
@@ -77,8 +80,4 @@ async function readRows(context: Context, input: Input): Promise<readonly Listed
 /** The variant of an experiment says more than the role. */
 function roleText({ role, experiment, variant }: Pick<ListedPrediction, 'role' | 'experiment' | 'variant'>): string {
   return experiment === null ? (role ?? '-') : `${experiment}/${variant ?? ''}`
-}
-
-function shortened(json: unknown): string {
-  return cutText(JSON.stringify(json), longest)
 }

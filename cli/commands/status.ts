@@ -62,6 +62,7 @@ export const statusCommand: Command = {
         section(
           streamHeader,
           streams.map((each) => streamRow(each, Date.now())),
+          context.terminal.width,
         ),
         section(
           ['MODEL', 'SERVICE', 'VERSIONS'],
@@ -116,8 +117,9 @@ function relationText(relation: StatusAnswer['sources'][number]['relation']): st
   return relation.table ?? relation.sql?.replace(/\s+/g, ' ').slice(0, 80) ?? 'its own table'
 }
 
-function section(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  return rows.length === 0 ? '' : `\n${table(header, rows)}`
+/** @param width as `table` takes it */
+function section(header: readonly string[], rows: readonly (readonly string[])[], width: number | null = null): string {
+  return rows.length === 0 ? '' : `\n${table(header, rows, '', width)}`
 }
 
 /** The running backfills, and the scheduled runs of the store that were given up. */

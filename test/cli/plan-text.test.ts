@@ -105,6 +105,7 @@ describe('a plan as text', () => {
       expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
       expect(lines.length).toBeLessThanOrEqual(12)
     }
+    expect(planText(plan)).toContain(`note: 0 ${'a long note '.repeat(30)}\n`)
     expect(planText(plan, { width: 80 })).toMatch(
       /^ {2}\+ 60 feature views: merchant_category_0@1, .*\n(.*\n)+.* merchant_category_7@1,\n {4}… and 52 more\n/,
     )
