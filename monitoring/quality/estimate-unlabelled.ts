@@ -7,7 +7,7 @@ import { createRandom } from '../../statistics/random.ts'
 import type { ConceptDrift, LabelledScores } from './concept-drift.ts'
 import { conceptDrift } from './concept-drift.ts'
 import type { Figure } from './figure.ts'
-import { figureOf } from './figure.ts'
+import { figureOf, noFigure } from './figure.ts'
 
 /** What the figures of predictions without a mature outcome will be, if scores still mean what they meant. */
 export interface QualityEstimate {
@@ -51,12 +51,15 @@ export async function estimateUnlabelled(
   const deviations = await simulatedDeviations(labelled, unlabelled, threshold)
   const half = (name: (typeof figureNames)[number]): number => criticalValue(0.05) * (deviations[name] ?? Number.NaN)
   const check = conceptDrift(labelled, threshold)
+  const decides = unlabelled.some((score) => score >= threshold)
   return {
     n,
     labelled: scores.length,
     figures: Object.fromEntries(
       figureNames.map((name) => {
         const value = estimate[name]
+        if (!decides && (name === 'precision' || name === 'f1'))
+          return [name, noFigure(`no score reaches the threshold ${threshold}`, unlabelled.length)]
         const limits = { low: Math.max(0, value - half(name)), high: Math.min(1, value + half(name)) }
         return [name, figureOf({ value, ...limits, n }, unlabelled.length, 'rows')]
       }),

@@ -7,6 +7,7 @@ import { keyHash, keyId } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { requireMigrated } from '../../runtime/migrated.ts'
 import { orTimeout, withTimeout } from '../../runtime/async.ts'
 
 /**
@@ -126,6 +127,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   }
 
   async function load(db: Database): Promise<void> {
+    if (revision === null) await requireMigrated(db.kysely)
     const newest = await keysRevision(db)
     if (newest !== revision) {
       const read = await readKeys(db)

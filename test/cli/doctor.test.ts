@@ -234,6 +234,12 @@ describe('lockstep doctor', () => {
     expect(down.out).not.toContain('hidden-word')
   })
 
+  it('a single Redis that is named as a cluster is reported once', async () => {
+    const report = await doctor({ ...env, LOCKSTEP_REDIS_URL: (env['LOCKSTEP_REDIS_URL'] ?? '').replace('redis:', 'redis+cluster:') })
+    expect(report.of('online store')).toMatch(/^wrong .* is a single server, .* Set LOCKSTEP_REDIS_URL to redis:/)
+    expect(report.of('views')).toBe('skipped The online store must be right first.')
+  })
+
   it('with only a server set, it checks the server and no database', async () => {
     const world = await createWorld('redis')
     try {

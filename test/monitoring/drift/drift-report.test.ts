@@ -160,7 +160,10 @@ describe('a drift report over served traffic', () => {
     expect(firstOf(found)).toMatchObject({ column: 'amount', drifted: true, outOfRange: { below: 0, above: expect.closeTo(0.97, 1) } })
     expect(firstOf(found)?.harm).toBeGreaterThan(0)
     expect(firstOf(found)?.causes).toEqual([
-      { kind: 'source values changed', text: expect.stringMatching(/source "landings" has other values: .*×(9\d|10\d)(\.\d)?, a unit\?/) },
+      {
+        kind: 'source values changed',
+        text: expect.stringMatching(/source "landings" has other values: .*×(9\d|10\d)(\.\d)?: did its unit change\?/),
+      },
     ])
     expect(found.columns.find(({ column }) => column === 'output:amount_out')?.causes).toEqual([
       { kind: 'features drifted', text: '"amount" drifted' },
@@ -352,7 +355,7 @@ describe('the default monitor of a model', () => {
     await serve(at, 500, inOtherUnit)
     const alarms = (await evaluated(at)).filter(({ state }) => state !== 'ok')
     expect(alarms).toMatchObject([{ check: 'drift', subject: 'landings (model version 1)', state: 'breach', threshold: 0.1 }])
-    expect(alarms[0]?.cause).toMatch(/"amount" of "typed@1" differs from the training data .*×(9\d|10\d)(\.\d)?, a unit\?/)
+    expect(alarms[0]?.cause).toMatch(/"amount" of "typed@1" differs from the training data .*×(9\d|10\d)(\.\d)?: did its unit change\?/)
   })
 
   it('names the status that moved where a feature lacks values', async () => {

@@ -329,6 +329,13 @@ describe('estimates without labels', () => {
     expect(flagged?.check?.p).toBeLessThan(1e-6)
   })
 
+  it('have no precision and no F1 where no score reaches the threshold', async () => {
+    const coming = Array.from({ length: 50 }, () => row({ mature: false, outcome: null, output: 0.1 }))
+    const { precision, f1, recall } = (await judged([...payments(1000), ...coming])).estimates[0]?.figures ?? {}
+    for (const figure of [precision, f1]) expect(figure).toMatchObject({ value: null, reason: 'no score reaches the threshold 0.5' })
+    expect(recall?.value).toBe(0)
+  })
+
   it('need labels of both kinds', async () => {
     const coming = Array.from({ length: 50 }, () => row({ mature: false, outcome: null }))
     expect((await judged([...payments(100), ...coming])).estimates.map(({ version, reason }) => [version, reason])).toEqual([

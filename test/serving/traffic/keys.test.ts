@@ -95,6 +95,14 @@ describe('a ring of keys', () => {
     expect(off.authorize(null, 'admin')).toBeNull()
   })
 
+  it('says to migrate a database that is not migrated', async () => {
+    const { db, close } = await openServer({ migrate: false })
+    const logged: string[] = []
+    await createKeyRing({ mode: 'auto', now: Date.now, log: createLogger('warn', { write: (line) => void logged.push(line) }) }).refresh(db)
+    expect(logged.join()).toContain(String.raw`run \"lockstep migrate\"`)
+    await close()
+  })
+
   it('needs a key once one exists, even after the last one is revoked', async () => {
     const { db } = opened()
     const keys = ring('auto')
