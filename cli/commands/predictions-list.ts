@@ -1,7 +1,7 @@
 import { cutText } from '../../kernel/cut-text.ts'
-import type { ListedPrediction } from '../../monitoring/prediction-log/read-predictions.ts'
+import type { ListedPrediction, PredictionPage } from '../../monitoring/prediction-log/read-predictions.ts'
 import { predictionsAnswer } from '../../serving/protocols/http/monitoring/predictions-route.ts'
-import { listPredictions, maxListedPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
+import { listPredictionPage, maxListedPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
@@ -27,11 +27,12 @@ export const predictionsListCommand: Command = {
     prediction: { value: 'ID', help: 'Only the prediction with this id.' },
     since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
     limit: { value: 'N', help: 'The maximum number. Default: 20.' },
+    cursor: { value: 'CURSOR', help: 'List the predictions after a page: its "next" (with --json).' },
     server: serverOption,
   },
   example: 'lockstep predictions list --model delay --since 10m',
   async run(context, input) {
-    const rows = await readRows(context, input)
+    const { predictions: rows, next } = await readPage(context, input)
     const onScreen = context.terminal.width !== null
     const shown = (json: unknown): string => cutText(JSON.stringify(json), onScreen ? longest : Number.POSITIVE_INFINITY)
     const lines = rows.map((row) => [
@@ -44,7 +45,7 @@ export const predictionsListCommand: Command = {
       `${(row.latencyMicros / 1000).toFixed(1)} ms`,
     ])
     return {
-      json: { predictions: rows },
+      json: { predictions: rows, next },
       text:
         rows.length === 0
           ? 'No predictions are logged for that time.'
@@ -53,28 +54,30 @@ export const predictionsListCommand: Command = {
   },
 }
 
-async function readRows(context: Context, input: Input): Promise<readonly ListedPrediction[]> {
+async function readPage(context: Context, input: Input): Promise<PredictionPage> {
   const [model, requestId, predictionId] = [input.text('model'), input.text('request'), input.text('prediction')]
   const since = input.text('since') ?? '1h'
   const from = Date.now() * 1000 - durationOption('predictions list', 'since', since)
   const limit = input.count('limit', 1, maxListedPredictions) ?? defaultLimit
+  const cursor = input.text('cursor')
   const server = serverOf(context, input)
   if (server !== null) {
-    const asked = { model, request: requestId, prediction: predictionId, since, limit }
-    const { predictions } = await server.ask('GET', `/v1/predictions${queryOf(asked)}`, undefined, predictionsAnswer)
+    const asked = { model, request: requestId, prediction: predictionId, since, limit, cursor }
+    const { predictions, next } = await server.ask('GET', `/v1/predictions${queryOf(asked)}`, undefined, predictionsAnswer)
     // the schema says less than what a server of the same version answers
-    return predictions as unknown as ListedPrediction[]
+    return { predictions: predictions as unknown as ListedPrediction[], next }
   }
-  const rows = await listPredictions(await context.database(), {
+  const page = await listPredictionPage(await context.database(), {
     since: from,
     limit,
+    cursor,
     ...(model === undefined ? {} : { model }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(predictionId === undefined ? {} : { predictionId }),
   })
   // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
-  if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
-  return rows
+  if (model !== undefined && cursor === undefined && page.predictions.length === 0) (await context.catalog()).model(model)
+  return page
 }
 
 /** The variant of an experiment says more than the role. */

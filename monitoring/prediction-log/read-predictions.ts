@@ -1,3 +1,5 @@
+import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LogField, StoredPrediction } from './columns.ts'
@@ -71,15 +73,20 @@ export interface ListQuery {
   readonly model?: string
   readonly requestId?: string
   readonly predictionId?: string
+  /** Only those after this one. */
+  readonly after?: PredictionPlace
   readonly limit: number
 }
+
+/** The place of a prediction in the list. */
+type PredictionPlace = Pick<ListedPrediction, 'at' | 'requestId' | 'entity' | 'predictionId'>
 
 export const maxListedPredictions = 10_000
 
 /** Newest first; the entities of a request in their order. */
 export async function listPredictions(
   db: Pick<Database, 'query'>,
-  { since, until, model, requestId, predictionId, limit }: ListQuery,
+  { since, until, model, requestId, predictionId, after, limit }: ListQuery,
 ): Promise<ListedPrediction[]> {
   const rows = await readLog(
     db,
@@ -87,10 +94,76 @@ export async function listPredictions(
     `WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR prediction_log.model = $2)
        AND ($3::text IS NULL OR prediction_log.request_id = $3) AND ($4::text IS NULL OR prediction_log.prediction_id = $4)
        AND ($6::float8 IS NULL OR prediction_log.at <= to_timestamp($6))
-     ORDER BY prediction_log.at DESC, prediction_log.request_id, prediction_log.entity LIMIT $5`,
-    [since / 1e6, model ?? null, requestId ?? null, predictionId ?? null, limit, until === undefined ? null : until / 1e6],
+       ${after === undefined ? '' : `AND prediction_log.at <= $7::timestamptz AND (prediction_log.at < $7::timestamptz OR (${place}) > ($8, $9::int, $10))`}
+     ORDER BY prediction_log.at DESC, ${place} LIMIT $5`,
+    [
+      since / 1e6,
+      model ?? null,
+      requestId ?? null,
+      predictionId ?? null,
+      limit,
+      until === undefined ? null : until / 1e6,
+      ...(after === undefined ? [] : [after.at, after.requestId, after.entity, after.predictionId ?? '']),
+    ],
   )
   return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+}
+
+/** Orders the predictions of one moment. A shadow has the request and the entity of the answer. */
+const place = `prediction_log.request_id, prediction_log.entity, coalesce(prediction_log.prediction_id, '')`
+
+export interface PredictionPage {
+  readonly predictions: readonly ListedPrediction[]
+  /** The cursor of the next page; null: there are no more. */
+  readonly next: string | null
+}
+
+/**
+ * A page of the list.
+ *
+ * @param cursor `next` of the page before
+ * @throws LockstepError `INVALID_REQUEST` for a cursor that no page gave
+ */
+export async function listPredictionPage(
+  db: Pick<Database, 'query'>,
+  query: Omit<ListQuery, 'after'> & { readonly cursor?: string | undefined },
+): Promise<PredictionPage> {
+  const { cursor, limit, ...asked } = query
+  const after = cursor === undefined ? {} : { after: placeOf(cursor) }
+  const rows = await listPredictions(db, { ...asked, ...after, limit: limit + 1 })
+  const predictions = rows.slice(0, limit)
+  const last = predictions.at(-1)
+  return { predictions, next: rows.length <= limit || last === undefined ? null : cursorOf(last) }
+}
+
+const placeSchema = z.tuple([
+  z.iso.datetime(),
+  z.string(),
+  z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1),
+  z.string().nullable(),
+])
+
+function cursorOf({ at, requestId, entity, predictionId }: PredictionPlace): string {
+  return Buffer.from(JSON.stringify([at, requestId, entity, predictionId])).toString('base64url')
+}
+
+function placeOf(cursor: string): PredictionPlace {
+  const parsed = placeSchema.safeParse(parsedJson(Buffer.from(cursor, 'base64url').toString()))
+  if (!parsed.success || cursor === '')
+    throw new LockstepError('INVALID_REQUEST', `"${cursor}" is no cursor of predictions. Send "next" of the previous page.`)
+  const [at, requestId, entity, predictionId] = parsed.data
+  return { at, requestId, entity, predictionId }
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }
 
 /** How long the stages of a logged request took, microseconds by index of `loggedStages`; null: not measured. */

@@ -129,11 +129,15 @@ describe('lockstep monitor and lockstep predictions', () => {
     const here = await must(env, ...asked)
     expect(here).toMatchObject({ predictions: [{ predictionId: 'p39/0' }, { predictionId: 'p38/0' }, { predictionId: 'p37/0' }] })
     expect(await must(env, ...asked, '--server', url)).toEqual(here)
+    const { next } = here as unknown as { readonly next: string }
+    const second = await must(env, ...asked, '--cursor', next)
+    expect(second).toMatchObject({ predictions: [{ predictionId: 'p36/0' }, { predictionId: 'p35/0' }, { predictionId: 'p34/0' }] })
+    expect(await must(env, ...asked, '--cursor', next, '--server', url)).toEqual(second)
     const one = ['predictions', 'list', '--prediction', 'p3/0', '--since', '3650d']
     expect(await lockstep(env, ...one, '--server', url)).toEqual(await lockstep(env, ...one))
     const wrong = await lockstep(env, 'predictions', 'list', '--model', 'frauds', '--server', url)
     expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('"frauds"')])
-    for (const query of ['limit=0', 'since=soon', 'model=a%00b', 'prediction=a%00b'])
+    for (const query of ['limit=0', 'since=soon', 'model=a%00b', 'prediction=a%00b', 'cursor=', 'cursor=none', 'cursor=WzEsMiwzLDRd'])
       expect((await fetch(`${url}/v1/predictions?${query}`)).status, query).toBe(400)
   })
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
-import { listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { listPredictionPage, listPredictions, listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { loggedRow } from './logged-row.ts'
@@ -40,4 +40,35 @@ test('predictions of a busy entity are read from its last hour, others from the 
   expect(await list(5)).toEqual([newest(5), [hourAgo]])
   expect(await list(20)).toEqual([newest(20), [hourAgo, from]])
   expect(await list(100)).toEqual([newest(30), [hourAgo, from]])
+})
+
+test('pages have each prediction once, also if many have one moment, and entities and requests in order', async () => {
+  const { db } = opened()
+  const day = noon + 24 * 60 * minute
+  const copy = createPredictionCopy()
+  for (let i = 0; i < 40; i++) {
+    const [requestId, entity] = [`page ${i % 3}`, Math.floor(i / 6)]
+    const role = i % 2 === 0 ? 'champion' : 'shadow'
+    copy.add(loggedRow(day + Math.floor(i / 20), { requestId, entity, role, predictionId: i < 3 ? null : `id ${i}` }))
+  }
+  await predictionPartitions.create(db, [dayOf(day)])
+  await db.copyIn(
+    copyPredictions,
+    (async function* () {
+      yield* copy.finish()
+    })(),
+  )
+  const all = await listPredictions(db, { since: day, limit: 100 })
+  expect(all).toHaveLength(40)
+  for (const limit of [1, 7, 20, 40]) {
+    const pages = []
+    let cursor: string | undefined
+    do {
+      const page = await listPredictionPage(db, { since: day, limit, cursor })
+      pages.push(page.predictions)
+      cursor = page.next ?? undefined
+    } while (cursor !== undefined)
+    expect(pages).toHaveLength(Math.ceil(40 / limit))
+    expect(pages.flat()).toEqual(all)
+  }
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseDuration } from '../../../../kernel/duration.ts'
-import { listPredictions, maxListedPredictions } from '../../../../monitoring/prediction-log/read-predictions.ts'
+import { listPredictionPage, maxListedPredictions } from '../../../../monitoring/prediction-log/read-predictions.ts'
 import { jsonAnswer } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'
 import { requestId } from '../response/response-schemas.ts'
@@ -13,6 +13,7 @@ const query = z.object({
   prediction: z.string().optional().describe('Only the prediction with this id'),
   since: durationQuery().describe('How far back to look, such as 30m or 7d. Default: 1h'),
   limit: z.coerce.number().int().min(1).max(maxListedPredictions).optional().describe('The maximum number. Default: 20'),
+  cursor: z.string().optional().describe('`next` of the previous answer, for the page after it'),
 })
 const byName = z.record(z.string(), z.unknown())
 
@@ -38,6 +39,7 @@ export const predictionsAnswer = z.object({
       latencyMicros: z.int().describe('How long the request took, microseconds'),
     }),
   ),
+  next: z.string().nullable().describe('Send it as `cursor` to read the next page; null: there are no more'),
   requestId,
 })
 
@@ -52,17 +54,18 @@ export const predictionRoutes: readonly Route[] = [
     query,
     answer: predictionsAnswer,
     async handle(call, deps) {
-      const { model, request, prediction, since = '1h', limit = 20 } = checkQuery(call, query)
-      const predictions = await listPredictions(cancelOnDisconnect(call, deps.upkeep.database()).db, {
+      const { model, request, prediction, since = '1h', limit = 20, cursor } = checkQuery(call, query)
+      const page = await listPredictionPage(cancelOnDisconnect(call, deps.upkeep.database()).db, {
         since: deps.clock() - parseDuration(since, 'The parameter "since"'),
         limit,
+        cursor,
         ...(model === undefined ? {} : { model }),
         ...(request === undefined ? {} : { requestId: request }),
         ...(prediction === undefined ? {} : { predictionId: prediction }),
       })
       // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
-      if (model !== undefined && predictions.length === 0) deps.catalog().model(model)
-      return jsonAnswer({ predictions, requestId: call.requestId })
+      if (model !== undefined && cursor === undefined && page.predictions.length === 0) deps.catalog().model(model)
+      return jsonAnswer({ ...page, requestId: call.requestId })
     },
   },
 ]
