@@ -26,6 +26,12 @@ export interface AppendedEvents {
   readonly duplicates: readonly (number | null)[]
 }
 
+export interface AppendOptions {
+  readonly to: PushTarget
+  /** Epoch microseconds. Default: the clock of this process. */
+  readonly now?: () => number
+}
+
 const maxTries = 5
 const deadlockBackoff = { firstMs: 10, maxMs: 80 }
 
@@ -41,13 +47,10 @@ export async function appendEvents(
   db: Database,
   table: EventTable,
   events: readonly SourceEvent[],
-  options: { readonly to: PushTarget; readonly now?: () => number },
+  options: AppendOptions,
 ): Promise<AppendedEvents> {
   if (events.length === 0) return { xid: null, duplicates: [] }
-  const columns = table.columns.map((_, at) => events.map(({ texts }) => texts[at] ?? null))
-  const now = options.now ?? (() => Date.now() * 1000)
-  const parameters = [...columns, events.map(({ id }) => id), options.to === 'online', now()]
-  const added = await insert(db, table, parameters)
+  const added = await insert(db, table, insertParameters(table, events, options))
   if (added.ahead > maxAheadMicros) throw clockAhead(added.ahead)
   faultPoint('push: committed')
   const xid = added.xid === null ? null : Number(added.xid)
@@ -61,6 +64,16 @@ export async function appendEvents(
     return known.get(id) ?? xid ?? 0
   })
   return { xid, duplicates }
+}
+
+/** Those of `EventTable.insert`. */
+export function insertParameters(
+  table: EventTable,
+  events: readonly SourceEvent[],
+  { to, now = () => Date.now() * 1000 }: AppendOptions,
+): unknown[] {
+  const columns = table.columns.map((_, at) => events.map(({ texts }) => texts[at] ?? null))
+  return [...columns, events.map(({ id }) => id), to === 'online', now()]
 }
 
 interface Added {
@@ -112,9 +125,14 @@ async function knownEvents(db: Database, { known }: EventTable, events: readonly
   return new Map(rows.map(({ id, xid }) => [id, Number(xid)]))
 }
 
+/** Whether a value or a constraint of the table is the reason. */
+export function isRefusedByTable(error: unknown): boolean {
+  return /^(22|23|P0)/.test(sqlState(error))
+}
+
 /** What only the database checks: constraints that somebody gave the table. */
 function refusedByTable(cause: unknown, state: string, { source }: EventTable): unknown {
-  if (/^(22|23|P0)/.test(state)) {
+  if (isRefusedByTable(cause)) {
     return new LockstepError(
       'INVALID_ROW',
       `The table of the source "${source.name}" refuses an event: ${messageOf(cause)}. Nothing was written.`,

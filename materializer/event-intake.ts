@@ -12,6 +12,7 @@ import type { SourceEvent } from './event-reader.ts'
 import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
+import { refusedEvent } from './refused-event.ts'
 import { createFoldQueue } from './fold-queue.ts'
 import { foldTransactions, maxFoldedAgain } from './fold-transactions.ts'
 import type { NotKeptListener } from './state-writer.ts'
@@ -73,7 +74,7 @@ export interface EventIntake {
    *
    * @param options.receivedAt epoch microseconds
    * @param options.span of the request, where it is recorded
-   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `INVALID_ROW`,
+   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait,
    *   `POSTGRES_UNAVAILABLE`
    */
   push(
@@ -201,7 +202,9 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       )
     } catch (error) {
       // a wrong row of one request must not fail the others
-      if (group.length > 1 && error instanceof LockstepError && error.code === 'INVALID_ROW') {
+      if (error instanceof LockstepError && error.code === 'INVALID_ROW') {
+        const [only] = group
+        if (group.length === 1 && only !== undefined) return only.failed(await refusedError(lane, only, error))
         for (const request of group) await write(lane, [request])
         return
       }
@@ -215,6 +218,14 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       const duplicates = written.duplicates.slice(at, (at += events.length))
       const fresh = duplicates.includes(null)
       done({ duplicates, xid: fresh ? written.xid : null, folded: fresh ? folded : null })
+    }
+  }
+
+  async function refusedError({ table, to }: Lane, { events }: Request, error: LockstepError): Promise<unknown> {
+    try {
+      return await refusedEvent(database(), table, events, { to }, error)
+    } catch (cause) {
+      return cause
     }
   }
 

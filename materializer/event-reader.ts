@@ -22,7 +22,15 @@ export interface SourceEvent {
 }
 
 /** Why an event was refused, as metrics count it and `details.reason` has it. */
-export type EventRefusal = 'not_an_object' | 'event_id' | 'unknown_column' | 'missing_column' | 'wrong_type' | 'future' | 'key_too_long'
+export type EventRefusal =
+  | 'not_an_object'
+  | 'event_id'
+  | 'unknown_column'
+  | 'missing_column'
+  | 'wrong_type'
+  | 'future'
+  | 'key_too_long'
+  | 'refused_by_table'
 
 export interface EventReaderOptions {
   /** How far after its receipt an event may say it happened or was known. */

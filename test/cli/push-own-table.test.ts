@@ -116,12 +116,17 @@ it("a user's table of other types takes pushes after one plan, apply and rebuild
         ask(push, { events: [{ ...row, ...part }] }),
       ),
     )
-    expect(wrong.map(({ body }) => body.error?.code)).toEqual([
-      'INVALID_ROW',
-      'INVALID_ROW',
-      'INVALID_ROW',
-      'INVALID_EVENT',
-      'INVALID_EVENT',
+    expect(wrong.map(({ status, body }) => [status, body.error?.code])).toEqual(wrong.map(() => [400, 'INVALID_EVENT']))
+    const long = await ask(push, { events: [row, row, row, { ...row, card: 'too long for it' }, row] })
+    expect([long.status, long.body.error]).toEqual([
+      400,
+      expect.objectContaining({
+        code: 'INVALID_EVENT',
+        message: expect.stringMatching(
+          /^Event 3 cannot be stored\. The table of the source "payments" refuses an event: value too long for type/,
+        ),
+        details: { source: 'payments', event: 3, reason: 'refused_by_table' },
+      }),
     ])
   })
   await db.script(`insert into payments (card, paid_at, amount) values ('c1', now() + interval '1 s', 5)`)

@@ -78,7 +78,7 @@ describe('the intake of pushed events', () => {
       await new Promise(setImmediate)
     })
     const settled = await Promise.all(outcomes)
-    expect(settled[2]).toMatchObject({ code: 'INVALID_ROW' })
+    expect(settled[2]).toMatchObject({ code: 'INVALID_EVENT', details: { event: 1, reason: 'refused_by_table' } })
     expect(settled.toSpliced(2, 1)).toEqual([2, 3, 4].map(() => expect.objectContaining({ accepted: 2 })))
     expect((await rows()).map(({ i }) => i)).toEqual([1, 5, 2, 5, 3, 5, 4])
     await close(0)
