@@ -18,7 +18,7 @@ export interface PredictionWriter {
   readonly rows: number
   /**
    * Problems of the table, for the operator: rows that it has refused since the last batch that was written, or will
-   * refuse tomorrow.
+   * refuse tomorrow. It no longer refuses all if a later row of any process is there, which is looked up meanwhile.
    */
   warnings(): readonly string[]
   add(row: LoggedPrediction): void
@@ -47,17 +47,28 @@ interface Batch {
   readonly entities: Map<string, Uint8Array>
   /** Epoch microseconds. */
   oldest: number
+  newest: number
 }
 
 const noPartition = '23514'
 /** The maximum number of entities that wait for a check for erasures while the database is unavailable; about 10 MB. */
 const maxOwed = 100_000
 
+interface Refused {
+  readonly since: string
+  readonly why: string
+  /** When the last of the refused rows was answered, epoch microseconds. */
+  readonly last: number
+}
+
+const lookAgainMs = 2_000
+
 export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
   const made = new Set<number>()
   let batch: Batch | null = null
   let failing = false
-  let refused: { readonly since: string; readonly why: string } | null = null
+  let refused: Refused | null = null
+  let lookAgainAt = 0
   const refusals = createRepeats()
   const nextPartition = createNextPartition({ database, log }, predictionPartitions, 'the prediction log')
   /**
@@ -85,7 +96,19 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     }
   }
 
-  async function copyIn({ copy, days, chunks, oldest }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
+  /** This process may log nothing more. So it looks whether the table takes the rows of others. Never rejects. */
+  async function lookAgain(before: Refused): Promise<void> {
+    if (performance.now() < lookAgainAt) return
+    lookAgainAt = performance.now() + lookAgainMs
+    try {
+      const [later] = await database().query('SELECT FROM lockstep.prediction_log WHERE at > to_timestamp($1) LIMIT 1', [before.last / 1e6])
+      if (later !== undefined && refused === before) refused = null
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'it is not known whether the prediction log still refuses rows')
+    }
+  }
+
+  async function copyIn({ copy, days, chunks, oldest, newest }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
     let sent = false
     async function* sending(): AsyncGenerator<Buffer> {
       yield* chunks ?? []
@@ -106,7 +129,8 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         // of an ended statement nothing was written
         const isEnded = endedStates.includes(sqlState(error))
         const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
-        if (outcome === 'refused') refused = { since: refused?.since ?? secondOf(oldest), why: `${messageOf(error)}${remedyOf(error)}` }
+        if (outcome === 'refused')
+          refused = { since: refused?.since ?? secondOf(oldest), why: `${messageOf(error)}${remedyOf(error)}`, last: newest }
         // each batch may be refused, and there is one a second
         const rows = outcome === 'refused' ? refusals(messageOf(error), copy.rows) : failing ? null : copy.rows
         if (rows !== null) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
@@ -121,13 +145,15 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     },
     warnings() {
       if (refused === null) return nextPartition.warnings
+      void lookAgain(refused)
       return [`The prediction log has refused all rows since ${refused.since}, and they are lost: ${refused.why}`]
     },
     add(row) {
-      batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at }
+      batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at, newest: row.at }
       batch.copy.add(row)
       batch.days.add(dayOf(row.at))
       if (row.at < batch.oldest) batch.oldest = row.at
+      if (row.at > batch.newest) batch.newest = row.at
       for (const entity of row.entities) batch.entities.set(Buffer.from(entity).toString('latin1'), entity)
     },
     cannotAdd(rows, error) {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { createPredictionWriter } from '../../../monitoring/prediction-log/prediction-writer.ts'
@@ -72,4 +72,28 @@ it('logs once that the table refuses rows, warns since when, and counts all', as
   writer.add(row)
   await writer.write()
   expect(writer.warnings()).toEqual([])
+})
+
+it('warns no more once the table takes later rows of another process', async () => {
+  const deps = {
+    database: () => world.db,
+    metrics: { written: () => undefined, dropped: () => undefined },
+    log: createLogger('silent'),
+  }
+  const [quiet, other] = [createPredictionWriter(deps), createPredictionWriter(deps)]
+  const later = noon + 20 * dayMicros
+  // which is no sign that it takes rows again
+  other.add({ ...row, at: later - 1 })
+  await other.write()
+  await world.db.script('alter table lockstep.prediction_log add constraint refused check (false) not valid')
+  try {
+    quiet.add({ ...row, at: later })
+    expect(await quiet.write()).toBe(true)
+  } finally {
+    await world.db.script('alter table lockstep.prediction_log drop constraint refused')
+  }
+  expect(quiet.warnings()).toHaveLength(1)
+  other.add({ ...row, at: later + 1 })
+  await other.write()
+  await vi.waitFor(() => expect(quiet.warnings()).toEqual([]), 60_000)
 })
