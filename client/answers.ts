@@ -16,17 +16,22 @@ interface Answer {
   readonly late: readonly string[]
 }
 
-export interface FeaturesAnswer<S extends FeatureService> extends Answer {
+/** A value for each entity, in their order. Of entities that are written out in the call, none is undefined. */
+type ForEach<Entities extends readonly unknown[], Row> = { readonly [I in keyof Entities]: Row }
+
+/** The features of one entity. A float that JSON cannot express is NaN, with the status INVALID. */
+interface EntityFeatures<S extends FeatureService> {
+  readonly features: FeatureRow<S>
+  readonly statuses: { readonly [F in keyof S['features']]: Status }
+  /** Epoch microseconds. */
+  readonly eventTimes: { readonly [F in keyof S['features']]: number | null }
+}
+
+export interface FeaturesAnswer<S extends FeatureService, Entities extends readonly unknown[] = readonly unknown[]> extends Answer {
   readonly service: S['name']
   readonly version: S['version']
   readonly fingerprint: string
-  /** In the order of the entities. A float that JSON cannot express is NaN, with the status INVALID. */
-  readonly results: readonly {
-    readonly features: FeatureRow<S>
-    readonly statuses: { readonly [F in keyof S['features']]: Status }
-    /** Epoch microseconds. */
-    readonly eventTimes: { readonly [F in keyof S['features']]: number | null }
-  }[]
+  readonly results: ForEach<Entities, EntityFeatures<S>>
 }
 
 /** An array for each member, with its value for each entity, in their order. */
@@ -72,26 +77,24 @@ export interface ServedRow {
   readonly bypassed: number | null
 }
 
-interface ServedAnswer extends Answer {
+interface ServedAnswer<Entities extends readonly unknown[]> extends Answer {
   readonly model: string
   /** null: several versions answered. */
   readonly version: number | null
   /** `name@version`; null: several versions answered. */
   readonly service: string | null
-  /** By index of the entities. */
-  readonly servedBy: readonly ServedRow[]
+  readonly servedBy: ForEach<Entities, ServedRow>
 }
 
-export interface PredictAnswer<M extends Model> extends ServedAnswer {
-  /** The ids of the predictions by index of the entities, as in the prediction log. */
-  readonly predictionIds: readonly string[]
-  /** In the order of the entities. */
-  readonly predictions: readonly Prediction<M>[]
+export interface PredictAnswer<M extends Model, Entities extends readonly unknown[] = readonly unknown[]> extends ServedAnswer<Entities> {
+  /** The ids of the predictions, as in the prediction log. */
+  readonly predictionIds: ForEach<Entities, string>
+  readonly predictions: ForEach<Entities, Prediction<M>>
   /** The inputs of the predictions, where `features` asks for them. */
-  readonly features: readonly FeatureRow<M['service']>[] | null
+  readonly features: ForEach<Entities, FeatureRow<M['service']>> | null
 }
 
-export interface PredictColumnsAnswer<M extends Model> extends ServedAnswer {
+export interface PredictColumnsAnswer<M extends Model> extends ServedAnswer<readonly unknown[]> {
   /** The ids of the predictions by index of the entities, as in the prediction log. */
   readonly predictionIds: readonly string[]
   /** By output. A float that JSON cannot express is NaN. */
@@ -108,13 +111,12 @@ export interface BatchOfRow {
   readonly asOf: number
 }
 
-export interface BatchAnswer<M extends Model> extends ServedAnswer {
-  /** By index of the entities. null: the prediction is of a batch, whose rows are not in the prediction log. */
-  readonly predictionIds: readonly (string | null)[]
-  /** In the order of the entities. */
-  readonly predictions: readonly Prediction<M>[]
-  /** By index of the entities. null: there was no fresh prediction, so the model answered. */
-  readonly fromBatch: readonly (BatchOfRow | null)[]
+export interface BatchAnswer<M extends Model, Entities extends readonly unknown[] = readonly unknown[]> extends ServedAnswer<Entities> {
+  /** null: the prediction is of a batch, whose rows are not in the prediction log. */
+  readonly predictionIds: ForEach<Entities, string | null>
+  readonly predictions: ForEach<Entities, Prediction<M>>
+  /** null: there was no fresh prediction, so the model answered. */
+  readonly fromBatch: ForEach<Entities, BatchOfRow | null>
 }
 
 export interface PushAnswer {

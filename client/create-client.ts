@@ -60,13 +60,21 @@ export interface ReadOptions extends RequestOptions {
   readonly onUnavailable?: 'error' | 'stale' | 'defaults'
 }
 
+type EntityOf<D, N extends string> = Entity<ModelNamed<D, N>['service']>
+
+/** An array, or a tuple where the rows are written out in the call: the answer then has as many. */
+type Rows<Row> = readonly Row[] | readonly [Row]
+
+/** Refuses fields that a row does not have. */
+type Exactly<Given, Row> = { readonly [I in keyof Given]: Given[I] & { readonly [K in Exclude<keyof Given[I], keyof Row>]: never } }
+
 /** A client of a server that serves the definitions `D`. All methods throw ClientError. */
 export interface Client<D> {
-  features<N extends ServiceName<D>>(
+  features<N extends ServiceName<D>, E extends Rows<Entity<ServiceNamed<D, N>>> = readonly Entity<ServiceNamed<D, N>>[]>(
     service: N,
-    entities: readonly Entity<ServiceNamed<D, N>>[],
+    entities: Exactly<E, Entity<ServiceNamed<D, N>>>,
     options?: ReadOptions,
-  ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
+  ): Promise<FeaturesAnswer<ServiceNamed<D, N>, E>>
   /**
    * The same by column, for many entities: an array for each feature, and statuses only where one is not PRESENT.
    *
@@ -82,15 +90,15 @@ export interface Client<D> {
    * answer includes, such as `flight_features@1`. A model version that takes another service is refused with
    * VERSION_CHANGED
    */
-  predict<N extends ModelName<D>>(
+  predict<N extends ModelName<D>, E extends Rows<EntityOf<D, N>> = readonly EntityOf<D, N>[]>(
     model: N,
-    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    entities: Exactly<E, EntityOf<D, N>>,
     options?: PredictOptions<ServiceId<ModelNamed<D, N>['service']>>,
-  ): Promise<PredictAnswer<ModelNamed<D, N>>>
+  ): Promise<PredictAnswer<ModelNamed<D, N>, E>>
   /** The same by column, for many entities: an array for each output. */
   predictColumns<N extends ModelName<D>>(
     model: N,
-    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    entities: readonly EntityOf<D, N>[],
     options?: PredictOptions<ServiceId<ModelNamed<D, N>['service']>>,
   ): Promise<PredictColumnsAnswer<ModelNamed<D, N>>>
   /**
@@ -98,11 +106,11 @@ export interface Client<D> {
    *
    * @param options `version`: a number or an alias, default: the champion
    */
-  predictFromBatch<N extends ModelName<D>>(
+  predictFromBatch<N extends ModelName<D>, E extends Rows<EntityOf<D, N>> = readonly EntityOf<D, N>[]>(
     model: N,
-    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    entities: Exactly<E, EntityOf<D, N>>,
     options?: RequestOptions & Pick<ReadOptions, 'onUnavailable'> & { readonly version?: number | string },
-  ): Promise<BatchAnswer<ModelNamed<D, N>>>
+  ): Promise<BatchAnswer<ModelNamed<D, N>, E>>
   /** Stores all events or none. Each is stored once, however often it is sent. */
   push<N extends SourceName<D>>(
     source: N,

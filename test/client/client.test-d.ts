@@ -33,6 +33,23 @@ describe('a client of definitions', () => {
     expectTypeOf<Prediction>().not.toHaveProperty('count')
   })
 
+  it('answers as many rows as the call has, so that none of them is possibly undefined', async () => {
+    const { results } = await client.features('flight@1', [{ airport: 'ATL', distance: 100 }])
+    expectTypeOf(results[0].statuses).not.toBeUnknown()
+    const answer = await client.predict('typed', [{ airport: 'ATL' }, { airport: 'JFK' }], { features: 'typed@1' })
+    expectTypeOf(answer.predictions[1].count_out).toEqualTypeOf<bigint>()
+    expectTypeOf(answer.predictionIds[1]).toEqualTypeOf<string>()
+    expectTypeOf(answer.features?.[1].count).toEqualTypeOf<bigint | undefined>()
+    expectTypeOf(answer.servedBy[0].version).toEqualTypeOf<number>()
+    expectTypeOf(await client.predictFromBatch('typed', [{ airport: 'ATL' }])).toHaveProperty('fromBatch')
+    // @ts-expect-error there is no third one
+    void answer.predictions[2]
+    const airports = ['ATL', 'JFK'].map((airport) => ({ airport }))
+    expectTypeOf((await client.predict('typed', airports)).predictions[0]?.count_out).toEqualTypeOf<bigint | undefined>()
+    const first = (await client.predict('typed', airports)).predictions[0]
+    expectTypeOf(first).extract<undefined>().toBeUndefined()
+  })
+
   it('answers columns, typed by feature and output', () => {
     type Features = Awaited<ReturnType<typeof client.featureColumns<'typed@1'>>>
     expectTypeOf<Features['features']['amount']>().toEqualTypeOf<readonly (number | null)[]>()
@@ -71,6 +88,8 @@ describe('a client of definitions', () => {
     void client.features('accounts@1', [{ id: 1 }])
     // @ts-expect-error the distance is missing
     void client.predict('delay', [{ airport: 'ATL' }])
+    // @ts-expect-error there is no field color
+    void client.predict('delay', [{ airport: 'ATL', distance: 1, color: 'red' }])
     // @ts-expect-error it is called airport
     void client.predict('delay', [{ port: 'ATL', distance: 1 }])
   })
