@@ -114,7 +114,7 @@ export async function joinSpine(
     try {
       const files = options.oneOfMany === true ? [] : await filesRead(snapshot, service, arrivedBefore)
       const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
-      const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
+      const rows = await assembleInOrder({ inOrder, service, spine, places, results: buckets }, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
       return { rows, xmin: arrivedBefore, ...omitted, files }
     } finally {
@@ -205,13 +205,25 @@ async function* decodeLookups(
   for await (const batch of batches) yield decode(batch)
 }
 
-/** Second half: the spine's columns and the values from the buckets are joined in the order of the spine. */
-export async function zip(
-  inOrder: AsyncIterable<SpineBatch>,
-  service: ServicePlan,
-  spine: Spine,
-  places: readonly (readonly number[])[],
-  buckets: ResultReader,
+/** The two sides of the second half of a join. */
+export interface AnsweredSpine {
+  /** The spine's columns, in its order. */
+  readonly inOrder: AsyncIterable<SpineBatch>
+  readonly service: ServicePlan
+  readonly spine: Spine
+  /** By mapping of all passes: the uses of the service that it asks. */
+  readonly places: readonly (readonly number[])[]
+  /** The values of the first half. */
+  readonly results: ResultReader
+}
+
+/**
+ * Second half: the spine's columns and the values are joined in the order of the spine.
+ *
+ * @returns how many rows there were
+ */
+export async function assembleInOrder(
+  { inOrder, service, spine, places, results }: AnsweredSpine,
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<number> {
@@ -237,14 +249,14 @@ export async function zip(
       missing: new Array<readonly string[]>(length).fill(noneMissing),
     }
     for (let from = 0; from < length;) {
-      const needed = Math.floor((rows + from) / buckets.rowsPerBucket)
+      const needed = Math.floor((rows + from) / results.rowsPerBucket)
       if (needed !== bucket) {
         bucket = needed
-        const read = await buckets.read(bucket)
+        const read = await results.read(bucket)
         answers = placeOf.map(({ place, index }) => read[place]?.[index] as AnswerColumns)
       }
-      const first = bucket * buckets.rowsPerBucket - rows
-      const to = Math.min(length, first + buckets.rowsPerBucket)
+      const first = bucket * results.rowsPerBucket - rows
+      const to = Math.min(length, first + results.rowsPerBucket)
       assemble({ service, request, keys, answers, joined, from, to, first })
       from = to
     }

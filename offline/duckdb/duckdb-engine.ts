@@ -10,7 +10,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
 import type { FileEngine } from '../join-engine.ts'
-import { zip } from '../join.ts'
+import { assembleInOrder } from '../join.ts'
 import { partitionLayout } from '../partition/partition-layout.ts'
 import type { ResultFile, ResultReader } from '../result-buckets.ts'
 import { createResultBuckets, openResultFiles } from '../result-buckets.ts'
@@ -141,7 +141,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
       }
       const results = await answersOf(service, spine, found, answering)
       try {
-        const rows = await zip(duckDbSpineRows(db, spine), service, spine, places, results, options, consume)
+        const rows = await assembleInOrder({ inOrder: duckDbSpineRows(db, spine), service, spine, places, results }, options, consume)
         if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
         return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {}, files: [] }
       } finally {
