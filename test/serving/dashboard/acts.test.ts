@@ -33,37 +33,34 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const post = (visitor: Visitor, path: string, body: object, ifMatch?: string) =>
-  visitor.ask(`/ui/api${path}`, { method: 'POST', body, headers: ifMatch === undefined ? {} : { 'if-match': ifMatch } })
 /** Creates a key as a page that has just read the list does. */
-const create = async (visitor: Visitor, body: object) => await post(visitor, '/keys', body, String(await keysRevision(world.db)))
+const create = async (visitor: Visitor, body: object) => await visitor.post('/keys', body, String(await keysRevision(world.db)))
 const stale = { status: 412, body: { error: { code: 'STALE' } } }
-const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
-const alertsNow = async () => ((await dataOf('/alerts')) as AlertsData).alerts
-const keyNow = async (id: string) => ((await dataOf('/keys')) as KeysData).keys.find((key) => key.id === id)
+const alertsNow = async () => ((await ann.data('/alerts')) as AlertsData).alerts
+const keyNow = async (id: string) => ((await ann.data('/keys')) as KeysData).keys.find((key) => key.id === id)
 const auditOf = async () =>
-  ((await dataOf('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
+  ((await ann.data('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
 
 describe('an act', () => {
   it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
-    const { revision } = (await dataOf('/models/delay')) as { revision: string }
+    const { revision } = (await ann.data('/models/delay')) as { revision: string }
     const body = { version: 2, reason: 'better on June' }
-    expect(await post(ann, '/models/delay/promote', body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
-    expect(await post(ann, '/models/delay/promote', { version: 2 }, revision)).toMatchObject({ status: 400 })
-    expect(await post(ann, '/models/delay/promote', { version: 2, reason: ' ' }, revision)).toMatchObject({ status: 400 })
-    expect(await post(ann, '/models/delay/promote', body, revision)).toMatchObject({ status: 200, body: { data: { inForce: true } } })
-    expect(await post(ann, '/models/delay/promote', { version: 1, reason: 'older page' }, revision)).toMatchObject(stale)
-    expect(await dataOf('/models/delay')).toMatchObject({ champion: 2 })
+    expect(await ann.post('/models/delay/promote', body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await ann.post('/models/delay/promote', { version: 2 }, revision)).toMatchObject({ status: 400 })
+    expect(await ann.post('/models/delay/promote', { version: 2, reason: ' ' }, revision)).toMatchObject({ status: 400 })
+    expect(await ann.post('/models/delay/promote', body, revision)).toMatchObject({ status: 200, body: { data: { inForce: true } } })
+    expect(await ann.post('/models/delay/promote', { version: 1, reason: 'older page' }, revision)).toMatchObject(stale)
+    expect(await ann.data('/models/delay')).toMatchObject({ champion: 2 })
     expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
   })
 
   it('is done once where several pages of one version act at once', async () => {
-    const { revision } = (await dataOf('/models/delay')) as { revision: string }
-    const seen = await Promise.all([1, 2, 1, 2].map((version) => post(ann, '/models/delay/pin', { version, reason: 'race' }, revision)))
+    const { revision } = (await ann.data('/models/delay')) as { revision: string }
+    const seen = await Promise.all([1, 2, 1, 2].map((version) => ann.post('/models/delay/pin', { version, reason: 'race' }, revision)))
     expect(seen.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 412, 412, 412])
     expect((await auditOf()).filter(({ reason }) => reason === 'race')).toHaveLength(1)
-    const now = (await dataOf('/models/delay')) as { revision: string }
-    expect(await post(ann, '/models/delay/unpin', { reason: 'after it' }, now.revision)).toMatchObject({ status: 200 })
+    const now = (await ann.data('/models/delay')) as { revision: string }
+    expect(await ann.post('/models/delay/unpin', { reason: 'after it' }, now.revision)).toMatchObject({ status: 200 })
   })
 
   it('makes no key that opens more of the dashboard than its session does', async () => {
@@ -79,26 +76,26 @@ describe('an act', () => {
   })
 
   it('pins and unpins a model', async () => {
-    const revision = async () => ((await dataOf('/models/delay')) as { revision: string }).revision
-    expect(await post(ann, '/models/delay/pin', { version: 1, reason: 'a' }, await revision())).toMatchObject({ status: 200 })
-    expect(await dataOf('/models/delay')).toMatchObject({ pinned: 1 })
-    expect(await post(ann, '/models/delay/unpin', { reason: 'b' }, await revision())).toMatchObject({ status: 200 })
-    expect(await dataOf('/models/delay')).toMatchObject({ pinned: null })
+    const revision = async () => ((await ann.data('/models/delay')) as { revision: string }).revision
+    expect(await ann.post('/models/delay/pin', { version: 1, reason: 'a' }, await revision())).toMatchObject({ status: 200 })
+    expect(await ann.data('/models/delay')).toMatchObject({ pinned: 1 })
+    expect(await ann.post('/models/delay/unpin', { reason: 'b' }, await revision())).toMatchObject({ status: 200 })
+    expect(await ann.data('/models/delay')).toMatchObject({ pinned: null })
   })
 
   it('pauses, resumes and aborts a rollout', async () => {
-    const { champion } = (await dataOf('/models/delay')) as ModelData
+    const { champion } = (await ann.data('/models/delay')) as ModelData
     await startRollout(world.db, 'delay', { version: champion === 1 ? 2 : 1, plan: 'default' }, { actor: 'ann' })
-    const read = async () => ((await dataOf('/rollouts/delay')) as RolloutData).rollout
+    const read = async () => ((await ann.data('/rollouts/delay')) as RolloutData).rollout
     for (const [what, becomes] of [
       ['pause', { paused: true }],
       ['resume', { paused: false }],
       ['abort', { state: 'aborted' }],
     ] as const) {
       const revision = (await read())?.revision
-      expect(await post(ann, `/rollouts/delay/${what}`, { reason: `to ${what}` }, revision)).toMatchObject({ status: 200 })
+      expect(await ann.post(`/rollouts/delay/${what}`, { reason: `to ${what}` }, revision)).toMatchObject({ status: 200 })
       expect(await read()).toMatchObject(becomes)
-      expect(await post(ann, `/rollouts/delay/${what}`, { reason: 'older page' }, revision)).toMatchObject(stale)
+      expect(await ann.post(`/rollouts/delay/${what}`, { reason: 'older page' }, revision)).toMatchObject(stale)
       expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: `rollout.${what}`, reason: `to ${what}` })
     }
   })
@@ -106,7 +103,7 @@ describe('an act', () => {
   it('silences an alert, and ends the silence', async () => {
     const [alert] = await alertsNow()
     expect(alert).toMatchObject({ monitor: 'clock', state: 'firing', cause: 'The clock is wrong.' })
-    const act = async (what: string, body: object, revision?: string) => await post(ann, `/alerts/${alert?.id}/${what}`, body, revision)
+    const act = async (what: string, body: object, revision?: string) => await ann.post(`/alerts/${alert?.id}/${what}`, body, revision)
     const silence = { for: '2h', reason: 'known' }
     expect(await act('silence', silence)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
     expect(await act('silence', silence, alert?.revision)).toMatchObject({ status: 200 })
@@ -124,19 +121,19 @@ describe('an act', () => {
   })
 
   it('creates and revokes a key by what the page of keys shows', async () => {
-    const { revision } = (await dataOf('/keys')) as KeysData
+    const { revision } = (await ann.data('/keys')) as KeysData
     const asked = { name: 'batch', scopes: ['read'], reason: 'for the nightly batch' }
-    expect(await post(ann, '/keys', asked)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
-    const { id } = (await post(ann, '/keys', asked, revision)).body.data as { id: string }
+    expect(await ann.post('/keys', asked)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    const { id } = (await ann.post('/keys', asked, revision)).body.data as { id: string }
     // two who see the same list do not both create the key
-    expect(await post(ann, '/keys', asked, revision)).toMatchObject(stale)
+    expect(await ann.post('/keys', asked, revision)).toMatchObject(stale)
     const seen = (await keyNow(id))?.revision
-    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'done' })).toMatchObject({ status: 400 })
+    expect(await ann.post(`/keys/${id}/revoke`, { reason: 'done' })).toMatchObject({ status: 400 })
     await rotateKey(world.db, id, { overlapMs: 3_600_000 })
-    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'older page' }, seen)).toMatchObject(stale)
-    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'done' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
+    expect(await ann.post(`/keys/${id}/revoke`, { reason: 'older page' }, seen)).toMatchObject(stale)
+    expect(await ann.post(`/keys/${id}/revoke`, { reason: 'done' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
     expect((await keyNow(id))?.revokedAt).not.toBeNull()
-    expect(await post(ann, `/keys/none/revoke`, { reason: 'x' }, 'any')).toMatchObject({ status: 404 })
+    expect(await ann.post(`/keys/none/revoke`, { reason: 'x' }, 'any')).toMatchObject({ status: 404 })
   })
 
   it('is refused without its scope, without a session, and where nothing may be changed', async () => {
@@ -144,11 +141,11 @@ describe('an act', () => {
     const { id, secret } = made.body.data as { id: string; secret: string }
     const bob = createVisitor(url)
     expect(await bob.login(world.db, { key: secret })).toMatchObject({ status: 201 })
-    expect(await post(bob, '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 403 })
-    expect(await post(bob, '/models/delay/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 403 })
+    expect(await bob.post('/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 403 })
+    expect(await bob.post('/models/delay/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 403 })
     expect(await bob.ask('/ui/api/keys')).toMatchObject({ status: 403 })
-    expect(await post(createVisitor(url), '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 401 })
-    expect(await post(ann, `/keys/${id}/revoke`, { reason: 'Bob left' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
+    expect(await createVisitor(url).post('/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 401 })
+    expect(await ann.post(`/keys/${id}/revoke`, { reason: 'Bob left' }, (await keyNow(id))?.revision)).toMatchObject({ status: 200 })
     expect(await bob.ask('/ui/api/now')).toMatchObject({ status: 401 })
     expect((await listKeys(world.db)).map(({ name, revokedAt }) => [name, revokedAt === null])).toContainEqual(['reader', false])
     const config = { bodyLimitBytes: 1000, ui: { ...defaultUi, readOnly: true } }
@@ -158,7 +155,7 @@ describe('an act', () => {
     await reader.login(world.db)
     expect(await reader.ask('/ui/api/session')).toMatchObject({ body: { data: { readOnly: true } } })
     for (const { path } of [...modelActs, ...operationActs, ...pipelineActs]) {
-      const { status } = await post(reader, path.replaceAll(/:\w+/g, '1'), { reason: 'x' }, 'any')
+      const { status } = await reader.post(path.replaceAll(/:\w+/g, '1'), { reason: 'x' }, 'any')
       expect([path, status]).toEqual([path, 405])
     }
   })
@@ -192,7 +189,7 @@ describe('a long list', () => {
     await world.db.query(fill, [])
     const seen: string[] = []
     for (let query = ''; ;) {
-      const data = (await dataOf(`/${list}${query}`)) as Readonly<Record<string, { readonly id: string }[]>> & {
+      const data = (await ann.data(`/${list}${query}`)) as Readonly<Record<string, { readonly id: string }[]>> & {
         readonly cursor: string | null
       }
       seen.push(...(data[list] ?? []).map(({ id }) => id))

@@ -42,10 +42,6 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const post = (path: string, body: object, ifMatch: string) =>
-  ann.ask(`/ui/api${path}`, { method: 'POST', body, headers: { 'if-match': ifMatch } })
-const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
-
 /** Now, as `?asOf=` takes it. */
 const moment = async () => {
   const [row] = await world.db.query<{ at: string }>(`select to_json(clock_timestamp()) #>> '{}' as at`)
@@ -65,7 +61,7 @@ describe('the page of now', () => {
       insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
       select 'model:delay', kind, 'landings (model version 1)', 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
       from unnest(array['nulls', 'drift']) kind returning id::text as id`)
-    const { problems, views } = (await dataOf('/now')) as { problems: readonly Listed[]; views: object }
+    const { problems, views } = (await ann.data('/now')) as { problems: readonly Listed[]; views: object }
     expect(views).toEqual({ online: 4, late: 0, incomplete: 2 })
     const about = { kind: 'source', id: 'landings' }
     expect(problems.filter(({ what }) => what.includes('landings'))).toMatchObject([
@@ -76,7 +72,7 @@ describe('the page of now', () => {
         consequences: [{ what: 'model:delay: drift of landings (model version 1)', link: { kind: 'alert', id: drift?.id }, about }],
       },
     ])
-    expect(await dataOf(`/alerts?id=${drift?.id}`)).toMatchObject({
+    expect(await ann.data(`/alerts?id=${drift?.id}`)).toMatchObject({
       alerts: [{ id: drift?.id, check: 'drift', link: about }],
       cursor: null,
     })
@@ -93,7 +89,7 @@ describe('the page of now', () => {
     await fail(1, '2001-06-20T10:00:00Z')
     await fail(25, '2001-07-01T10:00:00Z')
     const seen = async (query: string) => {
-      const { jobs, problems } = (await dataOf(`/now${query}`)) as { jobs: object; problems: Listed[] }
+      const { jobs, problems } = (await ann.data(`/now${query}`)) as { jobs: object; problems: Listed[] }
       const ofJobs = problems.filter(({ link }) => link.kind === 'job')
       return { ...jobs, causes: ofJobs.length, listed: ofJobs.flatMap(({ consequences }) => ['cause', ...consequences]).length }
     }
@@ -125,18 +121,18 @@ describe('a rollout', () => {
     const decided = decide(first.plan, 0, evidence)
     expect(await actOnDecision(world.db, first, decided, evidence)).toBe(true)
     const after = await moment()
-    expect(((await dataOf(`/models/delay?asOf=${after}`)) as ModelData).versions).toMatchObject([
+    expect(((await ann.data(`/models/delay?asOf=${after}`)) as ModelData).versions).toMatchObject([
       { version: 2, role: null, note: expect.stringMatching(/^rolled back at 20.* UTC, no training set$/) as string },
       { version: 1, note: 'no training set' },
     ])
-    const named = ((await dataOf(`/catalog/index?asOf=${after}`)) as CatalogIndex).entries.find(
+    const named = ((await ann.data(`/catalog/index?asOf=${after}`)) as CatalogIndex).entries.find(
       ([kind, name]) => kind === 'model' && name === 'delay',
     )
     expect(named?.slice(0, 3)).toEqual(['model', 'delay', 1])
     const second = await start(2)
-    const data = (await dataOf('/rollouts/delay')) as RolloutData
+    const data = (await ann.data('/rollouts/delay')) as RolloutData
     expect([data.rollout?.id, data.others]).toMatchObject([String(second.id), [{ id: String(first.id), state: 'rolled back' }]])
-    const old = (await dataOf(`/rollouts/delay?rollout=${first.id}`)) as RolloutData
+    const old = (await ann.data(`/rollouts/delay?rollout=${first.id}`)) as RolloutData
     expect(old).toMatchObject({
       rollout: { state: 'rolled back' },
       decisions: [{ action: 'roll back', replaysSame: true }, { action: 'start' }],
@@ -146,17 +142,17 @@ describe('a rollout', () => {
     const [gate] = old.gates
     expect(gate).toMatchObject({ verdict: 'fails', bound: { value: 2 }, evidence: { series: [{ label: 'evidence', unit: 'odds' }] } })
     expect(gate?.evidence?.series[0]?.points[0]?.v).toBeGreaterThan(gate?.bound?.value ?? Number.POSITIVE_INFINITY)
-    const replay = (await dataOf(`/rollouts/delay/decisions/${old.decisions[0]?.id}`)) as object
+    const replay = (await ann.data(`/rollouts/delay/decisions/${old.decisions[0]?.id}`)) as object
     expect(replay).toMatchObject({ replay: { isSame: true, action: 'roll back' } })
     expect(replay).toMatchObject({
       gates: [{ verdict: 'roll back', difference: { unit: 'share', allowed: 0.01 }, meter: { reached: 1 } }],
     })
     expect(await ann.ask('/ui/api/rollouts/delay?rollout=999')).toMatchObject({ status: 404 })
-    const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
+    const then = await ann.data(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
     expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })
     expect((then as RolloutData).headline).toMatch(/ answered 10 % of the requests/)
     expect(data.headline).toMatch(/ answers 10 % of the requests/)
-    expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
+    expect(await ann.data('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
     // pages that poll judge a decision once, and again only if a later look has replaced it
     const judge = async (laterMs = 0, failed = 60) => {
       const decisions = (await readDecisions(world.db.kysely, first.id)).map((each) => ({
@@ -174,7 +170,7 @@ describe('a rollout', () => {
 })
 
 describe('jobs', () => {
-  const listed = async (query: string) => (await dataOf(`/jobs${query}`)) as JobsData
+  const listed = async (query: string) => (await ann.data(`/jobs${query}`)) as JobsData
   const all = async (query = ''): Promise<JobsData['jobs']> => {
     const { jobs, cursor } = await listed(query)
     return cursor === null ? jobs : [...jobs, ...(await all(`?cursor=${cursor}`))]
@@ -204,24 +200,24 @@ describe('jobs', () => {
 
   it('that failed are begun again, with a reason', async () => {
     const job = (await listed('')).jobs.find(({ canCancel }) => canCancel)
-    expect(await post(`/jobs/${job?.id}/retry`, { reason: 'it runs' }, job?.revision ?? '')).toMatchObject({ status: 400 })
+    expect(await ann.post(`/jobs/${job?.id}/retry`, { reason: 'it runs' }, job?.revision ?? '')).toMatchObject({ status: 400 })
     const failed = (await all()).find(({ canRetry }) => canRetry)
-    const retry = async (reason: string) => await post(`/jobs/${failed?.id}/retry`, { reason }, failed?.revision ?? '')
+    const retry = async (reason: string) => await ann.post(`/jobs/${failed?.id}/retry`, { reason }, failed?.revision ?? '')
     expect(await retry('the disk has room')).toMatchObject({ status: 200 })
     const again = (await all()).find(({ id }) => id === failed?.id)
     expect(again).toMatchObject({ state: 'running', canRetry: false })
     // a page that still shows the failure neither retries nor cancels the job
     const stale = { status: 412, body: { error: { code: 'STALE' } } }
     expect(await retry('older page')).toMatchObject(stale)
-    const cancel = async (revision = '') => await post(`/jobs/${failed?.id}/cancel`, { reason: 'not now' }, revision)
+    const cancel = async (revision = '') => await ann.post(`/jobs/${failed?.id}/cancel`, { reason: 'not now' }, revision)
     expect(await cancel(failed?.revision)).toMatchObject(stale)
-    const { records } = (await dataOf('/audit')) as { records: object[] }
+    const { records } = (await ann.data('/audit')) as { records: object[] }
     expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
     expect(await cancel(again?.revision)).toMatchObject({ status: 200 })
     expect(await cancel(again?.revision)).toMatchObject(stale)
     // a page that shows an earlier run does not cancel the present one
     const cancelled = (await all()).find(({ id }) => id === failed?.id)
-    expect(await post(`/jobs/${failed?.id}/retry`, { reason: 'it has room' }, cancelled?.revision ?? '')).toMatchObject({ status: 200 })
+    expect(await ann.post(`/jobs/${failed?.id}/retry`, { reason: 'it has room' }, cancelled?.revision ?? '')).toMatchObject({ status: 200 })
     expect(await cancel(again?.revision)).toMatchObject(stale)
     expect(await cancel((await all()).find(({ id }) => id === failed?.id)?.revision)).toMatchObject({ status: 200 })
   })
@@ -235,7 +231,7 @@ describe('the freshness of a view', () => {
   }
   // an answer is kept for three seconds, so each look is of another moment
   const stagesAt = async (time: string) => {
-    const { stages } = (await dataOf(`/views/airport_delays@1/freshness?asOf=2001-07-01T${time}Z`)) as { stages: readonly Stage[] }
+    const { stages } = (await ann.data(`/views/airport_delays@1/freshness?asOf=2001-07-01T${time}Z`)) as { stages: readonly Stage[] }
     return Object.fromEntries(stages.map(({ name, ...stage }) => [name, stage]))
   }
   const near = (seconds: number) => expect.toSatisfy((found: number) => Math.abs(found / seconds - 1) < 0.06) as unknown
@@ -291,7 +287,7 @@ describe('the freshness of a view', () => {
 describe('the state of a view', () => {
   it('is "ready" where it is complete, but rows of its source cannot be told apart by arrival', async () => {
     await world.db.script('alter table lockstep_source.landings rename column _xid to arrived')
-    const view = await dataOf('/views/airport_delays@1')
+    const view = await ann.data('/views/airport_delays@1')
     await world.db.script('alter table lockstep_source.landings rename column arrived to _xid')
     expect(view).toMatchObject({
       online: true,
@@ -326,7 +322,7 @@ describe('the page of a model', () => {
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
       [JSON.stringify(quality), JSON.stringify(drift)],
     )
-    const calibration = (await dataOf('/models/delay/calibration')) as { chart: { series: readonly { points: readonly object[] }[] } }
+    const calibration = (await ann.data('/models/delay/calibration')) as { chart: { series: readonly { points: readonly object[] }[] } }
     const [observed, ideal] = calibration.chart.series
     expect(observed?.points).toEqual([
       { t: 0.2, v: 0.25, n: 60 },
@@ -339,17 +335,17 @@ describe('the page of a model', () => {
       { t: 0.6, v: 0.6, low: 0.5, high: 0.7 },
       { t: 1, v: 1 },
     ])
-    const { drift: lines } = (await dataOf('/models/delay/quality')) as { drift: readonly object[] }
+    const { drift: lines } = (await ann.data('/models/delay/quality')) as { drift: readonly object[] }
     expect(lines).toMatchObject([{ feature: 'pressure', view: 'flight_context@1', cause: 'Likely cause: a unit; more rows.' }])
     // no training set was compared with
     const says =
       'It drifted: PSI 0.30. The mean was 1.0 in the first rows served, 3.0 as served. 0 % were missing in the first rows served, 0.5 % as served.'
     expect(lines).toMatchObject([{ says }])
-    expect(await dataOf('/features/flight_context@1.pressure/stats')).toMatchObject({
+    expect(await ann.data('/features/flight_context@1.pressure/stats')).toMatchObject({
       reference: 'the first rows served',
       distribution: { chart: { series: [{ label: 'served' }, { label: 'the first rows served' }] } },
     })
-    const { inputs } = (await dataOf('/models/delay')) as { inputs: readonly object[] }
+    const { inputs } = (await ann.data('/models/delay')) as { inputs: readonly object[] }
     expect(inputs).toContainEqual({ feature: 'pressure', view: 'flight_context@1', type: 'float64' })
     await world.db.query('delete from lockstep.model_figures')
   })
@@ -381,7 +377,7 @@ describe('pages of figures', () => {
       await sql`lock table lockstep.prediction_log, lockstep_source.landings in access exclusive mode`.execute(transaction)
       const waiting = sql<{ relation: string }>`select relation::regclass::text as relation from pg_locks where not granted`
       let answered = false
-      const model = dataOf('/models/delay').finally(() => (answered = true))
+      const model = ann.data('/models/delay').finally(() => (answered = true))
       const waits: string[] = []
       while (!answered) waits.push(...(await waiting.execute(transaction)).rows.map(({ relation }) => relation))
       expect([await model, waits]).toEqual([expect.objectContaining({ name: 'delay' }), []])

@@ -46,14 +46,11 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const post = (visitor: Visitor, path: string, body: object, ifMatch?: string) =>
-  visitor.ask(`/ui/api${path}`, { method: 'POST', body, headers: ifMatch === undefined ? {} : { 'if-match': ifMatch } })
 /** Creates a key as a page that has just read the list does. */
-const create = async (visitor: Visitor, body: object) => await post(visitor, '/keys', body, String(await keysRevision(world.db)))
-const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+const create = async (visitor: Visitor, body: object) => await visitor.post('/keys', body, String(await keysRevision(world.db)))
 const auditOf = async () =>
-  ((await dataOf('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
-const alertsNow = async () => ((await dataOf('/alerts')) as AlertsData).alerts
+  ((await ann.data('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
+const alertsNow = async () => ((await ann.data('/alerts')) as AlertsData).alerts
 
 /** What stands for the parameters of paths. */
 const examples: Readonly<Record<string, string>> = {
@@ -124,18 +121,18 @@ interface Explained {
 
 describe('explain', () => {
   it('has an example of a view by its own key, and none of an on-demand view', async () => {
-    expect(await dataOf('/views/airport_delays')).toMatchObject({ example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown })
-    expect(await dataOf('/features/airport_delays@1.lastDelay/stats')).toMatchObject({
+    expect(await ann.data('/views/airport_delays')).toMatchObject({ example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown })
+    expect(await ann.data('/features/airport_delays@1.lastDelay/stats')).toMatchObject({
       example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown,
       uses: expect.arrayContaining([{ model: 'delay', column: 'lastDelay' }]) as unknown,
     })
-    expect(await dataOf('/views/flight_context')).toMatchObject({ example: null })
+    expect(await ann.data('/views/flight_context')).toMatchObject({ example: null })
   })
 
   it('has at each step the value that a request gets at that moment, and the rows in it', async () => {
     const at =
       '/explain?service=airport_delays&entity=airport:ATL&at=2001-07-01T12:00:00Z&from=2001-06-30T00:00:00Z&to=2001-07-04T00:00:00Z'
-    const { views } = (await dataOf(at)) as Explained
+    const { views } = (await ann.data(at)) as Explained
     const [view] = views
     const moments = view?.features[0]?.steps.map(({ t }) => t) ?? []
     expect(moments.length).toBeGreaterThan(5)
@@ -165,7 +162,7 @@ describe('explain', () => {
     const answer = await ask(url, '/v1/predict', { model: 'delay', entities })
     const { requestId } = answer.body as unknown as { requestId: string }
     await expect.poll(async () => (await ann.ask(`/ui/api/receipts/${requestId}`)).status).toBe(200)
-    const receipt = (await dataOf(`/receipts/${requestId}`)) as { predictions: readonly object[] }
+    const receipt = (await ann.data(`/receipts/${requestId}`)) as { predictions: readonly object[] }
     expect(receipt.predictions).toMatchObject([
       {
         model: 'delay',
@@ -192,13 +189,13 @@ describe('explain', () => {
     expect(stages.reduce((sum, { ms }) => sum + ms, 0)).toBeCloseTo(latencyMs, 2)
     expect(stages[4]?.ms).toBeGreaterThan(0)
     const at = '/explain?service=flight&entity=%7B%22airport%22%3A%22ATL%22%7D&from=2001-07-01T11:00:00Z&to=2001-07-01T13:00:00Z'
-    const { served, differences } = (await dataOf(at)) as Explained
+    const { served, differences } = (await ann.data(at)) as Explained
     expect([served.length, differences]).toEqual([1, []])
     const audited = async () =>
       (await auditOf()).filter(({ what }) => what === 'receipt' || what === 'explain').map(({ who, subject }) => `${who} ${subject}`)
     await expect.poll(audited).toEqual(expect.arrayContaining(['ann@laptop flight@1', 'ann@laptop delay']))
     // the list of what can be explained has keys, too
-    const { recent } = (await dataOf('/explain/start')) as { recent: readonly object[] }
+    const { recent } = (await ann.data('/explain/start')) as { recent: readonly object[] }
     expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}', asOf: '2001-07-01T12:00:00Z' }])
     await expect.poll(audited).toContain('ann@laptop examples')
     expect(JSON.stringify(await auditOf())).not.toContain('ATL')
@@ -249,7 +246,7 @@ describe('explain of an entity with many rows', () => {
     }
     await store({ airport: 'HOT' }, named('HOT'))
     const at = '/explain?service=flight&entity=%7B%22airport%22%3A%22HOT%22%7D&from=2001-07-01T11:00:00Z&to=2001-07-01T13:00:00Z'
-    const { views, served, differences } = (await dataOf(`${at}&at=2001-07-01T11:01:00Z`)) as Explained
+    const { views, served, differences } = (await ann.data(`${at}&at=2001-07-01T11:01:00Z`)) as Explained
     expect(views[0]).toMatchObject({ cut: 12000 - 200, rows: { length: 200 } })
     // moments before the rows that are at hand have their values, too
     const steps = views[0]?.features.find(({ feature }) => feature === 'landed1h')?.steps ?? []
@@ -261,12 +258,12 @@ describe('explain of an entity with many rows', () => {
     // what training would not see
     await world.db.query('update lockstep.prediction_log set features = $1', [JSON.stringify({ lastDelay: 1, landed1h: 12000 })])
     const why = /^The answer was given at 2001-\S+ for 2001-07-01T12:00:00Z: a row that counts now had not arrived then, or /
-    expect(((await dataOf(at)) as Explained).differences).toEqual([
+    expect(((await ann.data(at)) as Explained).differences).toEqual([
       { t: noon / 1000, feature: 'lastDelay', trained: '12000', served: '1', why: expect.stringMatching(why) as string },
     ])
     // keys of the same name and value that are another entity's
     await store({ airport: 'HOT' }, named('ATL'))
-    expect(((await dataOf(at)) as Explained).served).toEqual([])
+    expect(((await ann.data(at)) as Explained).served).toEqual([])
   })
 })
 
@@ -290,7 +287,7 @@ describe('parity', () => {
     const skipped = { skipped: { definitions: 0, degraded: 0, unreadable: 0 }, skippedBecause: [] }
     const report = { vectors: 10, ...skipped, features, examples: [{ ...example, ...shown }] }
     for (let check = 0; check < 2; check++) await storeParity(world.db, report, noon - 50 * 60_000_000)
-    expect(await dataOf('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
+    expect(await ann.data('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
       finding:
         '20 % of 20 served values differ from those of training. 6 more cannot be compared, because rows of their sources were erased since.',
       checkedAt: '2001-07-01T11:00:00.000Z',
@@ -312,7 +309,7 @@ describe('what a change breaks', () => {
     await createKey(world.db, { name: 'shop', scopes: ['predict'], ...by })
     const set = 'update lockstep.prediction_log set api_key = (select id from lockstep.api_keys where name = $1)'
     await world.db.query(set, ['shop'])
-    const { clients, revision } = (await dataOf(`/impact?of=${encodeURIComponent('service flight@1')}`)) as {
+    const { clients, revision } = (await ann.data(`/impact?of=${encodeURIComponent('service flight@1')}`)) as {
       clients: object
       revision: number
     }
@@ -349,7 +346,7 @@ describe('the lineage', () => {
       const found = await world.db.query<{ key: string }>(
         `select concat(kind, ' ', name, '@' || nullif(version, 0)) as key from (${waysOf.readers(kind, name)().sql}) made`,
       )
-      const { nodes } = (await dataOf(`/lineage?focus=${focus}&up=0&down=10`)) as LineageData
+      const { nodes } = (await ann.data(`/lineage?focus=${focus}&up=0&down=10`)) as LineageData
       const defined = nodes.filter((node) => !['stream', 'modelVersion'].includes(node.kind)).map(({ key }) => key)
       expect(found.map(({ key }) => key).toSorted()).toEqual(defined.toSorted())
     },
@@ -366,20 +363,20 @@ describe('dead letters of a pipeline', () => {
     }))
     const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
     await keepDeadLetters(world.db, 'pipeline score', stream, letters)
-    const shown = (await dataOf('/pipelines/score/dead-letters')) as { total: number; letters: object[] }
+    const shown = (await ann.data('/pipelines/score/dead-letters')) as { total: number; letters: object[] }
     expect([shown.total, shown.letters.length]).toEqual([120, 100])
     expect(shown.letters[0]).toMatchObject({ message: '0-119', reason: 'not_json', error: 'It is late.', bytes: 2 })
     await keepDeadLetters(world.db, 'landings', stream, letters.slice(0, 2))
     // an answer may be three seconds old, but not one as of a moment that nobody asked for before
     const came = `update lockstep.stream_dead_letters set at = timestamptz '2001-07-01T11:50:00Z' + split_part(message, '-', 2)::int * interval '1 second'`
     await world.db.query(came)
-    const pipeline = await dataOf('/pipelines/score?asOf=2001-07-01T11:50:09Z')
+    const pipeline = await ann.data('/pipelines/score?asOf=2001-07-01T11:50:09Z')
     expect(pipeline).toMatchObject({ pipeline: { deadLetters: 10 }, dead: [{ reason: 'not_json', count: 10 }], sourceDead: 2 })
-    const then = (await dataOf('/pipelines/score/dead-letters?asOf=2001-07-01T11:50:09Z')) as { total: number; letters: object[] }
+    const then = (await ann.data('/pipelines/score/dead-letters?asOf=2001-07-01T11:50:09Z')) as { total: number; letters: object[] }
     expect([then.total, then.letters.length, then.letters[0]]).toMatchObject([10, 10, { message: '0-9' }])
     // those of the source are on its page, too
-    expect(await dataOf('/sources/landings/dead-letters')).toMatchObject({ total: 2, letters: [{ message: '0-1' }, { message: '0-0' }] })
-    expect(await dataOf('/sources/landings?asOf=2001-07-01T11:50:00Z')).toMatchObject({ dead: [{ reason: 'not_json', count: 1 }] })
+    expect(await ann.data('/sources/landings/dead-letters')).toMatchObject({ total: 2, letters: [{ message: '0-1' }, { message: '0-0' }] })
+    expect(await ann.data('/sources/landings?asOf=2001-07-01T11:50:00Z')).toMatchObject({ dead: [{ reason: 'not_json', count: 1 }] })
     await world.db.query('delete from lockstep.stream_dead_letters')
   })
 })
@@ -399,7 +396,7 @@ describe('text of users', () => {
     const encoded = encodeURIComponent(text.toWellFormed())
     const made = await create(ann, { name: text, scopes: ['read'], reason: text })
     const [alert] = await alertsNow()
-    await post(ann, `/alerts/${alert?.id}/silence`, { for: '1h', reason: text }, alert?.revision)
+    await ann.post(`/alerts/${alert?.id}/silence`, { for: '1h', reason: text }, alert?.revision)
     const paths = [
       `/search?q=${encoded}`,
       `/explain?service=airport_delays&entity=${encodeURIComponent(JSON.stringify({ airport: text }))}`,
@@ -424,7 +421,7 @@ describe('text of users', () => {
       ])
     }
     // a text that is no Unicode is refused before it is stored
-    if (made.status === 200) expect(JSON.stringify(await dataOf('/keys'))).toContain(JSON.stringify(text).slice(1, -1))
+    if (made.status === 200) expect(JSON.stringify(await ann.data('/keys'))).toContain(JSON.stringify(text).slice(1, -1))
     else expect([made.status, text.isWellFormed()]).toEqual([400, false])
   })
 
@@ -435,11 +432,11 @@ describe('text of users', () => {
       const { status } = await ann.ask(`/ui/api${path}`)
       expect([path, status >= 400 && status < 500]).toEqual([path, true])
     }
-    expect(await post(ann, '/keys/%00/revoke', { reason: 'x' }, 'any')).toMatchObject({
+    expect(await ann.post('/keys/%00/revoke', { reason: 'x' }, 'any')).toMatchObject({
       status: 400,
       body: { error: { code: 'INVALID_REQUEST' } },
     })
-    expect(await post(ann, '/models/%00/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 400 })
+    expect(await ann.post('/models/%00/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 400 })
     for (const name of ['a\0b', '\ud800']) expect(await create(ann, { name, scopes: ['read'], reason: 'x' })).toMatchObject({ status: 400 })
   })
 

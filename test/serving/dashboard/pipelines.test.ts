@@ -20,13 +20,9 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const post = (path: string, body: object, ifMatch: string) =>
-  ann.ask(`/ui/api${path}`, { method: 'POST', body, headers: { 'if-match': ifMatch } })
-const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
-
 describe('a pipeline', () => {
   const shown = async (query = '') =>
-    (await dataOf(`/pipelines/score${query}`)) as {
+    (await ann.data(`/pipelines/score${query}`)) as {
       pipeline: object
       revision: string
       throughput: { series: { points: { t: number; v: number | null }[] }[] }
@@ -52,12 +48,12 @@ describe('a pipeline', () => {
       says: 'It waited, and tried again: the sink is down',
     })
     // the list has the pipelines that the registry had then
-    expect(await dataOf('/pipelines?asOf=2001-07-01T11:57:58Z')).toEqual({ pipelines: [] })
+    expect(await ann.data('/pipelines?asOf=2001-07-01T11:57:58Z')).toEqual({ pipelines: [] })
     await world.db.query(`update lockstep.definition_states set at = '2001-05-01' where kind in ('pipeline', 'source')`, [])
     const past = (await ann.ask('/ui/api/pipelines?asOf=2001-07-01T11:57:59Z')).body
     expect(past).toMatchObject({ data: { pipelines: [{ says: '1 process ran it, and 40 messages waited.' }] } })
     expect(past.notes?.at(-1)).toContain('Dead letters that were retried, dropped or forgotten since are missing.')
-    const { problems } = (await dataOf('/now')) as { problems: { link: { kind: string } }[] }
+    const { problems } = (await ann.data('/now')) as { problems: { link: { kind: string } }[] }
     expect(problems.filter(({ link }) => link.kind === 'pipeline')).toEqual([])
   })
 
@@ -83,7 +79,7 @@ describe('a pipeline', () => {
       group: 'lockstep_pipeline_score_r1',
     })
     const wrong = async (query: string) => {
-      const { problems } = (await dataOf(`/now${query}`)) as { problems: { what: string; consequences: { what: string }[] }[] }
+      const { problems } = (await ann.data(`/now${query}`)) as { problems: { what: string; consequences: { what: string }[] }[] }
       return problems
         .map(({ what, consequences }) => [what, ...consequences.map((each) => each.what)])
         .filter((all) => all.join().includes('pipeline'))
@@ -100,7 +96,7 @@ describe('a pipeline', () => {
     await world.db.query(`update lockstep.pipeline_minutes set seen_at = seen_at - interval '1 hour'`, [])
     await expect
       .poll(async () => {
-        const { problems } = (await dataOf('/now')) as { problems: { id: string; consequences: { link: object }[] }[] }
+        const { problems } = (await ann.data('/now')) as { problems: { id: string; consequences: { link: object }[] }[] }
         return problems.find(({ id }) => id === 'worker')?.consequences.map(({ link }) => link)
       })
       .toEqual([{ kind: 'pipeline', id: 'score' }])
@@ -109,15 +105,15 @@ describe('a pipeline', () => {
 
   it('is paused, resumed and replayed by the state that the page shows', async () => {
     const { revision } = await shown()
-    expect(await post('/pipelines/score/pause', { reason: 'repair' }, revision)).toMatchObject({ status: 200 })
+    expect(await ann.post('/pipelines/score/pause', { reason: 'repair' }, revision)).toMatchObject({ status: 200 })
     expect((await shown()).pipeline).toMatchObject({ state: 'paused' })
-    expect(await post('/pipelines/score/resume', { reason: 'older page' }, revision)).toMatchObject({ status: 412 })
-    expect(await post('/pipelines/score/resume', { reason: 'repaired' }, (await shown()).revision)).toMatchObject({ status: 200 })
+    expect(await ann.post('/pipelines/score/resume', { reason: 'older page' }, revision)).toMatchObject({ status: 412 })
+    expect(await ann.post('/pipelines/score/resume', { reason: 'repaired' }, (await shown()).revision)).toMatchObject({ status: 200 })
     const from = { from: '2001-07-01T11:00:00Z', reason: 'again' }
     // this server knows no server of streams
-    const replayed = await post('/pipelines/score/replay', from, (await shown()).revision)
+    const replayed = await ann.post('/pipelines/score/replay', from, (await shown()).revision)
     expect(replayed.body.error).toMatchObject({ message: expect.stringContaining('LOCKSTEP_STREAM_REDIS_URL') as string })
-    const { records } = (await dataOf('/audit')) as { records: { what: string; reason: string }[] }
+    const { records } = (await ann.data('/audit')) as { records: { what: string; reason: string }[] }
     expect(records.slice(0, 2).map(({ what, reason }) => [what, reason])).toEqual([
       ['pipeline.resume', 'repaired'],
       ['pipeline.pause', 'repair'],

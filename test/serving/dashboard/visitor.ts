@@ -28,6 +28,10 @@ export interface Visitor {
   /** Of the server. */
   readonly url: string
   ask(path: string, visit?: Visit): Promise<Seen>
+  /** The data of a page, by its path below `/ui/api`. */
+  data(path: string): Promise<unknown>
+  /** Acts as a page does that shows this version. */
+  post(path: string, body: object, ifMatch?: string): Promise<Seen>
   /** Logs in, and sends the cookie from then on. */
   login(db: Database, how?: { readonly key: string }): Promise<Seen>
   /** As the cookie has it. */
@@ -68,6 +72,9 @@ export function createVisitor(url: string): Visitor {
         outgoing.on('error', reject)
         outgoing.end(body === undefined ? undefined : JSON.stringify(body))
       }),
+    data: async (path) => (await visitor.ask(`/ui/api${path}`)).body.data,
+    post: (path, body, ifMatch) =>
+      visitor.ask(`/ui/api${path}`, { method: 'POST', body, headers: ifMatch === undefined ? {} : { 'if-match': ifMatch } }),
     async login(db, how) {
       const body = how === undefined ? { code: await issueCode(db, 'ann@laptop') } : {}
       const headers = how === undefined ? {} : { authorization: `Bearer ${how.key}` }

@@ -37,8 +37,6 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
-
 /** Writes what the champion and the candidate were asked in a minute. */
 async function answered(minute: number): Promise<void> {
   const writer = createRollupWriter({ database: () => world.db, log: createLogger('silent') })
@@ -58,11 +56,11 @@ async function answered(minute: number): Promise<void> {
 
 describe('a candidate that fails while the champion answers in its place', () => {
   it('shows its failures on the pages of the model and of now, and before it is promoted', async () => {
-    const { says, traffic, versions } = (await dataOf('/models/delay')) as ModelData
+    const { says, traffic, versions } = (await ann.data('/models/delay')) as ModelData
     const failed = 'failed on 53 of 71 requests'
     expect(says).toContain(`2 failed. Version 2 ${failed}: the champion answered in its place.`)
     expect(traffic.finding).toContain('2 failed. Candidates failed 53 times: the champion answered in their place.')
-    const { traffic: all, models } = (await dataOf('/now')) as NowData
+    const { traffic: all, models } = (await ann.data('/now')) as NowData
     expect(all.finding).toContain('Candidates failed 53 times')
     // both pages have the same number
     expect(models).toContainEqual(expect.objectContaining({ name: 'delay', requests: 106 + 18, errors: 2 }))
@@ -79,7 +77,7 @@ describe('a candidate that fails while the champion answers in its place', () =>
         evidence: `Version 1 failed on 2 of 106 requests ${span}. It answered 99 of 100 within 301 ms.`,
       },
     ])
-    expect(await dataOf('/rollouts/delay')).toMatchObject({ evidence: [evidence] })
+    expect(await ann.data('/rollouts/delay')).toMatchObject({ evidence: [evidence] })
   })
 })
 
@@ -88,8 +86,8 @@ describe('what a model answered', () => {
     // the registry keeps the time of the database
     const moment = when === 'now' ? '' : `?asOf=${new Date().toISOString()}`
     if (moment !== '') await answered(floorTo(Date.now() * 1000, 60_000_000) - 10 * 60_000_000)
-    const { says, versions } = (await dataOf(`/models/delay${moment}`)) as ModelData
-    const { models, latency } = (await dataOf(`/now${moment}`)) as NowData
+    const { says, versions } = (await ann.data(`/models/delay${moment}`)) as ModelData
+    const { models, latency } = (await ann.data(`/now${moment}`)) as NowData
     const { requests, errors, p99Ms } = models.find(({ name }) => name === 'delay') ?? { requests: 0, errors: 0, p99Ms: null }
     expect([requests, errors]).toEqual([124, 2])
     expect(says).toContain(`${requests} requests from `)
@@ -104,7 +102,7 @@ describe('what a model answered', () => {
 describe('the headline of a rollout', () => {
   // a server reads what others changed a little later
   const headlineOnce = async (pinned: number | null, state = 'running') => {
-    const read = async () => (await dataOf('/rollouts/delay')) as RolloutData
+    const read = async () => (await ann.data('/rollouts/delay')) as RolloutData
     await expect.poll(read).toMatchObject({ pinned, rollout: { state } })
     const { headline, traffic } = await read()
     finding = traffic.finding
@@ -138,7 +136,7 @@ describe('the headline of a rollout', () => {
 
 describe('traffic as of a moment', () => {
   // the registry knows the model from its first state on
-  const saysAt = async (at: string) => ((await dataOf(`/models/delay?asOf=${at}`)) as ModelData).says
+  const saysAt = async (at: string) => ((await ann.data(`/models/delay?asOf=${at}`)) as ModelData).says
 
   it('has no request of the minute that was not over', async () => {
     await answered(Date.UTC(2001, 5, 30, 3, 25) * 1000)
