@@ -7,6 +7,7 @@ import { commonOptions } from '../../cli/input.ts'
 import { rootFolder } from '../source-files.ts'
 
 const page = readFileSync(join(rootFolder, 'docs/cli.md'), 'utf8')
+const remote = readFileSync(join(rootFolder, 'docs/remote.md'), 'utf8')
 
 /** What stands under each heading of a command, by the command line in the heading. */
 const sections = new Map(
@@ -16,7 +17,8 @@ const sections = new Map(
     .map((text) => [text.slice('lockstep '.length, text.indexOf('\n')), text] as const),
 )
 
-const helps = await Promise.all(commands.map(async (entry) => commandHelp(await entry.load())))
+const loaded = await Promise.all(commands.map((entry) => entry.load()))
+const helps = loaded.map(commandHelp)
 
 /** `model push NAME FILE`, by what a command prints with --help. */
 const usageOf = (help: string): string => /^Usage: lockstep (.*?)( --.*)? \[OPTIONS\]$/m.exec(help)?.[1] ?? ''
@@ -36,12 +38,29 @@ describe('docs/cli.md', () => {
     expect(shown).toEqual(expect.arrayContaining(common))
     const section = (sections.get(usage) ?? '').replaceAll(String.raw`\|`, '|')
     const documented = optionsIn(section, /^\| `--([a-z-]+)(?: ([^`]+))?` \|/gm)
-    expect(documented).toEqual(shown.filter((option) => !common.includes(option)))
+    // the general rules have the server, and a section only what is special of it
+    const isOwn = (option: string): boolean => !common.includes(option) && option !== 'server URL'
+    expect(documented.filter(isOwn)).toEqual(shown.filter(isOwn))
+    expect(shown).toEqual(expect.arrayContaining(documented))
   })
 
   it('lists the options of every command, and the exit codes', () => {
-    for (const option of Object.keys(commonOptions)) expect(page).toContain(`| \`--${option}\` |`)
+    for (const option of [...Object.keys(commonOptions), 'server URL']) expect(page).toContain(`\n| \`--${option}\` |`)
     for (const code of ['0', '1', '2', '130, 143']) expect(page).toContain(`\n| ${code} | `)
+  })
+
+  it('leaves to remote.md which commands take --server, and that page names all of them', () => {
+    const names = loaded.map(({ name }) => name)
+    const takes = new Set<string>()
+    for (const [, list = ''] of remote.matchAll(/^\| [a-z ]+ \| ((?:`|the `).*) \|$/gm)) {
+      for (const [, but, the, name = ''] of list.matchAll(/(but )?(the )?`([a-z -]+)`/g)) {
+        if (but !== undefined) takes.delete(name)
+        else for (const each of names) if (each === name || (the !== undefined && each.startsWith(`${name} `))) takes.add(each)
+      }
+    }
+    expect([...takes].toSorted()).toEqual(
+      loaded.flatMap(({ name, options }) => (options?.['server'] === undefined ? [] : [name])).toSorted(),
+    )
   })
 
   it('is linked from the README', () => {
