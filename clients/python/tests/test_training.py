@@ -42,6 +42,7 @@ def test_a_training_set_is_kept_under_the_id_of_the_frame(client: Client, traini
     assert (made["id"], made["rows"]) == (training.attrs["dataset"], len(training))
 
 
+@pytest.mark.filterwarnings("ignore:Lockstep cannot check")
 def test_types_and_index_of_a_spine_stay_and_features_are_exact(client: Client) -> None:
     big = 2**53 + 1
     at = pd.Timestamp("2026-03-02T00:00:00.000001Z")
@@ -70,6 +71,15 @@ def test_types_and_index_of_a_spine_stay_and_features_are_exact(client: Client) 
     micros = at.value // 1000
     known = [client.historical_features("accounts@1", spine, time="moment", known_before=micros + n) for n in (0, 1)]
     assert [frame["balance"].notna().sum() for frame in known] == [0, 1]
+
+
+def test_labels_that_may_leak_are_a_warning(client: Client) -> None:
+    at = pd.Timestamp("2026-03-02T00:00:00Z")
+    spine = pd.DataFrame({"account": [1], "branch": ["leak"], "divisor": [1.0], "moment": [at]})
+    with pytest.warns(UserWarning, match=r'source "balances".*use as_of="before"') as warned:
+        client.historical_features("accounts@1", spine, time="moment")
+    assert [each.filename for each in warned] == [__file__]
+    client.historical_features("accounts@1", spine, time="moment", as_of="before")
 
 
 def test_broken_connections_cost_a_part_of_a_file(

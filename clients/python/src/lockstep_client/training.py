@@ -13,7 +13,7 @@ from .errors import InvalidRequestError
 from .training_sets import download, join_features, write_spine
 from .uploads import upload
 from .values import time_text
-from .waiting import wait_for_job
+from .waiting import wait_for_job, warn
 
 if TYPE_CHECKING:
     import pandas
@@ -63,6 +63,10 @@ class Training(Caller):
             The spine as it was passed, its index and its types included, with a column for each feature. Features have
             the types of `to_pandas`.
 
+        Warns:
+            UserWarning: If rows of a source could see themselves in the training set, and so their labels; see
+                docs/time.md#label-leaks.
+
         Raises:
             InvalidRequestError: `SPINE_INVALID` and others; see docs/training-sets.md#the-spine.
         """
@@ -79,6 +83,9 @@ class Training(Caller):
         begun = self._change("/v1/datasets", asked, deadline)
         wait_for_job(self._sender, begun["job"], deadline)
         made = self._sender.json(f"/v1/datasets/{begun['id']}", deadline)
+        for sentence in made["manifest"].get("unchecked") or []:
+            # the server names the option of the command line
+            warn(sentence.replace("--as-of before", 'as_of="before"'))
         files = [download(self._sender, file, deadline) for file in made["files"]]
         return join_features(spine, made["manifest"], files, made["id"])
 

@@ -68,7 +68,7 @@ def wait_for(
             failure = error
             if not warned and time.monotonic() - answered_at > _WARN_SILENT_AFTER:
                 warned = True
-                _warn(f"The wait goes on, but the server does not answer: {error}")
+                warn(f"The wait goes on, but the server does not answer: {error}")
         else:
             answered_at = time.monotonic()
             if is_over(found):
@@ -105,7 +105,7 @@ def wait_until_done(sender: Sender, awaited: Awaited, deadline: Deadline) -> dic
         taken = taken or bool(found.get("workers"))
         if not taken and time.monotonic() - began > _WARN_WITHOUT_WORKER_AFTER:
             taken = True  # once is enough
-            _warn(f"{awaited.name} waits: no worker has taken it yet. Check that a lockstep worker runs.")
+            warn(f"{awaited.name} waits: no worker has taken it yet. Check that a lockstep worker runs.")
         return False
 
     return wait_for(sender, awaited, deadline, is_done, _pauses())
@@ -128,7 +128,7 @@ def _pauses() -> Iterator[float]:
         pause = min(_LONGEST_PAUSE, pause * 2)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
     """Warns at the line that called this package."""
     level = 1
     while sys._getframe(level).f_globals.get("__package__") == __package__:
