@@ -54,7 +54,9 @@ function cells({
   outOfRange,
   otherCategories,
   mean,
+  rows,
 }: Column): string[] {
+  const isCounted = rows.window > 0
   const outside = outOfRange === null ? (otherCategories?.window ?? null) : outOfRange.below + outOfRange.above
   return [
     column,
@@ -63,8 +65,8 @@ function cells({
     number(distances?.psi ?? null),
     number(test?.psiByChance ?? null),
     adjustedP === null ? '' : adjustedP < 1e-4 ? '<0.0001' : number(adjustedP),
-    change(formatShare(missing.baseline), formatShare(missing.window)),
-    outside === null ? '' : formatShare(outside),
+    change(formatShare(missing.baseline), isCounted ? formatShare(missing.window) : ''),
+    outside === null || !isCounted ? '' : formatShare(outside),
     mean.baseline === null && mean.window === null ? '' : change(number(mean.baseline), number(mean.window)),
   ]
 }
@@ -83,7 +85,10 @@ function untestedLines(columns: readonly Column[]): string[] {
     columns.filter(({ untested }) => untested !== null),
     ({ untested }) => untested ?? '',
   )
-  return [...byReason].map(([reason, of]) => `not tested: ${of.map(({ column }) => column).join(', ')}. ${reason}`)
+  return [...byReason].map(([reason, of]) => {
+    const names = of.length === columns.length ? 'all columns' : of.map(({ column }) => column).join(', ')
+    return `not tested: ${names}. ${reason}`
+  })
 }
 
 function change(before: string, after: string): string {

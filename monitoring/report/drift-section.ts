@@ -42,7 +42,7 @@ export function driftSection({ value, reason }: Part<DriftJson>): Section {
           numberCell(column.distances?.psi ?? null),
           numberCell(column.test?.psiByChance ?? null),
           percent(column.missing.baseline),
-          percent(column.missing.window),
+          column.rows.window === 0 ? '' : percent(column.missing.window),
           numberCell(column.mean.baseline),
           numberCell(column.mean.window),
           causesText(column.causes),

@@ -6,6 +6,7 @@ import type { Outcome } from '../../../cli/command.ts'
 import type { Context } from '../../../cli/context.ts'
 import { createContext } from '../../../cli/context.ts'
 import { prepare } from '../../../cli/run.ts'
+import { driftText } from '../../../cli/drift-text.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import type { ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
@@ -16,6 +17,7 @@ import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
 import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
 import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
 import type { DriftReport } from '../../../monitoring/drift/drift-types.ts'
+import { driftJson } from '../../../monitoring/drift/drift-json.ts'
 import { driftReport } from '../../../monitoring/drift/drift-report.ts'
 import { loggedEffects } from '../../../monitoring/drift/logged-effects.ts'
 import { createLogMetrics } from '../../../monitoring/prediction-log/log-metrics.ts'
@@ -216,6 +218,10 @@ describe('a drift report over served traffic', () => {
     const found = await report(day + 16 * hour)
     expect(found).toMatchObject({ rows: 0, drifted: [], notes: ['No rows were served in the window.'] })
     expect(found.columns.every(({ untested }) => untested !== null)).toBe(true)
+    const lines = driftText(driftJson(found)).split('\n')
+    // of no rows, no share is missing
+    expect(lines).toContainEqual(expect.stringMatching(/^amount +\? .* % → none +\S+ → none$/))
+    expect(lines).toContainEqual(expect.stringMatching(/^not tested: all columns\. The window/))
     await writeFile(join(folder, 'delay.onnx'), await onnx('logistic'))
     await lockstep('model', 'push', 'delay', join(folder, 'delay.onnx'))
     await expect(lockstep('drift', 'delay')).rejects.toMatchObject({
