@@ -30,6 +30,7 @@ import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
 import { jobKinds } from '../runtime/jobs/job-kinds.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
+import { registerTrainingGauges } from '../training/training-gauges.ts'
 import { workOnTrainings } from './training-tools.ts'
 import { rolloutControl, workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
@@ -109,6 +110,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
   const runMetrics = createViewRunMetrics(registry)
   const jobMetrics = createJobMetrics(registry)
   registerJobGauges(registry, () => context.database())
+  registerTrainingGauges(registry, () => context.database())
   const streamMetrics = createStreamMetrics(registry)
   const alertMetrics = createAlertMetrics(registry, () => context.database())
 

@@ -61,7 +61,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
   monitoring: ['kysely', 'nodemailer', 'prom-client', 'zod'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],
-  training: [],
+  training: ['kysely', 'prom-client'],
   client: [],
   cli: ['date-fns'],
   'index.ts': [],

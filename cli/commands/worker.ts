@@ -34,6 +34,7 @@ import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
+import { registerTrainingGauges } from '../../training/training-gauges.ts'
 import { workOnTrainings } from '../training-tools.ts'
 import { jobTools, workerTools } from '../worker-tools.ts'
 
@@ -90,6 +91,7 @@ export const workerCommand: Command = {
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     const pipelines = does('pipelines') ? keepPipelines(context, shared.catalog) : null
     registerJobGauges(registry, async () => shared.db)
+    registerTrainingGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: views?.tools.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
     const source = {

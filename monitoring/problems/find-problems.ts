@@ -9,6 +9,9 @@ import { findIncompleteViews } from '../../online/completeness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../registry/scheduled-batch-spec.ts'
+import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
+import { listTrainings } from '../../registry/trainings/read-runs.ts'
+import { trainingKind } from '../../registry/trainings/training-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
@@ -20,6 +23,7 @@ import type { ViewFreshness } from '../freshness/view-freshness.ts'
 import { alertProblem, failedJobsProblem } from './alert-problem.ts'
 import type { FoundProblem, GroupedProblem, Problem } from './problem.ts'
 import { groupProblems } from './problem.ts'
+import { trainingProblem } from './training-problem.ts'
 
 const dayMicros = 86_400_000_000
 /** So many failures, the newest, are problems; all are counted. */
@@ -35,6 +39,8 @@ export interface ProblemSources {
   readonly alerts: readonly Alert[]
   /** That failed in the day before, the newest first. */
   readonly failed: readonly Job[]
+  /** The newest run of each training. */
+  readonly trainings: readonly TrainingRunJson[]
   readonly views: readonly ViewFreshness[]
   /** Views that the online store does not hold completely. */
   readonly lacks: readonly IncompleteView[]
@@ -61,6 +67,7 @@ export async function readProblemSources({ db, store, catalog, now, lacksWorker 
     ...(await readStore(db, store, plans, now)),
     alerts: await readAlerts(db, { state: 'firing', limit: maxListedAlerts }),
     failed: await readFailedJobs(db, now),
+    trainings: await newestRuns(db, catalog, now),
     lacksWorker: lacksWorker && plans.length > 0,
   }
 }
@@ -77,6 +84,11 @@ export async function askStore<Answer>(
     const reason = error.code === 'NOT_READY' && error.cause instanceof Error ? error.cause.message : ''
     return { answer: null, failure: reason || error.message }
   }
+}
+
+async function newestRuns(db: Database, catalog: Catalog, now: number): Promise<TrainingRunJson[]> {
+  if (catalog.trainings.size === 0) return []
+  return (await listTrainings(db, catalog, now)).flatMap(({ last }) => last ?? [])
 }
 
 /** The jobs that failed in the day before a moment, the newest first. @param now epoch microseconds */
@@ -105,7 +117,7 @@ export function problemsOf(catalog: Catalog, sources: ProblemSources, now: numbe
 
 /** All problems, with their possible causes. `groupProblems` makes one problem of each cause. */
 export function findProblems(catalog: Catalog, sources: ProblemSources, now: number): FoundProblem[] {
-  const { alerts, failed, views, lacks, storeFailure, lacksWorker } = sources
+  const { alerts, failed, trainings, views, lacks, storeFailure, lacksWorker } = sources
   const problems: FoundProblem[] = []
   const add = (id: string, follows: readonly string[], problem: Problem): void =>
     void problems.push({ ...problem, id, causes: [], follows })
@@ -130,7 +142,10 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const isAfter = (name: string): boolean => alert.check === 'freshness' || (began.get(name) ?? '') <= (found.since ?? '')
     problems.push({ ...found, follows: found.follows.filter(isAfter) })
   }
-  for (const { schedule, jobs } of failuresIn(failed).toReversed()) {
+  problems.push(...trainings.flatMap((run) => trainingProblem(run, now / 1000) ?? []))
+  const trained = new Set(trainings.map(({ training }) => training))
+  const others = failed.filter(({ kind, subject }) => kind !== trainingKind || !trained.has(subject))
+  for (const { schedule, jobs } of failuresIn(others).toReversed()) {
     const [{ kind, subject }] = jobs
     add(schedule === null ? `job ${kind} of ${subject}` : failedJobsProblem(schedule), [`view ${subject}`], jobProblem(jobs))
   }

@@ -129,7 +129,15 @@ describe('lockstep doctor', () => {
   })
 
   it('does not say that views are well while the store answers pings alone', () => {
-    const sources = { alerts: [], failed: [], views: [], lacks: [], storeFailure: 'Redis answers no read.', lacksWorker: false }
+    const sources = {
+      alerts: [],
+      failed: [],
+      trainings: [],
+      views: [],
+      lacks: [],
+      storeFailure: 'Redis answers no read.',
+      lacksWorker: false,
+    }
     const catalog = { online: new Set(['delays@1']) } as unknown as Catalog
     const answers = checkViews(catalog, { sources, problems: problemsOf(catalog, sources, 0) })
     expect(answers.map(({ verdict, text }) => `${verdict} ${text}`)).toEqual(['wrong Redis answers no read.'])

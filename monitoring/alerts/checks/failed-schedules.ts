@@ -3,6 +3,7 @@ import { sourceSyncKind } from '../../../materializer/sync-source.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../../registry/scheduled-batch-spec.ts'
+import { trainingKind } from '../../../registry/trainings/training-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { mergeRollupsKey, mergeRollupsKind } from '../../rollups/merge-rollups.ts'
 import type { CheckResult } from '../check-kind.ts'
@@ -27,12 +28,13 @@ interface Outcome {
 export async function failedSchedules(
   db: Database,
   store: Pick<OnlineStore, 'identity'> | null,
-  { batches, files }: Catalog,
+  { batches, files, trainings }: Catalog,
 ): Promise<CheckResult[]> {
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
   const scope = syncs.length === 0 || store === null ? null : await store.identity().catch(() => null)
   const found = [
     await outcomes(db, scheduledBatchKind, '', [...batches.keys()]),
+    await outcomes(db, trainingKind, null, [...trainings.keys()]),
     await outcomes(db, sourceSyncKind, scope, syncs),
     await outcomes(db, mergeRollupsKind, '', [mergeRollupsKey]),
   ]

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { trainingKind } from '../../../registry/trainings/training-spec.ts'
 import type { CheckKind } from '../check-kind.ts'
 import { failedSchedules } from './failed-schedules.ts'
 
@@ -55,7 +56,8 @@ export const jobs: CheckKind<Spec> = {
       const since = known['mark'] === step.mark && typeof known['since'] === 'number' ? known['since'] : window.to
       seen[name] = { mark: step.mark, since }
       const stalled = (window.to - since) / 1e6
-      if (stalled > parseDuration(maxStall) / 1e6)
+      // a trainer says nothing of its progress, and has a time limit of its own
+      if (step.kind !== trainingKind && stalled > parseDuration(maxStall) / 1e6)
         stuck.push({ text: `has made no progress for ${seconds(stalled)} on the worker "${step.worker}"`, seconds: stalled, step })
     }
     const [first] = stuck.toSorted((a, b) => b.seconds - a.seconds)
@@ -66,7 +68,8 @@ export const jobs: CheckKind<Spec> = {
     const base = { subject, value: stuck.length, threshold: 0, n: rows.length, evidence: { stuck: list }, memory: { seen } }
     if (first === undefined) return [{ ...base, state: 'ok', cause: null }, ...schedules]
     const { job, kind, subject: about } = first.step
-    const fix = first.step.held ? `Check that worker; "lockstep job cancel ${job}" ends the job` : 'Check that a "lockstep worker" runs'
+    const lacks = kind === trainingKind ? 'has its trainer: "lockstep training show" names it' : 'runs'
+    const fix = first.step.held ? `Check that worker; "lockstep job cancel ${job}" ends the job` : `Check that a "lockstep worker" ${lacks}`
     const more = stuck.length === 1 ? '' : ` ${stuck.length - 1} more steps are stuck.`
     return [{ ...base, state: 'breach', cause: `The ${kind} ${job} of "${about}" ${first.text}. ${fix}.${more}` }, ...schedules]
   },

@@ -83,7 +83,7 @@ async function sourcesNow({ db, deps, now }: Ask, catalog: Catalog, lacksWorker:
 /** Of a past moment, what is stored says how it was: alerts and jobs. */
 async function sourcesThen({ db, now }: Ask): Promise<ProblemSources> {
   const alerts = await readAlerts(db, { window: { from: now, to: now + 1 }, asOf: now, limit: maxListedAlerts })
-  return { alerts, failed: await readFailedJobs(db, now), views: [], lacks: [], storeFailure: null, lacksWorker: false }
+  return { alerts, failed: await readFailedJobs(db, now), trainings: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
 }
 
 function modelLine(model: CatalogModel, figures: TrafficStatistics | undefined): NowData['models'][number] {

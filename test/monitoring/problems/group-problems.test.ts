@@ -88,7 +88,7 @@ describe('problems that are found', () => {
   const failure = (job: number, more: Partial<Job> = {}): Job =>
     ({ id: job, kind: 'backfill', key: null, moment: null, subject: view, spec: {}, error: null, finishedAt: null, ...more }) as Job
   const column = (own: object) => ({ columns: [{ column: 'c', state: 'breach', evidence: own }] })
-  const nothing = { alerts: [], failed: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
+  const nothing = { alerts: [], failed: [], trainings: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
   const found = (sources: object) => texts(findProblems(catalog, { ...nothing, ...sources }, now))
   const ofSource = `${source} (model version 1)`
 
