@@ -168,7 +168,8 @@ function numberedTwice(id: string, relation: string, others: number): LockstepEr
   )
 }
 
-async function findIngest(db: Database, id: string, source: string | undefined) {
+/** @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already */
+export async function findIngest(db: Database, id: string, source?: string) {
   const query = db.kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
   if (load === undefined || (source !== undefined && load.source !== source)) {

@@ -66,7 +66,11 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
   const versions = stored.filter((definition) => definition.name === name).map(labelOf)
   const hint =
     versions.length === 0 ? didYouMean(name, stored.map(labelOf)) : ` Name the version: ${versions.map((each) => `"${each}"`).join(', ')}.`
-  throw new LockstepError('UNKNOWN_DEFINITION', `There is nothing called "${name}" in the registry.${hint}`, { details: { name } })
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    `There is nothing called "${name}" in the registry.${hint === '' ? ' "lockstep list" lists everything.' : hint}`,
+    { details: { name } },
+  )
 }
 
 /**

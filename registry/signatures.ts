@@ -78,11 +78,13 @@ export function modelName({ model, version }: Pick<SignedModel, 'model' | 'versi
 
 function unsignedError(what: readonly string[]): LockstepError {
   const [first = '', ...more] = what
-  const others = more.length === 0 ? '' : ` and ${more.length} more`
+  const found =
+    more.length === 0
+      ? `The ${first} in the registry is not signed by a key of LOCKSTEP_SIGNING_KEY, so it was stored without a key or changed outside Lockstep. It is not run.`
+      : `The ${first} and ${more.length} more in the registry are not signed by a key of LOCKSTEP_SIGNING_KEY, so they were stored without a key or changed outside Lockstep. They are not run.`
   return new LockstepError(
     'SIGNATURE_INVALID',
-    `The ${first}${others} in the registry ${more.length === 0 ? 'is' : 'are'} not signed by a key of LOCKSTEP_SIGNING_KEY, so it was stored without a key or changed outside Lockstep. It is not run. ` +
-      'Apply the definitions file or push the model again with the key set, or review what is stored and run "lockstep sign".',
+    `${found} Set the key, and apply the definitions file or push the model again; or review what is stored and run "lockstep sign".`,
     { details: { unsigned: what } },
   )
 }

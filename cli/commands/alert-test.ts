@@ -23,7 +23,9 @@ export const alertTestCommand: Command = {
     const channel = channels.get(name)?.spec
     if (channel === undefined) {
       const known =
-        channels.size === 0 ? 'None is declared.' : `There ${channels.size === 1 ? 'is' : 'are'} ${[...channels.keys()].join(', ')}.`
+        channels.size === 0
+          ? 'None is declared; see docs/alerts.md#channels.'
+          : `There ${channels.size === 1 ? 'is' : 'are'} ${[...channels.keys()].join(', ')}.`
       throw new LockstepError('UNKNOWN_DEFINITION', `There is no channel "${name}". ${known}`, { details: { channel: name } })
     }
     const db = await context.database()

@@ -20,11 +20,20 @@ export const batchListCommand: Command = {
   example: 'lockstep batch list --state running',
   async run(context, input) {
     const filter = { model: input.text('model'), state: input.choice('state', states), limit: input.count('limit', 1, maxListedJobs) }
+    const isFiltered = filter.model !== undefined || filter.state !== undefined
     const server = serverOf(context, input)
     const batches =
       server === null
         ? await listBatches(await context.database(), filter)
         : (await server.ask('GET', `/v1/batches${queryOf(filter)}`, undefined, batchesAnswer)).batches
-    return { json: { batches }, text: batches.length === 0 ? 'There are no such batches.' : batchTable(batches) }
+    return {
+      json: { batches },
+      text:
+        batches.length === 0
+          ? isFiltered
+            ? 'There are no such batches.'
+            : 'There is no batch yet. "lockstep batch run" starts one.'
+          : batchTable(batches),
+    }
   },
 }

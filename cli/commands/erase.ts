@@ -63,13 +63,11 @@ export const eraseCommand: Command = {
 function entityOf(entities: ReadonlyMap<string, EntitySpec>, name: string): EntitySpec {
   const entity = entities.get(name)
   if (entity !== undefined) return entity
-  throw new LockstepError(
-    'UNKNOWN_DEFINITION',
-    `There is no entity "${name}" in the registry. It has ${[...entities.keys()].map((each) => `"${each}"`).join(', ') || 'none'}.`,
-    {
-      details: { kind: 'entity', name },
-    },
-  )
+  const message =
+    entities.size === 0
+      ? 'The registry has no entity yet; apply a definitions file.'
+      : `There is no entity "${name}" in the registry. It has ${[...entities.keys()].map((each) => `"${each}"`).join(', ')}.`
+  throw new LockstepError('UNKNOWN_DEFINITION', message, { details: { kind: 'entity', name } })
 }
 
 function keyOf({ name, key }: EntitySpec, words: readonly string[]): Value[] {

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { undoIngest } from '../../materializer/undo-ingest.ts'
+import { findIngest, undoIngest } from '../../materializer/undo-ingest.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
@@ -22,7 +22,9 @@ export const ingestUndoCommand: Command = {
     const id = input.argument('ID')
     const catalog = await context.catalog()
     const [db, store] = [await context.database(), await context.store()]
-    if (!input.flag('yes') && !(await context.terminal.confirm(`Delete the rows of the load ${id}?`))) {
+    const { rows, source } = await findIngest(db, id)
+    const question = `Delete ${counted(Number(rows), 'row')} of "${source}" that the load ${id} wrote?`
+    if (!input.flag('yes') && !(await context.terminal.confirm(question))) {
       throw new LockstepError('STOPPED', 'Nothing was deleted.')
     }
     const undone = await undoIngest(db, store, catalog, id, {

@@ -29,11 +29,12 @@ export const jobListCommand: Command = {
       subject: input.text('about'),
       limit: input.count('limit', 1, maxListedJobs),
     }
+    const isFiltered = filter.kind !== undefined || filter.state !== undefined || filter.subject !== undefined
     const server = serverOf(context, input)
     const jobs =
       server === null
         ? (await readJobs(await context.database(), filter)).map(jobJson)
         : (await server.ask('GET', `/v1/jobs${queryOf(filter)}`, undefined, jobsAnswer)).jobs
-    return { json: { jobs }, text: jobs.length === 0 ? 'There are no such jobs.' : jobTable(jobs) }
+    return { json: { jobs }, text: jobs.length === 0 ? (isFiltered ? 'There are no such jobs.' : 'There is no job yet.') : jobTable(jobs) }
   },
 }

@@ -2,7 +2,6 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { signContent, unsignedContent } from '../../registry/sign-content.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { counted } from '../human.ts'
 
 export const signCommand: Command = {
   name: 'sign',
@@ -23,7 +22,7 @@ export const signCommand: Command = {
     const lines = unsigned.map(({ what, wasSigned }) => `  ${what}: ${wasSigned ? 'signed by an older key' : 'not signed'}`)
     if (unsigned.length > 0 && !input.flag('yes')) {
       context.terminal.complain(lines.join('\n'))
-      if (!(await context.terminal.confirm(`Sign ${counted(unsigned.length, 'of these', 'of these')}?`)))
+      if (!(await context.terminal.confirm(unsigned.length === 1 ? 'Sign it?' : `Sign these ${unsigned.length}?`)))
         throw new LockstepError('STOPPED', 'Nothing was signed.')
     }
     if (unsigned.length > 0) await signContent(db, signing, unsigned, actorOf(input))

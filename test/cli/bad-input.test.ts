@@ -107,6 +107,7 @@ describe('data that do not fit', () => {
       message: expect.stringContaining('(load 1, 2 rows)'),
     })
     expect(await must(env, 'ingest', 'landings', inFolder('rows.csv'), '--again')).toMatchObject({ id: '2', rows: 2 })
+    expect((await failure(['ingest', 'undo', '2'])).message).toMatch(/^Delete 2 rows of "landings" that the load 2 wrote\? /)
     const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
     expect(undone.out).toBe('Deleted 2 rows of "landings".\nRebuilt 2 entities of delays@1.\n')
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)

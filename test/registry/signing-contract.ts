@@ -87,7 +87,7 @@ export function signingContract(opened: () => TestRegistry): void {
       await push(db, 'one')
       await expect(loadCatalog(signed)).rejects.toMatchObject({
         code: 'SIGNATURE_INVALID',
-        message: expect.stringContaining('lockstep sign') as string,
+        message: expect.stringMatching(/ and \d+ more in the registry are not signed .* They are not run\. .*"lockstep sign"\.$/) as string,
       })
       await applyChanges(signed, sampleSet())
       await expect(readModelBytes(signed, 'delay', 1)).rejects.toEqual(refused)
