@@ -43,7 +43,9 @@ export function costText(report: CostReport, prices: Prices): string {
   )
   const shownTables = tables.slice(0, maxTables)
   return [
-    `${moment(new Date(from))} to ${moment(new Date(to))} UTC: in ${counted(measuredMinutes, 'measured minute')} the server processes used ${duration(cpuSeconds * 1000)} of processor time${monthly.servers === null ? '' : `, ${money(monthly.servers)} a month`}. What is not a model's is other work.`,
+    measuredMinutes === 0
+      ? `${moment(new Date(from))} to ${moment(new Date(to))} UTC: no server process was measured. Is LOCKSTEP_ROLLUPS off, or no server running?`
+      : `${moment(new Date(from))} to ${moment(new Date(to))} UTC: in ${counted(measuredMinutes, 'measured minute')} the server processes used ${duration(cpuSeconds * 1000)} of processor time${monthly.servers === null ? '' : `, ${money(monthly.servers)} a month`}. What is not a model's is other work.`,
     section(
       ['MODEL', 'REQUESTS', 'ROWS', 'CACHED', 'CPU TIME', 'CPU FOR 1,000 ROWS', 'VERSIONS', 'FILES', ...(cpuTitle ?? [])],
       models.map(({ model, requests, rows, cacheHits, cpuSeconds: own, cpuMicrosPerRow, versions, fileBytes }) => [

@@ -29,13 +29,22 @@ export const featuresGetCommand: Command = {
   example: 'lockstep features get flight_features --entity airport=ATL --request distance=594',
   async run(context, input) {
     const asOf = input.time('as-of')
-    const read = await finderOf(context, input).features({
-      service: input.argument('SERVICE'),
-      entities: (takes) => entitiesOf(takes, input.texts('entity'), input.texts('request')),
-      asOf: asOf === undefined ? undefined : formatTimestamp(asOf),
-    })
+    const read = await finderOf(context, input)
+      .features({
+        service: input.argument('SERVICE'),
+        entities: (takes) => entitiesOf(takes, input.texts('entity'), input.texts('request')),
+        asOf: asOf === undefined ? undefined : formatTimestamp(asOf),
+      })
+      .catch(withOption)
     return { json: read, text: readText(read, context.terminal.width) }
   },
+}
+
+/** Names the option of request data that is missing. */
+function withOption(error: unknown): never {
+  if (!(error instanceof LockstepError) || error.code !== 'MISSING_REQUEST_VALUE') throw error
+  const { code, message, details } = error
+  throw new LockstepError(code, `${message} Write it as --request ${String(details['field'])}=….`, { cause: error, details })
 }
 
 function entitiesOf(takes: Takes, texts: readonly string[], request: readonly string[]): EntityValues[] {

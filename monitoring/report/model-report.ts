@@ -10,7 +10,7 @@ import { driftReport } from '../drift/drift-report.ts'
 import type { DriftBaseline } from '../drift/drift-types.ts'
 import { loggedEffects } from '../drift/logged-effects.ts'
 import { servedFreshness } from '../drift/served-freshness.ts'
-import { pickVersion } from '../../registry/pick-version.ts'
+import { answeringVersion, pickVersion } from '../../registry/pick-version.ts'
 import { readServedAges, type ServedAge } from '../freshness/served-ages.ts'
 import { freshnessJson } from '../freshness/view-freshness.ts'
 import type { JudgeLimits } from '../quality/judge-predictions.ts'
@@ -86,7 +86,7 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
   const alerts = await alertsOf(db, catalog, query, reads)
   return {
     model: name,
-    champion: model.pin ?? model.aliases.get('champion')?.version ?? null,
+    champion: answeringVersion(model),
     from: formatTimestamp(from),
     to: formatTimestamp(to),
     traffic,

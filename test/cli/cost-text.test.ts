@@ -35,6 +35,7 @@ it('costs of 30 days follow from the minutes that were measured, and from sizes'
 })
 
 it('the text has a column of costs for each price that is given, and says what is estimated and unused', () => {
+  expect(costText({ ...report, measuredMinutes: 0 }, noPrices)).toContain(': no server process was measured. ')
   const plain = costText(report, noPrices)
   expect(plain).not.toContain('A MONTH')
   expect(plain).toMatch(/fraud +10 +3,600,000 +0 +1 h 0 min +1\.0 s +2 +2\.0 MB\n/)

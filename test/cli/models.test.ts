@@ -64,6 +64,7 @@ describe('the life of a model', () => {
     const second = await text('model', 'push', 'delay', join(folder, 'mlp.onnx'), '--alias', 'challenger')
     expect(second).toContain('The alias "challenger" of delay now points to version 2.')
     expect(second).toContain('delay@2 answers requests from now on, as delay has no champion.')
+    expect(await json('report', 'delay')).toMatchObject({ champion: 2 })
     await expect(lockstep('model', 'promote', 'delay@1')).rejects.toMatchObject(refused('DATASET_MISMATCH', 'another definition'))
     const promoted = await text('model', 'promote', 'delay@1', '--reason', 'as agreed', '--dataset-mismatch')
     expect(promoted).toBe('The alias "champion" of delay now points to version 1; it was 2.')

@@ -347,6 +347,10 @@ describe('features get', () => {
     })
     await expect(run('features', 'get', 'flight@1')).rejects.toMatchObject({ message: expect.stringContaining('needs --entity airport=…') })
     const entity = ['--entity', 'airport=ORD']
+    await expect(run('features', 'get', 'flight@1', ...entity)).rejects.toMatchObject({
+      code: 'MISSING_REQUEST_VALUE',
+      message: expect.stringContaining('"distance" of entity 0 is missing; send it as float64. Write it as --request distance=….'),
+    })
     expect(await json('features', 'get', 'flight', ...entity, '--request', 'distance=1')).toMatchObject({ version: 1 })
     await expect(run('features', 'get', 'flight@2', ...entity)).rejects.toMatchObject({ code: 'NOT_READY' })
   })
