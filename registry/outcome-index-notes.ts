@@ -2,6 +2,7 @@ import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { DescribedTable } from './source-table.ts'
+import { findsBy } from './table-facts.ts'
 
 /** Kinds of relations that have indexes. */
 const indexed: readonly string[] = ['r', 'p', 'm']
@@ -9,9 +10,8 @@ const indexed: readonly string[] = ['r', 'p', 'm']
 /** Notes about a user's table that outcomes match by the ids of predictions, where no index finds these. */
 export function outcomeIndexNotes(source: SourceSpec, { relation, facts }: DescribedTable, outcomes: readonly OutcomeSpec[]): string[] {
   if (source.relation.kind !== 'table' || facts === null || !indexed.includes(facts.kind)) return []
-  const found = new Set(facts.indexes.flatMap(({ column, isPartial }) => (isPartial ? [] : [column])))
   return outcomes.flatMap(({ name, source: read, match }) =>
-    read.name !== source.name || match.kind !== 'prediction' || found.has(match.column)
+    read.name !== source.name || match.kind !== 'prediction' || findsBy(facts, match.column)
       ? []
       : [
           `The outcome "${name}" finds its rows by "${match.column}" in your table ${relation}, where no index begins with that column: each look-up reads the complete table. Create one: CREATE INDEX ON ${relation} (${sqlIdentifier(match.column)}).`,

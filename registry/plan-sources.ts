@@ -8,6 +8,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { sourceRelation, timeTypes } from '../runtime/relation.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
 import type { PlannedBackfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
@@ -18,6 +19,7 @@ import { estimateRows, estimateTables, noRows, readFoldRate } from './row-estima
 import { checkSource, keyColumns } from './source-check.ts'
 import type { Described, DescribedTable } from './source-table.ts'
 import { describeSources } from './source-table.ts'
+import { hasIndexOn } from './table-facts.ts'
 
 export interface SourcesPlan {
   readonly tables: readonly TableChange[]
@@ -82,7 +84,8 @@ export async function planSources(
           const { cursor } = operational
           if (cursor === undefined) notes.push(scanningNote(source, entities, table))
           else problems.push(...checkCursor(source, table, cursor))
-          if (cursor !== undefined) notes.push(cursorNote(source, cursor))
+          if (cursor !== undefined)
+            notes.push(cursorNote(source, cursor, indexAdvice(source, entities, table, sqlIdentifier(cursor.column))))
         }
       } catch (error) {
         if (!(error instanceof LockstepError) || error.code === 'BUSY') throw error
@@ -222,10 +225,18 @@ function checkCursor(source: SourceSpec, table: DescribedTable, { column }: Curs
   ]
 }
 
-function cursorNote({ name }: SourceSpec, { column, overlapMicros, reconcileMicros }: CursorSpec): string {
+function cursorNote(
+  { name, relation }: SourceSpec,
+  { column, overlapMicros, reconcileMicros }: CursorSpec,
+  indexes: readonly string[],
+): string {
+  const lacking =
+    relation.kind === 'table'
+      ? indexes.map((statement) => ` ${statement};`).join('')
+      : ` an index on "${column}" and one on the key, in the tables behind it.`
   return (
     `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${formatDuration(overlapMicros)} after the newest one's "${column}", ` +
-    `or that was deleted or changed without it, is found only when all rows are read, every ${formatDuration(reconcileMicros)}. An index on "${column}" and one on the key make runs fast.`
+    `or that was deleted or changed without it, is found only when all rows are read, every ${formatDuration(reconcileMicros)}.${lacking === '' ? '' : ` This makes runs fast:${lacking}`}`
   )
 }
 
@@ -250,13 +261,21 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
   )
   return (
     `The table ${table.relation} of the source "${source.name}" has ${has.join(' and ')}, ${consequence}. To change that: ` +
-    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${defaults.join('')}${indexAdvice(source, entities, table).join('; ')};`
+    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${defaults.join('')}${indexAdvice(
+      source,
+      entities,
+      table,
+      '_xid',
+    )
+      .map((statement) => `${statement};`)
+      .join(' ')}`.trimEnd()
   )
 }
 
-/** The indexes that find new rows for runs and an entity's rows for the history. */
-function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string[] {
-  return ['_xid', ...indexedColumns(source, entities, table)].map((columns) => `create index on ${table.relation} (${columns})`)
+/** The indexes that find new rows for runs and an entity's rows for the history, as far as the table lacks them. */
+function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable, arrival: string): string[] {
+  const lacking = [arrival, ...indexedColumns(source, entities, table)].filter((columns) => !hasIndexOn(table.facts, columns))
+  return lacking.map((columns) => `create index on ${table.relation} (${columns})`)
 }
 
 interface ArrivalColumn {

@@ -16,9 +16,47 @@ export interface TableFacts {
 
 interface TableIndex {
   readonly name: string
-  /** The first column; null: the index begins with an expression. */
-  readonly column: string | null
-  readonly isPartial: boolean
+  /** The access method: `btree`. */
+  readonly method: string
+  /** Whether it is complete: no `create index concurrently` has failed. */
+  readonly isValid: boolean
+  /** Its columns and expressions as text of SQL, with `collate "C"` and `desc`. */
+  readonly columns: readonly string[]
+  /** The condition of a partial index; null: it has all rows. */
+  readonly condition: string | null
+}
+
+/**
+ * Whether an index returns all rows in the order of these columns: it has them alone or at its start.
+ *
+ * @param columns as in `create index`: `"card" collate "C", "paid_at"`
+ */
+export function hasIndexOn(facts: Pick<TableFacts, 'indexes'> | null, columns: string): boolean {
+  const wanted = plainText(columns)
+  return usableIndexes(facts).some(({ method, condition, columns: own }) => {
+    const text = plainText(own.join(', '))
+    return method === 'btree' && condition === null && (text === wanted || text.startsWith(`${wanted}, `))
+  })
+}
+
+/** Whether an index finds the rows with a value in this column. */
+export function findsBy(facts: Pick<TableFacts, 'indexes'> | null, column: string): boolean {
+  const wanted = plainText(column)
+  return usableIndexes(facts).some(({ method, condition, columns: [first = ''] }) => {
+    const isFirst = plainText(first).replace(/ desc$/, '') === wanted
+    // rows without a value are not looked up
+    const hasAll = condition === null || plainText(condition) === `${wanted} is not null`
+    return isFirst && hasAll && (method === 'btree' || method === 'hash')
+  })
+}
+
+function usableIndexes(facts: Pick<TableFacts, 'indexes'> | null): readonly TableIndex[] {
+  return facts?.indexes.filter(({ isValid }) => isValid) ?? []
+}
+
+/** SQL without what PostgreSQL writes in another way: quotes where a name needs none, and upper case. */
+function plainText(text: string): string {
+  return text.replaceAll('"', '').toLowerCase()
 }
 
 /** The facts of tables, by relation. A relation that does not exist is not in it. */
@@ -32,9 +70,14 @@ export async function readTableFacts(
            c.relispartition or exists (select from pg_inherits where inhparent = c.oid or inhrelid = c.oid) as "hasKin",
            pg_has_role(c.relowner, 'USAGE') as "isOurs", pg_get_userbyid(c.relowner) as owner,
            coalesce((
-             select json_agg(json_build_object('name', n.relname, 'column', a.attname, 'isPartial', i.indpred is not null))
-             from pg_index i join pg_class n on n.oid = i.indexrelid
-             left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+             select json_agg(json_build_object(
+               'name', n.relname, 'method', m.amname, 'isValid', i.indisvalid, 'condition', pg_get_expr(i.indpred, i.indrelid, true),
+               'columns', (
+                 select json_agg(pg_get_indexdef(i.indexrelid, k, true)
+                   || case when i.indcollation[k - 1] = '"C"'::regcollation then ' collate "C"' else '' end
+                   || case when i.indoption[k - 1]::int & 1 = 1 then ' desc' else '' end order by k)
+                 from generate_series(1, i.indnkeyatts) k)))
+             from pg_index i join pg_class n on n.oid = i.indexrelid join pg_am m on m.oid = n.relam
              where i.indrelid = c.oid), '[]') as indexes
     from (select relation, to_regclass(relation) as oid from unnest(${[...new Set(relations)]}::text[]) as relation) r
     join pg_class c on c.oid = r.oid`.execute(handle)

@@ -27,6 +27,31 @@ test("a plan notes that a user's table has no index on the ids of predictions", 
   expect(await notes()).toEqual([expect.stringContaining('CREATE INDEX ON "refunds" ("prediction_id")')])
   await db.script('CREATE INDEX ON refunds (at, prediction_id)')
   expect(await notes()).toHaveLength(1)
-  await db.script('CREATE INDEX ON refunds (prediction_id, at)')
-  expect(await notes()).toEqual([])
+  for (const unfit of [
+    '(lower(prediction_id))',
+    'USING brin (prediction_id)',
+    '(prediction_id) WHERE bad',
+    '(at) INCLUDE (prediction_id)',
+  ]) {
+    await db.script(`CREATE INDEX unfit ON refunds ${unfit}`)
+    expect(await notes(), unfit).toHaveLength(1)
+    await db.script('DROP INDEX unfit')
+  }
+  // what a failed CREATE INDEX CONCURRENTLY leaves
+  await db.script(
+    `CREATE INDEX broken ON refunds (prediction_id); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass`,
+  )
+  expect(await notes()).toHaveLength(1)
+  await db.script('DROP INDEX broken')
+  for (const fit of [
+    '(prediction_id, at)',
+    '(prediction_id DESC)',
+    '(prediction_id) INCLUDE (bad)',
+    '(prediction_id) WHERE prediction_id IS NOT NULL',
+    'USING hash (prediction_id)',
+  ]) {
+    await db.script(`CREATE INDEX fit ON refunds ${fit}`)
+    expect(await notes(), fit).toEqual([])
+    await db.script('DROP INDEX fit')
+  }
 })

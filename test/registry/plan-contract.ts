@@ -104,6 +104,10 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes[0]).toContain(
         '"landings" is scanned by "landed_at", which is best effort: a row that is committed more than 10m after',
       )
+      const advised = /This makes runs fast: (create index on "flights" \("landed_at"\);) (create index on "flights" \("origin" .*\);)$/
+      const indexes = advised.exec(plan.notes[0] ?? '')?.slice(1) ?? []
+      await registry.db.script(indexes.join(' '))
+      expect([indexes.length, (await withCursor('landed_at')).notes[0]]).toEqual([2, expect.stringMatching(/every 1d\.$/)])
       expect(only((await withCursor('origin')).problems)).toMatchObject({ code: 'SOURCE_TYPE_MISMATCH' })
       expect(only((await withCursor('gone')).problems)).toMatchObject({ code: 'UNKNOWN_COLUMN' })
     })
@@ -342,6 +346,25 @@ export function planContract(opened: () => TestRegistry): void {
       await registry.db.script(`insert into flights (origin, date) values ('ATL', now())`)
       const [found] = await registry.db.query(`select count(*) filter (where _xid = '0')::int as before, count(*)::int as all from flights`)
       expect(found).toEqual({ before: what.includes('_xid') ? 100 : 0, all: 101 })
+    })
+
+    it('advises no index that the table has, also on columns of its own collation', async () => {
+      await registry.db.script('alter table flights drop column _xid')
+      const advised = async () => (await planChanges(registry.db, sampleSet())).notes[0]?.match(/create index on "flights" [^;]*;/g) ?? []
+      const xid = 'create index on "flights" (_xid);'
+      const both = [xid, expect.stringMatching(/^create index on "flights" \("origin" collate "C", .*\);$/)]
+      expect(await advised()).toEqual(both)
+      const visible = /\((.*)\);$/.exec((await advised())[1] ?? '')?.[1] ?? ''
+      for (const unfit of [`${visible} desc`, visible.replace(' collate "C"', ' collate "POSIX"')]) {
+        await registry.db.script(`create index unfit on flights (${unfit})`)
+        expect(await advised(), unfit).toEqual(both)
+        await registry.db.script('drop index unfit')
+      }
+      for (const own of ['', 'alter table flights alter origin type text collate "C";']) {
+        await registry.db.script(`${own} create index fit on flights (${visible}, distance)`)
+        expect(await advised(), own).toEqual([xid])
+        await registry.db.script('drop index fit')
+      }
     })
 
     it('describes a query without running it', async () => {
