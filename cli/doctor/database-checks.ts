@@ -2,6 +2,7 @@ import { pendingMigrations, unknownMigrations } from '../../migrations/migrate.t
 import { maxSecondsOff, offsetText, readServerClocks, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
 import { foreignRowsAdvice } from '../../offline/foreign-rows.ts'
 import type { Database } from '../../runtime/database.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { poolSize } from '../../runtime/open-postgres.ts'
 import type { Answer } from './check.ts'
@@ -54,6 +55,7 @@ interface RightsRow {
   /** The partitioned tables of others, and who owns the first of them. */
   readonly foreign: readonly string[] | null
   readonly owner: string | null
+  readonly ownerIsSuperuser: boolean | null
   readonly user: string
   readonly database: string
 }
@@ -81,9 +83,10 @@ export async function checkRights(db: Database): Promise<Answer[]> {
             WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
                        AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))) AS tables,
            (SELECT array_agg(name ORDER BY name) FROM others) AS foreign,
-           (SELECT pg_get_userbyid(relowner)::text FROM others ORDER BY name LIMIT 1) AS owner`)
+           (SELECT pg_get_userbyid(relowner)::text FROM others ORDER BY name LIMIT 1) AS owner,
+           (SELECT rolsuper FROM others JOIN pg_roles r ON r.oid = relowner ORDER BY name LIMIT 1) AS "ownerIsSuperuser"`)
   if (rights === undefined) return [wrong('The database does not report them.')]
-  const { user, database, create, temporary, schemas, tables, foreign, owner } = rights
+  const { user, database, create, temporary, schemas, tables, foreign, owner, ownerIsSuperuser } = rights
   const grants = [
     ...(create ? [] : [`GRANT CREATE ON DATABASE "${database}" TO "${user}"`]),
     ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`]),
@@ -97,9 +100,20 @@ export async function checkRights(db: Database): Promise<Answer[]> {
       schemas !== null || tables !== null
         ? 'It lacks rights on the tables, and cannot create their partitions'
         : 'It cannot create their partitions, so from the next day on predictions and statistics are lost'
-    answers.push(wrong(`${what}. ${then}. Connect as "${owner}", or run: GRANT "${owner}" TO "${user}".`))
+    const remedy =
+      ownerIsSuperuser === true
+        ? `"${owner}" is a superuser, so do not grant it. Run in psql as "${owner}": ${ownershipFor(user)}`
+        : `Connect as "${owner}", or run: GRANT "${owner}" TO "${user}".`
+    answers.push(wrong(`${what}. ${then}. ${remedy}`))
   }
   return answers.length > 0 ? answers : [ok(`"${user}" may create tables and partitions, and write Lockstep's.`)]
+}
+
+/** Statements of psql that make the role the owner of Lockstep's schemas and tables. */
+function ownershipFor(user: string): string {
+  const schemas = ['lockstep', 'lockstep_source']
+  const tables = `SELECT format('ALTER TABLE %s OWNER TO %I', oid::regclass, ${sqlText(user)}) FROM pg_class WHERE relnamespace::regnamespace::text IN (${schemas.map(sqlText).join(', ')}) AND relkind IN ('r', 'p')`
+  return `${schemas.map((schema) => `ALTER SCHEMA ${schema} OWNER TO ${sqlIdentifier(user)};`).join(' ')} ${tables} \\gexec`
 }
 
 function grantsOn(user: string, schemas: readonly string[], tables: readonly string[]): string[] {

@@ -204,6 +204,32 @@ describe('lockstep doctor', () => {
     }
   })
 
+  it('a user gets the tables of a superuser, not its role', async () => {
+    const own = await testDatabase()
+    const admin = openPostgres(own.url)
+    const user = `doctor_own"er_${process.pid}`
+    const quoted = user.replace('"', '""')
+    await admin.script(`create role "${quoted}" login password 'hidden-word'`)
+    const rights = async () => {
+      const db = openPostgres(Object.assign(new URL(own.url), { username: user, password: 'hidden-word' }).href)
+      const answers = await checkRights(db).finally(() => db.close())
+      return answers.map(({ verdict, text }) => `${verdict} ${text}`).join('\n')
+    }
+    try {
+      const before = await rights()
+      expect(before).not.toContain('GRANT "')
+      const remedy = /is a superuser, so do not grant it\. Run in psql as "\w+": (ALTER SCHEMA .*;) (SELECT .*) \\gexec$/.exec(before)
+      await admin.script(remedy?.[1] ?? '')
+      const statements = await admin.query<{ format: string }>(remedy?.[2] ?? '')
+      await admin.script(statements.map(({ format }) => format).join(';'))
+      expect(await rights()).toMatch(/^ok/)
+    } finally {
+      await admin.script(`drop owned by "${quoted}" cascade; drop role "${quoted}"`)
+      await admin.close()
+      await own.drop()
+    }
+  })
+
   it('a Redis that may evict states must be set otherwise', async () => {
     const redis = openRedis(redisUrl)
     const [, before = 'noeviction'] = await redis.config('GET', 'maxmemory-policy')
