@@ -4,6 +4,7 @@ import { parseValue, shown } from '../kernel/parse-value.ts'
 import { formatTimestamp, requireMicros } from '../kernel/time.ts'
 import type { Value } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import { keyLengthCheck } from '../offline/key-length.ts'
 import { sqlTypeName } from '../offline/sql-type.ts'
 import type { EventColumn, EventTable } from './event-table.ts'
@@ -51,7 +52,7 @@ export function createEventReader(
 ): (json: unknown, index: number, receivedAt: number) => SourceEvent {
   const { source, columns } = table
   const names = new Set(columns.map(({ name }) => name))
-  const taken = [...names].map((name) => `"${name}"`).join(', ')
+  const taken = quotedNames(names)
   const texts = columns.map(({ type }) => textOf(type.kind))
   const keys = columns.flatMap(({ key }, index) => (key ? [index] : []))
   const tooLong = keyLengthCheck(keys.map((index) => ({ index, type: sqlTypeName((columns[index] as EventColumn).type) })))

@@ -3,6 +3,7 @@ import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { AroundCopy, Database } from '../runtime/database.ts'
 import type { RelationColumn } from '../runtime/relation.ts'
 import { ownedColumnNames } from '../kernel/view-spec.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import { isView, sourceTableName } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { CopyColumn, CopyEncoder } from './copy-encoder.ts'
@@ -143,7 +144,7 @@ function matchColumns(source: SourceSpec, table: string, tableColumns: readonly 
   if (absent.length > 0) {
     throw new LockstepError(
       'SOURCE_MISSING',
-      `The table ${table} has no column ${list(absent)}, which the source "${source.name}" declares; add it to the table or correct the source.`,
+      `The table ${table} has no column ${quotedNames(absent)}, which the source "${source.name}" declares; add it to the table or correct the source.`,
     )
   }
   const missing = tableColumns
@@ -153,7 +154,10 @@ function matchColumns(source: SourceSpec, table: string, tableColumns: readonly 
     .map(({ name }) => name)
   const extra = file.columns.map(({ name }) => name).filter((name) => !inTable.has(name))
   if (missing.length > 0 || extra.length > 0) {
-    const parts = [missing.length > 0 ? `it lacks ${list(missing)}` : '', extra.length > 0 ? `the table has no column ${list(extra)}` : '']
+    const parts = [
+      missing.length > 0 ? `it lacks ${quotedNames(missing)}` : '',
+      extra.length > 0 ? `the table has no column ${quotedNames(extra)}` : '',
+    ]
     throw new LockstepError(
       'COLUMNS_MISMATCH',
       `The file "${file.path}" does not fit the table ${table} of the source "${source.name}": ${parts.filter((part) => part !== '').join('; ')}. Rename, add or remove columns in the file.`,
@@ -221,8 +225,4 @@ function refusedByTable(error: unknown, path: string, table: string, every: numb
     )
   }
   return error
-}
-
-function list(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ')
 }

@@ -2,6 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { Database } from '../runtime/database.ts'
 import { trimQuery } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
@@ -42,7 +43,7 @@ export async function refuseLabelLeak(
     if (seen === null) continue
     const { why, advice } = seen
     if (shared === undefined) {
-      const what = drawn === null ? 'a file' : `the function ${doubts.map((name) => `"${name}"`).join(', ')}`
+      const what = drawn === null ? 'a file' : `the function ${quotedNames(doubts)}`
       unchecked.push(
         `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because the spine comes from ${what}. Such a row would see itself in "${id}", and so its own label (${why}). If that is possible, use --as-of before.`,
       )

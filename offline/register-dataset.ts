@@ -5,6 +5,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import { Status } from '../kernel/state.ts'
 import type { Column, Value, ValueType } from '../kernel/value-type.ts'
 import { isValueOf, typeName } from '../kernel/value-type.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { Database } from '../runtime/database.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
 import { openObjectStore } from '../runtime/storage/open-store.ts'
@@ -176,7 +177,7 @@ function columnsOfFiles(
   if (lost.length > 0) {
     throw new LockstepError(
       'COLUMNS_MISMATCH',
-      `The file "${file.path}" lacks ${lost.map((name) => `"${name}"`).join(', ')}, which a training set of "${service.id}" has. Check the plan and the options.`,
+      `The file "${file.path}" lacks ${quotedNames(lost)}, which a training set of "${service.id}" has. Check the plan and the options.`,
       { details: { path: file.path, missing: lost } },
     )
   }

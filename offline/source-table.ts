@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { Queryable, RelationColumn } from '../runtime/relation.ts'
 import { arrivalColumns, checkQuery, sourceRelation, sourceTableName, sqlState, tableColumns } from '../runtime/relation.ts'
 
@@ -33,7 +34,7 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
   const types = new Map(columns.map((column) => [column.name, column.type]))
   const missing = missingColumns(source, columns)
   if (missing.length > 0) {
-    const names = missing.map((name) => `"${name}"`).join(', ')
+    const names = quotedNames(missing)
     throw new LockstepError(
       'SOURCE_MISSING',
       `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`,

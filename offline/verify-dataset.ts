@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { Database } from '../runtime/database.ts'
 import type { BuildOptions, BuiltDataset } from './build-dataset.ts'
 import { buildDataset } from './build-dataset.ts'
@@ -147,16 +148,16 @@ export function sourceDifferences(
   { heldBackRows }: Pick<BuiltDataset<WrittenFile>['join'], 'heldBackRows'>,
   columns: readonly string[],
 ): string[] {
-  const where = columns.length === 0 ? [] : [`The statistics of ${quoted(columns)} differ.`]
+  const where = columns.length === 0 ? [] : [`The statistics of ${quotedNames(columns)} differ.`]
   if (manifest.engine !== undefined) return where
   const { sources, isSure } = sourcesBehind(service, columns)
   const isFrozen = (source: string): boolean => Object.hasOwn(heldBackRows, source)
   const [frozen, unfrozen] = [sources.filter(isFrozen), sources.filter((source) => !isFrozen(source))]
   const lacking = 'Without a column "_xid", Lockstep cannot separate the original rows from later ones.'
-  if (unfrozen.length > 0) where.push(`Rows of ${quoted(unfrozen)} have changed. ${lacking}`)
+  if (unfrozen.length > 0) where.push(`Rows of ${quotedNames(unfrozen)} have changed. ${lacking}`)
   // rows of the others may explain all of the difference
   if (frozen.length === 0 || (unfrozen.length > 0 && !isSure)) return where
-  return [...where, `The spine is the same, so rows of ${quoted(frozen)} that the training set was made of were changed or deleted.`]
+  return [...where, `The spine is the same, so rows of ${quotedNames(frozen)} that the training set was made of were changed or deleted.`]
 }
 
 /**
@@ -168,10 +169,6 @@ function sourcesBehind(service: ServicePlan, columns: readonly string[]): { read
   const isSure = uses.length > 0
   const plans = service.uses.filter((_, use) => !isSure || uses.includes(use)).map(({ plan }) => plan)
   return { sources: [...new Set(plans.map(({ spec }) => spec.source.name))], isSure }
-}
-
-function quoted(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ')
 }
 
 export function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {

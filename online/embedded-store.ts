@@ -7,6 +7,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { damaged, folderFailure, sqliteCode } from '../runtime/embedded-failure.ts'
 import { closeFolder, makePrivate } from '../runtime/private-folder.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { OnlineKey, OnlineStore, OnlineWrite } from './store.ts'
 import { checkpointEntity } from './store.ts'
 
@@ -268,7 +269,7 @@ function requireStates(db: DatabaseSync, file: string): void {
   if (columns.join() === 'key,bytes') return
   throw new LockstepError(
     'CONFIG_INVALID',
-    `The file "${file}" is not an online store of Lockstep: its table "states" has the columns ${columns.map((name) => `"${name}"`).join(', ')}. Move the file, or set LOCKSTEP_DIR to another folder.`,
+    `The file "${file}" is not an online store of Lockstep: its table "states" has the columns ${quotedNames(columns)}. Move the file, or set LOCKSTEP_DIR to another folder.`,
     { details: { file } },
   )
 }

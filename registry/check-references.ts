@@ -3,6 +3,7 @@ import type { DefinitionKind } from '../migrations/schema.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, kindNames, labelOf, references } from './definition.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 
 /**
  * References of the declared definitions to what is in neither the file nor the registry, and to features that their
@@ -40,7 +41,7 @@ function checkFeatures(definition: Definition, known: ReadonlyMap<DefinitionKey,
         (name) =>
           new LockstepError(
             'UNKNOWN_FEATURE',
-            `The ${displayName(definition)} takes the feature "${name}" of the ${displayName(target)}, which has ${names.map((each) => `"${each}"`).join(', ')}.${didYouMean(name, names)}`,
+            `The ${displayName(definition)} takes the feature "${name}" of the ${displayName(target)}, which has ${quotedNames(names)}.${didYouMean(name, names)}`,
             { details: { service: labelOf(definition), view: labelOf(target), feature: name } },
           ),
       )

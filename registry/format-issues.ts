@@ -2,6 +2,7 @@ import { cutText } from '../kernel/cut-text.ts'
 import type { z } from 'zod'
 import { shown } from '../kernel/parse-value.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 
 /** What is wrong with a body or a query, for people and for programs. */
 export interface SaidIssues {
@@ -98,7 +99,7 @@ function unknownFields({ keys, path }: Issue & { readonly code: 'unrecognized_ke
   const known = Object.keys(shapeOf(schemaAt(schema, path, sent)) ?? {})
   const others = keys.length === 1 ? '' : ` (and ${keys.length - 1} more)`
   const within = path.length === 0 ? '' : 'has the field '
-  return `${within}"${cut(first)}"${within === '' ? ' is' : ', which is'} not a field here${others}.${didYouMean(cut(first), known)} The fields are ${known.map((name) => `"${name}"`).join(', ')}`
+  return `${within}"${cut(first)}"${within === '' ? ' is' : ', which is'} not a field here${others}.${didYouMean(cut(first), known)} The fields are ${quotedNames(known)}`
 }
 
 function mustBe(value: unknown, what: string, description?: string): string {

@@ -1,4 +1,5 @@
 import type { SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import type { Definition } from './definition.ts'
 import { displayName } from './definition.ts'
 
@@ -19,7 +20,7 @@ export function lostColumnNotes(declared: readonly Definition[], left: readonly 
     if (kept === undefined) return []
     const lost = columnsRead(definition.spec).filter((name) => !kept.some((column) => column.name === name))
     if (lost.length === 0) return []
-    const names = `the ${lost.length === 1 ? 'column' : 'columns'} ${lost.map((name) => `"${name}"`).join(', ')}`
+    const names = `the ${lost.length === 1 ? 'column' : 'columns'} ${quotedNames(lost)}`
     return [
       `The source "${source.name}" loses ${names}, but the ${displayName(definition)} stays in the registry and reads null there in all rows that are pushed or ingested from now on. Keep ${names} until no model needs that version.`,
     ]

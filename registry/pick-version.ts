@@ -5,6 +5,7 @@ import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 
 /** A version by its number or by an alias. */
 export type VersionReference = number | string
@@ -78,7 +79,7 @@ export function requireAlias(model: CatalogModel, alias: string): ModelAlias {
 function noAlias(model: CatalogModel, alias: string, advice: string): LockstepError {
   const existing = [...model.aliases.keys()]
   const set = alias === championAlias ? `lockstep model promote ${model.name}@N` : `lockstep model alias ${model.name}@N ${alias}`
-  const known = existing.length === 0 ? 'it has none' : `it has ${existing.map((each) => `"${each}"`).join(', ')}`
+  const known = existing.length === 0 ? 'it has none' : `it has ${quotedNames(existing)}`
   return new LockstepError(
     'UNKNOWN_DEFINITION',
     `The model "${model.name}" has no alias "${alias}"; ${known}.${didYouMean(alias, existing)} ${advice} "${set}".`,

@@ -12,6 +12,7 @@ import type { Definition } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import { readRunningExperiments } from './experiments/experiment.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import { bumpRevision, readRevision } from './revision.ts'
 import { prunable } from './prunable.ts'
 import { retire } from './store-definitions.ts'
@@ -64,8 +65,7 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
   const found = stored.filter((definition) => labelOf(definition) === name)
   if (found.length > 0) return found
   const versions = stored.filter((definition) => definition.name === name).map(labelOf)
-  const hint =
-    versions.length === 0 ? didYouMean(name, stored.map(labelOf)) : ` Name the version: ${versions.map((each) => `"${each}"`).join(', ')}.`
+  const hint = versions.length === 0 ? didYouMean(name, stored.map(labelOf)) : ` Name the version: ${quotedNames(versions)}.`
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
     `There is nothing called "${name}" in the registry.${hint === '' ? ' "lockstep list" lists everything.' : hint}`,

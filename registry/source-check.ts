@@ -3,6 +3,7 @@ import type { KeyType, ColumnType } from '../kernel/value-type.ts'
 import { sameType, scalarKinds, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import { timeTypes } from '../runtime/relation.ts'
 import type { DescribedTable } from './source-table.ts'
 
@@ -73,7 +74,7 @@ function checkColumn(
     const where = source.relation.kind === 'sql' ? 'its query' : `the table ${table.relation}`
     return new LockstepError(
       'UNKNOWN_COLUMN',
-      `The source "${source.name}" has the column "${need.name}" as ${need.as}, which ${where} does not have; it has ${[...table.columns.keys()].map((name) => `"${name}"`).join(', ')}.${didYouMean(need.name, table.columns.keys())} Correct the source.`,
+      `The source "${source.name}" has the column "${need.name}" as ${need.as}, which ${where} does not have; it has ${quotedNames(table.columns.keys())}.${didYouMean(need.name, table.columns.keys())} Correct the source.`,
       { details },
     )
   }

@@ -3,6 +3,7 @@ import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { EntitySpec } from '../../kernel/view-spec.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
@@ -66,7 +67,7 @@ function entityOf(entities: ReadonlyMap<string, EntitySpec>, name: string): Enti
   const message =
     entities.size === 0
       ? 'The registry has no entity yet; apply a definitions file.'
-      : `There is no entity "${name}" in the registry. It has ${[...entities.keys()].map((each) => `"${each}"`).join(', ')}.`
+      : `There is no entity "${name}" in the registry. It has ${quotedNames(entities.keys())}.`
   throw new LockstepError('UNKNOWN_DEFINITION', message, { details: { kind: 'entity', name } })
 }
 

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { scopes } from '../../registry/keys/scope.ts'
@@ -55,10 +56,7 @@ function scopesOf(text: string): Scope[] {
   const named = text.split(',').map((word) => word.trim())
   const wrong = named.find((word) => !scopes.some((scope) => scope === word))
   if (wrong !== undefined) {
-    throw new LockstepError(
-      'USAGE',
-      `The option "--scope" has "${wrong}"; it can have ${scopes.map((scope) => `"${scope}"`).join(', ')}, separated by commas.`,
-    )
+    throw new LockstepError('USAGE', `The option "--scope" has "${wrong}"; it can have ${quotedNames(scopes)}, separated by commas.`)
   }
   return scopes.filter((scope) => named.includes(scope))
 }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { projectManifest } from './project-manifest.ts'
 import type { TemplateName } from './templates.ts'
 import { templateFiles } from './templates.ts'
@@ -20,7 +21,7 @@ export function writeProject(folder: string, template: TemplateName): readonly s
   if (taken.length > 0) {
     throw new LockstepError(
       'FILE_EXISTS',
-      `"${folder}" already has ${taken.map((name) => `"${name}"`).join(', ')}. Nothing was written. Name another folder, as in: lockstep init my-features`,
+      `"${folder}" already has ${quotedNames(taken)}. Nothing was written. Name another folder, as in: lockstep init my-features`,
       { details: { folder, files: taken } },
     )
   }

@@ -1,5 +1,6 @@
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
@@ -138,7 +139,7 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
   const tests = 2 * covariates.names.length * treatments.length
   const value = Math.min(before, 1, least.p * tests)
   if (value > alarmP) {
-    const few = `${[...waiting].map((name) => `"${name}"`).join(', ')} ${waiting.size === 1 ? 'has' : 'have'} too few units yet to be compared, as few units have most of the total.`
+    const few = `${quotedNames(waiting)} ${waiting.size === 1 ? 'has' : 'have'} too few units yet to be compared, as few units have most of the total.`
     if (compared === 0 && waiting.size > 0)
       return { check, state: 'unknown', value: null, text: `The covariates cannot be compared: ${few}` }
     return { check, state: 'ok', value, text: `The covariates are alike in all variants.${waiting.size === 0 ? '' : ` ${few}`}` }

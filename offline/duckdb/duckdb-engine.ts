@@ -7,6 +7,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
 import type { FileEngine } from '../join-engine.ts'
@@ -77,11 +78,9 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
     const names = [...read.keys()]
     for (const name of sources.keys()) {
       if (read.has(name)) continue
-      throw new LockstepError(
-        'USAGE',
-        `The service "${service.id}" does not read a source "${name}"; it reads ${names.map((each) => `"${each}"`).join(', ')}.`,
-        { details: { source: name } },
-      )
+      throw new LockstepError('USAGE', `The service "${service.id}" does not read a source "${name}"; it reads ${quotedNames(names)}.`, {
+        details: { source: name },
+      })
     }
     const found = new Map<string, PassTable>()
     for (const [name, source] of read) found.set(name, await tableOf(source, signal))

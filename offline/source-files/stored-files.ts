@@ -1,6 +1,7 @@
 import type { FilesSpec } from '../../kernel/files-spec.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { Database, Snapshot } from '../../runtime/database.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import type { ListedFile } from './list-files.ts'
@@ -129,8 +130,7 @@ export function compareFiles(
     const isLater = was.from !== null && (fromMicros === null || fromMicros < was.from.getTime() * 1000)
     if (emptied && was.rows > 0) changed.push({ file, stored: was, why: 'its rows are not in the table any more' })
     else if (was.etag !== file.etag) changed.push({ file, stored: was, why: `its ETag is now ${file.etag}, not ${was.etag}` })
-    else if (missing.length > 0)
-      changed.push({ file, stored: was, why: `it was loaded without the column ${missing.map((name) => `"${name}"`).join(', ')}` })
+    else if (missing.length > 0) changed.push({ file, stored: was, why: `it was loaded without the column ${quotedNames(missing)}` })
     else if (isLater && was.olderRows > 0)
       changed.push({ file, stored: was, why: `${was.olderRows} of its rows were left out by the previous "from"` })
   }

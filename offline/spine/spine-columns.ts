@@ -2,6 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 
 /**
  * The role of a spine column. A key or request value has the service's type, the time column is a time, and any other
@@ -109,7 +110,7 @@ function findTime(found: readonly FoundColumn[], taken: ReadonlySet<string>, tim
   }
   throw new LockstepError(
     'SPINE_INVALID',
-    `${what} does not say which column is its time. Possible: ${candidates.map((name) => `"${name}"`).join(', ')}. Name it (--time), or call it "event_timestamp".`,
+    `${what} does not say which column is its time. Possible: ${quotedNames(candidates)}. Name it (--time), or call it "event_timestamp".`,
   )
 }
 

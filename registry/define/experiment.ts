@@ -13,6 +13,7 @@ import { isRecord } from '../../kernel/is-record.ts'
 import type { Column, KeyType } from '../../kernel/value-type.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { ExperimentOperational } from '../definition-set.ts'
 import type { Allocation } from './allocation.ts'
 import { allocationOf } from './allocation.ts'
@@ -245,7 +246,7 @@ function keyFields(source: SourceSpec, unit: string, { service, name }: Model, w
     )
   if (unit !== 'request-id' && (parts.length > 1 || parts[0] !== unit))
     throw invalid(
-      `${what} over the source "${source.name}" with the key ${parts.map((part) => `"${part}"`).join(', ')}, but its unit is "${unit}", so rows of a unit cannot be told apart from those of others. ${advice}`,
+      `${what} over the source "${source.name}" with the key ${quotedNames(parts)}, but its unit is "${unit}", so rows of a unit cannot be told apart from those of others. ${advice}`,
     )
   return Object.freeze(
     parts.map((part) =>

@@ -6,6 +6,7 @@ import type { MissingOutcome, OutcomeMatch, OutcomeSpec } from '../../kernel/out
 import type { NumberKind, ScalarType, ValueOf } from '../../kernel/value-type.ts'
 import { isNumeric, isValueOf, show, typeName } from '../../kernel/value-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { OutcomeOperational } from '../definition-set.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
@@ -275,7 +276,7 @@ function outputOf({ model, output }: AnyBody, what: string): string {
   const [only, ...others] = names
   if (output === undefined && only !== undefined && others.length === 0) return only
   if (typeof output === 'string' && names.includes(output)) return output
-  const has = names.map((each) => `"${each}"`).join(', ')
+  const has = quotedNames(names)
   if (output === undefined)
     throw invalid(what, `does not say which output of the model "${model.name}" it judges; write output: one of ${has}`)
   throw invalid(what, `judges the output ${show(output)}, which the model "${model.name}" does not have; it has ${has}`)

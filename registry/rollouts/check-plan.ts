@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { isPrivateHost } from '../../runtime/private-address.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
 import type { GateSpec, RolloutPlan } from './plan-schema.ts'
@@ -72,7 +73,7 @@ function checkOutcome(
   const figures = outcome.figures.map((each) => each.name)
   if (!figures.includes(gate.figure))
     throw invalid(
-      `The gate "${title}" needs the figure "${gate.figure}", but the outcome "${outcome.spec.name}" has ${figures.length === 0 ? 'none' : figures.map((each) => `"${each}"`).join(', ')}. Name one of its figures.`,
+      `The gate "${title}" needs the figure "${gate.figure}", but the outcome "${outcome.spec.name}" has ${figures.length === 0 ? 'none' : quotedNames(figures)}. Name one of its figures.`,
     )
 }
 

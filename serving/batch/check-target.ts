@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { sqlTypeName } from '../../offline/sql-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import { tableColumns } from '../../runtime/relation.ts'
@@ -137,7 +138,7 @@ async function requireColumns(db: Database, target: Target, name: string): Promi
 }
 
 async function requireUnique(db: Database, target: Target, name: string): Promise<void> {
-  const keys = target.key.map((each) => `"${each}"`).join(', ')
+  const keys = quotedNames(target.key)
   const [found] = await db.query(
     `SELECT FROM pg_index i WHERE i.indrelid = to_regclass(${sqlText(quoted(target))}) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
       AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k)

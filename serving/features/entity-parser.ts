@@ -7,6 +7,7 @@ import { parseValue, shown } from '../../kernel/parse-value.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 
 /**
  * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the
@@ -18,7 +19,7 @@ import { didYouMean } from '../../kernel/did-you-mean.ts'
  */
 export function createEntityParser(service: ServicePlan): (entity: unknown, index: number) => ServedEntity {
   const names = new Set([...service.keys, ...service.request].map((column) => column.name))
-  const taken = [...names].map((name) => `"${name}"`).join(', ')
+  const taken = quotedNames(names)
   const keyIndex = new Map(service.keys.map((column, index) => [column.name, index]))
   const uses = service.uses.map((use) => ({
     parts: use.plan.key,

@@ -14,6 +14,7 @@ import type { ExplainedFeature, ExplainedRow, ExplainedView } from '../../offlin
 import type { ExplainedWindow, WindowRequest } from '../../offline/explain-window.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 
 export interface ExplainRequest {
   readonly service?: string | undefined
@@ -84,7 +85,7 @@ function refuseUnknown(entity: Readonly<Record<string, unknown>>, takes: readonl
   if (field === undefined) return
   throw new LockstepError(
     'INVALID_ENTITY',
-    `The entity has the unknown field "${field}".${didYouMean(field, takes)} It takes ${takes.map((name) => `"${name}"`).join(', ') || 'none'}.`,
+    `The entity has the unknown field "${field}".${didYouMean(field, takes)} It takes ${quotedNames(takes) || 'none'}.`,
     { details: { field } },
   )
 }

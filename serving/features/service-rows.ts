@@ -4,6 +4,7 @@ import type { ViewValues } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { CountsValue, Value } from '../../kernel/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { entityError } from './entity-error.ts'
 
 /** How long the code of on-demand views may block the process for one request. */
@@ -54,7 +55,7 @@ export function refuseMissing(service: ServicePlan, rows: readonly ServiceValues
     const entity = entityRows?.[index] ?? index
     throw new LockstepError(
       'REQUIRED_FEATURE_MISSING',
-      `Entity ${entity} has no value for ${missing.map((name) => `"${name}"`).join(', ')} at ${formatTimestamp(asOf)}, but the service "${service.id}" requires it. Materialize the view, or leave the entity out.`,
+      `Entity ${entity} has no value for ${quotedNames(missing)} at ${formatTimestamp(asOf)}, but the service "${service.id}" requires it. Materialize the view, or leave the entity out.`,
       { details: { entity, features: missing } },
     )
   }

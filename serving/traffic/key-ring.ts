@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { timingSafeEqual } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { ApiKey, StoredKey } from '../../registry/keys/api-keys.ts'
 import { keysRevision, noteUsed, readKeys } from '../../registry/keys/api-keys.ts'
 import { keyHash, keyId } from '../../registry/keys/key-text.ts'
@@ -206,11 +207,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
 /** @throws LockstepError `FORBIDDEN` where a key has neither the scope nor that of an admin */
 export function checkScope({ id, scopes }: Pick<Principal, 'id' | 'scopes'>, scope: Scope): void {
   if (scopes.includes(scope) || scopes.includes('admin')) return
-  throw new LockstepError(
-    'FORBIDDEN',
-    `This needs an API key with the scope "${scope}"; the key "${id}" has ${scopes.map((each) => `"${each}"`).join(', ')}.`,
-    { details: { scope, key: id } },
-  )
+  throw new LockstepError('FORBIDDEN', `This needs an API key with the scope "${scope}"; the key "${id}" has ${quotedNames(scopes)}.`, {
+    details: { scope, key: id },
+  })
 }
 
 /** The key of a request: that of `Authorization: Bearer`, else that of `x-api-key`; null where there is none. */

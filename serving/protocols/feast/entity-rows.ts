@@ -3,6 +3,7 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { Column } from '../../../kernel/value-type.ts'
 import type { EntitySpec } from '../../../kernel/view-spec.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
+import { quotedNames } from '../../../kernel/quoted-names.ts'
 
 /** Entities as Feast's clients send them: a list of values for each column. */
 export type EntityColumns = Readonly<Record<string, readonly unknown[]>>
@@ -38,7 +39,7 @@ export function entityRows(
       const all = taken.map((each) => each.name)
       throw new LockstepError(
         'INVALID_ENTITY',
-        `The entity column "${name}" does not belong to these features.${didYouMean(name, all)} They take ${all.map((each) => `"${each}"`).join(', ') || 'none'}.`,
+        `The entity column "${name}" does not belong to these features.${didYouMean(name, all)} They take ${quotedNames(all) || 'none'}.`,
         { details: { field: name } },
       )
     }

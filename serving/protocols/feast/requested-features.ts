@@ -4,6 +4,7 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { ServiceMember } from '../../../kernel/service-spec.ts'
 import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
+import { quotedNames } from '../../../kernel/quoted-names.ts'
 import type { ReadCatalog } from '../../features/read-catalog.ts'
 import { parseFeatureRef } from './feature-refs.ts'
 
@@ -96,7 +97,7 @@ function grouped(catalog: ReadCatalog, refs: readonly string[]): Group[] {
     if (!known.includes(feature)) {
       throw new LockstepError(
         'UNKNOWN_DEFINITION',
-        `The view "${group.id}" has no feature "${feature}".${didYouMean(feature, known)} It has ${known.map((each) => `"${each}"`).join(', ')}.`,
+        `The view "${group.id}" has no feature "${feature}".${didYouMean(feature, known)} It has ${quotedNames(known)}.`,
         { details: { kind: 'feature', view: group.id, feature } },
       )
     }

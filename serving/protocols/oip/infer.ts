@@ -1,6 +1,7 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
+import { quotedNames } from '../../../kernel/quoted-names.ts'
 import { withTimeout } from '../../../runtime/async.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
@@ -100,12 +101,12 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   const entity = entityColumns(model.service).map((column) => column.name)
   if (given.length === tensors.length && tensors.every((name) => given.includes(name))) return true
   if (given.length > 0 && given.length === entity.length && entity.every((name) => given.includes(name))) return false
-  const takes = `It takes its tensors (${quoted(tensors)})${entity.length === 0 ? '' : `, or the columns of its entities (${quoted(entity)})`}.`
+  const takes = `It takes its tensors (${quotedNames(tensors)})${entity.length === 0 ? '' : `, or the columns of its entities (${quotedNames(entity)})`}.`
   const stranger = given.find((name) => !tensors.includes(name) && !entity.includes(name))
   throw new LockstepError(
     'INVALID_REQUEST',
     stranger === undefined
-      ? `The inputs ${given.length === 0 ? 'are missing' : `are only ${quoted(given)}, or of both kinds`} for the model "${model.version.model}". ${takes}`
+      ? `The inputs ${given.length === 0 ? 'are missing' : `are only ${quotedNames(given)}, or of both kinds`} for the model "${model.version.model}". ${takes}`
       : `The model "${model.version.model}" has no input "${stranger}".${didYouMean(stranger, [...tensors, ...entity])} ${takes}`,
     { details: { model: model.version.model, inputs: tensors, entity } },
   )
@@ -152,7 +153,7 @@ function requireDeclared({ version, outputs }: ServedModel, wanted: readonly str
   if (unknown === undefined) return
   throw new LockstepError(
     'INVALID_REQUEST',
-    `The model "${version.model}" declares no output "${unknown}", and only declared outputs are answered for entities.${didYouMean(unknown, declared)} It declares ${quoted(declared)}.`,
+    `The model "${version.model}" declares no output "${unknown}", and only declared outputs are answered for entities.${didYouMean(unknown, declared)} It declares ${quotedNames(declared)}.`,
     { details: { output: unknown, outputs: declared } },
   )
 }
@@ -214,7 +215,10 @@ function readParameters(parameters: Parameters): Omit<EntityRequest, 'entities'>
   const policy = textParameter('on_unavailable', parameters)
   const known = onUnavailable.find((each) => each === policy)
   if (policy !== undefined && known === undefined) {
-    throw new LockstepError('INVALID_REQUEST', `The parameter "on_unavailable" is "${policy}"; it must be one of ${quoted(onUnavailable)}.`)
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The parameter "on_unavailable" is "${policy}"; it must be one of ${quotedNames(onUnavailable)}.`,
+    )
   }
   return { asOf, ...(after === undefined ? {} : { after: [after] }), onUnavailable: known }
 }
@@ -225,8 +229,4 @@ function refuseTwice(names: readonly string[]): void {
     if (seen.has(name)) throw tensorError(name, 'is named twice; name it once')
     seen.add(name)
   }
-}
-
-function quoted(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ')
 }
