@@ -33,10 +33,10 @@ const slower = [1, 1.5, 2, 3] as const
  * vary together, and processes that differ. An evaluation looks at a quarter of an hour, and compares it with the week
  * before.
  */
-export function latencyAlarms(series: LatencySeries, looks: number, seed = 1): LatencyAlarms {
+export function latencyAlarms(series: LatencySeries, looks: number): LatencyAlarms {
   const spec = checkOf({ kind: 'latency' }, 'The simulation')
   if (spec.kind !== 'latency') throw new Error('The check is another one.')
-  const random = createRandom(seed)
+  const random = createRandom(1)
   const ofProcess = Array.from({ length: processes }, () => series.noise * random.normal())
   const hours: LatencyHour[] = []
   const breaches = slower.map(() => 0)

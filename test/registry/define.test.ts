@@ -230,6 +230,20 @@ describe('entities, sources and types', () => {
     expect(source('s', rest).spec).toMatchObject({ relation: { kind: 'owned' }, known: null })
     expect(source('s', rest).stream).toBe(null)
   })
+
+  it('a cursor reads back by its overlap, and all rows once a day or as often as it says', () => {
+    const body = { table: 'mine', key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } } as const
+    const cursorOf = (cursor: object) => call('source', 'mine', { ...body, cursor })
+    const minute = 60_000_000
+    const often = source('mine', { ...body, cursor: { column: 'updated_at', overlap: '10m', reconcile: '6h' } })
+    expect(often.cursor).toEqual({ column: 'updated_at', overlapMicros: 10 * minute, reconcileMicros: 360 * minute })
+    expect(source('mine', { ...body, cursor: { column: 'updated_at', overlap: '10m' } }).cursor?.reconcileMicros).toBe(1440 * minute)
+    expect(errorOf(cursorOf({ column: 'updated_at' })).message).toContain('The cursor of source "mine" cannot be read')
+    expect(errorOf(cursorOf({ column: 'a', overlap: '1m', every: '1h' })).message).toContain('has a field "every", which does not exist')
+    expect(errorOf(cursorOf({ column: 'a', overlap: '1m', reconcile: 'daily' }))).toMatchObject({ code: 'INVALID_DURATION' })
+    const owned = call('source', 'mine', { ...body, table: undefined, cursor: { column: 'a', overlap: '1m' } })
+    expect(errorOf(owned).message).toContain('is not needed: Lockstep adds arrival columns')
+  })
 })
 
 describe('aliases and picks', () => {

@@ -41,9 +41,9 @@ export function result(state: CheckResult['state'], subject = 'clock', value = 3
   return { subject, state, value, threshold: 2, n: 3, evidence: { host: 'a' }, cause }
 }
 
-/** The context of a step that is held until the signal. */
-export function heldStep(signal: AbortSignal = new AbortController().signal): StepContext {
-  return { signal, worker: 'test:1', attempt: 0, progress: () => undefined, isHeld: async () => true }
+/** The context of a step that is held to its end. */
+export function heldStep(): StepContext {
+  return { signal: new AbortController().signal, worker: 'test:1', attempt: 0, progress: () => undefined, isHeld: async () => true }
 }
 
 export interface Received {

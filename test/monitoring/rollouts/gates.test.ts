@@ -8,7 +8,6 @@ import { materializeView } from '../../../materializer/materialize.ts'
 import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
 import type { ControllerDeps } from '../../../monitoring/rollouts/controller.ts'
 import { look } from '../../../monitoring/rollouts/controller.ts'
-import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { gatherGateEvidence, hasPlan } from '../../../monitoring/rollouts/gate-evidence.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
@@ -118,10 +117,10 @@ async function running() {
 }
 
 /** What the present evidence decides by each gate alone. */
-async function decideByGate(before: Evidence | null = null) {
+async function decideByGate() {
   const rollout = await running()
   const gathered = { ...deps, store, catalog: await deps.catalog(), now: shop.now(), signal: new AbortController().signal }
-  const evidence = await gatherGateEvidence(gathered, rollout, before)
+  const evidence = await gatherGateEvidence(gathered, rollout, null)
   const decided = rollout.plan.gates.map((gate, i) => {
     const own = { ...evidence, gates: [evidence.gates[i] ?? null], failures: [evidence.failures[i] ?? null] }
     const { action, reasons } = decide({ ...rollout.plan, gates: [gate] }, 0, own)

@@ -59,10 +59,10 @@ function sinkTests({ start, knows, setting, limit }: Kind, more: (tools: SinkToo
     await producer?.close()
   })
 
-  async function newSink(redeliverMs = 30_000): Promise<{ stream: string; sink: StreamSink }> {
+  async function newSink(): Promise<{ stream: string; sink: StreamSink }> {
     const stream = `o${randomBytes(4).toString('hex')}`
     await producer.make(stream)
-    return { stream, sink: opened(stream, redeliverMs) }
+    return { stream, sink: opened(stream) }
   }
 
   function opened(stream: string, redeliverMs = 30_000): StreamSink {
