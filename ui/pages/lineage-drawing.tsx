@@ -1,14 +1,11 @@
 import { ActionIcon } from '@mantine/core'
-import dagre from '@dagrejs/dagre'
 import { useElementSize } from '@mantine/hooks'
 import { type ReactElement, useLayoutEffect, useMemo, useRef } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { height, layout, width } from './lineage-layout.ts'
 
-type Node = LineageData['nodes'][number]
-
-const [width, height] = [196, 54]
 /** A wide drawing shrinks this far at most, so that it can be read. Beyond that it scrolls. */
 const minZoom = 0.75
 
@@ -79,51 +76,4 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
       </div>
     </div>
   )
-}
-
-interface Placed {
-  readonly width: number
-  readonly height: number
-  readonly nodes: readonly { readonly node: Node; readonly x: number; readonly y: number }[]
-  readonly edges: readonly { readonly id: string; readonly path: string }[]
-}
-
-function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
-  const graph = new dagre.graphlib.Graph()
-  graph.setGraph({ rankdir: 'LR', nodesep: 14, ranksep: 40, marginx: 4, marginy: 4 })
-  graph.setDefaultEdgeLabel(() => ({}))
-  for (const { key } of nodes) graph.setNode(key, { width, height })
-  for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
-  dagre.layout(graph)
-  const size = graph.graph()
-  const columns = new Set(nodes.map(({ key }) => graph.node(key).x))
-  return {
-    width: size.width ?? 0,
-    height: size.height ?? 0,
-    nodes: nodes.map((node) => {
-      const { x = 0, y = 0 } = graph.node(node.key)
-      return { node, x: x - width / 2, y: y - height / 2 }
-    }),
-    edges: graph.edges().map(({ v, w, name }) => {
-      const [from, to] = [graph.node(v), graph.node(w)]
-      const passed = (graph.edge(v, w, name).points ?? []).filter(({ x }: Point) => columns.has(x) && x > from.x && x < to.x)
-      return { id: `${v} ${w}`, path: pathOf([from, ...passed, to]) }
-    }),
-  }
-}
-
-interface Point {
-  readonly x: number
-  readonly y: number
-}
-
-/** Straight through each column, where the layout keeps room for the edge, and curved between columns. */
-function pathOf(stops: readonly Point[]): string {
-  const parts = stops.slice(1).map(({ x, y }, i) => {
-    const before = stops[i] as Point
-    const [left, right] = [before.x + width / 2, x - width / 2]
-    const middle = (left + right) / 2
-    return `${i === 0 ? 'M' : 'L'}${left} ${before.y}C${middle} ${before.y} ${middle} ${y} ${right} ${y}`
-  })
-  return parts.join('')
 }
