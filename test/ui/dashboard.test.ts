@@ -241,6 +241,16 @@ describe('a page on a phone', () => {
     await expect.poll(async () => (await edges(frame.locator('[data-focus]')))[1]).toBeLessThanOrEqual(right)
   })
 
+  it('gives the sentence of a panel all of its width, below its buttons', async () => {
+    await visits.look(phone)
+    await visits.go('models/delay')
+    const missing = `[...document.querySelectorAll('.panel-says')].map((says) => says.closest('header').clientWidth - says.clientWidth)`
+    const pixels = await visits.page.evaluate<number[]>(missing)
+    expect(pixels.length).toBeGreaterThan(1)
+    // the padding of the head is 28 pixels
+    expect(Math.max(...pixels)).toBeLessThanOrEqual(28)
+  })
+
   it.each(['models/delay', 'views/airport_delays@1'])('moves little while /ui/%s comes', async (path) => {
     await visits.look(phone)
     const page = await visits.context.newPage()
