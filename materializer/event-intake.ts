@@ -8,6 +8,7 @@ import type { Span } from '../runtime/tracing/span.ts'
 import { traced } from '../runtime/tracing/span.ts'
 import type { AppendedEvents, PushTarget } from './append-events.ts'
 import { appendEvents } from './append-events.ts'
+import { refuseIfBehind } from './clock-behind.ts'
 import type { SourceEvent } from './event-reader.ts'
 import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
@@ -74,8 +75,8 @@ export interface EventIntake {
    *
    * @param options.receivedAt epoch microseconds
    * @param options.span of the request, where it is recorded
-   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait,
-   *   `POSTGRES_UNAVAILABLE`
+   * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `POSTGRES_UNAVAILABLE`;
+   *   `NOT_READY` where the clock of this process is wrong
    */
   push(
     source: SourceSpec,
@@ -237,7 +238,14 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   return {
     async push(source, sent, { to, receivedAt, span }) {
       const { table, read } = await open(source)
-      const events = sent.map((event, index) => read(event, index, receivedAt))
+      const readAll = (at: number) => sent.map((event, index) => read(event, index, at))
+      let events: readonly SourceEvent[]
+      try {
+        events = readAll(receivedAt)
+      } catch (error) {
+        await refuseIfBehind(database(), error, receivedAt, readAll)
+        throw error
+      }
       const commit = (own: Span | undefined): Promise<Written> => {
         own?.set({ 'db.system.name': 'postgresql', 'lockstep.source': source.name, 'lockstep.events': events.length })
         return enqueue({ table, source }, to, events)

@@ -4,6 +4,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StreamMessage } from '../../runtime/streams/stream-consumer.ts'
 import { appendEvents } from '../append-events.ts'
+import { refuseIfBehind } from '../clock-behind.ts'
 import type { SourceEvent } from '../event-reader.ts'
 import { createEventReader } from '../event-reader.ts'
 import type { EventTable } from '../event-table.ts'
@@ -54,7 +55,8 @@ interface ReadEvent extends MessageEvent {
  * Writes the events of a stream's messages to the source's table.
  *
  * @returns a function that commits the events of some messages; each event is there once, however often it comes
- * @throws LockstepError (the function) what `appendEvents` throws, but for `INVALID_ROW`
+ * @throws LockstepError (the function) what `appendEvents` throws, but for `INVALID_ROW`; `NOT_READY` if the clock of
+ *   this process is so far behind that it takes an event for one of the future
  */
 export function createMessageWriter(
   { db, source, spec, clock }: MessageWriterDeps,
@@ -100,13 +102,17 @@ export function createMessageWriter(
     const events: ReadEvent[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
-      try {
+      const readAt = (at: number) => {
         if (message.failure !== undefined) throw message.failure
         const json = messageEvent(message.body, messageEventId(spec, message.id), { columns, limitBytes: options.messageLimitBytes })
-        const event = read(json, 0, receivedAt)
+        const event = read(json, 0, at)
         // the reader refuses what is no object
-        events.push({ message, json: json as Readonly<Record<string, unknown>>, event })
+        return { message, json: json as Readonly<Record<string, unknown>>, event }
+      }
+      try {
+        events.push(readAt(receivedAt))
       } catch (error) {
+        await refuseIfBehind(db, error, receivedAt, readAt)
         letters.push(deadLetter(message, error))
       }
     }

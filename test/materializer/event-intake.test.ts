@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { sql } from 'kysely'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { EventIntakeOptions } from '../../materializer/event-intake.ts'
@@ -64,6 +64,24 @@ describe('the intake of pushed events', () => {
     const written = await rows()
     expect(written.map(({ i }) => i)).toEqual(Array.from({ length: 32 }, (_, i) => i))
     expect(new Set(written.map(({ xid }) => xid)).size).toBe(3)
+    await close(0)
+  })
+
+  it('refuses events that only a clock behind the database takes for future ones', async () => {
+    const { push, close } = intake()
+    const now = Date.now() * 1000
+    const hour = 3_600_000_000
+    const clock = vi.spyOn(Date, 'now').mockReturnValue((now - hour) / 1000)
+    const sent = (at: number) => push(measures, [event({ i: 1, at })], { to: 'offline', receivedAt: now - hour })
+    await expect(sent(now)).rejects.toMatchObject({
+      code: 'NOT_READY',
+      message: expect.stringMatching(/^The clock of this process is 36\d\d s behind the database's/) as string,
+    })
+    await expect(sent(now + hour)).rejects.toMatchObject({ code: 'INVALID_EVENT', details: { reason: 'future' } })
+    expect(await rows()).toEqual([])
+    expect(await sent(now - hour)).toMatchObject({ accepted: 1 })
+    clock.mockRestore()
+    await expect(sent(now)).rejects.toMatchObject({ code: 'INVALID_EVENT' })
     await close(0)
   })
 

@@ -183,6 +183,20 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(kept.map(({ body }) => body.toString())).toContain('{')
     })
 
+    general('wait while the clock of their reader is behind, and are no dead letters', async () => {
+      const realNow = Date.now.bind(Date)
+      const now = realNow()
+      const behind = vi.spyOn(Date, 'now').mockImplementation(() => realNow() - 3_600_000)
+      stops.push(() => Promise.resolve(behind.mockRestore()))
+      const counts = consume()
+      await producer.send(stream, [JSON.stringify({ user: 'a', at: new Date(now).toISOString(), amount: 1 }), event('b', 2)])
+      await vi.waitFor(() => expect(counts.failures).toBeGreaterThan(0), 60_000)
+      expect([await rows(), counts.dead]).toEqual([0, 0])
+      behind.mockRestore()
+      await drained()
+      expect([await rows(), counts.dead]).toEqual([2, 0])
+    })
+
     general('are skipped one by one if only the table refuses them', async () => {
       await world.db.query('alter table lockstep_source.clicks add check (amount < 100)')
       await producer.send(
