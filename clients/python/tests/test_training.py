@@ -42,7 +42,6 @@ def test_a_training_set_is_kept_under_the_id_of_the_frame(client: Client, traini
     assert (made["id"], made["rows"]) == (training.attrs["dataset"], len(training))
 
 
-@pytest.mark.filterwarnings("ignore:Lockstep cannot check")
 def test_types_and_index_of_a_spine_stay_and_features_are_exact(client: Client) -> None:
     big = 2**53 + 1
     at = pd.Timestamp("2026-03-02T00:00:00.000001Z")
