@@ -1,0 +1,72 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { promoteModel } from '../../registry/promote.ts'
+import { abortRollout } from '../../registry/rollouts/change-rollout.ts'
+import { beginTraining } from '../../registry/trainings/begin-run.ts'
+import { retryJob } from '../../runtime/jobs/end-job.ts'
+import { constantModel } from '../inference/made-models.ts'
+import type { TrainingWorld } from './training-world.ts'
+import { createTrainingWorld, daily, instant } from './training-world.ts'
+
+// Rollouts that trainings start.
+
+const by = { actor: 'ada' }
+let world: TrainingWorld
+beforeAll(async () => {
+  world = await createTrainingWorld()
+  await mkdir(world.folder)
+  await world.install('train', `echo again >> '${world.folder}/ran'; cat '${world.folder}/model' > "$3"`)
+  await world.declare({ ...daily, schedule: null, deploy: { rollout: 'default' } })
+}, 120_000)
+afterAll(async () => await world?.close())
+
+let runs = 0
+/** Trains a version that answers the number. */
+async function run(answer: number) {
+  await writeFile(join(world.folder, 'model'), constantModel(answer))
+  const catalog = await loadCatalog(world.db)
+  await beginTraining({ db: world.db, catalog, worker: 'test', by }, 'daily', instant + ++runs)
+  return await world.workUntil(() => world.ended('daily'))
+}
+const ran = async () => (await readFile(join(world.folder, 'ran'), 'utf8')).split('\n').length - 1
+const rollout = async () => (await loadCatalog(world.db)).model('delay').rollout
+
+it('a rollout needs a champion, and says so', { timeout: 120_000 }, async () => {
+  const first = await run(0.1)
+  expect(first).toMatchObject({
+    outcome: 'registered',
+    version: 1,
+    deployed: 'started no rollout, as delay has no champion to compare with: lockstep model promote delay@1',
+  })
+  await promoteModel(world.db, 'delay', 1, by)
+  expect(await run(0.1)).toMatchObject({ known: true, deployed: 'version 1 is the champion, so nothing rolls out' })
+  expect(await rollout()).toBeNull()
+})
+
+it('a rollout is started by its plan', { timeout: 120_000 }, async () => {
+  const second = await run(0.2)
+  expect(second).toMatchObject({ version: 2, deployed: 'started a rollout of version 2 by the plan default' })
+  expect(await rollout()).toMatchObject({ version: 2, share: 0.01, step: 0, startedBy: `training daily, job ${second.job}` })
+})
+
+it('a run fails while another rollout runs, keeps its version, and a retry starts it without training', { timeout: 120_000 }, async () => {
+  const failed = await run(0.3)
+  expect(failed).toMatchObject({ state: 'failed', outcome: 'registered', version: 3, deployed: null, error: { code: 'IN_USE' } })
+  await abortRollout(world.db, 'delay', by)
+  const before = await ran()
+  await retryJob(world.db, failed.job, by)
+  const retried = await world.workUntil(() => world.ended('daily'))
+  expect(retried).toMatchObject({
+    job: failed.job,
+    state: 'done',
+    version: 3,
+    dataset: failed.dataset,
+    metrics: failed.metrics,
+    rows: failed.rows,
+    deployed: 'started a rollout of version 3 by the plan default',
+  })
+  expect(await ran()).toBe(before)
+  expect(await rollout()).toMatchObject({ version: 3 })
+})
