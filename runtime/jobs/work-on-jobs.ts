@@ -10,6 +10,7 @@ import { asLockstepError } from '../postgres-unavailable.ts'
 import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
+import { watchTables } from './lost-tables.ts'
 import type { JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
 import type { JobNotices } from './job-notices.ts'
 import { listenToJobs } from './job-notices.ts'
@@ -78,6 +79,7 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
 
   /** Does something again and again: at once where there was something to do, else after a notice or a while. */
   async function again(what: () => Promise<'more' | 'idle' | { readonly unavailable: string }>, woken: boolean): Promise<void> {
+    const tables = watchTables(db)
     while (!signal.aborted) {
       const heard = notices.heard()
       let waitMs = options.idleMs ?? defaultIdleMs
@@ -90,8 +92,9 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
         }
       } catch (error) {
         if (signal.aborted) break
-        if (!isTemporary(error)) throw error
-        options.onEvent?.({ type: 'unavailable', error: messageOf(error) })
+        const why = isTemporary(error) ? error : await tables.whyLost(error)
+        if (why === null) throw error
+        options.onEvent?.({ type: 'unavailable', error: messageOf(why) })
         waitMs = unavailableMs
       }
       if (woken) await notices.next(heard, waitMs, signal)

@@ -59,6 +59,17 @@ describe.each([
     expect(await ended(waits)).toMatchObject({ state: 'done' })
   })
 
+  it('wait while the database has no tables of Lockstep, as while it is restored', async () => {
+    const kind = newKind()
+    const { events } = hire([kind], { idleMs: 20 })
+    expect(await ended(await submit(kind))).toMatchObject({ state: 'done' })
+    await db().script('ALTER SCHEMA lockstep RENAME TO elsewhere')
+    const message = expect.stringMatching(/^The database lacks tables of Lockstep that it had before.*"lockstep migrate"/) as string
+    await expect.poll(() => events, wait).toContainEqual({ type: 'unavailable', error: message })
+    await db().script('ALTER SCHEMA elsewhere RENAME TO lockstep')
+    expect(await ended(await submit(kind))).toMatchObject({ state: 'done' })
+  })
+
   it('wait while the database is full, use up no attempt, and show the reason', async () => {
     let isFull = true
     const kind = newKind({
