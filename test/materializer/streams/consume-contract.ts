@@ -226,6 +226,28 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(await world.online(['a'])).toEqual([[1_500, (1_499 * 1_500) / 2]])
     })
 
+    // docs/streams.md has these steps
+    general('get a new column by another stream, without dead letters', async () => {
+      consume()
+      const wide = (user: string, place: string) => JSON.stringify({ ...JSON.parse(event(user, 1)), place })
+      const next = `${stream}_2`
+      await producer.make(next)
+      await producer.send(stream, [event('a', 1), event('a', 2)])
+      // producers change one by one
+      await producer.send(next, [wide('a', 'Bern')])
+      await producer.send(stream, [event('a', 3)])
+      await drained()
+      expect(await rows()).toBe(3)
+      await world.apply(producer.spec(next), { ...clicks, columns: [...clicks.columns, { name: 'place', type: { kind: 'string' } }] })
+      await producer.send(next, [wide('a', 'Basel')])
+      await vi.waitFor(async () => expect(await rows()).toBe(5), 60_000)
+      expect(await world.db.query('select place from lockstep_source.clicks order by _row')).toEqual(
+        [null, null, null, 'Bern', 'Basel'].map((place) => ({ place })),
+      )
+      expect(await countDeadLetters(world.db)).toEqual([])
+      expect(await world.online(['a'])).toEqual([[5, 8]])
+    })
+
     general('are read from another stream once the registry changes', async () => {
       consume()
       await producer.send(stream, [event('a', 1)])
