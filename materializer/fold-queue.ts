@@ -1,12 +1,9 @@
 import { backoffMs, jitter, orTimeout, sleep, timedOut } from '../runtime/async.ts'
 import { isTemporary } from '../runtime/is-temporary.ts'
 
-/**
- * Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its
- * views.
- */
+/** Transactions of one source that may wait. Further ones are left to the next run of its views. */
 const maxWaiting = 100_000
-/** Transactions that are folded together, several after the store was down. */
+/** Transactions that are folded together. */
 const maxAtOnce = 64
 const retryBackoff = { firstMs: 100, maxMs: 2_000 }
 
@@ -26,8 +23,8 @@ export interface FoldQueueOptions {
 }
 
 /**
- * Folds committed transactions into the online states, of each source one after the other, and again where the store is
- * down.
+ * Folds committed transactions into the online states, one after the other for each source, and retries while the store
+ * is down.
  */
 export interface FoldQueue {
   /**

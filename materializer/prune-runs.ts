@@ -10,10 +10,10 @@ import { stableInt32 } from '../runtime/stable-id.ts'
 import { backfillKind } from './backfill-spec.ts'
 import { defaultReplayMs } from './detect-failover.ts'
 
-/** The advisory lock of who prunes, apart from others of this database. */
+/** The advisory lock of the process that prunes. */
 const group = 5_496_231
 const dayMs = 86_400_000
-/** No copy of a store is older that is put back. */
+/** No older copy of a store is restored. */
 const witnessMs = 90 * dayMs
 /** A run that has not ended for so long was killed. */
 const unfinishedMs = dayMs
@@ -26,7 +26,7 @@ export interface PruneOptions {
 }
 
 /**
- * Deletes the records of runs into this store that nobody asks for any more. Of each view stay
+ * Deletes the records of runs into this store that nothing needs any more. Of each view stay
  *
  *     the run that began it in the store                        the checkpoint names it
  *     what ended within the last hour, or `replayMs`            a failover sets the checkpoint back to one of these
@@ -34,12 +34,12 @@ export interface PruneOptions {
  *     the newest, that of the latest moment, the furthest       status, schedules, cursors
  *     what is under way, and runs of backfills
  *
- * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A
- * view whose checkpoint is absent or cannot be read is left alone: it may come back with a copy of the store.
+ * The interval of a run that stays begins where the one before it ends, so that the intervals still touch. A view whose
+ * checkpoint is absent or cannot be read is left alone: it may come back with a copy of the store.
  *
  * Numbers of witnesses (online/witness.ts) are deleted after 90 days, unless a checkpoint names them.
  *
- * @returns how many runs went
+ * @returns how many records were deleted
  */
 export async function pruneRuns(db: Database, store: OnlineStore, options: PruneOptions): Promise<number> {
   const identity = await store.identity()

@@ -24,8 +24,8 @@ export async function requestRemoval({ kysely }: Kysely, store: string, view: De
 }
 
 /**
- * Ends a removal, done or not; where a step of it is under way, after that one. Until this transaction has ended, no
- * other step begins.
+ * Ends a removal, done or not. It waits for a step that is under way, and no other step begins before this transaction
+ * has ended.
  */
 export async function endRemoval({ kysely }: Kysely, store: string, view: DefinitionId): Promise<void> {
   await kysely.deleteFrom('lockstep.removals').where('view', '=', view).where('store', '=', store).execute()
@@ -59,10 +59,10 @@ export interface RemovalOptions {
 }
 
 /**
- * Deletes the keys of the views that left a store, in bounded steps, each under the lock of its row: what ends the
- * removal in between, as a view that comes back does, is heeded by the next step. Runs that began before are waited for
- * first, so that none of them writes a state after its key was looked for. A process that dies is followed by the next
- * that calls this, which goes through the store again and finds what is left.
+ * Deletes the keys of the views that left a store, in bounded steps. Each step locks the row of its removal. If a view
+ * comes back and so ends its removal, the next step finds that and stops. First it waits for runs that began before, so
+ * that none of them writes a state behind the search for keys. If the process dies, the next call searches the store
+ * again and deletes what is left.
  *
  * @returns the views that are done
  */

@@ -53,9 +53,9 @@ export async function startRun(db: Database, run: RunStart): Promise<Run> {
 }
 
 /**
- * Records by which arrivals the run moved the view on: from where the last recorded run left it, so that the intervals
- * of all runs touch and never overlap, however many end at once, and what one moved that was killed before it could say
- * so is in that of the next.
+ * Records the interval of arrivals that the run has folded. It begins where the last recorded run ended, so intervals
+ * touch and never overlap, however many runs end at once. If a run was killed before it was recorded, the interval of
+ * the next one includes its own.
  *
  * @returns the interval, [from, to)
  */
@@ -100,8 +100,8 @@ function cursorColumns({ column, to, readAll }: NonNullable<RunOutcome['cursor']
 }
 
 /**
- * Whether the two runs read different tables: one that is dropped and made again under its name is another. False where
- * it is not known.
+ * Whether the two runs read different tables: a table that was dropped and recreated is another one. False where it is
+ * unknown.
  */
 export async function readOtherTables(db: Pick<Database, 'kysely'>, a: Run, b: Run): Promise<boolean> {
   const found = await db.kysely

@@ -20,7 +20,7 @@ export const scheduledRunKind = 'scheduled-run' satisfies JobKindName
 const specSchema = z.object({ view: z.string(), fingerprint: z.string() })
 type ScheduledRunSpec = z.infer<typeof specSchema>
 
-/** What a retry cannot mend for now may be mended in the database: every failure is tried again. */
+/** Every failure is retried: somebody may correct its cause in the database meanwhile. */
 const kind = {
   name: scheduledRunKind,
   spec: specSchema,
@@ -41,9 +41,9 @@ export interface ScheduleTools {
 }
 
 /**
- * Asks for the run that a view's schedule wants by now, once, whichever worker asks. While the run of an earlier moment
- * still waits for its next attempt none is added: it folds all that has arrived. Of runs that were missed only the
- * newest is asked for.
+ * Submits the run that a view's schedule wants by now, once, whichever worker does so. While the run of an earlier
+ * moment still waits for its next attempt, none is added, because that run folds all that has arrived. Of missed runs
+ * only the newest is submitted.
  *
  * @returns whether there was nothing to ask for
  */

@@ -47,8 +47,8 @@ export interface UndoOptions {
 }
 
 /**
- * Takes back a load of a file: deletes its rows, which are those of its transaction, and makes the states of their
- * entities again from the rows that are left.
+ * Takes back a load of a file: deletes its rows, which are those of its transaction, and rebuilds the states of their
+ * entities from the rows that are left.
  *
  *     delete the rows, note that states are to follow     one transaction
  *     rebuild the states that held them                   compare and set

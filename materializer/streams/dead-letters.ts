@@ -21,10 +21,7 @@ export interface DeadLetter {
   readonly error: string
 }
 
-/**
- * Keeps messages that are passed over, each once however often it comes, and forgets the oldest of the source beyond a
- * bound.
- */
+/** Keeps messages that are skipped, each once however often it comes. Deletes the oldest beyond `maxDeadLetters`. */
 export async function keepDeadLetters(
   db: Pick<Database, 'kysely'>,
   source: string,
@@ -248,7 +245,7 @@ function textIn(body: Uint8Array): string | null {
   }
 }
 
-/** Forgets letters, by source written down as done to them. @returns how many of them were there */
+/** Deletes letters, and records it in the audit log by source. @returns how many of them were there */
 export async function dropDeadLetters(
   db: Pick<Database, 'kysely'>,
   ids: readonly number[],
