@@ -1,21 +1,14 @@
 import type { Registry } from 'prom-client'
-import { Counter } from 'prom-client'
 import { LockstepError } from '../kernel/errors.ts'
-
-const name = 'lockstep_online_errors_total'
+import { sharedCounter } from '../runtime/metrics.ts'
 
 /** Counts failures of the online store. All callers in a process share one metric. */
 export function createOnlineErrorMetric(registry: Registry): (error: unknown) => void {
-  const present = registry.getSingleMetric(name)
-  const counter =
-    present instanceof Counter
-      ? present
-      : new Counter({
-          name,
-          help: 'Reads and writes that failed in the online store, by the code of the error or of the answer of Redis.',
-          labelNames: ['code'],
-          registers: [registry],
-        })
+  const counter = sharedCounter(registry, {
+    name: 'lockstep_online_errors_total',
+    help: 'Reads and writes that failed in the online store, by the code of the error or of the answer of Redis.',
+    labelNames: ['code'],
+  })
   return (error) => {
     const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL', details: {} }
     // caused by the entity's own data

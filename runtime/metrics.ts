@@ -1,3 +1,4 @@
+import type { CounterConfiguration } from 'prom-client'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { logToStandardError } from './log-destination.ts'
 import { readVersion } from './version.ts'
@@ -33,6 +34,15 @@ export function createMetricsRegistry(): MetricsRegistry {
   })
   registry.registerMetric(dropped)
   return registry
+}
+
+/** The counter of this name in a registry, which all callers in a process share. */
+export function sharedCounter<Label extends string>(
+  registry: Registry,
+  configuration: Pick<CounterConfiguration<Label>, 'name' | 'help' | 'labelNames'>,
+): Counter<Label> {
+  const present = registry.getSingleMetric(configuration.name)
+  return present instanceof Counter ? present : new Counter({ ...configuration, registers: [registry] })
 }
 
 /** Whether the database and the online store answered when they were last asked. */
