@@ -9,21 +9,21 @@ const leastBehindMicros = 1_000_000
  * clock of this process is wrong and not the event, which its sender or stream must not give up.
  *
  * @param error what the reader of events threw, for any reason
- * @param receivedAt by the clock of this process, or by that of a replayed past
- * @param read reads the event again, as received at that moment (epoch microseconds)
+ * @param ownNow the clock of this process when it received the event, epoch microseconds
+ * @param readLater reads the event again, as received so many microseconds later
  * @throws LockstepError `NOT_READY`
  */
 export async function refuseIfBehind(
   db: Pick<Database, 'query'>,
   error: unknown,
-  receivedAt: number,
-  read: (receivedAt: number) => unknown,
+  ownNow: number,
+  readLater: (byMicros: number) => unknown,
 ): Promise<void> {
   if (!(error instanceof LockstepError) || error.details['reason'] !== 'future') return
-  const behind = (await sharedNowMicros(db, Number.POSITIVE_INFINITY)) - Date.now() * 1000
+  const behind = (await sharedNowMicros(db, Number.POSITIVE_INFINITY)) - ownNow
   if (behind < leastBehindMicros) return
   try {
-    read(receivedAt + behind)
+    readLater(behind)
   } catch {
     return
   }

@@ -238,12 +238,13 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   return {
     async push(source, sent, { to, receivedAt, span }) {
       const { table, read } = await open(source)
+      const ownNow = Date.now() * 1000
       const readAll = (at: number) => sent.map((event, index) => read(event, index, at))
       let events: readonly SourceEvent[]
       try {
         events = readAll(receivedAt)
       } catch (error) {
-        await refuseIfBehind(database(), error, receivedAt, readAll)
+        await refuseIfBehind(database(), error, ownNow, (byMicros) => readAll(receivedAt + byMicros))
         throw error
       }
       const commit = (own: Span | undefined): Promise<Written> => {

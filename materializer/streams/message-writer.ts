@@ -98,7 +98,7 @@ export function createMessageWriter(
     table ??= await readEventTable(db, source)
     const read = createEventReader(table, options)
     const columns = takenColumns(spec, table)
-    const receivedAt = clock()
+    const [receivedAt, ownNow] = [clock(), Date.now() * 1000]
     const events: ReadEvent[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
@@ -112,7 +112,7 @@ export function createMessageWriter(
       try {
         events.push(readAt(receivedAt))
       } catch (error) {
-        await refuseIfBehind(db, error, receivedAt, readAt)
+        await refuseIfBehind(db, error, ownNow, (byMicros) => readAt(receivedAt + byMicros))
         letters.push(deadLetter(message, error))
       }
     }
