@@ -4,7 +4,7 @@ import type { FoldRow, Status } from '../kernel/state.ts'
 import { isBefore } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { FeatureSpec } from '../kernel/view-spec.ts'
+import type { AggregateSpec, FeatureSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import { GreatestRows } from './greatest-rows.ts'
 import type { SourceRow } from './row-decoder.ts'
@@ -33,8 +33,9 @@ export interface ExplainedFeature {
   readonly spec: FeatureSpec
   readonly value: Value | null
   readonly status: Status
-  /** Of a latest value: the greatest row, and those after it, greatest first, with the reason. */
+  /** The row that the value comes from; null: there is none, or an aggregate combines several. */
   readonly winner: ExplainedRow | null
+  /** Of a latest value: the rows after the winner, greatest first, with the reason. */
   readonly beaten: readonly (ExplainedRow & { readonly why: Beaten })[]
   /** Of an aggregate: the greatest rows that it counts. */
   readonly counted: readonly ExplainedRow[]
@@ -111,6 +112,8 @@ class Lens {
   readonly #where: number | null
   readonly #span: { readonly from: number; readonly to: number } | null
   readonly #candidates: GreatestRows<Candidate>
+  /** The one row that an aggregate has its value from; null: it has it from several. */
+  readonly #source: GreatestRows<Candidate> | null
   readonly #rows = { taken: 0, outsideWindow: 0, where: 0 }
 
   constructor(spec: FeatureSpec, columns: readonly string[], asOf: number, maxRows: number) {
@@ -119,6 +122,8 @@ class Lens {
     this.#where = spec.where === undefined ? null : columns.indexOf(spec.where)
     this.#span = spec.kind === 'window' ? { from: windowStart(asOf, spec.windowMicros, spec.hopMicros), to: asOf } : null
     this.#candidates = new GreatestRows(maxRows + 1, (a, b) => isBefore(a.folded, b.folded))
+    const order = spec.kind === 'latest' ? null : orderOfValue(spec)
+    this.#source = order === null ? null : new GreatestRows(1, order)
   }
 
   add(row: SourceRow, folded: FoldRow): void {
@@ -128,15 +133,19 @@ class Lens {
       this.#rows.outsideWindow++
     } else {
       this.#rows.taken++
-      this.#candidates.add({ folded, shown: shown(row, folded.visibleAt, folded.values[this.#slot] ?? null) })
+      const candidate = { folded, shown: shown(row, folded.visibleAt, folded.values[this.#slot] ?? null) }
+      this.#candidates.add(candidate)
+      this.#source?.add(candidate)
     }
   }
 
   explained(value: Value | null, status: Status): ExplainedFeature {
     const { list } = this.#candidates
     const common = { spec: this.#spec, value, status, span: this.#span, rows: this.#rows }
-    if (this.#spec.kind !== 'latest')
-      return { ...common, winner: null, beaten: [], counted: list.slice(0, -1 + this.#candidates.capacity).map((each) => each.shown) }
+    if (this.#spec.kind !== 'latest') {
+      const counted = list.slice(0, -1 + this.#candidates.capacity).map((each) => each.shown)
+      return { ...common, winner: this.#source?.list[0]?.shown ?? null, beaten: [], counted }
+    }
     const [winner] = list
     return {
       ...common,
@@ -145,6 +154,30 @@ class Lens {
       counted: [],
     }
   }
+}
+
+/** The order whose greatest row an aggregate has its value from; null: it combines rows. */
+function orderOfValue({ aggregate }: AggregateSpec): ((a: Candidate, b: Candidate) => boolean) | null {
+  switch (aggregate) {
+    case 'first':
+      return (a, b) => isBefore(b.folded, a.folded)
+    case 'last':
+      return (a, b) => isBefore(a.folded, b.folded)
+    case 'min':
+      return (a, b) => isLess(a, b, (least, other) => least > other)
+    case 'max':
+      return (a, b) => isLess(a, b, (greatest, other) => greatest < other)
+    default:
+      return null
+  }
+}
+
+/** null is the least, and NaN the greatest. Of equal values, the later row is the greater one. */
+function isLess(a: Candidate, b: Candidate, compare: (a: Value, b: Value) => boolean): boolean {
+  const [x, y] = [a.shown.value, b.shown.value]
+  if (Object.is(x, y)) return isBefore(a.folded, b.folded)
+  if (x === null || y === null) return x === null
+  return Number.isNaN(y) ? !Number.isNaN(x) : compare(x, y)
 }
 
 function whyBeaten(row: FoldRow, winner: FoldRow): Beaten {

@@ -89,6 +89,7 @@ function viewText(view: ViewJson): string {
     } else {
       const span = 'span' in feature ? ` from ${feature.span.from} to ${feature.span.to}, ${feature.outsideWindow} outside` : ''
       lines.push(`    ${feature.aggregate} of ${feature.counted} rows${span}`)
+      if ('winner' in feature) lines.push(`    won by ${rowText(feature.winner)}`)
       for (const row of feature.newest) lines.push(`    counts ${rowText(row)}`)
     }
   }

@@ -150,6 +150,7 @@ function featureJson(plan: ViewPlan, { spec, value, status, winner, beaten, coun
           outsideWindow: rows.outsideWindow,
         }),
     counted: rows.taken,
+    ...(winner === null ? {} : { winner: rowJson(winner, type) }),
     newest: counted.map((row) => rowJson(row, type)),
   }
 }

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { statusNames } from '../../kernel/state.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
-import type { Availability } from '../../kernel/view-spec.ts'
+import type { Availability, FeatureSpec } from '../../kernel/view-spec.ts'
+import { explainView } from '../../offline/explain-view.ts'
 import { readHistory } from '../../offline/history.ts'
 import { streamSelect } from '../../offline/stream-sql.ts'
 import { budget } from '../budget.ts'
@@ -13,6 +14,8 @@ import { databases } from './databases.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, view } from './things.ts'
 
+/** Aggregates whose value is that of one row. */
+const ofOne: ReadonlySet<string> = new Set(['first', 'last', 'min', 'max'])
 const origin = parseTimestamp('2001-03-01T00:00:00Z')
 const names = fc.constantFrom('a', 'B', 'b', 'é')
 const world = fc.record({
@@ -69,10 +72,37 @@ for (const { kind, open } of databases) {
               ),
             ),
           )
+          for (const { plan, key, asOf } of asked) {
+            if (key === null) continue
+            const { features } = await explainView(opened.db, plan, key, { asOf, maxRows: 2 })
+            const ofOneRow = features.filter(({ spec }) => spec.kind !== 'latest' && ofOne.has(spec.aggregate))
+            const values = ofOneRow.map(({ winner, spec }) => winner?.value ?? spec.default)
+            expect(values, 'the values of the rows that explanations name').toEqual(ofOneRow.map(({ value }) => value))
+          }
           await opened.db.query(`DROP TABLE ${table}`)
         }),
         { numRuns: budget(40) },
       )
+    })
+
+    it('names the row that a least, greatest, first or last value comes from', async () => {
+      await opened.db.query(
+        `CREATE TABLE won AS SELECT 'a' AS thing, '2001-01-01'::timestamptz + n * interval '1 minute' AS at, null::timestamptz AS known, i, n::int8 AS big, f::float8 AS f, '' AS s
+        FROM (VALUES (1, 5, '1'), (2, null, null), (3, 9, '-3'), (4, -2, 'NaN'), (5, 9, '7'), (6, 4, null)) rows (n, i, f)`,
+      )
+      const of = (aggregate: 'min' | 'max' | 'first' | 'last' | 'sum', column: 'i' | 'f'): FeatureSpec => {
+        const type = { kind: column === 'i' && aggregate !== 'sum' ? 'int32' : 'float64' } as const
+        return { kind: 'lifetime', aggregate, name: `${aggregate}_${column}`, column, type, default: null, required: false }
+      }
+      const features = [of('min', 'i'), of('max', 'i'), of('min', 'f'), of('max', 'f'), of('first', 'i'), of('last', 'f'), of('sum', 'i')]
+      const plan = view(viewSpec('won', features, { kind: 'continuous' }), 'won')
+      const asOf = parseTimestamp('2001-01-02T00:00:00Z')
+      const explained = await explainView(opened.db, plan, encodeKey(plan.key, ['a']), { asOf, maxRows: 1 })
+      const minutes = explained.features.map(({ winner }) =>
+        winner === null ? null : (winner.eventTime - parseTimestamp('2001-01-01T00:00:00Z')) / minute,
+      )
+      expect(minutes).toEqual([4, 5, 4, 4, 1, 6, null])
+      expect(explained.features.map(({ value }) => value)).toEqual([-2, 9, Number.NaN, Number.NaN, 5, null, 25])
     })
 
     it('uses an index on key and visible moment if there is one', async () => {

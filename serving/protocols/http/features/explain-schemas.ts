@@ -35,7 +35,10 @@ export const explainAnswer = z.looseObject({
           value: z.unknown().describe('Its value at that moment'),
           status: z.string().describe('The status of the value'),
           kind: z.enum(['latest', 'window', 'lifetime']).describe('How the value is computed'),
-          winner: explainedRow.nullable().optional().describe('For a latest value: the row that it comes from'),
+          winner: explainedRow
+            .nullable()
+            .optional()
+            .describe('For a latest value, `min`, `max`, `first` and `last`: the row that it comes from'),
           beaten: z
             .array(explainedRow.extend({ why: z.string().describe('Why the winner beat it') }))
             .optional()
