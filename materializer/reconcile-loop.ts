@@ -84,18 +84,23 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
   const slots = { runs: createSemaphore({ permits: runsAtOnce }), rebuilds: createSemaphore({ permits: rebuildsAtOnce }) }
   const underWay = new Set<Promise<void>>()
   let houseAt = 0
-  let house: Promise<void> | null = null
+  let isHouseKept = false
   let plans: readonly ViewPlan[] = []
   let failed = { text: '', at: 0 }
 
   function keepHouse(catalog: Pick<Catalog, 'views' | 'online'>, nowMs: number): void {
-    if (house !== null || performance.now() < houseAt) return
+    if (isHouseKept || performance.now() < houseAt) return
     houseAt = performance.now() + houseMs
-    house = runHousekeeping(tools.db, tools.store, catalog, { replayMs: options.replayMs, prune: false, nowMs, signal })
+    isHouseKept = true
+    const work = runHousekeeping(tools.db, tools.store, catalog, { replayMs: options.replayMs, prune: false, nowMs, signal })
       .catch((error: unknown) => {
         if (!signal.aborted) tools.log.warn({ error: messageOf(error) }, 'removals could not be completed')
       })
-      .finally(() => (house = null))
+      .finally(() => {
+        isHouseKept = false
+        underWay.delete(work)
+      })
+    underWay.add(work)
   }
 
   function reportFailureOfAll(error: unknown): void {
@@ -146,7 +151,6 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
     await setTimeout(pollMs, undefined, { signal }).catch(() => undefined)
   }
   await Promise.all(underWay)
-  await house
 }
 
 interface KeptView {
