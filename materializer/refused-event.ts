@@ -32,7 +32,7 @@ export async function refusedEvent(
   })
 }
 
-const rolledBack = Symbol('rolled back')
+const rolledBack = new Error('rolled back')
 
 async function isRefused(db: Database, { insert }: EventTable, parameters: readonly unknown[]): Promise<boolean> {
   try {

@@ -23,7 +23,7 @@ export function layout(nodes: readonly Node[], edges: LineageData['edges']): Pla
   for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
   dagre.layout(graph)
   // an edge can pass beside all nodes, where the size of the graph does not reach
-  const passing = graph.edges().flatMap((edge) => graph.edge(edge).points ?? [])
+  const passing = graph.edges().flatMap((edge: Edge) => graph.edge(edge).points ?? [])
   const above = Math.max(0, ...passing.map(({ y }: Point) => margin - y))
   for (const place of [...nodes.map(({ key }) => graph.node(key)), ...passing]) place.y += above
   const size = graph.graph()
@@ -35,12 +35,19 @@ export function layout(nodes: readonly Node[], edges: LineageData['edges']): Pla
       const { x = 0, y = 0 } = graph.node(node.key)
       return { node, x: x - width / 2, y: y - height / 2 }
     }),
-    edges: graph.edges().map(({ v, w, name }) => {
+    edges: graph.edges().map(({ v, w, name }: Edge) => {
       const [from, to] = [graph.node(v), graph.node(w)]
       const passed = (graph.edge(v, w, name).points ?? []).filter(({ x }: Point) => columns.has(x) && x > from.x && x < to.x)
       return { id: `${v} ${w}`, path: pathOf([from, ...passed, to]) }
     }),
   }
+}
+
+// the types of dagre are known to bundlers alone, and tests import this file without one
+interface Edge {
+  readonly v: string
+  readonly w: string
+  readonly name?: string
 }
 
 interface Point {
