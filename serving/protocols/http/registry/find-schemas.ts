@@ -301,7 +301,7 @@ export const definitionAnswer = z.object({
       format: z.enum(['parquet', 'csv', 'jsonl']).describe('The format of the files that the trainer gets'),
       trainer: z.string().describe('The name of the trainer'),
       timeoutMicros: z.number().describe('How long the trainer may run, microseconds'),
-      parameters: z.record(z.string(), z.json()).describe('What the trainer gets'),
+      parameters: z.record(z.string(), z.unknown()).describe('What the trainer gets'),
       require: z
         .array(
           z.union([
