@@ -1,12 +1,19 @@
+import { defined } from '../../kernel/defined.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import { runJson } from '../../registry/trainings/read-runs.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
+import { beginRunAnswer, maxListedRuns, trainingAnswer } from '../../serving/protocols/http/jobs/trainings-route.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { watchServerJob } from '../remote/watch-server-job.ts'
 import { trainingsHere } from '../training-tools.ts'
 import { runText } from '../training-text.ts'
 import { watchJob } from '../watch-job.ts'
@@ -28,11 +35,13 @@ export const trainingRunCommand: Command = {
     detach: { help: 'Begin the run and leave it to workers.' },
     'if-refused': { value: 'CODE', help: 'Exit with this code if the version was refused, such as 99. Default: 1.' },
     reason: reasonOption,
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep training run fraud_weekly --at 2026-03-02T04:00:00Z',
   async run(context, input) {
-    const [name, detach] = [input.argument('NAME'), input.flag('detach')]
+    const [name, detach, server] = [input.argument('NAME'), input.flag('detach'), serverOf(context, input)]
+    if (server !== null) return await runThroughServer(context, input, server)
     const tools = await jobTools(context)
     const { db, jobs, worker } = tools
     const [catalog, kind] = [await tools.catalog(), trainingsHere(context, tools)]
@@ -41,10 +50,7 @@ export const trainingRunCommand: Command = {
     if (isEmbedded(db) && (detach || !isHere)) throw detach ? alone() : notHere(trainer)
     const begun = await beginTraining({ db, catalog, worker, by: actorOf(input) }, name, input.time('at') ?? null)
     const { id } = begun.job
-    if (detach) {
-      const run = await runJson(db, begun.job)
-      return { json: { ...run, joined: begun.joined }, text: `${runText(run)}\nWorkers do it: "lockstep job watch ${id}" waits for it.` }
-    }
+    if (detach) return detached(await runJson(db, begun.job), begun.joined)
     if (!isHere && begun.job.state === 'running')
       context.log.warn({ trainer }, 'this process does not have the trainer (LOCKSTEP_TRAINERS), so it waits for a worker that has it')
     const job = await watchJob(context, { jobs, worker }, id, { label: `Training ${name}`, kinds: isHere ? [kind] : null }).catch(
@@ -61,6 +67,22 @@ export const trainingRunCommand: Command = {
     if (failure !== null) throw failure
     return outcome(input, await runJson(jobs, job), begun.joined)
   },
+}
+
+/** Workers that have the trainer run it, or with the embedded database the server: this process cannot help. */
+async function runThroughServer(context: Context, input: Input, server: Server): Promise<Outcome> {
+  const [name, at] = [input.argument('NAME'), input.time('at')]
+  const path = `/v1/trainings/${encodeURIComponent(name)}`
+  const body = defined({ at: at === undefined ? undefined : formatTimestamp(at), reason: input.text('reason') })
+  const { requestId: _, joined, ...begun } = await server.ask('POST', `${path}/runs`, body, beginRunAnswer)
+  if (input.flag('detach')) return detached(begun, joined)
+  await watchServerJob(context, server, begun.job, { label: `Training ${name}`, work: `run the training "${name}"` })
+  const { runs } = await server.ask('GET', `${path}?limit=${maxListedRuns}`, undefined, trainingAnswer)
+  return outcome(input, runs.find(({ job }) => job === begun.job) ?? begun, joined)
+}
+
+function detached(run: TrainingRunJson, joined: boolean): Outcome {
+  return { json: { ...run, joined }, text: `${runText(run)}\nWorkers do it: "lockstep job watch ${run.job}" waits for it.` }
 }
 
 function outcome(input: Input, run: TrainingRunJson, joined: boolean): Outcome {

@@ -17,6 +17,7 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
   const { training } = trainingRunSpec.parse(job.spec)
   const plan = job.plan as TrainingPlan | null // written by the plan step alone
   const made = (job.result ?? (job.state === 'done' ? null : await firstResult(db, job))) as TrainingResult | null
+  const error: { readonly code: string; readonly message: string } | null = job.error
   const time = (micros: number | undefined): string | null => (micros === undefined ? null : formatTimestamp(micros))
   return {
     job: job.id,
@@ -41,7 +42,7 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
     decisions: made?.decisions.map(({ holds, text }) => ({ holds, text })) ?? [],
     deployed: made?.deployed ?? null,
     seconds: made?.seconds ?? null,
-    error: job.error === null ? null : { code: job.error.code, message: job.error.message },
+    error: error === null ? null : { code: error.code, message: error.message },
     log: made?.log ?? logIn(job),
     workers: job.workers,
     submittedBy: job.submittedBy,

@@ -14,6 +14,7 @@ import { statusRoutes } from './health/status-route.ts'
 import { backfillRoutes } from './jobs/backfills-route.ts'
 import { batchRoutes } from './jobs/batches-route.ts'
 import { jobRoutes } from './jobs/jobs-route.ts'
+import { trainingRoutes } from './jobs/trainings-route.ts'
 import { modelChangeRoutes } from './models/model-changes-route.ts'
 import { modelVersionRoutes } from './models/model-versions-route.ts'
 import { modelRoutes } from './models/models-route.ts'
@@ -64,6 +65,7 @@ const described: readonly Route[] = [
   ...oipRoutes,
   ...feastRoutes,
   ...batchRoutes,
+  ...trainingRoutes,
   ...pipelineRoutes,
   ...backfillRoutes,
   ...jobRoutes,
