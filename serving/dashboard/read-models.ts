@@ -14,6 +14,7 @@ import { receiptModel } from './explain/receipt-model.ts'
 import { experimentModel } from './experiments/experiment-model.ts'
 import { decisionModel, rolloutModel } from './rollouts/rollout-model.ts'
 import { parityModel } from './parity/parity-model.ts'
+import { trainingModel, trainingsModel } from './trainings/training-models.ts'
 import { deadLettersModel, pipelineModel, pipelinesModel, sourceDeadLettersModel } from './pipelines/pipeline-models.ts'
 import type { ReadModel } from './read-model.ts'
 
@@ -40,6 +41,8 @@ export const readModels: readonly ReadModel[] = [
   explainModel,
   receiptModel,
   parityModel,
+  trainingsModel,
+  trainingModel,
   pipelinesModel,
   pipelineModel,
   deadLettersModel,

@@ -6,6 +6,8 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { startExperiment } from '../../registry/experiments/change-experiment.ts'
 import { promoteModel } from '../../registry/promote.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
+import { beginTraining } from '../../registry/trainings/begin-run.ts'
+import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { createPipelineMetrics } from '../../serving/streaming/pipeline-metrics.ts'
 import { createPipelineMinutes } from '../../serving/streaming/pipeline-minutes.ts'
 import { pausePipeline } from '../../serving/streaming/pipeline-state.ts'
@@ -31,6 +33,25 @@ const { sources, experiments } = withExperiments(1, {
   ...weather,
   metrics: weather.metrics.flatMap((metric) => [metric, { ...metric, name: 'cost_again', role: 'guardrail', margin: 0.1 }]),
 })
+const training = (name: string): TrainingSpec => ({
+  name,
+  model: 'delay',
+  spine: { sql: "select airport, at, late from labels where at >= '{from}' and at < '{to}'" },
+  label: hostile,
+  output: null,
+  time: null,
+  asOf: 'at',
+  windowMicros: 90 * 86_400_000_000,
+  matureMicros: 21 * 86_400_000_000,
+  testMicros: 7 * 86_400_000_000,
+  format: 'parquet',
+  trainer: 'train_delay.py',
+  timeoutMicros: 3_600_000_000,
+  parameters: { note: hostile },
+  require: [{ metric: 'auc', atLeast: 0.8 }],
+  deploy: 'promote',
+  schedule: name === 'idle' ? null : '0 4 * * 1',
+})
 const pipelines = ['score', 'score_waits', 'score_paused', 'score_idle'] as const
 const hostileSet = {
   ...servingSet,
@@ -40,6 +61,7 @@ const hostileSet = {
   pipelines: pipelines.map((name) =>
     declared(landingsPipeline({ name, group: name, sink: { kind: 'nats', stream: hostile, subject: hostile } })),
   ),
+  trainings: ['weekly', 'idle'].map((name) => declared(training(name))),
   services: described(servingSet.services),
   models: described(servingSet.models),
 }
@@ -86,6 +108,7 @@ export async function createFullWorld(): Promise<World> {
   await storeModelReports(full, hostile)
   await analyze(full)
   await runPipelines(full)
+  await runTrainings(full)
   return full
 }
 
@@ -137,6 +160,65 @@ async function runPipelines({ db }: World): Promise<void> {
   for (const source of [`pipeline ${works}`, 'landings']) await keepDeadLetters(db, source, stream, [letter])
 }
 
+/** Runs of a training: one refused, one failed, one that registered a version. That of another one has no worker. */
+async function runTrainings({ db }: World): Promise<void> {
+  const catalog = await loadCatalog(db)
+  const begin = async (name: string, at: number) =>
+    (await beginTraining({ db, catalog, worker: 'trainer:1', by: { actor: hostile } }, name, at)).job.id
+  const figure = (value: number) => ({ value, low: value - 0.01, high: value + 0.01 })
+  const evaluation = {
+    output: 'probabilities',
+    rows: 6210,
+    candidate: { auc: figure(0.831), logLoss: figure(0.41), accuracy: figure(0.8) },
+    champion: 1,
+    championFigures: { auc: figure(0.81), logLoss: figure(0.4) },
+    differences: { auc: figure(0.021), logLoss: figure(0.005) },
+    notes: [hostile],
+  }
+  const made = {
+    dataset: '3f0c2a4e',
+    rows: { train: 90_412, test: 6_210 },
+    known: false,
+    metrics: { auc: 0.8312345, [hostile]: 2 },
+    parameters: { note: hostile },
+    evaluation,
+    log: `epoch 1\n${hostile}`,
+    seconds: { dataset: 12, trainer: 340 },
+  }
+  const decided = (holds: boolean) => [{ requirement: { metric: 'auc', atLeast: 0.8 }, holds, text: `auc is ${hostile}` }]
+  const plan = {
+    dataset: made.dataset,
+    createdAt: '2001-07-01T04:00:00Z',
+    from: noon - 111 * day,
+    split: noon - 28 * day,
+    to: noon - 21 * day,
+    arrivedBefore: 1,
+  }
+  const ends = [
+    { state: 'done', result: { ...made, outcome: 'refused', version: null, decisions: decided(false), deployed: null } },
+    { state: 'failed', error: { code: 'WRITE_FAILED', message: hostile, details: { log: hostile } } },
+    { state: 'done', result: { ...made, outcome: 'registered', version: 2, decisions: decided(true), deployed: hostile } },
+  ]
+  for (const [i, { state, result = null, error = null }] of ends.entries()) {
+    const at = new Date((noon - (3 - i) * 7 * day) / 1000)
+    await db.query(
+      `update lockstep.jobs set state = $2, result = $3, error = $4, plan = $5, submitted_at = $6, finished_at = $6::timestamptz + interval '6 minutes' where id = $1`,
+      [
+        await begin('weekly', at.getTime() * 1000),
+        state,
+        JSON.stringify(result),
+        error === null ? null : JSON.stringify(error),
+        JSON.stringify(plan),
+        at,
+      ],
+    )
+  }
+  await db.query('update lockstep.jobs set submitted_at = $2 where id = $1', [
+    await begin('idle', noon - day),
+    new Date((noon - day) / 1000),
+  ])
+}
+
 /** A page of each route; two pages of one route do not follow each other. @param receipt of an answered request */
 export const pathsOf = (receipt: string) => [
   '',
@@ -157,6 +239,8 @@ export const pathsOf = (receipt: string) => [
   'experiments/weather',
   'pipelines',
   'pipelines/score',
+  'trainings',
+  'trainings/weekly',
   'explain?service=flight&entity=airport:ATL',
   `catalog?q=${encodeURIComponent(hostile)}`,
   'explain',
@@ -176,6 +260,7 @@ export const emptyPaths = [
   'jobs',
   'catalog',
   'lineage',
+  'trainings',
   'pipelines',
   'catalog?kind=rollout',
   'explain',
@@ -200,6 +285,7 @@ export const missingPaths = [
   `lineage?focus=${encodeURIComponent(hostile)}`,
   'experiments/none',
   'pipelines/none',
+  'trainings/none',
   'nothing',
 ]
 

@@ -76,6 +76,8 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   decisions: waysOf.decisions('delay'),
   experiment: waysOf.experiment('weather'),
   exposures: waysOf.exposures('weather'),
+  trainings: waysOf.trainings(),
+  training: waysOf.training('weekly'),
   pipelines: waysOf.pipelines(),
   pipeline: waysOf.pipeline('score'),
   deadLetters: waysOf.deadLetters('source', 'landings'),

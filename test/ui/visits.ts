@@ -195,6 +195,7 @@ export async function linkedReads({ page }: Visits): Promise<string[]> {
     lineage: '',
     experiments: '/series',
     pipelines: '',
+    trainings: '',
   }
   const links = await page.evaluate<string[]>(`[...document.querySelectorAll('main a[href^="/ui/"]')].map((link) => link.href)`)
   return links.flatMap((link) => {

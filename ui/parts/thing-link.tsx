@@ -13,6 +13,7 @@ const pages = {
   rollout: '/rollouts/$id',
   experiment: '/experiments/$id',
   pipeline: '/pipelines/$id',
+  training: '/trainings/$id',
   receipt: '/receipt/$id',
 } as const
 

@@ -313,6 +313,18 @@ FROM lockstep.exposures x JOIN lockstep.experiments e ON e.id = x.experiment_id
 WHERE e.name = ${sqlText(name)}${until('x.exposed_at', at)} GROUP BY 1, 2 ORDER BY 1`),
       curl: `curl "$LOCKSTEP/v1/experiments/${part(name)}/export" ${authorization} --output units.parquet`,
     }),
+  trainings: (): Ways => (at) => ({
+    command: 'lockstep training list',
+    ...get('/v1/trainings'),
+    sql: `SELECT id, subject, state, submitted_at, finished_at FROM lockstep.jobs WHERE kind = 'training'${until('submitted_at', at)} ORDER BY id DESC LIMIT 100`,
+  }),
+  training:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep training show ${shellText(name)}`,
+      ...get(`/v1/trainings/${part(name)}`),
+      sql: `SELECT id, state, result, error, submitted_at, finished_at FROM lockstep.jobs WHERE kind = 'training' AND subject = ${sqlText(name)}${until('submitted_at', at)} ORDER BY id DESC LIMIT 100`,
+    }),
   pipelines: (): Ways => (at) => ({
     command: 'lockstep pipeline list',
     ...get('/v1/pipelines'),

@@ -8,6 +8,7 @@ const paths = {
   model: 'M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12L4 7.5',
   rollout: 'M4 19h4v-4h4v-4h4V7h4',
   experiment: 'M9 3h6M10 3v6l-5 9a2 2 0 002 3h10a2 2 0 002-3l-5-9V3M8 15h8',
+  training: 'M4 19V9M10 19V5M16 19v-7M3 19h18M20 5l-3 3M17 5h3v3',
   pipeline: 'M3 8h5l4 8h9M3 16h5l1-2M14 10l1-2h6M18 5l3 3-3 3M18 13l3 3-3 3',
   explain: 'M12 7v5l3 2M12 21a9 9 0 110-18 9 9 0 010 18z',
   receipt: 'M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6',

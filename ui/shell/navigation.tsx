@@ -7,6 +7,7 @@ interface Place {
     | '/'
     | '/catalog'
     | '/lineage'
+    | '/trainings'
     | '/pipelines'
     | '/plan'
     | '/explain'
@@ -45,6 +46,7 @@ export const groups: readonly { readonly title: string; readonly places: readonl
       { to: '/catalog', kind: 'model', name: 'Models', icon: 'model' },
       { to: '/catalog', kind: 'rollout', name: 'Rollouts', icon: 'rollout' },
       { to: '/catalog', kind: 'experiment', name: 'Experiments', icon: 'experiment' },
+      { to: '/trainings', name: 'Trainings', icon: 'training' },
       { to: '/pipelines', name: 'Pipelines', icon: 'pipeline' },
     ],
   },

@@ -69,6 +69,7 @@ const examples: Readonly<Record<string, string>> = {
   '/explain': '/explain?entity=airport:a&at=2001-07-01T12:00:00Z',
   '/experiments/:id/series': '/experiments/none/series',
   '/receipts/:id': '/receipts/none',
+  '/trainings/:id': '/trainings/none',
   '/pipelines/:id': '/pipelines/score',
   '/pipelines/:id/dead-letters': '/pipelines/score/dead-letters',
   '/sources/:id/dead-letters': '/sources/landings/dead-letters',
@@ -77,7 +78,7 @@ const examples: Readonly<Record<string, string>> = {
 }
 
 /** What this world has none of. */
-const absent = new Set(['/rollouts/:id/decisions/:decision', '/experiments/:id/series', '/receipts/:id'])
+const absent = new Set(['/trainings/:id', '/rollouts/:id/decisions/:decision', '/experiments/:id/series', '/receipts/:id'])
 
 describe('every read model', () => {
   it.each(readModels.map((model) => [model.path, model] as const))(

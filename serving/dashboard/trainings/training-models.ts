@@ -1,0 +1,193 @@
+import { formatDuration } from '../../../kernel/duration.ts'
+import { parseSchedule } from '../../../kernel/schedule.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
+import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
+import { runJson } from '../../../registry/trainings/read-runs.ts'
+import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
+import type { TrainingSpec } from '../../../registry/trainings/training-spec.ts'
+import { trainingKind } from '../../../registry/trainings/training-spec.ts'
+import { deployText, requirementText } from '../../../registry/trainings/training-text.ts'
+import type { Job } from '../../../runtime/jobs/read-jobs.ts'
+import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
+import type { TrainingRun, TrainingsData } from '../contract/trainings.ts'
+import { training as trainingContract, trainings as trainingsContract } from '../contract/trainings.ts'
+import { jobAt } from '../operations/operation-models.ts'
+import { findThen, registryAtMoment, registryNotes } from '../past-registry.ts'
+import type { Ask } from '../read-model.ts'
+import { readModel } from '../read-model.ts'
+
+interface Declared {
+  readonly spec: TrainingSpec
+  readonly description: string | null
+}
+
+const maxRuns = 50
+
+export const trainingsModel = readModel({
+  path: '/trainings',
+  scope: 'ui:read',
+  data: trainingsContract,
+  async read(ask) {
+    const { db, deps, isPast } = ask
+    const { inventory, past } = isPast ? await registryAtMoment(ask) : { inventory: null, past: null }
+    const declared: Declared[] =
+      inventory === null
+        ? [...deps.catalog().trainings.values()]
+        : inventory.definitions.flatMap(({ kind, spec, retired }) => (kind === 'training' && !retired ? [{ spec, description: null }] : []))
+    const jobs = declared.length === 0 ? [] : await readJobs(db, { kind: trainingKind, limit: maxListedJobs, ...until(ask) })
+    const newest = new Map(jobs.toSorted((a, b) => a.id - b.id).map((job) => [job.subject, job]))
+    const lines: TrainingsData['trainings'][number][] = []
+    for (const each of declared.toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))) {
+      const job = newest.get(each.spec.name)
+      lines.push(lineOf(ask, each, job === undefined ? null : await runThen(ask, job)))
+    }
+    return { data: { trainings: lines }, notes: registryNotes(past) }
+  },
+})
+
+export const trainingModel = readModel({
+  path: '/trainings/:id',
+  scope: 'ui:read',
+  data: trainingContract,
+  async read(ask) {
+    const { db, deps, isPast, params } = ask
+    const id = params['id'] ?? ''
+    const { declared, notes } = isPast ? await declaredThen(ask, id) : { declared: deps.catalog().training(id), notes: [] }
+    const { spec } = declared
+    const jobs = await readJobs(db, { kind: trainingKind, subject: spec.name, limit: maxRuns, ...until(ask) })
+    const runs = await Promise.all(jobs.toSorted((a, b) => b.id - a.id).map((job) => runThen(ask, job)))
+    const hasParameters = Object.keys(spec.parameters).length > 0
+    return {
+      data: {
+        training: lineOf(ask, declared, runs[0] ?? null),
+        label: spec.label,
+        requires: spec.require.map(requirementText),
+        deploys: deployText(spec.deploy),
+        window: formatDuration(spec.windowMicros),
+        test: formatDuration(spec.testMicros),
+        mature: spec.matureMicros === 0 ? null : formatDuration(spec.matureMicros),
+        parameters: hasParameters ? JSON.stringify(spec.parameters) : null,
+        runs,
+      },
+      notes,
+    }
+  },
+})
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+async function declaredThen(ask: Ask, id: string): Promise<{ readonly declared: Declared; readonly notes: readonly string[] }> {
+  const { inventory, node, notes } = await findThen(ask, id, ['training'])
+  const found = inventory.definitions.find(({ kind, name }) => kind === 'training' && name === node.name)
+  if (found?.kind === 'training') return { declared: { spec: found.spec, description: null }, notes }
+  return { declared: ask.deps.catalog().training(id), notes }
+}
+
+function until({ now, isPast }: Ask): { readonly until?: number } {
+  return isPast ? { until: now } : {}
+}
+
+function lineOf({ now }: Ask, { spec, description }: Declared, last: TrainingRun | null): TrainingsData['trainings'][number] {
+  const { name, model, trainer, schedule } = spec
+  const next = schedule === null ? null : formatTimestamp(parseSchedule(schedule).at(now + 1))
+  return { name, model, trainer, schedule, next, description, last }
+}
+
+/** A run as it was at the page's moment. What it had done by then is not kept. */
+async function runThen({ db, now, isPast }: Ask, job: Job): Promise<TrainingRun> {
+  const at = new Date(now / 1000)
+  const ranThen = isPast && (job.finishedAt === null || job.finishedAt > at)
+  const run = runOf(await runJson(db, isPast ? jobAt(job, at) : job))
+  if (!ranThen) return run
+  return {
+    ...run,
+    state: 'running',
+    says: null,
+    dataset: null,
+    rows: null,
+    version: null,
+    metrics: [],
+    decisions: [],
+    deployed: null,
+    log: '',
+  }
+}
+
+function runOf(run: TrainingRunJson): TrainingRun {
+  const {
+    job,
+    at,
+    from,
+    split,
+    to,
+    dataset,
+    rows,
+    version,
+    metrics,
+    evaluation,
+    decisions,
+    deployed,
+    log,
+    submittedBy,
+    submittedAt,
+    finishedAt,
+  } = run
+  return {
+    job: String(job),
+    ...stateOf(run),
+    at,
+    from,
+    split,
+    to,
+    dataset,
+    rows,
+    version,
+    metrics: Object.entries(metrics).map(([name, value]) => ({ name, value })),
+    evaluation: evaluation === null ? null : evaluated(evaluation),
+    decisions,
+    deployed,
+    log,
+    submittedBy,
+    submittedAt,
+    finishedAt,
+  }
+}
+
+function evaluated({
+  output,
+  rows,
+  candidate,
+  champion,
+  championFigures,
+  differences,
+  notes,
+}: TrainingEvaluation): TrainingRun['evaluation'] {
+  const figures = Object.entries(candidate).map(([name, figure]) => ({
+    title: figureTitle(name),
+    candidate: figure,
+    champion: championFigures[name] ?? null,
+    difference: differences[name] ?? null,
+  }))
+  return { output, rows, champion, figures, notes: [...notes] }
+}
+
+function stateOf({ state, outcome, trainer, decisions, error }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {
+  switch (state) {
+    case 'waiting':
+      return {
+        state: 'no worker',
+        says: `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`,
+      }
+    case 'done':
+      return outcome === 'refused'
+        ? { state: 'refused', says: `Nothing was registered: ${decisions.flatMap(({ holds, text }) => (holds ? [] : [text])).join('; ')}.` }
+        : { state: 'registered', says: null }
+    case 'failed':
+      return { state: 'failed', says: error?.message ?? null }
+    case 'running':
+    case 'cancelled':
+      return { state, says: null }
+    default:
+      return state satisfies never
+  }
+}

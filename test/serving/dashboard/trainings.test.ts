@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { beginRun, day, endRun, made, trainingSet } from '../training-runs.ts'
+import type { World } from '../world.ts'
+import { ask, createWorld, noon } from '../world.ts'
+import type { Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+let world: World
+let url: string
+let ann: Visitor
+beforeAll(async () => {
+  world = await createWorld('embedded', trainingSet)
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  const served = await world.serve()
+  url = served.url
+  await served.server.whenReady()
+  ann = createVisitor(url)
+  await ann.login(world.db)
+})
+afterAll(() => world?.close())
+
+describe('trainings in the dashboard', () => {
+  const list = async (query = '') => ((await ann.ask(`/ui/api/trainings${query}`)).body.data as { trainings: object[] }).trainings
+  const shown = async (name: string, query = '') => (await ann.ask(`/ui/api/trainings/${name}${query}`)).body.data as { runs: object[] }
+
+  it('are listed with their last run, and shown with all of them', async () => {
+    expect(await list()).toMatchObject([
+      { name: 'asked', schedule: null, next: null, last: null },
+      { name: 'weekly', model: 'delay', trainer: 'train_delay.py', next: '2001-07-02T04:00:00Z', last: null },
+    ])
+    await endRun(world.db, await beginRun(world.db, noon - 14 * day), noon - 13 * day, { result: made('refused', 0.7) })
+    await endRun(world.db, await beginRun(world.db, noon - 7 * day), noon - 6 * day, { result: made('registered', 0.83) })
+    const last = await beginRun(world.db, noon - day)
+    const listed = [{ name: 'asked' }, { name: 'weekly', last: { job: String(last), state: 'no worker' } }]
+    // an answer is kept for a moment
+    await vi.waitFor(async () => expect(await list()).toMatchObject(listed), { timeout: 60_000 })
+    const figures = [
+      { title: 'AUC', candidate: { value: 0.83 }, champion: { value: 0.6 }, difference: { value: 0.83 - 0.6 } },
+      { title: 'log loss', candidate: { value: 0.4 }, champion: null, difference: null },
+    ]
+    const { runs, ...weeklyNow } = await shown('weekly')
+    expect(weeklyNow).toMatchObject({
+      requires: ['auc of at least 0.8'],
+      deploys: 'starts a rollout by the plan default',
+      window: '90d',
+      test: '7d',
+      mature: '21d',
+      parameters: '{"depth":6}',
+    })
+    expect(runs).toMatchObject([
+      { state: 'no worker', says: expect.stringContaining('has an executable file "train_delay.py"') as string, version: null },
+      {
+        state: 'registered',
+        says: null,
+        version: 4,
+        metrics: [{ name: 'auc', value: 0.83 }],
+        deployed: 'started a rollout of version 4',
+        evaluation: { champion: 3, figures },
+      },
+      { state: 'refused', says: 'Nothing was registered: auc is 0.7.', version: null, log: 'epoch 1' },
+    ])
+    await endRun(world.db, last, noon - 1000, {
+      error: { code: 'WRITE_FAILED', message: 'The disk is full.', details: { log: 'epoch 2' } },
+    })
+    const failed = { state: 'failed', says: 'The disk is full.', log: 'epoch 2' }
+    await vi.waitFor(async () => expect((await shown('weekly')).runs[0]).toMatchObject(failed), { timeout: 60_000 })
+    expect(await shown('asked')).toMatchObject({ runs: [], mature: null, parameters: null, deploys: 'registers the version' })
+  })
+
+  it('are shown as they were at a past moment', async () => {
+    await world.db.query(`update lockstep.definition_states set at = '2001-05-01' where kind = 'training'`, [])
+    const then = `?asOf=${new Date((noon - 6.5 * day) / 1000).toISOString()}`
+    expect((await shown('weekly', then)).runs).toMatchObject([
+      { state: 'running', version: null, metrics: [], log: '', finishedAt: null },
+      { state: 'refused' },
+    ])
+    expect(await list(then)).toMatchObject([
+      { name: 'asked', last: null },
+      { name: 'weekly', last: { state: 'running' } },
+    ])
+    expect(await list('?asOf=2001-04-01T00:00:00Z')).toEqual([])
+  })
+
+  it('are unknown under another name', async () => {
+    expect(await ann.ask('/ui/api/trainings/weekli')).toMatchObject({ status: 404, body: { error: { code: 'UNKNOWN_DEFINITION' } } })
+  })
+})
+
+describe('trainings over HTTP', () => {
+  it('are listed and shown with their runs', async () => {
+    expect((await ask(url, '/v1/trainings')).body).toMatchObject({
+      trainings: [
+        { name: 'asked', last: null },
+        { name: 'weekly', last: { state: 'failed', error: { code: 'WRITE_FAILED' } } },
+      ],
+    })
+    expect((await ask(url, '/v1/trainings/weekly?limit=2')).body).toMatchObject({
+      name: 'weekly',
+      definition: { trainer: 'train_delay.py', windowMicros: 90 * day },
+      runs: [{ state: 'failed' }, { outcome: 'registered', version: 4, metrics: { auc: 0.83 }, evaluation: { champion: 3, rows: 100 } }],
+    })
+    expect(await ask(url, '/v1/trainings/weekli')).toMatchObject({
+      status: 404,
+      body: { error: { message: expect.stringContaining('Did you mean "weekly"?') as string } },
+    })
+    expect((await ask(url, '/v1/trainings/weekly?limit=0')).status).toBe(400)
+  })
+
+  it('run when asked to, once for an instant', async () => {
+    const run = { at: '2001-07-01T11:00:00Z', reason: 'new labels' }
+    const begun = await ask(url, '/v1/trainings/asked/runs', run)
+    expect(begun).toMatchObject({ status: 202, body: { training: 'asked', at: run.at, state: 'waiting', joined: false } })
+    expect((await ask(url, '/v1/trainings/asked/runs', run)).body).toMatchObject({
+      joined: true,
+      job: (begun.body as unknown as { job: number }).job,
+    })
+    // without an instant, it is the run under way
+    expect((await ask(url, '/v1/trainings/asked/runs', {})).body).toMatchObject({ joined: true, at: run.at })
+    expect(await ask(url, '/v1/trainings/asked/runs', { at: '2001-06-01T00:00:00Z' })).toMatchObject({
+      status: 409,
+      body: { error: { code: 'IN_USE' } },
+    })
+    expect((await ask(url, '/v1/trainings/asked/runs', { at: 'soon' })).status).toBe(400)
+    expect((await ask(url, '/v1/trainings/asked/runs', { at: '2200-01-01T00:00:00Z' })).body.error.code).toBe('INVALID_TIME')
+    const [audited] = await world.db.query<{ subject: string; reason: string }>(
+      `select subject, reason from lockstep.audit_log where action = 'training.start' and reason is not null`,
+    )
+    expect(audited).toEqual({ subject: 'asked', reason: 'new labels' })
+  })
+
+  it('begin one run for requests with one idempotency key', async () => {
+    const job = (await ask(url, '/v1/trainings/asked')).body as unknown as { runs: { job: number }[] }
+    await world.db.query(`update lockstep.jobs set state = 'done', result = $2, finished_at = now() where id = $1`, [
+      job.runs[0]?.job,
+      JSON.stringify(made('registered', 0.9)),
+    ])
+    const send = () => ask(url, '/v1/trainings/asked/runs', { reason: 'again' }, { 'idempotency-key': 'k1' })
+    const [first, second] = [await send(), await send()]
+    expect(second.body).toEqual(first.body)
+    expect(second.headers.get('idempotency-replayed')).toBe('true')
+    expect(((await ask(url, '/v1/trainings/asked')).body as unknown as { runs: object[] }).runs).toHaveLength(2)
+  })
+})
