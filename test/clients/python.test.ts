@@ -55,7 +55,7 @@ const fraudModel = makeOnnx({
 
 /** Its newest interval has no payments. */
 const schedule = `
-import { batch } from 'lockstep'
+import { batch, training } from 'lockstep'
 import { fraud } from './features.ts'
 
 export const leapDays = batch('leap_days', {
@@ -64,6 +64,15 @@ export const leapDays = batch('leap_days', {
   spine: { sql: "select card, paid_at, amount from lockstep_source.payments where paid_at >= '{from}' and paid_at < '{to}'" },
   out: 'postgres:leap_days',
   mode: 'append',
+})
+
+export const retrain = training('retrain', {
+  model: fraud,
+  spine: { sql: "select card, paid_at, amount, true as fraud from lockstep_source.payments where paid_at >= '{from}' and paid_at < '{to}'" },
+  label: 'fraud',
+  window: '30d',
+  test: '7d',
+  trainer: 'train.py',
 })
 `
 

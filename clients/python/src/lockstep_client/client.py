@@ -17,6 +17,7 @@ from .model_changes import ModelChanges
 from .rows import Rows, Written, send_in_parts, write_rows
 from .sender import Deadline
 from .training import Training
+from .trainings import Trainings
 from .values import decode_column, encode, parse_time
 from .watching import Watching
 
@@ -28,7 +29,7 @@ After = Union[str, Sequence[str], Pushed]
 OnUnavailable = Literal["error", "stale", "defaults"]
 
 
-class Client(Catalog, Training, ModelChanges, Batches, Watching):
+class Client(Catalog, Training, Trainings, ModelChanges, Batches, Watching):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end
