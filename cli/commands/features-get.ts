@@ -49,9 +49,17 @@ function withOption(error: unknown): never {
 
 function entitiesOf(takes: Takes, texts: readonly string[], request: readonly string[]): EntityValues[] {
   const common = Object.fromEntries(request.map((text) => pairOf(takes, text, '--request')))
-  if (texts.length > 0) return texts.map((text) => ({ ...entityOf(takes, text), ...common }))
-  if (takes.keys.length === 0) return [common]
   const example = takes.keys.map((name) => `${name}=…`).join()
+  if (texts.length > 0) {
+    const entities = texts.map((text) => ({ ...entityOf(takes, text), ...common }))
+    const incomplete = entities.findIndex((entity) => takes.keys.some((name) => !Object.hasOwn(entity, name)))
+    if (texts.length === 1 || incomplete === -1) return entities
+    throw new LockstepError(
+      'USAGE',
+      `The option "--entity" is "${texts[incomplete]}", which has not all keys of the service "${takes.service}". Write all keys of an entity in one option: --entity ${example}.`,
+    )
+  }
+  if (takes.keys.length === 0) return [common]
   throw new LockstepError('USAGE', `The option "--entity" is missing: the service "${takes.service}" needs --entity ${example}.`)
 }
 

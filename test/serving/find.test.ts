@@ -347,6 +347,11 @@ describe('features get', () => {
     })
     await expect(run('features', 'get', 'flight@1')).rejects.toMatchObject({ message: expect.stringContaining('needs --entity airport=…') })
     const entity = ['--entity', 'airport=ORD']
+    // each option is one entity
+    await expect(run('features', 'get', 'flight@1', ...entity, '--entity', 'distance=1')).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('Write all keys of an entity in one option: --entity airport=…') as string,
+    })
     await expect(run('features', 'get', 'flight@1', ...entity)).rejects.toMatchObject({
       code: 'MISSING_REQUEST_VALUE',
       message: expect.stringContaining('"distance" of entity 0 is missing; send it as float64. Write it as --request distance=….'),
