@@ -41,7 +41,7 @@ async function analyze(context: Context, input: Input, name: string): Promise<vo
   if (serverOf(context, input) !== null)
     throw new LockstepError(
       'USAGE',
-      'A server analyzes no experiment on request: workers do it once an hour. Leave out --analyze, or --server (with the embedded database, stop the server first).',
+      'A server analyzes no experiment on request: workers do it once an hour. Leave out --analyze; or leave out --server and unset LOCKSTEP_SERVER, to analyze with the database (stop an embedded server first).',
     )
   const db = await context.database()
   const run = await requireRun(db, name)

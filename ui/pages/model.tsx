@@ -302,7 +302,11 @@ function Quality({ name }: { readonly name: string }): ReactElement {
               pageSize={10}
               rows={drift}
               rowKey={({ feature }) => feature}
-              empty={<Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}`, `lockstep drift ${name}`]} />}
+              empty={
+                <Empty title="No drift is stored yet" commands={[`lockstep drift ${name}`, `lockstep baseline create ${name}`]}>
+                  A worker stores it once an hour, for a version that has a baseline.
+                </Empty>
+              }
               columns={[
                 {
                   name: 'Feature',
