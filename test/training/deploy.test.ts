@@ -1,11 +1,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { inspectModel } from '../../inference/inspect-model.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { pushModel } from '../../registry/models.ts'
 import { promoteModel } from '../../registry/promote.ts'
 import { abortRollout } from '../../registry/rollouts/change-rollout.ts'
 import { beginTraining } from '../../registry/trainings/begin-run.ts'
+import type { TrainingResult } from '../../registry/trainings/training-run.ts'
 import { retryJob } from '../../runtime/jobs/end-job.ts'
+import { deployVersion } from '../../training/deploy-version.ts'
+import type { TrainingJob } from '../../training/training-job.ts'
 import { constantModel } from '../inference/made-models.ts'
 import type { TrainingWorld } from './training-world.ts'
 import { createTrainingWorld, daily, instant } from './training-world.ts'
@@ -69,4 +74,31 @@ it('a run fails while another rollout runs, keeps its version, and a retry start
   })
   expect(await ran()).toBe(before)
   expect(await rollout()).toMatchObject({ version: 3 })
+})
+
+it('a push is not stored twice where an earlier attempt has stored another file', async () => {
+  const [first, second] = [constantModel(0.71), constantModel(0.72)]
+  const push = async (bytes: Buffer) =>
+    await pushModel(world.db, {
+      model: 'delay',
+      bytes,
+      contract: await inspectModel(bytes),
+      metadata: { attempt: 'same' },
+      isEarlier: ({ metadata }) => metadata['attempt'] === 'same',
+    })
+  const { version } = await push(first)
+  expect(await push(second)).toMatchObject({ created: false, version: { version: version.version, sha256: version.sha256 } })
+})
+
+it('a version is not promoted again after somebody has gone back to another one', async () => {
+  await abortRollout(world.db, 'delay', by)
+  const job = { id: 99, subject: 'daily', spec: { training: { ...daily, deploy: 'promote' } } } as TrainingJob
+  const promote = async () =>
+    await deployVersion({ db: world.db, allowPrivate: false }, job, { version: 2 } as TrainingResult, new AbortController().signal)
+  const champion = async () => (await loadCatalog(world.db)).model('delay').aliases.get('champion')?.version
+  expect(await promote()).toBe('promoted version 2 to champion')
+  expect(await champion()).toBe(2)
+  await promoteModel(world.db, 'delay', 1, by)
+  await promote()
+  expect(await champion()).toBe(1)
 })
