@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { beginRun, day, endRun, made, trainingSet } from '../serving/training-runs.ts'
 import type { World } from '../serving/world.ts'
 import { createWorld, noon } from '../serving/world.ts'
@@ -41,6 +41,23 @@ describe('the training commands through a server', () => {
     const refused = await lockstep(env, ...run, '--if-refused', '99')
     expect([refused.code, refused.out]).toEqual([99, expect.stringContaining('NOT met: auc is 0.7.')])
     expect((await lockstep(env, ...run)).code).toBe(1)
+  })
+
+  it('wait for the end of a run that they have begun', async () => {
+    const run = lockstep(env, 'training', 'run', 'asked', '--at', '2001-07-01T11:30:00Z', '--if-refused', '99', ...server)
+    const job = await vi.waitFor(
+      async () => {
+        const [found] = await world.db.query<{ id: number }>(
+          `select id::int from lockstep.jobs where state = 'running' and kind = 'training'`,
+        )
+        if (found === undefined) throw new Error('The run has not begun.')
+        return found.id
+      },
+      { timeout: 60_000 },
+    )
+    await endRun(world.db, job, noon, { result: made('refused', 0.7) })
+    const { code, out } = await run
+    expect([code, out]).toEqual([99, expect.stringContaining('NOT met: auc is 0.7.')])
   })
 
   it('say what the server refuses', async () => {
