@@ -221,7 +221,7 @@ describe('a training', () => {
     await world.install('train', copying())
     await begin('busy')
     await world.workUntil(() => world.ended('busy'))
-    expect(await readTrainingRuns(world.db, 'nobody')).toMatchObject([{ state: 'waiting', trainer: 'absent', workers: [] }])
+    expect(await readTrainingRuns(world.db, 'nobody')).toMatchObject([{ state: 'waiting', trainer: 'absent', workers: [], from: null }])
     await expect(begin('nobody', instant - day)).rejects.toMatchObject({ code: 'IN_USE' })
     expect(await begin('nobody', null)).toMatchObject({ joined: true })
     await world.install('absent', copying())
