@@ -13,13 +13,13 @@ interface KindCount {
 
 /** Reports the jobs of the complete database with each scrape: none while the database does not answer. */
 export function registerJobGauges(registry: Registry, database: () => Promise<Pick<Database, 'kysely'>>): void {
-  const registers = [registry]
-  const oldest = new Gauge({
-    name: 'lockstep_jobs_oldest_waiting_seconds',
-    help: 'How long the oldest step has been waiting for a worker, by kind of job.',
-    labelNames: ['kind'],
-    registers,
-  })
+  let underWay: Promise<KindCount[]> | null = null
+  // a scrape asks both gauges before one of them is read
+  const count = (): Promise<KindCount[]> =>
+    (underWay ??= database()
+      .then(readCounts)
+      .catch(() => [])
+      .finally(() => (underWay = null)))
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_jobs',
@@ -27,15 +27,23 @@ export function registerJobGauges(registry: Registry, database: () => Promise<Pi
       labelNames: ['kind', 'state'],
       registers: [],
       async collect() {
-        const kinds = await database()
-          .then(readCounts)
-          .catch(() => [])
+        const kinds = await count()
         this.reset()
-        oldest.reset()
-        for (const { kind, oldest: seconds, ...states } of kinds) {
-          for (const state of ['running', 'waiting', 'failed'] as const) this.set({ kind, state }, states[state])
-          oldest.set({ kind }, seconds)
-        }
+        for (const each of kinds)
+          for (const state of ['running', 'waiting', 'failed'] as const) this.set({ kind: each.kind, state }, each[state])
+      },
+    }),
+  )
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_jobs_oldest_waiting_seconds',
+      help: 'How long the oldest step has been waiting for a worker, by kind of job.',
+      labelNames: ['kind'],
+      registers: [],
+      async collect() {
+        const kinds = await count()
+        this.reset()
+        for (const { kind, oldest } of kinds) this.set({ kind }, oldest)
       },
     }),
   )

@@ -389,8 +389,9 @@ describe.each([
     await submit(kind, 1, { planned })
     const failed = await submit(kind, 1, { planned })
     await endJob(db(), failed, 'failed')
-    expect(await counts()).toEqual(['0', '1', '1'])
+    // by the first scrape
     expect(await registry.metrics()).toMatch(new RegExp(`lockstep_jobs_oldest_waiting_seconds\\{kind="${kind.name}"\\} 0\\.\\d+`))
+    expect(await counts()).toEqual(['0', '1', '1'])
     await claim(kind, 'w')
     expect(await counts()).toEqual(['1', '0', '1'])
   })
