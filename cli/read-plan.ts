@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
-import { planNames } from '../registry/rollouts/named-plans.ts'
+import { planNames } from '../registry/rollouts/plan-schema.ts'
 import { importWithin } from '../runtime/import-within.ts'
 
 const timeoutMs = 20_000

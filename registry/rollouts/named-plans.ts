@@ -1,9 +1,6 @@
 import type { Catalog } from '../catalog.ts'
-import type { GateSpec, RolloutPlan, StatedPlan } from './plan-schema.ts'
+import type { GateSpec, PlanName, RolloutPlan, StatedPlan } from './plan-schema.ts'
 import { gate, parsePlan } from './plan-schema.ts'
-
-export const planNames = ['default', 'blue-green'] as const
-export type PlanName = (typeof planNames)[number]
 
 /** Small shares take longer to say something, so the steps grow slowly at first. */
 const steps: Readonly<Record<PlanName, StatedPlan['steps']>> = {

@@ -3,6 +3,10 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { isDuration } from '../../kernel/duration.ts'
 import { sayIssues } from '../format-issues.ts'
 
+/** The plans that have a name. */
+export const planNames = ['default', 'blue-green'] as const
+export type PlanName = (typeof planNames)[number]
+
 const duration = z
   .string()
   .refine(isDuration, { error: 'is not a duration, such as "10m"' })

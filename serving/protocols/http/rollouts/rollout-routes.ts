@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { answeringVersion } from '../../../../registry/pick-version.ts'
-import { planSchema } from '../../../../registry/rollouts/plan-schema.ts'
-import { planNames } from '../../../../registry/rollouts/named-plans.ts'
+import { planNames, planSchema } from '../../../../registry/rollouts/plan-schema.ts'
 import { readBody } from '../request/body.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
