@@ -108,7 +108,7 @@ describe('lockstep parity', () => {
     const ids = told.json.predictions.map(({ predictionId }) => predictionId)
     expect(ids).toEqual([expect.stringMatching(/.+\/0$/), expect.stringMatching(/.+\/1$/)])
     const byId = await lockstep(env, 'predictions', 'list', '--prediction', ids[1] ?? '', '--json')
-    expect(byId.json).toEqual({ predictions: [expect.objectContaining({ predictionId: ids[1], entity: 1 })] })
+    expect(byId.json).toEqual({ next: null, predictions: [expect.objectContaining({ predictionId: ids[1], entity: 1 })] })
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('"ehco"')])
     expect([exported.code, exported.json]).toEqual([0, expect.objectContaining({ model: 'echo', service: 'flight@1', rows: 2 })])
     await world.db.query(`update lockstep.prediction_log set service = 'flight@9' where model = 'echo' and entity = 1`)

@@ -47,7 +47,7 @@ beforeAll(async () => {
   const trainer = join(folder, 'trainers/train_fraud.py')
   await writeFile(trainer, `#!/bin/sh\ncat '${folder}/model.onnx' > "$3"\necho '{"metrics": {"gain": 0.83}}'\n`)
   await chmod(trainer, 0o755)
-}, 120_000)
+})
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -57,7 +57,7 @@ async function must(...words: readonly string[]): Promise<string> {
   return out
 }
 
-it('the commands of docs/training.md train, register and promote a version', { timeout: 120_000 }, async () => {
+it('the commands of docs/training.md train, register and promote a version', async () => {
   const commands = documentedCommands(page).map(({ words }) => words.slice(1))
   expect(commands.map((words) => words.slice(0, 2).join(' '))).toEqual([
     'apply fraud.ts',
@@ -80,7 +80,7 @@ it('the commands of docs/training.md train, register and promote a version', { t
   expect(shown).toMatch(/\d+ +\S+ +registered +\d+ +\d +1 +gain 0\.83/)
 })
 
-it('says what is wrong with runs that cannot be', { timeout: 120_000 }, async () => {
+it('says what is wrong with runs that cannot be', async () => {
   const failing = async (...words: readonly string[]) => await lockstep('training', 'run', 'fraud_weekly', ...words)
   expect((await failing('--detach')).err).toContain('Leave out --detach')
   const empty = await failing('--at', '2020-01-06T04:00:00Z')

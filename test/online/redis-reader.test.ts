@@ -73,7 +73,8 @@ test('a store reads thousands of large values by small commands', async () => {
   const names = Array.from({ length: 1_200 }, (_, i) => `many${i}`)
   for (let i = 0; i < names.length; i += 100) await redis.mset(...names.slice(i, i + 100).flatMap((name) => [name, value]))
   const commands = singleRedis(new Redis(server.url))
-  const monitor = await new Redis(server.url).monitor()
+  const watching = new Redis(server.url)
+  const monitor = await watching.monitor()
   const sizes: number[] = []
   monitor.on('monitor', (_time: string, [name, ...args]: string[]) => name?.toLowerCase() === 'mget' && sizes.push(args.length))
   const found = await commands.read(names, false)
@@ -81,6 +82,7 @@ test('a store reads thousands of large values by small commands', async () => {
   await vi.waitFor(() => expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(names.length), 60_000)
   expect(Math.max(...sizes.slice(1))).toBeLessThanOrEqual((8 * 1024 * 1024) / value.length)
   monitor.disconnect()
+  watching.disconnect()
   await commands.close()
   await redis.unlink(...names)
 })

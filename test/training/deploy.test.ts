@@ -24,7 +24,7 @@ beforeAll(async () => {
   await mkdir(world.folder)
   await world.install('train', `echo again >> '${world.folder}/ran'; cat '${world.folder}/model' > "$3"`)
   await world.declare({ ...daily, schedule: null, deploy: { rollout: 'default' } })
-}, 120_000)
+})
 afterAll(async () => await world?.close())
 
 let runs = 0
@@ -38,7 +38,7 @@ async function run(answer: number) {
 const ran = async () => (await readFile(join(world.folder, 'ran'), 'utf8')).split('\n').length - 1
 const rollout = async () => (await loadCatalog(world.db)).model('delay').rollout
 
-it('a rollout needs a champion, and says so', { timeout: 120_000 }, async () => {
+it('a rollout needs a champion, and says so', async () => {
   const first = await run(0.1)
   expect(first).toMatchObject({
     outcome: 'registered',
@@ -50,13 +50,13 @@ it('a rollout needs a champion, and says so', { timeout: 120_000 }, async () => 
   expect(await rollout()).toBeNull()
 })
 
-it('a rollout is started by its plan', { timeout: 120_000 }, async () => {
+it('a rollout is started by its plan', async () => {
   const second = await run(0.2)
   expect(second).toMatchObject({ version: 2, deployed: 'started a rollout of version 2 by the plan default' })
   expect(await rollout()).toMatchObject({ version: 2, share: 0.01, step: 0, startedBy: `training daily, job ${second.job}` })
 })
 
-it('a run fails while another rollout runs, keeps its version, and a retry starts it without training', { timeout: 120_000 }, async () => {
+it('a run fails while another rollout runs, keeps its version, and a retry starts it without training', async () => {
   const failed = await run(0.3)
   expect(failed).toMatchObject({ state: 'failed', outcome: 'registered', version: 3, deployed: null, error: { code: 'IN_USE' } })
   await abortRollout(world.db, 'delay', by)

@@ -26,7 +26,7 @@ beforeAll(async () => {
     'train',
     `echo again >> '${world.folder}/ran'; cat '${fitting}' > "$3"; printf '\\022\\010%s' "$(od -An -N4 -tx1 /dev/urandom | tr -d ' ')" >> "$3"`,
   )
-}, 120_000)
+})
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   await world?.close()
@@ -59,7 +59,7 @@ it.each<readonly [FaultPoint, number]>([
   ['training: version registered', 1],
   ['job: chunk written down', 1],
   ['training: version promoted', 1],
-])('a run whose worker is killed at "%s" gets one version, which is promoted once', { timeout: 120_000 }, async (point, trained) => {
+])('a run whose worker is killed at "%s" gets one version, which is promoted once', async (point, trained) => {
   const name = point.replaceAll(/\W+/g, '_')
   const [versions, before] = [await listModelVersions(world.db, 'delay'), await ran()]
   const job = await begin(name)
@@ -80,7 +80,7 @@ it.each<readonly [FaultPoint, number]>([
   expect(await ran()).toBe(before + trained)
 })
 
-it('no trainer outlives its worker, and another worker trains again', { timeout: 120_000 }, async () => {
+it('no trainer outlives its worker, and another worker trains again', async () => {
   const said = join(world.folder, 'pids')
   await world.install('train', `trap '' TERM; sleep 600 & echo "$$ $!" > '${said}.new'; mv '${said}.new' '${said}'; wait`)
   await begin('outlived')
@@ -95,7 +95,7 @@ it('no trainer outlives its worker, and another worker trains again', { timeout:
   expect(left.filter((name) => name.startsWith('work'))).toEqual([])
 })
 
-it('a worker that has to end returns its run, with the trainer ended', { timeout: 120_000 }, async () => {
+it('a worker that has to end returns its run, with the trainer ended', async () => {
   const said = join(world.folder, 'pid')
   await world.install('train', `echo "$$" > '${said}.new'; mv '${said}.new' '${said}'; sleep 600`)
   const job = await begin('returned')

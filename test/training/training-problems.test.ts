@@ -14,7 +14,7 @@ import { createTrainingWorld, daily, day, fitting, instant } from './training-wo
 let world: TrainingWorld
 beforeAll(async () => {
   world = await createTrainingWorld()
-}, 120_000)
+})
 afterAll(async () => await world?.close())
 
 let runs = 0
@@ -58,7 +58,7 @@ async function metrics(): Promise<string[]> {
 
 const schedules = async () => await failedSchedules(world.db, null, await loadCatalog(world.db))
 
-describe('a training is a problem', { timeout: 120_000 }, () => {
+describe('a training is a problem', () => {
   it('while its newest run has failed, also after a day, and an alert', async () => {
     expect(await problems()).toEqual([])
     const job = await run('exit 3')

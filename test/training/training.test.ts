@@ -17,7 +17,7 @@ const wait = { timeout: 60_000 }
 let world: TrainingWorld
 beforeAll(async () => {
   world = await createTrainingWorld()
-}, 120_000)
+})
 afterAll(async () => await world?.close())
 
 /** A trainer that copies a model, with a few bytes of its own so that each is another file. */
@@ -38,7 +38,7 @@ async function run(change: Partial<TrainingSpec>) {
 }
 
 describe('a training', () => {
-  it('runs at its instant: set, trainer, version, champion, all of it recorded', { timeout: 120_000 }, async () => {
+  it('runs at its instant: set, trainer, version, champion, all of it recorded', async () => {
     process.env['LOCKSTEP_TEST_SECRET'] = 'hunter2'
     await world.install('train', `env | sort; head -n 2 "$1"; ls; ${copying()}`)
     await world.declare({ ...daily, deploy: 'promote', require: [{ metric: 'gain', atLeast: 0.8 }] })
@@ -121,7 +121,7 @@ describe('a training', () => {
     expect(await listModelVersions(world.db, 'delay')).toHaveLength(1)
   })
 
-  it('compares a version with the champion on the test rows, by its own figures', { timeout: 120_000 }, async () => {
+  it('compares a version with the champion on the test rows, by its own figures', async () => {
     // a third of the labels is true; the score of a prediction is the squared distance
     const brier = (probability: number) => (1 - probability) ** 2 / 3 + (2 * probability ** 2) / 3
     const against: TrainingSpec['require'] = [
@@ -197,7 +197,7 @@ describe('a training', () => {
     await isGone(Number(/child (\d+)/.exec(failed.log)?.[1]))
   })
 
-  it('ends the processes of its trainer when it is cancelled, also those that ignore SIGTERM', { timeout: 120_000 }, async () => {
+  it('ends the processes of its trainer when it is cancelled, also those that ignore SIGTERM', async () => {
     const said = join(world.folder, 'pids')
     await world.install('train', `trap '' TERM; sleep 600 & echo "$$ $!" > '${said}.new'; mv '${said}.new' '${said}'; wait`)
     await world.declare({ ...daily, name: 'cancelled', schedule: null })

@@ -16,6 +16,7 @@ const ofDatabase: ReadonlySet<string> = new Set([
   'erase',
   'rollout replay',
   'predict',
+  'model evaluate',
   'baseline create',
   'predictions backfill',
   'predictions export',
