@@ -9,8 +9,13 @@ export function integer(min: number, max: number) {
   return z.string().regex(/^\d+$/, allowed).transform(Number).pipe(z.number().min(min, allowed).max(max, allowed))
 }
 
+const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?" and %23 for each "#"'
+
 export function url(protocols: readonly string[], example: string) {
-  return z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
+  return z
+    .string()
+    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
+    .refine(hasWholeUser, encodedUser)
 }
 
 export const redisUrl = z
@@ -19,6 +24,13 @@ export const redisUrl = z
     (text) => parseRedisUrl(text) !== null,
     'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
   )
+  .refine(hasWholeUser, encodedUser)
+
+/** These characters end the host, so the rest of a password would be shown as a database. */
+function hasWholeUser(text: string): boolean {
+  const [, authority = '', rest = ''] = /^[a-z+]+:\/\/([^/?#]*)(.*)$/is.exec(text) ?? []
+  return authority.includes('@') || !rest.includes('@')
+}
 
 export const kafkaUrl = z
   .string()
