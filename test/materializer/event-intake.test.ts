@@ -102,6 +102,19 @@ describe('the intake of pushed events', () => {
     await close(0)
   })
 
+  it('names the first event that conflicts with another of its request', async () => {
+    await opened().db.query('alter table lockstep_source.measures add constraint single unique (i) deferrable initially deferred')
+    const { push, close } = intake()
+    const pushed = push(
+      measures,
+      [1, 2, 1, 3].map((i) => event({ i })),
+      options,
+    )
+    await expect(pushed).rejects.toMatchObject({ code: 'INVALID_EVENT', details: { event: 2, reason: 'refused_by_table' } })
+    expect(await rows()).toEqual([])
+    await close(0)
+  })
+
   it('refuses at once above its queue limit, and loses nothing accepted', async () => {
     const { push, close } = intake({ waitingEvents: 10 })
     await push(measures, [event()], options)
