@@ -8,7 +8,7 @@ import type { Span } from '../runtime/tracing/span.ts'
 import { traced } from '../runtime/tracing/span.ts'
 import type { AppendedEvents, PushTarget } from './append-events.ts'
 import { appendEvents } from './append-events.ts'
-import { refuseIfBehind } from './clock-behind.ts'
+import { createClockCheck } from './clock-behind.ts'
 import type { SourceEvent } from './event-reader.ts'
 import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
@@ -244,7 +244,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       try {
         events = readAll(receivedAt)
       } catch (error) {
-        await refuseIfBehind(database(), error, ownNow, (byMicros) => readAll(receivedAt + byMicros))
+        await createClockCheck(database(), ownNow)(error, (byMicros) => readAll(receivedAt + byMicros))
         throw error
       }
       const commit = (own: Span | undefined): Promise<Written> => {

@@ -4,7 +4,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StreamMessage } from '../../runtime/streams/stream-consumer.ts'
 import { appendEvents } from '../append-events.ts'
-import { refuseIfBehind } from '../clock-behind.ts'
+import { createClockCheck } from '../clock-behind.ts'
 import type { SourceEvent } from '../event-reader.ts'
 import { createEventReader } from '../event-reader.ts'
 import type { EventTable } from '../event-table.ts'
@@ -98,7 +98,8 @@ export function createMessageWriter(
     table ??= await readEventTable(db, source)
     const read = createEventReader(table, options)
     const columns = takenColumns(spec, table)
-    const [receivedAt, ownNow] = [clock(), Date.now() * 1000]
+    const receivedAt = clock()
+    const refuseIfBehind = createClockCheck(db, Date.now() * 1000)
     const events: ReadEvent[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
@@ -112,7 +113,7 @@ export function createMessageWriter(
       try {
         events.push(readAt(receivedAt))
       } catch (error) {
-        await refuseIfBehind(db, error, ownNow, (byMicros) => readAt(receivedAt + byMicros))
+        await refuseIfBehind(error, (byMicros) => readAt(receivedAt + byMicros))
         letters.push(deadLetter(message, error))
       }
     }
