@@ -1,13 +1,15 @@
 import { createProcessPool } from '../../inference/process-pool.ts'
 import type { ColumnRunner } from '../../inference/run-columns.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import type { OutcomeKind } from '../../monitoring/quality/judge.ts'
 import { minRows } from '../../monitoring/quality/figure.ts'
+import type { Judge } from '../../monitoring/quality/judge.ts'
 import { createJudge } from '../../monitoring/quality/judge.ts'
 import type { JudgedGroup, JudgeLimits, OutcomeOfPrediction } from '../../monitoring/quality/judge-predictions.ts'
 import { createPredictionJudge, defaultLimits } from '../../monitoring/quality/judge-predictions.ts'
-import type { FigureDifference } from '../../monitoring/quality/paired-tally.ts'
+import type { FigureDifference, PairedTally } from '../../monitoring/quality/paired-tally.ts'
 import { createPairedTally } from '../../monitoring/quality/paired-tally.ts'
 import { defaultThreshold } from '../../monitoring/quality/quality-report.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
@@ -20,6 +22,7 @@ import { predictJoined } from '../batch/write-batch-part.ts'
 import { openUnserved } from '../models/open-unserved.ts'
 import type { EvaluatedModel } from './evaluated-model.ts'
 import type { LabelledRows } from './labelled-rows.ts'
+import type { ReadBatch } from './plan-columns.ts'
 import { planColumns } from './plan-columns.ts'
 
 export interface EvaluateOptions {
@@ -93,9 +96,8 @@ export async function evaluateVersions(
   { db, log }: { readonly db: Database; readonly log: Logger },
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { model, versions, rows, limits = defaultLimits, signal } = options
-  const against = options.against ?? (versions.length > 1 ? versions[0] : undefined)
-  const evaluated = [...versions, ...(against === undefined || versions.some(({ name }) => name === against.name) ? [] : [against])]
+  const { model, rows, limits = defaultLimits, signal } = options
+  const { evaluated, against } = comparedVersions(options)
   const output = judgedOutput(model, options.output)
   if (rows.dataset !== null)
     for (const each of evaluated)
@@ -110,56 +112,32 @@ export async function evaluateVersions(
   })
   const pool = createProcessPool()
   const opened: { close(): Promise<void> }[] = []
-  const runs = evaluated.map((each) => ({
-    ...each,
-    judged: createPredictionJudge({ judge, by: plan.by, first: plan.first, limits }),
-    refused: 0,
-    scores: [] as (number | string | null)[],
-  }))
-  const base = runs.find(({ name }) => name === against?.name)
-  const pairs =
-    base === undefined ? [] : runs.flatMap((run) => (run === base ? [] : [{ run, tally: createPairedTally(judge, limits.total) }]))
+  const runs: VersionRun[] = []
+  const pairs: Pair[] = []
   let done = 0
   try {
-    const loaded = new Map<string, { readonly run: ColumnRunner; readonly outputs: readonly Column[] }>()
-    for (const { name, binding, bytes } of evaluated) {
-      const found = await openUnserved(bytes, { binding, name, operational: model.operational, pool, log })
+    for (const each of evaluated) {
+      const found = await openUnserved(each.bytes, { binding: each.binding, name: each.name, operational: model.operational, pool, log })
       opened.push(found)
-      loaded.set(name, { run: found.runColumns, outputs: found.outputs })
+      const judged = createPredictionJudge({ judge, by: plan.by, first: plan.first, limits })
+      const place = found.outputs.findIndex(({ name }) => name === output.name)
+      runs.push({ ...each, run: found.runColumns, outputs: found.outputs, place, judged, refused: 0, scores: [] })
     }
+    const base = runs.find(({ name }) => name === against?.name)
+    if (base !== undefined)
+      for (const run of runs) if (run !== base) pairs.push({ run, base, tally: createPairedTally(judge, limits.total) })
     for (const path of rows.files) {
       for await (const batch of typedBatches(await openTabularFile(path), plan.columns, maxBatchRows)) {
         signal?.throwIfAborted()
         const read = plan.read(batch)
-        for (const run of runs) {
-          const { run: runColumns, outputs } = loaded.get(run.name) as { run: ColumnRunner; outputs: readonly Column[] }
-          const [features, labelled] = [read.featuresOf(run), read.rowsOf(run)]
-          const { predictions, statuses } = await predictJoined(runColumns, outputs, features)
-          const answers = predictions[outputs.findIndex(({ name }) => name === output.name)] ?? []
-          run.scores = statuses.map((status, row) => {
-            const answer = answers[row] ?? null
-            if (status !== 'OK' && status !== 'INVALID') {
-              run.refused++
-              return null
-            }
-            run.judged.add({ ...(labelled[row] as OutcomeOfPrediction), output: answer })
-            return judge.score(answer)
-          })
-        }
-        for (const { run, tally } of pairs) {
-          for (const [row, { entity, outcome: label }] of read.rowsOf(run).entries()) {
-            const [score = null, other = null] = [run.scores[row], base?.scores[row]]
-            const outcome = label === null ? null : judge.outcome(label)
-            if (score !== null && other !== null && outcome !== null) tally.add({ entity, score, against: other, outcome })
-          }
-        }
+        for (const run of runs) await judgeBatch(judge, run, read)
+        for (const pair of pairs) comparePair(judge, pair, read)
         done += batch.rows
         options.onProgress?.(done)
       }
     }
   } finally {
-    await Promise.all(opened.map((each) => each.close()))
-    pool.close()
+    await Promise.all(opened.map((each) => each.close())).finally(() => pool.close())
   }
   const finished: EvaluatedFigures[] = []
   for (const { version, name, sha256, refused, judged } of runs) {
@@ -176,14 +154,65 @@ export async function evaluateVersions(
     files: rows.files,
     dataset: rows.dataset === null ? null : { id: rows.dataset.id, part: rows.dataset.part },
     versions: finished,
-    comparisons: pairs.map(({ run, tally }) => ({
+    comparisons: pairs.map(({ run, base, tally }) => ({
       name: run.name,
-      against: against?.name ?? '',
+      against: base.name,
       rows: tally.rows,
       entities: tally.entities(),
       figures: tally.finish(),
     })),
-    notes: [...plan.notes, ...evaluated.flatMap((each) => trainedOnNote(each, rows))],
+    notes: [
+      ...plan.notes,
+      ...(options.against !== undefined && pairs.length === 0 ? [`${options.against.name} is not compared with itself.`] : []),
+      ...evaluated.flatMap((each) => trainedOnNote(each, rows)),
+    ],
+  }
+}
+
+/** A version under evaluation. */
+interface VersionRun extends EvaluatedModel {
+  readonly run: ColumnRunner
+  readonly outputs: readonly Column[]
+  /** The index of the judged output. */
+  readonly place: number
+  readonly judged: ReturnType<typeof createPredictionJudge>
+  refused: number
+  /** Its scores of the present batch, by row; null: no prediction, or one that cannot be compared. */
+  scores: readonly (number | string | null)[]
+}
+
+interface Pair {
+  readonly run: VersionRun
+  readonly base: VersionRun
+  readonly tally: PairedTally
+}
+
+/** Each version once, the one that others are compared with included. */
+function comparedVersions({ versions, against = versions.length > 1 ? versions[0] : undefined }: EvaluateOptions) {
+  const all = against === undefined ? versions : [...versions, against]
+  return { evaluated: all.filter(({ name }, i) => all.findIndex((each) => each.name === name) === i), against }
+}
+
+async function judgeBatch(judge: Judge, version: VersionRun, batch: ReadBatch): Promise<void> {
+  const { run, outputs, place, judged } = version
+  const labelled = batch.rowsOf(version)
+  const { predictions, statuses } = await predictJoined(run, outputs, batch.featuresOf(version))
+  version.scores = statuses.map((status, row) => {
+    const answer = predictions[place]?.[row] ?? null
+    if (status !== 'OK' && status !== 'INVALID') {
+      version.refused++
+      return null
+    }
+    judged.add({ ...(labelled[row] as OutcomeOfPrediction), output: answer })
+    return judge.score(answer)
+  })
+}
+
+function comparePair(judge: Judge, { run, base, tally }: Pair, batch: ReadBatch): void {
+  for (const [row, { entity, outcome: label }] of batch.rowsOf(run).entries()) {
+    const [score = null, against = null] = [run.scores[row], base.scores[row]]
+    const outcome = label === null ? null : judge.outcome(label)
+    if (score !== null && against !== null && outcome !== null) tally.add({ entity, score, against, outcome })
   }
 }
 
@@ -197,7 +226,7 @@ function ofRows(group: JudgedGroup): JudgedGroup {
 
 /** @throws LockstepError `INVALID_REQUEST` */
 function judgedOutput({ name, spec }: CatalogModel, asked: string | undefined): Column {
-  const names = spec.output.map((column) => `"${column.name}"`).join(', ')
+  const names = quotedNames(spec.output.map((column) => column.name))
   const [only, ...others] = spec.output
   const found = asked === undefined ? (others.length === 0 ? only : undefined) : spec.output.find((column) => column.name === asked)
   if (found !== undefined) return found

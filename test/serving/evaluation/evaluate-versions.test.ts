@@ -184,6 +184,14 @@ describe('evaluateVersions', () => {
     expect(few.comparisons[0]?.figures['auc']?.reason).toBe('29 rows have a label and a prediction of both versions, and 30 are needed')
   })
 
+  it('runs a version once that is named several times', async () => {
+    const { versions, comparisons } = await evaluate({ numbers: [1, 2, 1, 2], base: 2 })
+    expect(versions.map(({ name }) => name)).toEqual(['fraud@1', 'fraud@2'])
+    expect(comparisons).toMatchObject([{ name: 'fraud@1', against: 'fraud@2' }])
+    const alone = await evaluate({ numbers: [1], base: 1 })
+    expect(alone).toMatchObject({ versions: [{ name: 'fraud@1' }], comparisons: [], notes: ['fraud@1 is not compared with itself.'] })
+  })
+
   it('judges numbers, decisions and labels in text', async () => {
     const errors = await evaluate({ label: 'error' })
     expect(errors.kind).toBe('number')
