@@ -1,6 +1,7 @@
 import { access, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError } from '../kernel/errors.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
 import { fillInterval } from '../kernel/interval-text.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { formatTimestamp } from '../kernel/time.ts'
@@ -104,7 +105,7 @@ function requireLabel({ name, label }: TrainingSpec, { id, columns }: DatasetMan
   if (own.includes(label)) return
   throw new LockstepError(
     'SPINE_INVALID',
-    `The spine of the training "${name}" has no column "${label}", which is its label. It has ${own.map((each) => `"${each}"`).join(', ')}.`,
+    `The spine of the training "${name}" has no column "${label}", which is its label. It has ${quotedNames(own)}.`,
     { details: { training: name, dataset: id, column: label } },
   )
 }

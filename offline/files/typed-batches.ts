@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { Column, ColumnType, Value } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './convert.ts'
@@ -24,7 +25,7 @@ export async function* typedBatches(file: TabularFile, columns: readonly Column[
   if (missing.length > 0)
     throw new LockstepError(
       'COLUMNS_MISMATCH',
-      `The file "${file.path}" has no column ${missing.map((name) => `"${name}"`).join(', ')}; it has ${file.columns.map(({ name }) => name).join(', ')}.`,
+      `The file "${file.path}" has no column ${quotedNames(missing)}; it has ${file.columns.map(({ name }) => name).join(', ')}.`,
       { details: { path: file.path, missing } },
     )
   const converters = columns.map(({ name, type }) => converter(type, file.columns.find((column) => column.name === name) as FileColumn))

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { namesInBraces } from '../../kernel/interval-text.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
@@ -139,7 +140,7 @@ function spineOf(spine: unknown, what: string): TrainingSpec['spine'] {
 
 function outputOf({ model, output, require = [] }: TrainingOptions, what: string): string | null {
   const names = model.spec.output.map(({ name }) => name)
-  const list = names.map((name) => `"${name}"`).join(', ')
+  const list = quotedNames(names)
   if (output !== undefined) {
     if (names.includes(output)) return output
     throw invalid(`${what} has the output ${show(output)}; write one of the model's outputs: ${list}.`)

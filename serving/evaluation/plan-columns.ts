@@ -1,5 +1,6 @@
 import { hashText } from '../../kernel/hash-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ColumnType, Value } from '../../kernel/value-type.ts'
 import { sameType } from '../../kernel/value-type.ts'
@@ -169,7 +170,7 @@ function requireFeatures({ name, service, binding }: EvaluatedModel, { path, col
   if (missing.length === 0) return
   throw new LockstepError(
     'COLUMNS_MISMATCH',
-    `${name} takes ${missing.map((feature) => `"${feature}"`).join(', ')}, which "${path}" does not have. Evaluate it on a training set of "${service.id}".`,
+    `${name} takes ${quotedNames(missing)}, which "${path}" does not have. Evaluate it on a training set of "${service.id}".`,
     { details: { path, missing, service: service.id } },
   )
 }
