@@ -24,9 +24,9 @@ export function readReport({ lastLine, log }: TrainerOutput): TrainerReport {
   if (other !== undefined) throw trainerFailed(`reported "${other}" in the last line of its output, which must be as ${form}`, log)
   if (!isRecord(metrics) || !isRecord(parameters))
     throw trainerFailed(`reported metrics or parameters that are no objects; the last line of its output must be as ${form}`, log)
-  const wrong = Object.entries(metrics).find(([, value]) => typeof value !== 'number')
-  if (wrong !== undefined) throw trainerFailed(`reported the metric "${wrong[0]}", which is no number`, log)
-  return { metrics: metrics as Record<string, number>, parameters } // numbers, as checked; JSON has no others
+  const wrong = Object.entries(metrics).find(([, value]) => typeof value !== 'number' || !Number.isFinite(value))
+  if (wrong !== undefined) throw trainerFailed(`reported the metric "${wrong[0]}", which is no finite number`, log)
+  return { metrics: metrics as Record<string, number>, parameters } // finite numbers, as checked
 }
 
 function parsed(line: string, log: string): Record<string, unknown> {

@@ -160,7 +160,8 @@ describe('a training', () => {
     ['writes what is no model', 'echo nonsense > "$3"', 'MODEL_INVALID', /model\.onnx/],
     ['writes a model of other inputs', copying(unfit), 'MODEL_MISMATCH', /delay/],
     ['reports NaN', copying(fitting, '{"metrics": {"gain": NaN}}'), 'TRAINER_FAILED', /NaN and Infinity are not JSON/],
-    ['reports a text', copying(fitting, '{"metrics": {"gain": "0.8"}}'), 'TRAINER_FAILED', /the metric "gain", which is no number/],
+    ['reports a text', copying(fitting, '{"metrics": {"gain": "0.8"}}'), 'TRAINER_FAILED', /the metric "gain", which is no finite number/],
+    ['reports 1e999', copying(fitting, '{"metrics": {"gain": 1e999}}'), 'TRAINER_FAILED', /the metric "gain", which is no finite number/],
     ['reports something else', copying(fitting, '{"auc": 0.8}'), 'TRAINER_FAILED', /reported "auc" in the last line/],
   ])('fails at once if its trainer %s', async (_, script, code, message) => {
     const registered = (await listModelVersions(world.db, 'delay')).length
