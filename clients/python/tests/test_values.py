@@ -39,6 +39,8 @@ class Color(str, enum.Enum):
         (np.float32(0.5), 0.5),
         (float("-inf"), "-Infinity"),
         (np.array([1.5, np.nan]), [1.5, None]),
+        (np.array(["2026-01-01T00:00:00.5", "NaT"], "datetime64[ns]"), ["2026-01-01T00:00:00.500000Z", None]),
+        (np.array(np.datetime64("2026-01-01", "ns")), "2026-01-01T00:00:00.000000Z"),
         (pd.array([1, None], dtype="Int64")[1], None),
         (2**70, 2**70),
         (Decimal("12.340"), 12.34),

@@ -62,6 +62,9 @@ def encode(value: Any) -> Any:
     if kind.__name__ == "datetime64":
         text = str(value.astype("datetime64[us]"))
         return None if text == "NaT" else f"{text}Z"
+    if kind.__name__ == "ndarray" and value.dtype.kind == "M":
+        # `tolist` makes ints of times in nanoseconds
+        return [encode(each) for each in value] if value.ndim > 0 else encode(value[()])
     # a duration of nanoseconds would become an int, and a longdouble stays what it is
     if module == "numpy" and hasattr(value, "tolist") and value.dtype.kind != "m" and value.dtype.char not in "gG":
         # a scalar becomes one of Python, an array a list of them
