@@ -1,4 +1,4 @@
-import { listTrainings, readTrainingRuns } from '../../registry/trainings/read-runs.ts'
+import { nextInstant, readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import { requirementText, deployText } from '../../registry/trainings/training-text.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { trainingSpec } from '../../registry/trainings/training-spec.ts'
@@ -38,9 +38,8 @@ export const trainingShowCommand: Command = {
 
 async function readHere(context: Context, name: string, limit: number | undefined) {
   const [db, catalog] = [await context.database(), await context.catalog()]
-  const training = catalog.training(name)
-  const [listed] = await listTrainings(db, { trainings: new Map([[name, training]]) }, Date.now() * 1000)
-  return { spec: training.spec, next: listed?.next ?? null, runs: await readTrainingRuns(db, name, limit) }
+  const { spec } = catalog.training(name)
+  return { spec, next: nextInstant(spec, Date.now() * 1000), runs: await readTrainingRuns(db, name, limit) }
 }
 
 async function readThere(server: Server, name: string, limit: number | undefined) {

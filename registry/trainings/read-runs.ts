@@ -6,6 +6,7 @@ import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { chunkResults } from '../../runtime/jobs/steps.ts'
 import type { Catalog } from '../catalog.ts'
+import type { TrainingSpec } from './training-spec.ts'
 import { trainingKind } from './training-spec.ts'
 import type { TrainingPlan, TrainingResult } from './training-run.ts'
 import { trainingRunSpec } from './training-run.ts'
@@ -73,10 +74,15 @@ export async function readTrainingRuns(db: Pick<Database, 'kysely'>, training: s
   return await Promise.all(jobs.toSorted((a, b) => b.id - a.id).map((job) => runJson(db, job)))
 }
 
+/** The next instant of the schedule, RFC 3339; null: there is no schedule. @param now epoch microseconds */
+export function nextInstant({ schedule }: Pick<TrainingSpec, 'schedule'>, now: number): string | null {
+  return schedule === null ? null : formatTimestamp(parseSchedule(schedule).at(now + 1))
+}
+
 /** All trainings by name, each with its newest run. @param now epoch microseconds */
 export async function listTrainings(db: Pick<Database, 'kysely'>, catalog: Pick<Catalog, 'trainings'>, now: number) {
-  const jobs = await readJobs(db, { kind: trainingKind, limit: maxListedJobs })
-  const newest = new Map(jobs.toSorted((a, b) => a.id - b.id).map((job) => [job.subject, job]))
+  const jobs = await readJobs(db, { kind: trainingKind, newest: true, limit: maxListedJobs })
+  const newest = new Map(jobs.map((job) => [job.subject, job]))
   const all = [...catalog.trainings.values()].toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))
   return await Promise.all(
     all.map(async ({ spec, description }) => {
@@ -86,7 +92,7 @@ export async function listTrainings(db: Pick<Database, 'kysely'>, catalog: Pick<
         model: spec.model,
         trainer: spec.trainer,
         schedule: spec.schedule,
-        next: spec.schedule === null ? null : formatTimestamp(parseSchedule(spec.schedule).at(now + 1)),
+        next: nextInstant(spec, now),
         description,
         last: last === undefined ? null : await runJson(db, last),
       }

@@ -46,6 +46,8 @@ export interface JobFilter {
   readonly finished?: { readonly from: number; readonly to: number } | undefined
   /** Submitted at this time or earlier, epoch microseconds. */
   readonly until?: number | undefined
+  /** Whether to list only the newest job of each subject, of those that the kind and `until` leave. */
+  readonly newest?: boolean | undefined
   /** Those that are listed after this one. */
   readonly after?: ListPlace | undefined
   /** Default: 100. */
@@ -63,22 +65,26 @@ export const maxListedJobs = 1_000
 /** Newest first, those that run before the others. */
 export async function readJobs(
   { kysely }: Handle,
-  { id, kind, state, subject, scope, finished, until, after, limit = 100 }: JobFilter = {},
+  { id, kind, state, subject, scope, finished, until, newest = false, after, limit = 100 }: JobFilter = {},
 ): Promise<Job[]> {
   const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
   const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
+  const isEarly = sql`(${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)`
+  const isOfKind = sql`(${optional(kind)}::text is null or kind = ${optional(kind)}::text)`
+  const isNewest = newest
+    ? sql`id in (select max(id) from lockstep.jobs where ${isOfKind} and ${isEarly} group by kind, subject)`
+    : sql`true`
   const { rows } = await sql<JobRow>`
     select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers
     from (
       select * from lockstep.jobs
       where (${optional(id)}::bigint is null or id = ${optional(id)}::bigint)
-        and (${optional(kind)}::text is null or kind = ${optional(kind)}::text)
+        and ${isOfKind} and ${isEarly} and ${isNewest}
         and (${optional(state)}::text is null or state = ${optional(state)}::text)
         and (${optional(subject)}::text is null or subject = ${optional(subject)}::text)
         and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
         and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)
         and (${moment(finished?.to)}::timestamptz is null or finished_at <= ${moment(finished?.to)}::timestamptz)
-        and (${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)
         and (${optional(after?.id)}::bigint is null
           or (state = 'running', id) < (${after?.isFirst ?? false}::boolean, ${optional(after?.id)}::bigint))
       order by state = 'running' desc, id desc limit ${limit}

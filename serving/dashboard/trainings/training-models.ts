@@ -1,9 +1,7 @@
 import { formatDuration } from '../../../kernel/duration.ts'
-import { parseSchedule } from '../../../kernel/schedule.ts'
-import { formatTimestamp } from '../../../kernel/time.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
-import { runJson } from '../../../registry/trainings/read-runs.ts'
+import { nextInstant, runJson } from '../../../registry/trainings/read-runs.ts'
 import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../../../registry/trainings/training-spec.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
@@ -35,8 +33,8 @@ export const trainingsModel = readModel({
       inventory === null
         ? [...deps.catalog().trainings.values()]
         : inventory.definitions.flatMap(({ kind, spec, retired }) => (kind === 'training' && !retired ? [{ spec, description: null }] : []))
-    const jobs = declared.length === 0 ? [] : await readJobs(db, { kind: trainingKind, limit: maxListedJobs, ...until(ask) })
-    const newest = new Map(jobs.toSorted((a, b) => a.id - b.id).map((job) => [job.subject, job]))
+    const jobs = declared.length === 0 ? [] : await readJobs(db, { kind: trainingKind, newest: true, limit: maxListedJobs, ...until(ask) })
+    const newest = new Map(jobs.map((job) => [job.subject, job]))
     const lines: TrainingsData['trainings'][number][] = []
     for (const each of declared.toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))) {
       const job = newest.get(each.spec.name)
@@ -89,8 +87,7 @@ function until({ now, isPast }: Ask): { readonly until?: number } {
 
 function lineOf({ now }: Ask, { spec, description }: Declared, last: TrainingRun | null): TrainingsData['trainings'][number] {
   const { name, model, trainer, schedule } = spec
-  const next = schedule === null ? null : formatTimestamp(parseSchedule(schedule).at(now + 1))
-  return { name, model, trainer, schedule, next, description, last }
+  return { name, model, trainer, schedule, next: nextInstant(spec, now), description, last }
 }
 
 /** A run as it was at the page's moment. What it had done by then is not kept. */
@@ -107,6 +104,7 @@ async function runThen({ db, now, isPast }: Ask, job: Job): Promise<TrainingRun>
     rows: null,
     version: null,
     metrics: [],
+    evaluation: null,
     decisions: [],
     deployed: null,
     log: '',

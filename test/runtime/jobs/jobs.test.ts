@@ -396,6 +396,23 @@ describe.each([
     expect(await counts()).toEqual(['1', '0', '1'])
   })
 
+  it('are listed with the newest of each subject alone, up to a moment', async () => {
+    const kind = newKind()
+    const ids: number[] = []
+    for (const subject of ['a', 'a', 'b', 'a']) {
+      const id = await submit(kind, 1, { subject, key: String(ids.length) })
+      await db().query(`UPDATE lockstep.jobs SET submitted_at = to_timestamp(${1_000 + ids.length}) WHERE id = ${id}`)
+      ids.push(id)
+    }
+    await endJob(db(), ids[3] as number, 'failed')
+    const newest = async (untilSeconds?: number) => {
+      const until = untilSeconds === undefined ? undefined : untilSeconds * 1e6
+      return (await readJobs(db(), { kind: kind.name, newest: true, until })).map(({ id }) => id)
+    }
+    expect(await newest()).toEqual([ids[2], ids[3]])
+    expect(await newest(1_002)).toEqual([ids[2], ids[1]])
+  })
+
   it('of an unused store are cancelled after a week', async () => {
     const kind = newKind()
     const [old, fresh] = [await submit(kind, 1, { scope: 'emptied' }), await submit(kind, 2, { scope: 'emptied' })]

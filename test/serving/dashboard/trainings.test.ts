@@ -72,7 +72,7 @@ describe('trainings in the dashboard', () => {
     await world.db.query(`update lockstep.definition_states set at = '2001-05-01' where kind = 'training'`, [])
     const then = `?asOf=${new Date((noon - 6.5 * day) / 1000).toISOString()}`
     expect((await shown('weekly', then)).runs).toMatchObject([
-      { state: 'running', version: null, metrics: [], log: '', finishedAt: null },
+      { state: 'running', version: null, metrics: [], evaluation: null, log: '', finishedAt: null },
       { state: 'refused' },
     ])
     expect(await list(then)).toMatchObject([

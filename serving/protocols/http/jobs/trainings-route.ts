@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { beginTraining } from '../../../../registry/trainings/begin-run.ts'
-import { listTrainings, readTrainingRuns, runJson } from '../../../../registry/trainings/read-runs.ts'
+import { listTrainings, nextInstant, readTrainingRuns, runJson } from '../../../../registry/trainings/read-runs.ts'
 import { processName } from '../../../../runtime/process-name.ts'
 import { momentSchema } from '../../../features/request-schema.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
@@ -139,12 +139,10 @@ export const trainingRoutes: readonly Route[] = [
     query: listQuery,
     answer: trainingAnswer,
     async handle(call, deps) {
-      const [db, catalog] = [deps.upkeep.database(), deps.catalog()]
-      const training = catalog.training(call.params['name'] ?? '')
-      const { name } = training.spec
-      const runs = await readTrainingRuns(db, name, checkQuery(call, listQuery).limit)
-      const [listed] = await listTrainings(db, { trainings: new Map([[name, training]]) }, Date.now() * 1000)
-      return jsonAnswer({ name, next: listed?.next ?? null, definition: training.spec, runs, requestId: call.requestId })
+      const { spec } = deps.catalog().training(call.params['name'] ?? '')
+      const runs = await readTrainingRuns(deps.upkeep.database(), spec.name, checkQuery(call, listQuery).limit)
+      const next = nextInstant(spec, Date.now() * 1000)
+      return jsonAnswer({ name: spec.name, next, definition: spec, runs, requestId: call.requestId })
     },
   },
   {
