@@ -1,4 +1,5 @@
 import type { TrainingListJson, TrainingRunJson } from '../registry/trainings/read-runs.ts'
+import { waitText } from '../registry/trainings/training-text.ts'
 import { ago, count, duration } from './human.ts'
 import { table } from './table.ts'
 
@@ -38,7 +39,7 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
   const logged = run.log.trimEnd().split('\n').slice(-logLines)
   return [
     `Run ${job} of the training ${training}: ${stateOf(run)}.`,
-    ...(run.state === 'waiting' ? [waitText(run)] : []),
+    ...(run.state === 'waiting' ? [waitText(run.trainer)] : []),
     ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
     ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
     ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${figures(run.metrics)}.`]),
@@ -61,10 +62,6 @@ function evaluationLines({ model, evaluation }: TrainingRunJson): string[] {
   const values = Object.fromEntries(Object.entries(championFigures).map(([name, { value }]) => [name, value]))
   const compared = Object.keys(values).length === 0 ? [] : [`The champion ${model}@${champion} on the same rows: ${figures(values)}.`]
   return [...compared, ...notes.map((note) => `note: ${note}`)]
-}
-
-function waitText({ trainer }: TrainingRunJson): string {
-  return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`
 }
 
 function stateOf({ state, outcome }: TrainingRunJson): string {

@@ -1,6 +1,5 @@
 import { nextInstant, readTrainingRuns } from '../../registry/trainings/read-runs.ts'
-import { requirementText, deployText } from '../../registry/trainings/training-text.ts'
-import { formatDuration } from '../../kernel/duration.ts'
+import { deployText, requirementText, rowsText } from '../../registry/trainings/training-text.ts'
 import { trainingSpec } from '../../registry/trainings/training-spec.ts'
 import { maxListedRuns, trainingAnswer } from '../../serving/protocols/http/jobs/trainings-route.ts'
 import type { Command } from '../command.ts'
@@ -21,12 +20,11 @@ export const trainingShowCommand: Command = {
     const [name, limit, server] = [input.argument('NAME'), input.count('limit', 1, maxListedRuns), serverOf(context, input)]
     const { spec, next, runs } = server === null ? await readHere(context, name, limit) : await readThere(server, name, limit)
     const [last] = runs
-    const rows = `${formatDuration(spec.windowMicros)}, of which the last ${formatDuration(spec.testMicros)} are the test${spec.matureMicros === 0 ? '' : `, until ${formatDuration(spec.matureMicros)} before the run`}`
     return {
       json: { name, next, definition: spec, runs },
       text: [
         `The training ${name} of the model ${spec.model}, by the trainer ${spec.trainer}.`,
-        `Rows: ${rows}. Label: ${spec.label}.`,
+        `Rows: ${rowsText(spec)}. Label: ${spec.label}.`,
         ...(spec.require.length === 0 ? [] : [`Requires ${spec.require.map(requirementText).join(', ')}.`]),
         `A run ${deployText(spec.deploy)}.`,
         next === null ? `It has no schedule: lockstep training run ${name}` : `Next run: ${next}, by ${spec.schedule} (UTC).`,

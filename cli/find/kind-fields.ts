@@ -1,7 +1,6 @@
-import { formatDuration } from '../../kernel/duration.ts'
 import type { SliceSpec } from '../../kernel/slice-spec.ts'
 import type { NamedType } from '../../registry/find/definition-details.ts'
-import { requirementText, deployText } from '../../registry/trainings/training-text.ts'
+import { deployText, requirementText, rowsText } from '../../registry/trainings/training-text.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
 import { ago, count, counted, duration } from '../human.ts'
 
@@ -164,17 +163,14 @@ function pipelineFields(
 }
 
 function trainingFields(name: string, training: NonNullable<DefinitionPage['training']>): Field[] {
-  const { model, trainer, spine, label, windowMicros, matureMicros, testMicros, schedule, deploy } = training
+  const { model, trainer, spine, label, schedule, deploy } = training
   return [
     ['model', model],
     ['trainer', trainer],
     ['schedule', schedule === null ? 'none: it runs by "lockstep training run"' : `${schedule} (UTC)`],
     ['spine', spine.sql],
     ['label', label],
-    [
-      'rows',
-      `${formatDuration(windowMicros)}, of which the last ${formatDuration(testMicros)} are the test${matureMicros === 0 ? '' : `, until ${formatDuration(matureMicros)} before the run`}`,
-    ],
+    ['rows', rowsText(training)],
     ['parameters', Object.keys(training.parameters).length === 0 ? '' : JSON.stringify(training.parameters)],
     ['requires', training.require.map(requirementText).join(', ')],
     ['deploys', deployText(deploy)],

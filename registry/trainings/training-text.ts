@@ -1,4 +1,11 @@
+import { formatDuration } from '../../kernel/duration.ts'
 import type { Requirement, TrainingSpec } from './training-spec.ts'
+
+/** `90d, of which the last 7d are the test, until 21d before the run` */
+export function rowsText({ windowMicros, testMicros, matureMicros }: Omit<TrainingSpec, 'name'>): string {
+  const until = matureMicros === 0 ? '' : `, until ${formatDuration(matureMicros)} before the run`
+  return `${formatDuration(windowMicros)}, of which the last ${formatDuration(testMicros)} are the test${until}`
+}
 
 /** `auc of at least 0.8` */
 export function requirementText(requirement: Requirement): string {
@@ -11,4 +18,9 @@ export function requirementText(requirement: Requirement): string {
 export function deployText(deploy: TrainingSpec['deploy']): string {
   if (deploy === 'nothing') return 'registers the version'
   return deploy === 'promote' ? 'promotes the version' : `starts a rollout by the plan ${deploy.rollout}`
+}
+
+/** What a run waits for. */
+export function waitText(trainer: string): string {
+  return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`
 }

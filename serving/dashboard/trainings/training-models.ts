@@ -5,7 +5,7 @@ import { nextInstant, runJson } from '../../../registry/trainings/read-runs.ts'
 import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../../../registry/trainings/training-spec.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
-import { deployText, requirementText } from '../../../registry/trainings/training-text.ts'
+import { deployText, requirementText, waitText } from '../../../registry/trainings/training-text.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { TrainingRun, TrainingsData } from '../contract/trainings.ts'
@@ -172,10 +172,7 @@ function evaluated({
 function stateOf({ state, outcome, trainer, decisions, error }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {
   switch (state) {
     case 'waiting':
-      return {
-        state: 'no worker',
-        says: `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`,
-      }
+      return { state: 'no worker', says: waitText(trainer) }
     case 'done':
       return outcome === 'refused'
         ? { state: 'refused', says: `Nothing was registered: ${decisions.flatMap(({ holds, text }) => (holds ? [] : [text])).join('; ')}.` }
