@@ -12,6 +12,8 @@ export const maxCountedRows = 10_000
 const newestRows = 1000
 /** In a larger table, not all rows of the last transaction are read. */
 const maxBytes = 1024 * 1024 * 1024
+const viewsPerStatement = 100
+
 /** A view, and what all of its states hold; null: it is not stored. */
 export interface StoredView {
   readonly plan: ViewPlan
@@ -25,13 +27,10 @@ export interface ArrivedRows {
   readonly waiting: Omit<SourceLag, 'newestEvent'>
 }
 
-/** One statement reads the tables of so many views. */
-const viewsPerStatement = 100
-
 /**
- * The same of many views, by a few statements for all.
+ * Reads which rows arrived in the tables of many views, by a few statements for all.
  *
- * @returns a view is not in it if `sourceLag` must read its table: a table is wrong, or it is not searchable
+ * @returns a view is not in it if `sourceLag` must read its table: the table is wrong, or not searchable
  */
 export async function readArrivedRows(
   db: Database,
@@ -60,7 +59,9 @@ export async function readArrivedRows(
   return found
 }
 
-/** The same of views whose tables are known, or it fails. */
+/**
+ * Reads it for views whose tables are known, by two statements, or three after large loads. Fails if one table is wrong.
+ */
 export async function readTogether(
   db: Database,
   views: readonly (StoredView & { readonly relation: string })[],

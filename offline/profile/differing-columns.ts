@@ -14,7 +14,7 @@ export function differingColumns(was: Statistics, now: Statistics): string[] {
 }
 
 /**
- * The columns of which a uniform sample has other statistics than chance explains.
+ * The columns whose statistics in a uniform sample differ from those of all rows by more than chance explains.
  *
  * @param was of all rows
  * @param sample by index of `was`
