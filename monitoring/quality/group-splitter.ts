@@ -1,10 +1,10 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Labelling, SplitBy } from './slices.ts'
-import { labellingOf, otherLabel } from './slices.ts'
+import { labellingOf, otherLabel, valueLabel } from './slices.ts'
 
 /** What rows are split by. */
 export interface SplitRow {
-  /** Epoch microseconds. */
+  /** Epoch microseconds; NaN: unknown. */
   readonly at: number
   readonly version: number
   readonly role: string
@@ -60,7 +60,7 @@ function labelOf(split: SplitBy, first: readonly SplitRow[]): (row: SplitRow) =>
     case 'role':
       return ({ role }) => role
     case 'day':
-      return ({ at }) => formatTimestamp(at).slice(0, 10)
+      return ({ at }) => (Number.isNaN(at) ? valueLabel(null) : formatTimestamp(at).slice(0, 10))
     case 'period':
       return ({ at }) => {
         const index = split.periods.findIndex(({ from, to }) => at >= from && at < to)

@@ -15,7 +15,7 @@ import { createScoreSample } from './score-sample.ts'
 
 /** One logged prediction, with what came of it. */
 export interface OutcomeOfPrediction {
-  /** Epoch microseconds. */
+  /** Epoch microseconds; NaN: unknown. */
   readonly at: number
   readonly version: number
   readonly role: string

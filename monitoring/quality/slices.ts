@@ -79,7 +79,7 @@ function binLabel(edges: readonly number[], value: number): string {
   return above < 0 ? `> ${edges.at(-1)}` : `${edges[above - 1]} to ${edges[above]}`
 }
 
-function valueLabel(value: unknown): string {
+export function valueLabel(value: unknown): string {
   if (typeof value === 'string') return value
   return typeof value === 'bigint' ? value.toString() : (JSON.stringify(value) ?? 'null')
 }

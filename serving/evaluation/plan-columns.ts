@@ -95,7 +95,7 @@ export async function planColumns({ model, evaluated, rows, label, output, by: a
 
     function rowsBy(keys: readonly number[]): OutcomeOfPrediction[] {
       return Array.from({ length: batch.rows }, (_, row) => ({
-        at: timeSlot === null ? 0 : ((batch.columns[timeSlot]?.[row] as number | null | undefined) ?? 0),
+        at: timeSlot === null ? Number.NaN : ((batch.columns[timeSlot]?.[row] as number | null | undefined) ?? Number.NaN),
         version: 0,
         role: 'champion',
         // as the log of predictions has keys

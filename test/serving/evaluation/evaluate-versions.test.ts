@@ -184,6 +184,16 @@ describe('evaluateVersions', () => {
     expect(few.comparisons[0]?.figures['auc']?.reason).toBe('29 rows have a label and a prediction of both versions, and 30 are needed')
   })
 
+  it('keeps rows without a time apart from those of a day', async () => {
+    const row = (at: string | null) => `${JSON.stringify({ amount: 1, shift: 0, mean1d: 1, fraud: true, card: 'c1', at })}\n`
+    await writeFile(join(setup.folder, 'timeless.jsonl'), row('2026-03-02') + row(null).repeat(2))
+    const { versions } = await evaluate({ file: 'timeless.jsonl', numbers: [1], by: ['day'] })
+    expect(versions[0]?.groups.map(({ by, judged }) => [by['day'], judged])).toEqual([
+      ['2026-03-02', 1],
+      ['null', 2],
+    ])
+  })
+
   it('runs a version once that is named several times', async () => {
     const { versions, comparisons } = await evaluate({ numbers: [1, 2, 1, 2], base: 2 })
     expect(versions.map(({ name }) => name)).toEqual(['fraud@1', 'fraud@2'])
