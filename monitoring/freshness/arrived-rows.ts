@@ -60,7 +60,8 @@ export async function readArrivedRows(
 }
 
 /**
- * Reads it for views whose tables are known, by two statements, or three after large loads. Fails if one table is wrong.
+ * Reads it for views whose tables are known, by two statements, or three after large loads. If one table is wrong, it
+ * fails.
  */
 export async function readTogether(
   db: Database,
