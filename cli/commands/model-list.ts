@@ -1,3 +1,4 @@
+import { isRecord } from '../../kernel/is-record.ts'
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
@@ -30,7 +31,7 @@ export const modelListCommand: Command = {
       bytes(version.sizeBytes),
       version.sha256.slice(0, 12),
       moment(new Date(version.createdAt)),
-      [version.metrics, version.metadata]
+      [version.metrics, listedMetadata(version.metadata)]
         .filter((facts) => Object.keys(facts).length > 0)
         .map((facts) => JSON.stringify(facts))
         .join(' '),
@@ -41,6 +42,12 @@ export const modelListCommand: Command = {
       text: rows.length === 0 ? 'No model version has been pushed yet.' : table(header, rows),
     }
   },
+}
+
+/** Of a version that a training made, the run; "model show" has its evaluation too. */
+function listedMetadata({ training, ...others }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (training === undefined) return others
+  return { ...others, training: isRecord(training) && 'job' in training ? { name: training['name'], job: training['job'] } : training }
 }
 
 interface ListedVersion {

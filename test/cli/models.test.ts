@@ -48,7 +48,7 @@ const refused = (code: string, message: string) => ({ code, message: expect.stri
 
 describe('the life of a model', () => {
   it('is pushed, promoted, rolled back and listed from the command line', async () => {
-    await writeFile(join(folder, 'facts.json'), '{"team": "delays"}')
+    await writeFile(join(folder, 'facts.json'), '{"team": "delays", "training": {"name": "weekly", "job": 7, "evaluation": {"rows": 48}}}')
     const facts = '--metric auc=0.71 --metric loss=0.2 --param depth=3 --param kind=trees --dataset set --git-commit abc123'.split(' ')
     const push = ['model', 'push', 'delay', join(folder, 'logistic.onnx'), ...facts, '--metadata', join(folder, 'facts.json')]
     await expect(lockstep(...push)).rejects.toMatchObject(refused('DATASET_MISMATCH', 'push it with --dataset-mismatch'))
@@ -87,6 +87,7 @@ describe('the life of a model', () => {
     })
     const listed = await text('model', 'list', 'delay')
     expect(listed).toMatch(/delay +1 +yes +champion +flight@1/)
+    expect(listed).toContain('{"team":"delays","training":{"name":"weekly","job":7}}')
     expect(listed).toMatch(/delay +2 +challenger +flight@1/)
 
     const pulled = join(folder, 'pulled.onnx')
