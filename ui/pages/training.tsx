@@ -181,7 +181,7 @@ function LastRun({ run, model, ways }: LastRunProps): ReactElement {
             'Interval',
             from === null || split === null || to === null ? null : (
               <span key="interval">
-                <Moment at={from} /> to <Moment at={to} />, the test from <Moment at={split} /> on
+                <Moment at={from} exact /> to <Moment at={to} exact />, the test from <Moment at={split} exact /> on
               </span>
             ),
           ],
