@@ -25,6 +25,11 @@ export function createScheduleFirer(db: Pick<Database, 'kysely'>, kinds: readonl
           const moment = lastInstant({ kind: 'schedule', schedule: cron, delayMicros: 0 }, now)
           const name = JSON.stringify([kind.name, scope, key])
           if (moment < 0 || (settled.get(name) ?? Number.NEGATIVE_INFINITY) >= moment) continue
+          const other = kind.scopes === undefined ? null : await findInOtherScope(db, { kind: kind.name, key, scope, moment })
+          if (other !== null) {
+            if (other.moment !== null && Number(other.moment) >= moment) settled.set(name, moment)
+            continue
+          }
           const submitted = await submitJob(db, kind, { spec, subject, scope, key, moment, worker })
           if (submitted !== null && (!submitted.joined || (await isOf(db, submitted.id, moment)))) settled.set(name, moment)
         }
@@ -42,4 +47,21 @@ async function isOf({ kysely }: Pick<Database, 'kysely'>, id: number, moment: nu
     .where('moment', '>=', String(moment))
     .executeTakeFirst()
   return found !== undefined
+}
+
+/** A job that runs, or that instant's, of a schedule that was given another scope since then. */
+async function findInOtherScope(
+  { kysely }: Pick<Database, 'kysely'>,
+  { kind, key, scope, moment }: { readonly kind: string; readonly key: string; readonly scope: string; readonly moment: number },
+): Promise<{ readonly moment: string | null } | null> {
+  const found = await kysely
+    .selectFrom('lockstep.jobs')
+    .select('moment')
+    .where('kind', '=', kind)
+    .where('key', '=', key)
+    .where('scope', '<>', scope)
+    .where((eb) => eb.or([eb('state', '=', 'running'), eb('moment', '=', String(moment))]))
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  return found ?? null
 }

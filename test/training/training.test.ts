@@ -229,6 +229,25 @@ describe('a training', () => {
     expect(await world.workUntil(() => world.ended('nobody'))).toMatchObject({ outcome: 'registered' })
   })
 
+  it('begins no second run for an instant, nor beside one that waits, when its trainer changes', async () => {
+    await world.install('train', copying())
+    await world.declare({ ...daily, name: 'changed', trainer: 'old' })
+    await world.declare({ ...daily, name: 'changed', trainer: 'old' }, { ...daily, name: 'beside' })
+    await world.workUntil(() => world.ended('beside'))
+    // it waits for its trainer under the name of before
+    await world.declare({ ...daily, name: 'changed' }, { ...daily, name: 'after' })
+    await world.workUntil(() => world.ended('after'), now + day)
+    expect(await readTrainingRuns(world.db, 'changed')).toMatchObject([{ state: 'waiting', trainer: 'old' }])
+    await world.install('old', copying())
+    await world.workUntil(() => world.ended('changed'), now)
+    await world.declare({ ...daily, name: 'changed' }, { ...daily, name: 'last' })
+    await world.workUntil(() => world.ended('last'))
+    expect(await readTrainingRuns(world.db, 'changed')).toMatchObject([{ state: 'done', at: '2001-07-09T04:00:00Z' }])
+    // the next instant is of the new one
+    await world.workUntil(async () => ((await readTrainingRuns(world.db, 'changed')).length > 1 ? world.ended('changed') : null), now + day)
+    expect((await readTrainingRuns(world.db, 'changed'))[0]).toMatchObject({ trainer: 'train', at: '2001-07-10T04:00:00Z' })
+  })
+
   it('begins once for the newest instant that was missed', async () => {
     await world.declare({ ...daily, name: 'missed' })
     await world.workUntil(() => world.ended('missed'), now + 3 * day)
