@@ -31,13 +31,22 @@ export function readReport({ lastLine, log }: TrainerOutput): TrainerReport {
 
 function parsed(line: string, log: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(line)
+    const value: unknown = JSON.parse(line, storable)
     if (isRecord(value)) return value
-  } catch {
+  } catch (error) {
+    if (error instanceof RangeError) throw trainerFailed(`reported ${error.message} in the last line of its output`, log)
     // said below
   }
   throw trainerFailed(
     `reported a last line that begins with "{" and is no JSON object, such as ${form}. NaN and Infinity are not JSON`,
     log,
   )
+}
+
+/** @throws RangeError for what JSON can say and no store can keep */
+function storable(name: string, value: unknown): unknown {
+  for (const text of [name, value])
+    if (typeof text === 'string' && (text.includes('\0') || !text.isWellFormed()))
+      throw new RangeError('a text with NUL or half a character')
+  return value
 }

@@ -29,6 +29,8 @@ const maxLogCharacters = 16_384
 const maxLineCharacters = 262_144
 /** How long it has after SIGTERM. */
 const graceMs = 5_000
+/** How long its outputs are read after its end. */
+const drainMs = 5_000
 
 /**
  * Runs a program in a process group of its own. When this process dies, its pipe to the shell is closed, and the shell
@@ -47,12 +49,7 @@ exec 3<&-
  */
 export async function runTrainer({ path, args, env, cwd, timeoutMicros }: TrainerRun, signal: AbortSignal): Promise<TrainerOutput> {
   signal.throwIfAborted()
-  const child = spawn('/bin/sh', ['-c', guarded, 'sh', path, ...args], {
-    cwd,
-    env: { ...inheritedVariables(), TZ: 'UTC', ...env },
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = started({ path, args, cwd, env })
   const log = createTail(maxLogCharacters)
   const output = createTail(maxLineCharacters)
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -75,7 +72,7 @@ export async function runTrainer({ path, args, env, cwd, timeoutMicros }: Traine
       // it has ended
     }
   }
-  const limit = new AbortController()
+  const [limit, drained] = [new AbortController(), new AbortController()]
   const timer = globalThis.setTimeout(() => limit.abort(), Math.min(timeoutMicros / 1000, 2 ** 31 - 1))
   const stop = AbortSignal.any([signal, limit.signal])
   const aborted = new Promise<null>((resolve) => {
@@ -89,7 +86,9 @@ export async function runTrainer({ path, args, env, cwd, timeoutMicros }: Traine
       await Promise.race([ended, setTimeout(graceMs)])
     }
     group('SIGKILL')
-    if (child.pid !== undefined) await closed
+    // a process that has left the group may hold the outputs open
+    if (child.pid !== undefined)
+      await Promise.race([closed, setTimeout(drainMs, undefined, { signal: drained.signal }).catch(() => undefined)])
     signal.throwIfAborted()
     const what = end === null ? `did not end within ${formatDuration(timeoutMicros)}, and was ended` : failure(end)
     if (what !== null) throw trainerFailed(what, log.text())
@@ -97,6 +96,24 @@ export async function runTrainer({ path, args, env, cwd, timeoutMicros }: Traine
   } finally {
     clearTimeout(timer)
     limit.abort()
+    drained.abort()
+    child.stdout.destroy()
+    child.stderr.destroy()
+  }
+}
+
+function started({ path, args, cwd, env }: Omit<TrainerRun, 'timeoutMicros'>) {
+  try {
+    return spawn('/bin/sh', ['-c', guarded, 'sh', path, ...args], {
+      cwd,
+      env: { ...inheritedVariables(), TZ: 'UTC', ...env },
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+  } catch (error) {
+    const [name, value] = Object.entries(env).toSorted(([, a], [, b]) => b.length - a.length)[0] ?? ['', '']
+    const why = `${messageOf(error)}. Its longest variable, "${name}", has ${value.length} characters; systems allow about 130,000`
+    throw trainerFailed(`could not be started: ${why}`, '')
   }
 }
 

@@ -1,4 +1,4 @@
-/** The end of a text that comes in pieces. */
+/** The end of a text that comes in pieces, as PostgreSQL can store it: without NUL and halves of characters. */
 export interface Tail {
   add(piece: string): void
   text(): string
@@ -16,7 +16,7 @@ export function createTail(maxCharacters: number): Tail {
       isCut = true
     },
     text() {
-      const kept = held.slice(-maxCharacters)
+      const kept = held.slice(-maxCharacters).toWellFormed().replaceAll('\0', '\uFFFD')
       if (!isCut && kept.length === held.length) return kept
       const line = kept.indexOf('\n')
       return line < 0 || line === kept.length - 1 ? kept : kept.slice(line + 1)

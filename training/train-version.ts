@@ -1,9 +1,11 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
 import { formatTimestamp } from '../kernel/time.ts'
+import { hashFile } from '../offline/files/hash-file.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { listModelVersions } from '../registry/model-versions.ts'
 import type { Decision, MeasuredFigure, TrainingEvaluation, TrainingResult } from '../registry/trainings/training-run.ts'
@@ -118,7 +120,12 @@ async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set:
     }
     const output: TrainerOutput = await runTrainer(run, signal)
     const report = readReport(output)
-    const bytes = await readFile(model).catch((cause: unknown) => {
+    for (const { path, sha256 } of [set.train, set.test]) {
+      const now = await hashFile(path, signal).catch(() => null)
+      signal.throwIfAborted()
+      if (now !== sha256) throw trainerFailed(`changed "${basename(path)}", which it may only read`, output.log)
+    }
+    const bytes = await readModel(model).catch((cause: unknown) => {
       throw trainerFailed(`ended well, and wrote no model to its third argument (${messageOf(cause)})`, output.log)
     })
     return { bytes, report, log: output.log }
@@ -126,6 +133,22 @@ async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set:
     throw withDetails(error, { dataset: set.manifest.id })
   } finally {
     await rm(work, { recursive: true, force: true })
+  }
+}
+
+const maxModelBytes = 1_000_000_000
+
+/** Reads a file that a program has written. The open does not wait, as that of a FIFO would. */
+async function readModel(path: string): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile()) throw new Error(`"${basename(path)}" is not a regular file`)
+    if (stats.size > maxModelBytes)
+      throw new Error(`"${basename(path)}" has ${stats.size} bytes, and a model may have at most ${maxModelBytes}`)
+    return await file.readFile()
+  } finally {
+    await file.close()
   }
 }
 

@@ -162,6 +162,10 @@ describe('a training', () => {
     ['reports NaN', copying(fitting, '{"metrics": {"gain": NaN}}'), 'TRAINER_FAILED', /NaN and Infinity are not JSON/],
     ['reports a text', copying(fitting, '{"metrics": {"gain": "0.8"}}'), 'TRAINER_FAILED', /the metric "gain", which is no finite number/],
     ['reports 1e999', copying(fitting, '{"metrics": {"gain": 1e999}}'), 'TRAINER_FAILED', /the metric "gain", which is no finite number/],
+    ['reports NUL', copying(fitting, String.raw`{"parameters": {"a": "\\u0000"}}`), 'TRAINER_FAILED', /a text with NUL/],
+    ['writes a FIFO', 'mkfifo "$3"', 'TRAINER_FAILED', /wrote no model .*"model\.onnx" is not a regular file/],
+    ['writes too much', 'truncate -s 1000000001 "$3"', 'TRAINER_FAILED', /has 1000000001 bytes, and a model may have at most 1000000000/],
+    ['changes its rows', `head -n 3 "$2" > t; cat t > "$2"; ${copying()}`, 'TRAINER_FAILED', /changed "set\.test\.csv", which it may only/],
     ['reports something else', copying(fitting, '{"auc": 0.8}'), 'TRAINER_FAILED', /reported "auc" in the last line/],
   ])('fails at once if its trainer %s', async (_, script, code, message) => {
     const registered = (await listModelVersions(world.db, 'delay')).length
@@ -176,6 +180,38 @@ describe('a training', () => {
     expect(failed.log).toContain('seen')
     expect((await findDataset(world.db, failed.dataset ?? '')).rows).toBe(120)
     expect(await listModelVersions(world.db, 'delay')).toHaveLength(registered)
+  })
+
+  it('keeps a log of any bytes, as far as it can be stored', async () => {
+    // the cut at the limit halves a character
+    const faces = `yes '😀😀😀' | tr -d '\\n' | head -c 200000; echo x`
+    await world.install('train', `${faces}; printf 'a\\000b\\377\\n'; ${copying()}`)
+    const made = await run({ name: 'binary' })
+    expect(made).toMatchObject({ outcome: 'registered', log: expect.stringContaining('a\uFFFDb\uFFFD\n') as string })
+    await world.install('train', `printf 'a\\000b\\n' >&2; exit 1`)
+    expect((await run({ name: 'binary' })).error?.message).toContain('Its last line: a\uFFFDb')
+  })
+
+  it('ends when its trainer has ended, though a process that left its group holds the output', async () => {
+    const said = join(world.folder, 'left')
+    await world.install(
+      'train',
+      `setsid sh -c 'echo $$ > "${said}"; exec sleep 600' & until [ -s '${said}' ]; do sleep 0.1; done; ${copying()}`,
+    )
+    try {
+      expect(await run({ name: 'daemon' })).toMatchObject({ outcome: 'registered' })
+    } finally {
+      process.kill(Number(await readFile(said, 'utf8')), 'SIGKILL')
+    }
+  })
+
+  it('fails at once if its parameters are too long for a variable', async () => {
+    await world.install('train', copying())
+    const failed = await run({ name: 'long', parameters: { text: 'x'.repeat(200_000) } })
+    expect(failed.error).toMatchObject({
+      code: 'TRAINER_FAILED',
+      message: expect.stringContaining('Its longest variable, "TRAINING_PARAMETERS", has 200011 characters') as string,
+    })
   })
 
   it.each<readonly [string, Partial<TrainingSpec>, RegExp]>([
