@@ -21,6 +21,8 @@ export interface EvaluationTools {
 /** What a candidate or champion that cannot be judged on these rows fails with. It says nothing against the file. */
 const notJudged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INVALID_REQUEST',
+  // a label that is neither a number nor true or false
+  'INVALID_ROW',
   'COLUMNS_MISMATCH',
   'DATASET_MISMATCH',
   'MODEL_MISMATCH',

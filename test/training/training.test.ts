@@ -205,6 +205,18 @@ describe('a training', () => {
     }
   })
 
+  it('registers a version whose label is text, with a note, as no figures are required', async () => {
+    await world.install('train', copying())
+    const sql = daily.spine.sql.replace('late from', `case when late then 'late' else 'on time' end as late from`)
+    const made = await run({ name: 'texts', spine: { sql } })
+    expect(made).toMatchObject({ outcome: 'registered', metrics: { gain: 0.83 } })
+    expect(made.evaluation?.notes.join('\n')).toMatch(
+      /The version cannot be judged by the label: .*"(on time|late)", which is not a number/,
+    )
+    const refused = await run({ name: 'texts', spine: { sql }, require: [{ metric: 'auc', atLeast: 0.1 }] })
+    expect(refused).toMatchObject({ outcome: 'refused', decisions: [{ holds: false }] })
+  })
+
   it('fails at once if its parameters are too long for a variable', async () => {
     await world.install('train', copying())
     const failed = await run({ name: 'long', parameters: { text: 'x'.repeat(200_000) } })
