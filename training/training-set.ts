@@ -4,7 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { quotedNames } from '../kernel/quoted-names.ts'
 import { fillInterval } from '../kernel/interval-text.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import { formatTimestamp } from '../kernel/time.ts'
+import { formatTimestamp, parseTimestamp } from '../kernel/time.ts'
 import { createDataset } from '../offline/dataset.ts'
 import type { DatasetFile, DatasetManifest } from '../offline/dataset-manifest.ts'
 import { filesOf } from '../offline/dataset-manifest.ts'
@@ -14,6 +14,7 @@ import type { TrainingPlan } from '../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../registry/trainings/training-spec.ts'
 import { writeFailed } from '../runtime/files/place-files.ts'
 import type { Database } from '../runtime/database.ts'
+import { sqlIdentifier } from '../runtime/sql.ts'
 
 /** The training set of a run, as this process can read it. */
 export interface TrainingSet {
@@ -55,6 +56,7 @@ export async function trainingSet(
   }
   const [train, test] = [part('train'), part('test')]
   requireLabel(spec, manifest)
+  requireInterval(spec, plan, manifest)
   return { manifest, train, test, features: manifest.columns.flatMap(({ name, from }) => (from === 'feature' ? [name] : [])) }
 
   async function write(): Promise<DatasetManifest> {
@@ -107,5 +109,21 @@ function requireLabel({ name, label }: TrainingSpec, { id, columns }: DatasetMan
     'SPINE_INVALID',
     `The spine of the training "${name}" has no column "${label}", which is its label. It has ${quotedNames(own)}.`,
     { details: { training: name, dataset: id, column: label } },
+  )
+}
+
+/** A row later than the interval has a label that is not mature. */
+function requireInterval({ name }: TrainingSpec, { from, to }: TrainingPlan, manifest: DatasetManifest): void {
+  const { id, spine } = manifest
+  const ends = filesOf(manifest).flatMap(({ statistics }) => {
+    const times = statistics.find(({ column }) => column === spine.time)?.times
+    return [times?.min, times?.max].flatMap((end) => (end === null || end === undefined ? [] : [parseTimestamp(end)]))
+  })
+  const outside = ends.find((time) => time < from || time >= to)
+  if (outside === undefined) return
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `The spine of the training "${name}" has rows outside of its interval, from ${formatTimestamp(from)} to ${formatTimestamp(to)}, such as one at ${formatTimestamp(outside)}. Write where ${sqlIdentifier(spine.time)} >= '{from}' and ${sqlIdentifier(spine.time)} < '{to}'.`,
+    { details: { training: name, dataset: id, column: spine.time } },
   )
 }

@@ -229,6 +229,20 @@ describe('a training', () => {
   it.each<readonly [string, Partial<TrainingSpec>, RegExp]>([
     ['rows to train on', { windowMicros: day, testMicros: day - 1 }, /no rows to train on, from 2001-07-07T04:00:00Z to/],
     ['rows to test on', { testMicros: 1 }, /no rows to test on, from 2001-07-08T03:59:59.999999Z to 2001-07-08T04:00:00Z/],
+    [
+      'only rows of its interval',
+      { spine: { sql: `select airport, at, distance, late from spine where '{from}' < '{to}'` } },
+      /has rows outside of its interval, from 2001-07-03T04:00:00Z to 2001-07-08T04:00:00Z, such as one at 2001-07-01T00:30:00Z\. Write where "at" >=/,
+    ],
+    [
+      'only rows before the end of its interval',
+      {
+        spine: {
+          sql: `select airport, at - interval '30 minutes' as at, distance, late from spine where at >= '{from}' and at < timestamptz '{to}' + interval '1 hour'`,
+        },
+      },
+      /such as one at 2001-07-08T04:00:00Z/,
+    ],
     ['its label', { label: 'fraud' }, /has no column "fraud", which is its label\. It has "airport", "at", "distance", "late"\./],
   ])('fails if its spine has not %s', async (_, change, message) => {
     await world.install('train', copying())
