@@ -1,6 +1,8 @@
 import { pipelineAnswer } from '../../serving/protocols/http/streaming/pipeline-schemas.ts'
 import type { PipelineStatus } from '../../serving/streaming/pipeline-status.ts'
 import { pipelineLag, pipelineStatus } from '../../serving/streaming/pipeline-status.ts'
+import type { PipelineActivity } from '../../serving/streaming/read-pipeline-minutes.ts'
+import { activityOf } from '../../serving/streaming/read-pipeline-minutes.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -14,10 +16,10 @@ export const pipelineShowCommand: Command = {
   options: { server: serverOption },
   example: 'lockstep pipeline show score_flights',
   async run(context, input) {
-    const { status, lag, problem } = await read(context, input.argument('NAME'), serverOf(context, input))
+    const { status, activity, lag, problem } = await read(context, input.argument('NAME'), serverOf(context, input))
     const { paused, version, model, replays, replayedFrom, replayedAt } = status
     const fields: readonly (readonly [string, string])[] = [
-      ['state', paused ? 'paused' : 'running where a worker runs'],
+      ['state', paused ? 'paused' : stateText(activity)],
       ['reads', `${status.reads ?? 'nothing: the source has no stream any more'}, for the source ${status.source}`],
       ['group', status.group ?? ''],
       ['model', version === null ? model : `${model}@${version}`],
@@ -30,25 +32,33 @@ export const pipelineShowCommand: Command = {
     const shown = fields.filter(([, value]) => value !== '')
     const width = Math.max(...shown.map(([name]) => name.length))
     const text = shown.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
-    return { json: { ...status, lag, problem }, text: `${status.name}\n${text}` }
+    return { json: { ...status, workers: activity.workers, failing: activity.failing, lag, problem }, text: `${status.name}\n${text}` }
   },
 }
 
 interface Shown {
   readonly status: PipelineStatus
+  readonly activity: Pick<PipelineActivity, 'workers' | 'failing'>
   readonly lag: StreamLag | null
   /** Why it is not known how many messages wait. */
   readonly problem: string | null
 }
 
+function stateText({ workers, failing }: Shown['activity']): string {
+  if (workers === 0) return 'not running: no process runs it. "lockstep worker" runs all pipelines'
+  if (failing !== null) return `waiting, and tries again: ${failing}`
+  return `running on ${workers} ${workers === 1 ? 'process' : 'processes'}`
+}
+
 async function read(context: Context, name: string, server: Server | null): Promise<Shown> {
   if (server !== null) {
-    const { pipeline } = await server.ask('GET', `/v1/pipelines/${encodeURIComponent(name)}`, undefined, pipelineAnswer)
-    const problem = 'servers read no streams. The metric lockstep_pipeline_lag_messages of a worker says it'
-    return { status: pipeline, lag: null, problem }
+    const { pipeline, activity } = await server.ask('GET', `/v1/pipelines/${encodeURIComponent(name)}`, undefined, pipelineAnswer)
+    const { lag } = activity
+    return { status: pipeline, activity, lag, problem: lag === null ? 'no process has counted the messages in the last 30 s' : null }
   }
   const [db, catalog] = [await context.database(), await context.catalog()]
   const status = await pipelineStatus(db, catalog, name)
+  const activity = await activityOf(db, status.name, Date.now() * 1000)
   const found = await pipelineLag(db, context.config, catalog, status.name)
-  return { status, ...(typeof found === 'string' ? { lag: null, problem: found } : { lag: found, problem: null }) }
+  return { status, activity, ...(typeof found === 'string' ? { lag: null, problem: found } : { lag: found, problem: null }) }
 }

@@ -61,6 +61,16 @@ export async function readPipelineActivity(db: Pick<Database, 'query'>, now: num
   )
 }
 
+/** How one pipeline runs; on no process, if none has written of it. @param now epoch microseconds */
+export async function activityOf(
+  db: Pick<Database, 'query'>,
+  pipeline: string,
+  now: number,
+): Promise<Pick<PipelineActivity, 'workers' | 'lag' | 'failing'>> {
+  const { workers, lag, failing } = (await readPipelineActivity(db, now)).get(pipeline) ?? { workers: 0, lag: null, failing: null }
+  return { workers, lag, failing }
+}
+
 export interface PipelineMinute {
   readonly minute: Date
   /** null, as all others: no process ran it. */

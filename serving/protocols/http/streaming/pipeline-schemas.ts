@@ -26,7 +26,23 @@ export const pipelineChangeAnswer = z.object({
   requestId,
 })
 
-export const pipelineAnswer = z.object({ pipeline: pipeline.describe('The pipeline as it is declared and as it runs'), requestId })
+const activity = z.object({
+  workers: z.int().describe('How many processes run it'),
+  lag: z
+    .object({
+      waiting: z.number().describe('How many messages wait'),
+      pending: z.number().describe('How many are given to a process'),
+    })
+    .nullable()
+    .describe('null: no process has counted them in the last 30 s'),
+  failing: z.string().nullable().describe('Why a process waits and tries again; null: none does'),
+})
+
+export const pipelineAnswer = z.object({
+  pipeline: pipeline.describe('The pipeline as it is declared'),
+  activity: activity.describe('How it runs, as its processes have written it in the last 30 s'),
+  requestId,
+})
 
 export const pipelinesAnswer = z.object({ pipelines: z.array(pipeline).describe('By name'), requestId })
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../../kernel/time.ts'
+import { activityOf } from '../../../streaming/read-pipeline-minutes.ts'
 import { pipelineStatus, pipelineStatuses } from '../../../streaming/pipeline-status.ts'
 import type { ReplayStart } from '../../../streaming/pipeline-state.ts'
 import { pausePipeline, replayPipeline, resumePipeline } from '../../../streaming/pipeline-state.ts'
@@ -54,8 +55,10 @@ export const pipelineRoutes: readonly Route[] = [
     tag: 'Pipelines',
     answer: pipelineAnswer,
     async handle(call, deps) {
-      const pipeline = await pipelineStatus(deps.upkeep.database(), deps.catalog(), nameInPath(call))
-      return jsonAnswer({ pipeline, requestId: call.requestId })
+      const db = deps.upkeep.database()
+      const pipeline = await pipelineStatus(db, deps.catalog(), nameInPath(call))
+      const activity = await activityOf(db, pipeline.name, deps.clock())
+      return jsonAnswer({ pipeline, activity, requestId: call.requestId })
     },
   },
   {
