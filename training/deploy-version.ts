@@ -2,6 +2,7 @@ import { loadCatalog } from '../registry/catalog.ts'
 import { championAlias } from '../registry/model-aliases.ts'
 import { promoteModel } from '../registry/promote.ts'
 import { startRollout } from '../registry/rollouts/change-rollout.ts'
+import { rolloutOfRun } from '../registry/trainings/read-runs.ts'
 import type { TrainingResult } from '../registry/trainings/training-run.ts'
 import { actorOfRun } from '../registry/trainings/training-run.ts'
 import type { Database } from '../runtime/database.ts'
@@ -39,7 +40,7 @@ export async function deployVersion(
   if (champion === version) return `version ${version} is the champion, so nothing rolls out`
   if (champion === undefined)
     return `started no rollout, as ${model} has no champion to compare with: lockstep model promote ${model}@${version}`
-  if (!(await hasRolledOut(db, model, version, by.actor)))
+  if ((await rolloutOfRun(db, job, model, version)) === null)
     await startRollout(db, model, { version, plan: deploy.rollout }, by, { signal, allowPrivate })
   return `started a rollout of version ${version} by the plan ${deploy.rollout}`
 }
@@ -54,15 +55,4 @@ async function wasPromoted({ kysely }: Database, model: string, version: number,
     .where('actor', '=', actor)
     .executeTakeFirst()
   return event !== undefined
-}
-
-async function hasRolledOut({ kysely }: Database, model: string, version: number, actor: string): Promise<boolean> {
-  const rollout = await kysely
-    .selectFrom('lockstep.rollouts')
-    .select('id')
-    .where('model', '=', model)
-    .where('version', '=', version)
-    .where('started_by', '=', actor)
-    .executeTakeFirst()
-  return rollout !== undefined
 }

@@ -9,7 +9,7 @@ import type { Catalog } from '../catalog.ts'
 import type { TrainingSpec } from './training-spec.ts'
 import { trainingKind } from './training-spec.ts'
 import type { TrainingPlan, TrainingResult } from './training-run.ts'
-import { trainingRunSpec } from './training-run.ts'
+import { actorOfRun, trainingRunSpec } from './training-run.ts'
 
 export type TrainingRunJson = Awaited<ReturnType<typeof runJson>>
 
@@ -66,6 +66,23 @@ function datasetIn({ error }: Job): string | null {
 function logIn({ error }: Job): string {
   const log = error?.details?.['log']
   return typeof log === 'string' ? log : ''
+}
+
+/** The id of the rollout that a run started for its version; null: it started none. */
+export async function rolloutOfRun(
+  { kysely }: Pick<Database, 'kysely'>,
+  run: Pick<Job, 'id' | 'subject'>,
+  model: string,
+  version: number,
+): Promise<number | null> {
+  const rollout = await kysely
+    .selectFrom('lockstep.rollouts')
+    .select('id')
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .where('started_by', '=', actorOfRun(run))
+    .executeTakeFirst()
+  return rollout === undefined ? null : Number(rollout.id)
 }
 
 /** The runs of a training, newest first. */

@@ -31,6 +31,7 @@ const run = z.object({
   evaluation: compared.nullable().describe('On the test rows, as Lockstep measured it'),
   decisions: z.array(z.object({ holds: z.boolean(), text: z.string() })).describe('By requirement'),
   deployed: z.string().nullable().describe('What became of the version'),
+  rollout: z.string().nullable().describe('The id of the rollout that it started'),
   log: z.string().describe('The end of what the trainer wrote'),
   submittedBy: z.string(),
   submittedAt: moment,

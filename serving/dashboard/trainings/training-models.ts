@@ -1,7 +1,7 @@
 import { formatDuration } from '../../../kernel/duration.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
-import { nextInstant, runJson } from '../../../registry/trainings/read-runs.ts'
+import { nextInstant, rolloutOfRun, runJson } from '../../../registry/trainings/read-runs.ts'
 import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../../../registry/trainings/training-spec.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
@@ -94,7 +94,9 @@ function lineOf({ now }: Ask, { spec, description }: Declared, last: TrainingRun
 async function runThen({ db, now, isPast }: Ask, job: Job): Promise<TrainingRun> {
   const at = new Date(now / 1000)
   const ranThen = isPast && (job.finishedAt === null || job.finishedAt > at)
-  const run = runOf(await runJson(db, isPast ? jobAt(job, at) : job))
+  const json = await runJson(db, isPast ? jobAt(job, at) : job)
+  const rollout = json.version === null ? null : await rolloutOfRun(db, job, json.model, json.version)
+  const run = runOf(json, rollout === null ? null : String(rollout))
   if (!ranThen) return run
   return {
     ...run,
@@ -107,11 +109,12 @@ async function runThen({ db, now, isPast }: Ask, job: Job): Promise<TrainingRun>
     evaluation: null,
     decisions: [],
     deployed: null,
+    rollout: null,
     log: '',
   }
 }
 
-function runOf(run: TrainingRunJson): TrainingRun {
+function runOf(run: TrainingRunJson, rollout: string | null): TrainingRun {
   const {
     job,
     at,
@@ -144,6 +147,7 @@ function runOf(run: TrainingRunJson): TrainingRun {
     evaluation: evaluation === null ? null : evaluated(evaluation),
     decisions,
     deployed,
+    rollout,
     log,
     submittedBy,
     submittedAt,

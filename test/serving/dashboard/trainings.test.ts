@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { promoteModel } from '../../../registry/promote.ts'
+import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import { beginRun, day, endRun, made, trainingSet } from '../training-runs.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld, noon } from '../world.ts'
@@ -30,7 +32,16 @@ describe('trainings in the dashboard', () => {
       { name: 'weekly', model: 'delay', trainer: 'train_delay.py', next: '2001-07-02T04:00:00Z', last: null },
     ])
     await endRun(world.db, await beginRun(world.db, noon - 14 * day), noon - 13 * day, { result: made('refused', 0.7) })
-    await endRun(world.db, await beginRun(world.db, noon - 7 * day), noon - 6 * day, { result: made('registered', 0.83) })
+    const registered = await beginRun(world.db, noon - 7 * day)
+    await endRun(world.db, registered, noon - 6 * day, { result: made('registered', 0.83) })
+    for (let version = 2; version <= 4; version++) await world.push('delay', 'logistic', `try ${version}`)
+    await promoteModel(world.db, 'delay', 1, { actor: 'ada' })
+    const { rollout } = await startRollout(
+      world.db,
+      'delay',
+      { version: 4, plan: 'default' },
+      { actor: `training weekly, job ${registered}` },
+    )
     const last = await beginRun(world.db, noon - day)
     const listed = [{ name: 'asked' }, { name: 'weekly', last: { job: String(last), state: 'no worker' } }]
     // an answer is kept for a moment
@@ -56,9 +67,10 @@ describe('trainings in the dashboard', () => {
         version: 4,
         metrics: [{ name: 'auc', value: 0.83 }],
         deployed: 'started a rollout of version 4',
+        rollout: String(rollout.id),
         evaluation: { champion: 3, figures },
       },
-      { state: 'refused', says: 'Nothing was registered: auc is 0.7.', version: null, log: 'epoch 1' },
+      { state: 'refused', says: 'Nothing was registered: auc is 0.7.', version: null, rollout: null, log: 'epoch 1' },
     ])
     await endRun(world.db, last, noon - 1000, {
       error: { code: 'WRITE_FAILED', message: 'The disk is full.', details: { log: 'epoch 2' } },
