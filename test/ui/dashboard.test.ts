@@ -222,6 +222,49 @@ describe('the heat map of parity', () => {
   })
 })
 
+it('a run of a training leads to its rollout, and to its training set while that is kept', async () => {
+  const { page } = visits
+  const asOf = '2001-07-01T12:00:00Z'
+  const entries = [['dataset', 'kept', null, '10 rows', null, [], null]]
+  await page.route('**/ui/api/catalog/index', (route) =>
+    route.fulfill({ json: { data: { entries, features: [], total: 1, rollouts: [], isCut: false }, asOf } }),
+  )
+  const run = { job: '1', state: 'registered', says: null, at: asOf, from: null, split: null, to: null, rows: null, version: 4 }
+  const more = { metrics: [], evaluation: null, decisions: [], deployed: 'started a rollout', rollout: '7', log: '' }
+  const ended = { submittedBy: 'ada', submittedAt: asOf, finishedAt: asOf }
+  const show = async (dataset: string) => {
+    const last = { ...run, ...more, ...ended, dataset }
+    const line = { name: dataset, model: 'delay', trainer: 'train.py', schedule: null, next: null, description: null, last }
+    const rest = { label: 'late', requires: [], deploys: '', window: '90d', test: '7d', mature: null, parameters: null, runs: [last] }
+    await page.route(`**/ui/api/trainings/${dataset}`, (route) => route.fulfill({ json: { data: { training: line, ...rest }, asOf } }))
+    await visits.go(`trainings/${dataset}`)
+    await page.getByRole('link', { name: 'version 4' }).waitFor()
+  }
+  await show('kept')
+  await page.locator('a[href*="/lineage?focus=dataset"]').waitFor()
+  expect(await page.getByRole('link', { name: 'version 4' }).getAttribute('href')).toMatch(/rollouts\/delay\?rollout=(%227%22|7)$/)
+  await show('deleted')
+  expect(await page.locator('a[href*="/lineage?focus=dataset"]').count()).toBe(0)
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
+})
+
+it('the lineage offers definitions of every kind, and gives both columns of its table the same room', async () => {
+  const { page } = visits
+  const entries = [['training', 'weekly', null, 'trains delay', null, [], null]]
+  await page.route('**/ui/api/catalog/index', (route) =>
+    route.fulfill({ json: { data: { entries, features: [], total: 1, rollouts: [], isCut: false }, asOf: '2001-07-01T12:00:00Z' } }),
+  )
+  await visits.go('lineage?focus=model/delay')
+  const heads = await page.getByRole('columnheader', { name: /^(Made from|Goes into)$/ }).all()
+  const [from = 0, into = 0] = (await Promise.all(heads.map((head) => head.boundingBox()))).map((box) => box?.width ?? 0)
+  expect(into).toBeGreaterThan(from * 0.8)
+  await page.getByRole('combobox', { name: 'Around' }).click()
+  await page.getByRole('listbox').getByText('Training', { exact: true }).waitFor()
+  await page.getByRole('option', { name: 'weekly' }).click()
+  await page.waitForURL(/focus=training(\/|%2F)weekly/)
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
+})
+
 describe('a page on a phone', () => {
   const phone = { width: 390, scheme: 'light' } as const
 

@@ -33,7 +33,7 @@ export default function Jobs(): ReactElement {
       title={asked === undefined ? 'Jobs' : `Job ${asked}`}
       says={
         asked === undefined ? (
-          'Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.'
+          'Backfills, exports, batch inference, trainings, scheduled runs and monitors. Workers share them.'
         ) : (
           <Link to="/jobs" search={keepMoment}>
             All jobs

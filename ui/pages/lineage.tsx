@@ -30,10 +30,11 @@ export default function Lineage(): ReactElement {
   const names = useMemo(
     () =>
       entries
-        .filter(({ kind }) => ['source', 'view', 'onDemand', 'service', 'model', 'entity'].includes(kind))
+        // the lineage has the views of features, and the models of rollouts
+        .filter(({ kind }) => kind !== 'feature' && kind !== 'rollout')
         // the lineage has a model and each of its versions
         .map(({ kind, id }) => (kind === 'model' ? { kind, id: id.replace(/@.*/, '') } : { kind, id }))
-        .map(({ kind, id }) => ({ value: `${kind}/${id}`, label: id })),
+        .map(({ kind, id }) => ({ kind, value: `${kind}/${id}`, label: id })),
     [entries],
   )
   const become = (search: { focus?: string; from?: string; to?: string }): void =>
@@ -47,7 +48,10 @@ export default function Lineage(): ReactElement {
           searchable
           limit={50}
           className="lineage-around"
-          data={focus === undefined || names.some(({ value }) => value === focus) ? names : [{ value: focus, label: focus }, ...names]}
+          data={[
+            ...(focus === undefined || names.some(({ value }) => value === focus) ? [] : [{ value: focus, label: focus }]),
+            ...[...Map.groupBy(names, ({ kind }) => kind)].map(([kind, items]) => ({ group: kindName(kind), items })),
+          ]}
           value={focus ?? null}
           onChange={(name) => name !== null && become({ focus: name })}
           nothingFoundMessage="Nothing has this name"

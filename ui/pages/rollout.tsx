@@ -323,13 +323,14 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
           {
             name: 'Why',
             wide: true,
-            cell: ({ reasons }) => (
-              <ul className="reasons">
-                {reasons.map((reason) => (
-                  <li key={reason}>{keepUnits(reason)}</li>
-                ))}
-              </ul>
-            ),
+            cell: ({ reasons }) =>
+              reasons.length > 0 && (
+                <ul className="reasons">
+                  {reasons.map((reason) => (
+                    <li key={reason}>{keepUnits(reason)}</li>
+                  ))}
+                </ul>
+              ),
           },
         ]}
       />

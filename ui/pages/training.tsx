@@ -1,7 +1,8 @@
-import { useParams } from '@tanstack/react-router'
+import { Link, useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { TrainingData, TrainingRun } from '../../serving/dashboard/contract/trainings.ts'
 import { readEveryMs } from '../api/read-every.ts'
+import { useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -14,6 +15,7 @@ import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
+import { keepMoment } from '../shell/navigation.tsx'
 import { LineageLink } from './definition.tsx'
 
 /** One training: what it does, what its last run did, and the runs before. */
@@ -98,12 +100,17 @@ function TrainingParts({ data }: { readonly data: TrainingData }): ReactElement 
             },
             { name: 'Version', numeric: true, by: ({ version }) => version, cell: ({ version }) => version ?? '–' },
             { name: 'Metrics', wide: true, cell: ({ metrics }) => <span className="break">{metricsText(metrics)}</span> },
-            { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
+            { name: 'Took', numeric: true, by: secondsOf, cell: (run) => formatNumber(secondsOf(run), 'seconds') },
           ]}
         />
       </Panel>
     </>
   )
+}
+
+/** null: it has not ended. */
+function secondsOf({ submittedAt, finishedAt }: TrainingRun): number | null {
+  return finishedAt === null ? null : (Date.parse(finishedAt) - Date.parse(submittedAt)) / 1000
 }
 
 interface LastRunProps {
@@ -131,7 +138,7 @@ function Evaluated({ evaluation, name, ways }: EvaluatedProps): ReactElement {
         ]}
       />
       {notes.length > 0 && (
-        <div className="panel-body dim small">
+        <div className="panel-body notes dim small">
           {notes.map((note) => (
             <p key={note}>{note}</p>
           ))}
@@ -159,7 +166,10 @@ function figureText(figure: Measured): string {
 }
 
 function LastRun({ run, model, ways }: LastRunProps): ReactElement {
-  const { job, state, says, from, split, to, dataset, rows, version, metrics, decisions, deployed, log } = run
+  const { job, state, says, from, split, to, dataset, rows, version, metrics, decisions, deployed, rollout, log } = run
+  const { entries = [] } = useIndex()
+  // a training set may be deleted
+  const isKept = entries.some(({ kind, id }) => kind === 'dataset' && id === dataset)
   return (
     <Panel title="Last run" says={says ?? undefined} ways={ways}>
       <Facts
@@ -185,7 +195,7 @@ function LastRun({ run, model, ways }: LastRunProps): ReactElement {
               </span>
             ),
           ],
-          ['Training set', dataset],
+          ['Training set', isKept && dataset !== null ? <ThingLink key="dataset" kind="dataset" id={dataset} /> : dataset],
           ['Metrics', metrics.length === 0 ? null : metricsText(metrics)],
           [
             'Requirements',
@@ -208,12 +218,28 @@ function LastRun({ run, model, ways }: LastRunProps): ReactElement {
               </span>
             ),
           ],
+          [
+            'Rollout',
+            rollout === null ? null : (
+              <Link
+                key="rollout"
+                to="/rollouts/$id"
+                params={{ id: model }}
+                search={(before: { asOf?: string }) => ({ ...keepMoment(before), rollout })}
+              >
+                version {version}
+              </Link>
+            ),
+          ],
         ]}
       />
       {log !== '' && (
-        <pre className="code mono" tabIndex={0} aria-label="The end of what the trainer wrote">
-          {log}
-        </pre>
+        <>
+          <h3 className="log-title">The end of the trainer's log</h3>
+          <pre className="code mono" tabIndex={0} aria-label="The end of what the trainer wrote">
+            {log}
+          </pre>
+        </>
       )}
     </Panel>
   )
