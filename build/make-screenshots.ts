@@ -28,7 +28,10 @@ const pages: Readonly<Record<string, string>> = {
   keys: 'keys',
   audit: 'audit',
 }
-/** Pages of the first thing that another page lists. The demo has no pipeline and no training: these pictures need a server with one. */
+/**
+ * Pages of the first thing that another page lists. The demo has no pipeline and no training: these pictures need a
+ * server with one.
+ */
 const listed: Readonly<Record<string, { readonly list: string; readonly links: string }>> = {
   receipt: { list: 'explain', links: '/ui/receipt/' },
   alert: { list: 'alerts', links: 'alert=' },
