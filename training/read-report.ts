@@ -43,7 +43,7 @@ function parsed(line: string, log: string): Record<string, unknown> {
   )
 }
 
-/** @throws RangeError for what JSON can say and no store can keep */
+/** @throws RangeError for texts that PostgreSQL cannot read from JSON */
 function storable(name: string, value: unknown): unknown {
   for (const text of [name, value])
     if (typeof text === 'string' && (text.includes('\0') || !text.isWellFormed()))
