@@ -44,6 +44,22 @@ const delay = model('delay', { service: featureService('flight', { version: 1, f
 const busy = model('busy', { service: featureService('busy', { version: 1, features: [landed, byCarrier] }), output: { p: t.float32 } })
 const ofDelay = (more: object = {}) => pipeline('score', { from: landings, model: delay, to: redisSink('scores'), ...more })
 
+const none = {
+  entities: [],
+  sources: [],
+  views: [],
+  onDemand: [],
+  services: [],
+  models: [],
+  outcomes: [],
+  channels: [],
+  monitors: [],
+  experiments: [],
+  batches: [],
+  pipelines: [],
+  trainings: [],
+}
+
 describe('a pipeline', () => {
   it('takes fields of the service from the key of the source, or from columns of their names', () => {
     expect(ofDelay().spec).toEqual({
@@ -122,23 +138,7 @@ describe('a pipeline', () => {
   })
 
   it('is sent to servers and read there', () => {
-    const none = {
-      entities: [],
-      sources: [],
-      views: [],
-      onDemand: [],
-      services: [],
-      models: [],
-      outcomes: [],
-      channels: [],
-      monitors: [],
-      trainings: [],
-    }
-    const set = declareDefinitions(
-      'f.ts',
-      { ...none, experiments: [], batches: [], pipelines: [{ spec: ofDelay().spec, operational: {} }] },
-      new Map(),
-    )
+    const set = declareDefinitions('f.ts', { ...none, pipelines: [{ spec: ofDelay().spec, operational: {} }] }, new Map())
     const json: unknown = JSON.parse(JSON.stringify(portableDefinitions(set, '1.0.0')))
     expect(readPortableDefinitions(json, '1.0.0').pipelines).toEqual(set.pipelines)
   })
@@ -151,24 +151,9 @@ describe('a pipeline', () => {
     const set = (pipelines: readonly ReturnType<typeof ofDelay>[], hasStream = true) => {
       const from = landingsOf(stream)
       const operational = hasStream ? ({ stream: from.stream ?? undefined } as { stream: NonNullable<typeof from.stream> }) : {}
-      const none = {
-        entities: [],
-        views: [],
-        onDemand: [],
-        services: [],
-        models: [],
-        outcomes: [],
-        channels: [],
-        monitors: [],
-        trainings: [],
-      }
       const sources = [{ spec: from.spec, operational }]
       return declaredDefinitions(
-        declareDefinitions(
-          'f.ts',
-          { ...none, sources, experiments: [], batches: [], pipelines: pipelines.map(({ spec }) => ({ spec, operational: {} })) },
-          new Map(),
-        ),
+        declareDefinitions('f.ts', { ...none, sources, pipelines: pipelines.map(({ spec }) => ({ spec, operational: {} })) }, new Map()),
       )
     }
     const other = { ...ofDelay(), spec: { ...ofDelay().spec, name: 'other', sink } }
