@@ -1,8 +1,6 @@
 import { z } from 'zod'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
-import { recordMissedStates } from '../registry/definition-states.ts'
-import { lockRegistry } from '../registry/revision.ts'
 import type { Database } from '../runtime/database.ts'
 import { endAbandonedJobs, forgetJobs } from '../runtime/jobs/forget-jobs.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
@@ -72,9 +70,5 @@ async function forgetOld(
   options: PruneOptions,
 ): Promise<{ readonly runs: number; readonly jobs: number }> {
   await endAbandonedJobs(db)
-  await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    await recordMissedStates(transaction)
-  })
   return { runs: await pruneRuns(db, store, options), jobs: await forgetJobs(db) }
 }

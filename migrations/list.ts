@@ -50,6 +50,7 @@ import * as storeWitnesses from './0048-store-witnesses.ts'
 import * as storedFigures from './0049-stored-figures.ts'
 import * as jobRetries from './0050-job-retries.ts'
 import * as trainings from './0051-trainings.ts'
+import * as noRecordingTime from './0052-no-recording-time.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -107,4 +108,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0049-stored-figures': storedFigures,
   '0050-job-retries': jobRetries,
   '0051-trainings': trainings,
+  '0052-no-recording-time': noRecordingTime,
 }

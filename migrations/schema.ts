@@ -119,8 +119,6 @@ export interface DefinitionStatesTable {
   version: number
   /** From when it held. */
   at: Generated<Date>
-  /** Later than `at` where what was before is not known. */
-  recorded_at: Generated<Date>
   fingerprint: string
   spec: Json
   operational: Json

@@ -46,15 +46,12 @@ export interface DatasetManifest {
     readonly sample: SpineSample | null
     readonly rows: number
     readonly nullKeyRows: number
-    /**
-     * `values`: a query without ORDER BY, whose rows are ordered by time and then by their other values. Absent in what
-     * an earlier version wrote: as they came.
-     */
-    readonly order?: SpineOrder
+    /** `values`: a query without ORDER BY, whose rows are ordered by time and then by their other values. */
+    readonly order: SpineOrder
     /** SHA-256 over the typed values of its rows, in order. */
     readonly sha256: string
-    /** A hash over its rows in any order. Absent in what an earlier version wrote. */
-    readonly rowsHash?: string
+    /** A hash over its rows in any order. */
+    readonly rowsHash: string
   }
   readonly rule: TimeRule & {
     readonly asOf: 'at' | 'before'
@@ -77,8 +74,8 @@ export interface DatasetManifest {
     /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
     readonly files?: readonly ReadFiles[]
   }
-  /** What could not be checked for leaks of labels, a sentence each. Absent in what an earlier version wrote. */
-  readonly unchecked?: readonly string[]
+  /** What could not be checked for leaks of labels, a sentence each. */
+  readonly unchecked: readonly string[]
   /** How many rows of the spine lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>
   /** How many rows of the spine lack any of them, and whether these rows were left out. */
@@ -90,11 +87,8 @@ export interface DatasetManifest {
   readonly file: DatasetFile
   /** The other parts. */
   readonly otherFiles: readonly DatasetFile[]
-  /**
-   * Of a set in numbered parts, by column, of all its rows; else null, or absent in what an earlier version wrote, as
-   * each file has its own.
-   */
-  readonly statistics?: readonly ColumnStatistics[] | null
+  /** Of a set in numbered parts, by column, of all its rows; else null, as each file has its own. */
+  readonly statistics: readonly ColumnStatistics[] | null
   /**
    * What sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows it read.
    * `external`: another program, by a plan; which rows it read is not known.
@@ -106,8 +100,8 @@ export interface DatasetFile {
   readonly path: string
   /** Which part of a split set it holds; null: all. */
   readonly part: PartName | null
-  /** Which rows of the spine a numbered part holds; null, or absent in what an earlier version wrote: any. */
-  readonly range?: SpineRange | null
+  /** Which rows of the spine a numbered part holds; null: any. */
+  readonly range: SpineRange | null
   readonly format: DatasetFormat
   readonly rows: number
   readonly bytes: number
@@ -140,7 +134,7 @@ export function statisticsOf({ statistics, file }: DatasetManifest): readonly Co
 }
 
 function isRange(file: DatasetFile): file is DatasetFile & { readonly range: SpineRange } {
-  return file.range !== null && file.range !== undefined
+  return file.range !== null
 }
 
 /** The manifest of what was built. */
@@ -192,7 +186,7 @@ export function recipeOfManifest(manifest: DatasetManifest): DatasetRecipe {
   return {
     spine:
       'rowsOf' in spine.from ? { ...spine.from, from: parseTimestamp(spine.from.from), to: parseTimestamp(spine.from.to) } : spine.from,
-    order: spine.order ?? 'given',
+    order: spine.order,
     time: spine.time,
     sample: spine.sample,
     rule: { knowledge: rule.knowledge, freshness: rule.freshness },

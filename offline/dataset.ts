@@ -107,7 +107,7 @@ export function recipeOf(options: DatasetOptions): DatasetRecipe {
     spine: 'file' in options.spine ? { file: absoluteName(options.spine.file) } : options.spine,
     order: naturalOrder(options.spine),
     time: options.time ?? null,
-    sample: sample === undefined ? null : { ...sample, by: 'row' },
+    sample: sample ?? null,
     rule: { knowledge: options.knowledge ?? 'bitemporal', freshness: options.freshness ?? 'served' },
     asOf: options.asOf ?? 'at',
     knownBefore: pastCutOff(options.knownBefore),

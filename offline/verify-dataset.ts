@@ -57,7 +57,7 @@ export async function verifyDataset(
   for (const file of filesOf(manifest)) files.push(await findFile(file, options.signal))
   const { rebuilt, differences } = await rebuild(db, manifest, find, options)
   const all = [...filesOf(manifest).flatMap((file, i) => fileDifference(file, files[i] as FoundFile)), ...differences]
-  return { id: manifest.id, equal: all.length === 0, files, rebuilt, order: manifest.spine.order ?? 'given', differences: all }
+  return { id: manifest.id, equal: all.length === 0, files, rebuilt, order: manifest.spine.order, differences: all }
 }
 
 /** What a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
@@ -173,15 +173,14 @@ function sourcesBehind(service: ServicePlan, columns: readonly string[]): { read
 
 export function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
   const hashes = `its SHA-256 is ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows)`
-  if (was.rows !== now.rows || (was.rowsHash !== undefined && was.rowsHash !== now.rowsHash)) return `The spine has other rows: ${hashes}.`
+  if (was.rows !== now.rows || was.rowsHash !== now.rowsHash) return `The spine has other rows: ${hashes}.`
   const why = 'sql' in was.from ? 'make the ORDER BY unique, for example by adding a unique column' : 'their source has a new order'
-  if (was.rowsHash !== undefined) return `The spine has the same rows in another order: ${hashes}; ${why}.`
-  return `The spine has other rows, or the same rows in another order: ${hashes}. The version of Lockstep that wrote the set did not record which.`
+  return `The spine has the same rows in another order: ${hashes}; ${why}.`
 }
 
 /** Of a set in numbered parts, all its rows. */
 function wholes({ statistics: was }: DatasetManifest, { statistics: now }: Pick<BuiltDataset<WrittenFile>, 'statistics'>) {
-  return was === undefined || was === null || now === null ? [] : [{ was: { statistics: was }, now: { statistics: now } }]
+  return was === null || now === null ? [] : [{ was: { statistics: was }, now: { statistics: now } }]
 }
 
 function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string[] {

@@ -12,7 +12,6 @@ import { sqlState } from '../runtime/relation.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
 import type { DefinitionComparison } from './compare.ts'
 import type { Definition } from './definition.ts'
-import { recordMissedStates } from './definition-states.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
@@ -64,7 +63,6 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     if (options.replace === true) await requireDevelopment(transaction)
-    await recordMissedStates(transaction)
     await options.beforePlan?.(transaction)
     const { plan, comparisons, removed, tables, running } = await planOn(transaction, set, options)
     refuse(plan)

@@ -25,44 +25,12 @@ export async function recordDefinitionStates(
     order by c.n`.execute(transaction)
 }
 
-/**
- * Keeps the states that an earlier version of Lockstep, which records none, has given to definitions. A change in place
- * has no recorded time, so it counts from now. Call it under the registry's lock.
- */
-export async function recordMissedStates(transaction: Kysely<LockstepTables>): Promise<void> {
-  await sql`
-    with missed as (
-      select d.*, s.at as newest
-      from lockstep.definitions d left join lateral (
-        select * from lockstep.definition_states s
-        where s.kind = d.kind and s.name = d.name and s.version = d.version order by at desc, id desc limit 1
-      ) s on true
-      where (s.fingerprint, s.spec::text, s.operational::text, s.retired)
-        is distinct from (d.fingerprint, d.spec::text, d.operational::text, d.retired_at is not null)
-    )
-    insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
-    select kind, name, version, created_at, fingerprint, spec, operational, false
-    from missed where newest is null and retired_at is not null
-    union all
-    select kind, name, version,
-      greatest(newest, coalesce(retired_at, case when newest is null then created_at else now() end)),
-      fingerprint, spec, operational, retired_at is not null
-    from missed`.execute(transaction)
-}
-
-/** A definition as it was at a moment. */
-export interface PastDefinition {
-  readonly definition: Definition
-  /** Not null: states before this moment were not recorded, so it may have been another one. */
-  readonly unknownBefore: Date | null
-}
-
 /** All definitions that the registry had at a moment, retired ones included, in `kindOrder`, by name and version. */
-export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date): Promise<PastDefinition[]> {
+export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date): Promise<Definition[]> {
   const rows = await handle
     .selectFrom('lockstep.definition_states')
     .distinctOn(['name', 'version', 'kind'])
-    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired', 'recorded_at'])
+    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired'])
     .where('at', '<=', moment)
     .orderBy('name')
     .orderBy('version')
@@ -71,11 +39,8 @@ export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date
     .orderBy('id', 'desc')
     .execute()
   return rows
-    .map(({ recorded_at, ...row }) => ({
-      definition: { ...row, signature: null } as Definition, // the states are copies of rows that apply wrote
-      unknownBefore: recorded_at > moment ? recorded_at : null,
-    }))
-    .sort((a, b) => kindOrder.indexOf(a.definition.kind) - kindOrder.indexOf(b.definition.kind))
+    .map((row) => ({ ...row, signature: null }) as Definition) // the states are copies of rows that apply wrote
+    .sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind))
 }
 
 /** When a definition was in the registry for the first time; null: never. @param name with or without its version */

@@ -16,7 +16,7 @@ export const baselineCreateCommand: Command = {
   name: 'baseline create',
   summary: 'Make the baseline of a model version again, or for the first time',
   description: [
-    'A new training set has a baseline already, and workers predict its outputs. This command is for training sets that were made by an earlier version or in parts, and for versions without a training set.',
+    'A new training set has a baseline already, and workers predict its outputs. This command is for training sets that were made in parts, and for versions without a training set.',
     'The features come from the training set, whose rows are computed again from its manifest. The outputs are predictions for them. With --served, or without a training set, features and outputs come from the prediction log.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],

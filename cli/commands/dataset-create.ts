@@ -131,7 +131,7 @@ export const datasetCreateCommand: Command = {
         ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
         ...missingNotes(manifest),
         ...heldBackNotes(manifest.source.heldBackRows),
-        ...(manifest.unchecked ?? []).map((sentence) => `note: ${sentence}`),
+        ...manifest.unchecked.map((sentence) => `note: ${sentence}`),
         `Its manifest is ${pathOfManifest(manifest)}, its id ${manifest.id}.`,
       ].join('\n'),
     }

@@ -47,7 +47,7 @@ export const datasetRegisterCommand: Command = {
       json: manifest,
       text: [
         `Registered ${counted(manifest.spine.rows, 'row')} of ${manifest.service.id} in ${manifest.path} (${counted(files.length, 'file')}, ${bytes(size)}).`,
-        ...(manifest.unchecked ?? []).map((sentence) => `note: ${sentence}`),
+        ...manifest.unchecked.map((sentence) => `note: ${sentence}`),
         `Its manifest is ${pathOfManifest(manifest)}, its id ${manifest.id}.`,
       ].join('\n'),
     }

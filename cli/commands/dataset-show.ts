@@ -53,7 +53,7 @@ export function manifestText(manifest: DatasetManifest): string {
       'rule',
       `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,
     ],
-    ...(manifest.unchecked ?? []).map((sentence): [string, string] => ['unchecked', sentence]),
+    ...manifest.unchecked.map((sentence): [string, string] => ['unchecked', sentence]),
     ['data', dataText(manifest)],
   ]
   const width = Math.max(...fields.map(([name]) => name.length))

@@ -25,8 +25,8 @@ export const alertMessage = z.object({
   /** RFC 3339. */
   startedAt: z.string(),
   resolvedAt: z.string().nullable(),
-  /** How it was resolved; null: it was not, or a message that an earlier version stored. */
-  resolution: z.enum(['cleared', 'removed']).nullable().default(null),
+  /** How it was resolved; null: it was not. */
+  resolution: z.enum(['cleared', 'removed']).nullable(),
 })
 export type AlertMessage = z.output<typeof alertMessage>
 
@@ -37,7 +37,7 @@ export function summaryOf({
   cause,
   event,
   resolution,
-}: Pick<AlertMessage, 'monitor' | 'check' | 'subject' | 'cause' | 'event'> & { readonly resolution?: string | null }): string {
+}: Pick<AlertMessage, 'monitor' | 'check' | 'subject' | 'cause' | 'event'> & Partial<Pick<AlertMessage, 'resolution'>>): string {
   const what = `${monitor}: ${check} of ${subject}`
   if (event === 'resolved') return resolution === 'removed' ? `No longer watched: ${what}` : `Resolved: ${what}`
   return cause === null ? what : `${what}: ${cause}`

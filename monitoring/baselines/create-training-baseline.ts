@@ -56,7 +56,7 @@ export async function createTrainingBaseline(
 
 function sampledRecipe(manifest: DatasetManifest, share: number): DatasetRecipe {
   const recipe = recipeOfManifest(manifest)
-  const { fraction, ...chosen } = recipe.sample ?? { fraction: 1, seed: 1, by: 'row' as const }
+  const { fraction, ...chosen } = recipe.sample ?? { fraction: 1, seed: 1 }
   // a range says which rows of the whole spine it holds
   const parts = recipe.parts.some(({ range }) => range !== null) ? partsByTime([]) : recipe.parts
   return { ...recipe, sample: { ...chosen, fraction: fraction * share }, parts }
@@ -92,9 +92,9 @@ function differencesOf(
   }
   const columns = differingColumns(was, now)
   if (columns.length === 0 && profile.rows === rows) return []
-  const hasSameSpine =
-    manifest.spine.rowsHash === undefined ? spine.sha256 === manifest.spine.sha256 : spine.rowsHash === manifest.spine.rowsHash
-  return hasSameSpine ? sourceDifferences(service, manifest, join, columns) : [spineDifference(manifest.spine, spine)]
+  return spine.rowsHash === manifest.spine.rowsHash
+    ? sourceDifferences(service, manifest, join, columns)
+    : [spineDifference(manifest.spine, spine)]
 }
 
 function notReproduced(id: string, differences: readonly string[]): LockstepError {

@@ -84,7 +84,7 @@ function crossovers({ exposures }: ExperimentEvidence): HealthCheck {
 }
 
 /** What servers lost, what the prediction log gave back, and what stays unknown. */
-function lostExposures({ exposures: { lost, unclosed, rebuilt = 0 } }: ExperimentEvidence): HealthCheck {
+function lostExposures({ exposures: { lost, unclosed, rebuilt } }: ExperimentEvidence): HealthCheck {
   const check = 'lost exposures'
   const value = Math.max(0, lost - rebuilt)
   const found = rebuilt === 0 ? '' : ` ${rebuilt} lost exposures were rebuilt from the prediction log.`
@@ -120,7 +120,7 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
         const moments = [control, treatment].map(({ n, cross, cubes }) => ({
           n,
           squares: cross[at * width + at] ?? 0,
-          cubes: cubes?.[at] ?? 0,
+          cubes: cubes[at] ?? 0,
         }))
         if (moments.every(({ squares }) => squares === 0)) continue
         const total = control.n + treatment.n

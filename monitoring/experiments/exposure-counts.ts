@@ -18,8 +18,8 @@ export interface ExposureCounts {
   readonly lost: number
   /** Servers that ended without writing down their last second. */
   readonly unclosed: number
-  /** Exposures that were rebuilt from the prediction log; absent of evidence of earlier versions. */
-  readonly rebuilt?: number
+  /** Exposures that were rebuilt from the prediction log. */
+  readonly rebuilt: number
 }
 
 const silentSeconds = 120

@@ -9,8 +9,8 @@ export interface UnitSums {
   readonly cross: readonly number[]
   /** Of the third powers of deviations of numerator and denominator: aaa, aab, abb, bbb. */
   readonly third: readonly number[]
-  /** Of the third power of each one's deviations; absent of evidence of earlier versions. */
-  readonly cubes?: readonly number[]
+  /** Of the third power of each one's deviations. */
+  readonly cubes: readonly number[]
   /** How many units have a value other than 0. */
   readonly nonZero: number
 }

@@ -79,13 +79,12 @@ export class TrafficSummary {
     for (const count of [this.requests, this.rows, this.sampledRows, this.cacheHits, this.cpuMicros]) writer.uint(count)
     encodeCounts(writer, this.errors)
     for (const stage of stages) this.latency[stage].encode(writer)
-    // last, and only if there are any: earlier versions of Lockstep stop reading here
-    if (this.ages.size > 0 || this.bypassed.size > 0) writer.uint(this.ages.size)
+    writer.uint(this.ages.size)
     for (const [view, ages] of [...this.ages].sort(([a], [b]) => (a < b ? -1 : 1))) {
       writer.string(view)
       ages.encode(writer)
     }
-    if (this.bypassed.size > 0) encodeCounts(writer, this.bypassed)
+    encodeCounts(writer, this.bypassed)
     return writer.bytes()
   }
 
@@ -106,8 +105,8 @@ export class TrafficSummary {
     this.cpuMicros += reader.uint()
     mergeCounts(reader, this.errors)
     for (const stage of stages) this.latency[stage].mergeEncoded(reader)
-    for (let left = reader.done ? 0 : reader.uint(); left > 0; left--) this.#agesOf(reader.string()).mergeEncoded(reader)
-    if (!reader.done) mergeCounts(reader, this.bypassed)
+    for (let left = reader.uint(); left > 0; left--) this.#agesOf(reader.string()).mergeEncoded(reader)
+    mergeCounts(reader, this.bypassed)
     return true
   }
 }

@@ -3,16 +3,12 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { ordinalColumn } from './spine.ts'
 
-/** A share of a spine's rows, chosen by a hash: the same spine always gives the same rows, on any machine. */
+/** A share of a spine's rows, chosen by a hash of a row's values: the same rows are chosen in any order, on any machine. */
 export interface SpineSample {
   /** More than 0, at most 1. */
   readonly fraction: number
   /** Another seed chooses other rows. */
   readonly seed: number
-  /**
-   * The input of the hash: the row's values, whatever its position. Absent, as earlier versions wrote it: its number.
-   */
-  readonly by?: 'row'
 }
 
 /** Deletes the rows of a spine's table that are not in the sample, and renumbers the others in their order. */
@@ -20,7 +16,7 @@ export async function sampleSpine(
   db: Database,
   table: string,
   columns: readonly { readonly name: string }[],
-  { fraction, seed, by }: SpineSample,
+  { fraction, seed }: SpineSample,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (!(fraction > 0 && fraction <= 1))
@@ -31,12 +27,10 @@ export async function sampleSpine(
   const hash = (text: string): string => `sha256(convert_to('${seed}:' || ${text}, 'UTF8'))`
   const row = `ROW(${columns.map(({ name }) => `t.${sqlIdentifier(name)}`).join(', ')})::text`
   // equal rows differ by the number of equal rows before them; otherwise all of them would be in the sample, or none
-  const hashed =
-    by === 'row'
-      ? `SELECT r.n, CASE WHEN r.again = 1 THEN r.h ELSE ${hash(`encode(r.h, 'hex') || r.again`)} END AS h FROM (
-          SELECT d.n, d.h, row_number() OVER (PARTITION BY d.h) AS again FROM (SELECT t.${ordinal} AS n, ${hash(row)} AS h FROM ${table} t) d
-        ) r`
-      : `SELECT t.${ordinal} AS n, ${hash(`t.${ordinal}`)} AS h FROM ${table} t`
+  const hashed = `
+    SELECT r.n, CASE WHEN r.again = 1 THEN r.h ELSE ${hash(`encode(r.h, 'hex') || r.again`)} END AS h FROM (
+      SELECT d.n, d.h, row_number() OVER (PARTITION BY d.h) AS again FROM (SELECT t.${ordinal} AS n, ${hash(row)} AS h FROM ${table} t) d
+    ) r`
   // the first 52 bits decide
   const bound = Math.round(fraction * 2 ** 52)
   const left = `DELETE FROM ${table} s USING (${hashed}) c WHERE c.n = s.${ordinal} AND c.h >= '\\x${bound.toString(16).padStart(13, '0')}0'::bytea`

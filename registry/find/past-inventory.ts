@@ -2,7 +2,6 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/database.ts'
-import { labelOf } from '../definition.ts'
 import { definitionsAt } from '../definition-states.ts'
 import type { ModelAlias } from '../model-aliases.ts'
 import { readModelVersions } from '../model-versions.ts'
@@ -19,8 +18,6 @@ export interface PastInventory extends Inventory {
   readonly pins: ReadonlyMap<string, number>
   /** Versions of models that were deleted since, as `delay@2`. */
   readonly deletedVersions: readonly string[]
-  /** Definitions that may have been others, by kind and label: until when their states were not recorded. */
-  readonly unknownBefore: ReadonlyMap<string, Date>
 }
 
 export async function readInventoryAt(db: Database, moment: Date): Promise<PastInventory> {
@@ -29,8 +26,7 @@ export async function readInventoryAt(db: Database, moment: Date): Promise<PastI
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
     .execute(async (transaction) => {
-      const states = await definitionsAt(transaction, moment)
-      const definitions = states.map(({ definition }) => definition)
+      const definitions = await definitionsAt(transaction, moment)
       const { mark, revision } = await readMark(transaction)
       const versions = (await readModelVersions(transaction)).filter(({ createdAt }) => createdAt <= moment)
       const { aliases, pins, pushed } = await readModelEventsAt(transaction, moment)
@@ -48,11 +44,6 @@ export async function readInventoryAt(db: Database, moment: Date): Promise<PastI
         datasets: (await readTrainingSets(transaction)).filter(({ createdAt }) => createdAt <= moment),
         pins,
         deletedVersions: pushed.filter((label) => !here.has(label)),
-        unknownBefore: new Map(
-          states.flatMap(({ definition, unknownBefore }) =>
-            unknownBefore === null ? [] : [[`${definition.kind} ${labelOf(definition)}`, unknownBefore] as const],
-          ),
-        ),
       }
     })
 }

@@ -44,7 +44,7 @@ export async function registryAtMoment({ deps, db, now, isPast }: Ask): Promise<
 /** A definition in the registry at the page's moment, or else in that of its first state. */
 export interface FoundThen extends KnownRegistry {
   readonly node: LineageNode
-  /** What is to say of it: that it was not there yet, or that its states then are not known. */
+  /** That it was not there yet, if so. */
   readonly notes: readonly string[]
 }
 
@@ -56,7 +56,7 @@ export async function findThen(ask: Ask, reference: string, kinds: readonly Node
   const { inventory, past } = await registryAtMoment(ask)
   if (past === null) return { inventory, past, node: findNode(inventory, reference, kinds), notes: [] }
   try {
-    return known(past, findNode(past, reference, kinds))
+    return { inventory: past, past, node: findNode(past, reference, kinds), notes: [] }
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== 'UNKNOWN_DEFINITION') throw error
     const defined = kindOrder.filter((kind) => kinds.includes(kind))
@@ -64,31 +64,19 @@ export async function findThen(ask: Ask, reference: string, kinds: readonly Node
     if (first === null || first.getTime() * 1000 <= ask.now) throw error
     // a moment has no more than milliseconds here, and a state may begin within one
     const begun = await inventoryAt(ask.db, new Date(first.getTime() + 1))
-    const found = known(begun, findNode(begun, reference, kinds))
-    const name = `${nodeNames[found.node.kind]} "${found.node.name}"`
+    const node = findNode(begun, reference, kinds)
+    const name = `${nodeNames[node.kind]} "${node.name}"`
     const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString().slice(0, 16).replace('T', ' ')} UTC. This is its first state.`
-    return { ...found, notes: [note, ...found.notes] }
+    return { inventory: begun, past: begun, node, notes: [note] }
   }
-}
-
-function known(past: PastInventory, node: LineageNode): FoundThen {
-  const unknown = past.unknownBefore.get(`${node.kind} ${node.name}`)
-  const note = `What it was before ${unknown?.toISOString()} was not recorded: this is the oldest state that was.`
-  return { inventory: past, past, node, notes: unknown === undefined ? [] : [note] }
 }
 
 /** What a page of the complete registry says of a past moment. */
 export function registryNotes(past: PastInventory | null): readonly string[] {
   if (past === null) return []
-  const { definitions, unknownBefore, deletedVersions } = past
+  const { definitions, deletedVersions } = past
   if (definitions.length === 0) return ['The registry had no definitions then.']
-  const latest = [...unknownBefore.values()].toSorted((a, b) => b.getTime() - a.getTime())[0]
   return [
-    ...(latest === undefined
-      ? []
-      : [
-          `Changes of ${unknownBefore.size} definitions before ${latest.toISOString()} were not recorded: these are the oldest states that were.`,
-        ]),
     ...(deletedVersions.length === 0 ? [] : [`Deleted since, and not shown: ${deletedVersions.join(', ')}.`]),
     'Training sets that were deleted since are not shown.',
   ]

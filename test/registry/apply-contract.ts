@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
-import { definitionsAt, recordMissedStates } from '../../registry/definition-states.ts'
 import { planChanges } from '../../registry/plan.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -196,52 +195,6 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(rows).toEqual([{ station: 'ATL', temperature: 21.5, humidity: null }])
     })
 
-    it('records states of definitions that an earlier version of Lockstep applied', async () => {
-      const { db } = registry
-      await applyChanges(db, sampleSet())
-      await db.script(`
-        delete from lockstep.definition_states where kind = 'source' and name = 'landings';
-        update lockstep.definitions set created_at = '2026-01-01Z' where kind = 'source' and name = 'landings';
-        update lockstep.definitions set operational = '{"online":false}' where kind = 'view' and name = 'airport_delays';
-        update lockstep.definitions set retired_at = '2030-01-01Z' where kind = 'view' and name = 'airport_weather'`)
-      const states = async () =>
-        await db.query(
-          `select name, operational, retired, date_part('year', at) as year from lockstep.definition_states
-           where kind in ('source', 'view') and name in ('landings', 'airport_delays', 'airport_weather') order by name, id`,
-        )
-      const before = await states()
-      await db.kysely.transaction().execute(recordMissedStates)
-      const year = new Date().getUTCFullYear()
-      const after = await states()
-      expect(after).toEqual(
-        expect.arrayContaining([
-          ...before,
-          { name: 'airport_delays', operational: { online: false }, retired: false, year },
-          expect.objectContaining({ name: 'airport_weather', retired: true, year: 2030 }),
-          expect.objectContaining({ name: 'landings', retired: false, year: 2026 }),
-        ]),
-      )
-      expect(after).toHaveLength(before.length + 3)
-      await db.kysely.transaction().execute(recordMissedStates)
-      expect(await states()).toEqual(after)
-      // each apply does so first
-      await db.script(`delete from lockstep.definition_states where kind = 'source' and name = 'landings'`)
-      await applyChanges(db, sampleSet())
-      expect(await states()).toContainEqual(expect.objectContaining({ name: 'landings', year: 2026 }))
-    })
-
-    it('records when an earlier version of Lockstep created a definition that it has retired since', async () => {
-      const { db } = registry
-      await applyChanges(db, sampleSet())
-      await db.script(`
-        delete from lockstep.definition_states where kind = 'view' and name = 'airport_weather';
-        update lockstep.definitions set created_at = '2026-01-01Z', retired_at = '2026-01-03Z' where kind = 'view' and name = 'airport_weather'`)
-      await db.kysely.transaction().execute(recordMissedStates)
-      const retiredAt = async (day: number) =>
-        (await definitionsAt(db.kysely, new Date(Date.UTC(2026, 0, day)))).map(({ definition: { name, retired } }) => [name, retired])
-      expect([await retiredAt(2), await retiredAt(4)]).toEqual([[['airport_weather', false]], [['airport_weather', true]]])
-    })
-
     it('keeps the states of a definition in their order when a clock is behind', async () => {
       const { db } = registry
       await applyChanges(db, sampleSet())
@@ -251,19 +204,13 @@ export function applyContract(opened: () => TestRegistry): void {
         )
         return [states.length, states[0]?.['retired']]
       }
-      // the state is an hour ahead of the time of what retires the view
-      await db.script(`
-        update lockstep.definition_states set at = at + interval '1 hour' where kind = 'view' and name = 'airport_weather';
-        update lockstep.definitions set retired_at = now() where kind = 'view' and name = 'airport_weather'`)
-      await db.kysely.transaction().execute(recordMissedStates)
-      await db.kysely.transaction().execute(recordMissedStates)
+      // the state is an hour ahead of what retires the view
+      await db.script(`update lockstep.definition_states set at = at + interval '1 hour' where kind = 'view' and name = 'airport_weather'`)
+      const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
+      await applyChanges(db, { ...next, views: next.views.filter(({ spec }) => spec.name !== 'airport_weather') }, { prune: true })
       expect(await newest()).toEqual([2, true])
       await applyChanges(db, sampleSet())
       expect(await newest()).toEqual([3, false])
-      const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
-      await applyChanges(db, { ...next, views: next.views.filter(({ spec }) => spec.name !== 'airport_weather') }, { prune: true })
-      await db.kysely.transaction().execute(recordMissedStates)
-      expect(await newest()).toEqual([4, true])
     })
 
     it('prunes what the file no longer has, and revives it when it is back unchanged', async () => {

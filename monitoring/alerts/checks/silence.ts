@@ -48,8 +48,7 @@ export interface SilenceVerdict {
  */
 export function followSilence(before: Silences | null, newestNow: number | null, now: number, limits: SilenceLimits): SilenceVerdict {
   const watchedSince = before?.watchedSince ?? now
-  // earlier versions also stored events that are dated later
-  const known = (before?.newest ?? now) < now ? (before?.newest ?? null) : null
+  const known = before?.newest ?? null
   const newest = newestNow === null ? known : Math.max(newestNow, known ?? newestNow)
   const silent = newest === null ? 0 : Math.max(0, now - newest)
   const today = Math.floor(now / dayMicros)

@@ -41,8 +41,7 @@ interface QualityEvidence {
   /** Over all steps. */
   readonly candidate: SideFigure
   readonly champion: SideFigure
-  /** Absent of evidence of earlier versions, which compared the figures over all steps. */
-  readonly steps?: readonly StepFigures[]
+  readonly steps: readonly StepFigures[]
 }
 
 const higher = new Set(['auc', 'accuracy', 'precision', 'recall', 'f1'])
@@ -135,7 +134,7 @@ interface Compared extends Stratum {
 
 function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
   const { outcome, figure, better, margin } = evidence
-  const compared = comparedOf(evidence)
+  const compared = comparedBySteps(evidence)
   if (typeof compared === 'string')
     return { verdict: 'not enough evidence', text: `There is no ${figure} by "${outcome}" yet: ${compared}.` }
   const { control, treatment, standardError: error, how } = compared
@@ -151,7 +150,7 @@ function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
 }
 
 function difference({ alpha, samples }: Judged, evidence: QualityEvidence): GateDifference | null {
-  const compared = comparedOf(evidence)
+  const compared = comparedBySteps(evidence)
   if (typeof compared === 'string') return null
   const n = Math.min(compared.treatment.n, compared.control.n)
   // the interval is asymptotic
@@ -162,28 +161,18 @@ function difference({ alpha, samples }: Judged, evidence: QualityEvidence): Gate
 }
 
 /** @returns why nothing can be compared, if so */
-function comparedOf(evidence: QualityEvidence): Compared | string {
-  return evidence.steps === undefined ? comparedOverAll(evidence) : comparedBySteps(evidence, evidence.steps)
-}
-
-/** @returns why nothing can be compared, if so */
-function comparedOverAll({ candidate, champion }: QualityEvidence): Compared | string {
-  const missing = candidate.value === null ? candidate : champion.value === null ? champion : null
-  if (missing !== null) return missing.reason ?? 'it is not known'
-  const of = ({ value, standardError, n }: SideFigure) => ({ value: value ?? 0, standardError: standardError ?? 0, n })
-  return { ...stratifiedDifference([{ control: of(champion), treatment: of(candidate) }]), how: '' }
-}
-
-function comparedBySteps(evidence: QualityEvidence, steps: readonly StepFigures[]): Compared | string {
+function comparedBySteps(evidence: QualityEvidence): Compared | string {
+  const { steps, candidate, champion } = evidence
   const strata = steps.flatMap((step): Stratum[] => {
     const [control, treatment] = [known(step.champion), known(step.candidate)]
     return control === null || treatment === null ? [] : [{ control, treatment }]
   })
   if (strata.length === 0) {
-    const over = comparedOverAll(evidence)
-    return typeof over === 'string' ? over : `no step has ${minRows} mature rows of the candidate and of the champion`
+    const missing = candidate.value === null ? candidate : champion.value === null ? champion : null
+    if (missing !== null) return missing.reason ?? 'it is not known'
+    return `no step has ${minRows} mature rows of the candidate and of the champion`
   }
-  const repeats = { control: repeatsOf('champion', evidence, steps), treatment: repeatsOf('candidate', evidence, steps) }
+  const repeats = { control: repeatsOf('champion', evidence), treatment: repeatsOf('candidate', evidence) }
   const how = steps.length === 1 ? '' : `, compared within ${strata.length} of ${steps.length} steps`
   return { ...stratifiedDifference(strata, repeats), how }
 }
@@ -193,9 +182,9 @@ function known({ value, standardError, n }: SideFigure): Stratum['control'] | nu
 }
 
 /** How much larger the error over all steps is than if each step had entities of its own. */
-function repeatsOf(side: 'candidate' | 'champion', evidence: QualityEvidence, steps: readonly StepFigures[]): number {
+function repeatsOf(side: 'candidate' | 'champion', evidence: QualityEvidence): number {
   const over = evidence[side]
   if (over.repeats !== true || over.standardError === null) return 1
-  const apart = independentError(steps.flatMap((step) => known(step[side]) ?? []))
+  const apart = independentError(evidence.steps.flatMap((step) => known(step[side]) ?? []))
   return apart > 0 ? Math.max(1, over.standardError / apart) : 1
 }

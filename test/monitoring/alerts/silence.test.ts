@@ -61,13 +61,6 @@ describe('the silences of a source', () => {
     expect(follow(outage(3), 7 * day).usual).toBeGreaterThan(5 * hour)
   })
 
-  it('go on after an event that an earlier version took from the future', () => {
-    const before = { watchedSince: 0, newest: 20 * day, silent: 0, longest: { '9': minute }, outages: {} }
-    const { silences, usual } = followSilence(before, 10 * day - 2 * hour, 10 * day, limits)
-    expect(silences).toMatchObject({ newest: 10 * day - 2 * hour, silent: 2 * hour, longest: { '9': minute }, outages: { '10': 2 * hour } })
-    expect(usual).toBe(minute)
-  })
-
   it('are unknown without events, and after other text', () => {
     expect(followSilence(null, null, day, limits)).toEqual({
       silences: { watchedSince: day, newest: null, silent: 0, longest: {}, outages: {} },

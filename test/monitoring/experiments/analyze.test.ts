@@ -71,7 +71,7 @@ function evidenceOf(metrics: readonly MetricEvidence[], more: Partial<Experiment
   const units = metrics[0]?.sums.map(({ n }) => n) ?? []
   return {
     asOf: 100 * day,
-    exposures: { units, rows: units, crossovers: 0, recentUnits: 700, recentDays: 7, lost: 0, unclosed: 0 },
+    exposures: { units, rows: units, crossovers: 0, recentUnits: 700, recentDays: 7, lost: 0, unclosed: 0, rebuilt: 0 },
     metrics,
     covariates: { names: [], arms: [] },
     slices: [],
@@ -375,7 +375,7 @@ describe('analyzeExperiment', () => {
     expect(state({ covariates: covariates(0.3) })['covariate balance']).toBe('failing')
     // one unit in 500 has all of it: at 90/10 the sequence does not hold yet
     const rare = metricEvidence([2700, 300].map((n) => Array.from({ length: n }, (_, i) => [i % 500 === 7 ? 1000 : 0, 0]))).sums
-    expect(rare[0]?.cubes?.[0]).toBeCloseTo(rare[0]?.third[0] ?? 0, -3)
+    expect(rare[0]?.cubes[0]).toBeCloseTo(rare[0]?.third[0] ?? 0, -3)
     expect(state({ covariates: { names: ['spent'], arms: rare } })['covariate balance']).toBe('unknown')
   })
 })

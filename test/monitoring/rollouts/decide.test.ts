@@ -167,6 +167,7 @@ describe('the gate', () => {
       margin: 0.05,
       candidate,
       champion: figure(0.01),
+      steps: [{ share: 0.5, candidate, champion: figure(0.01) }],
     })
     const spec = gate({ kind: 'calibration' })
     expect(verdict(spec, of(figure(0.2)) as JsonValue)).toBe('roll back')
@@ -174,22 +175,17 @@ describe('the gate', () => {
     expect(verdict(spec, of(figure(0.2, 20)) as JsonValue)).toBe('not enough evidence')
     expect(verdict(spec, of({ ...figure(0), value: null, reason: 'none is mature' }) as JsonValue)).toBe('not enough evidence')
     const business = gate({ kind: 'business', figure: 'amount', better: 'higher', margin: 1 })
-    const amounts = {
-      at: 0,
-      outcome: 'paid',
-      figure: 'amount',
-      better: 'higher',
-      margin: 1,
-      champion: { ...figure(20), standardError: 0.2 },
+    const amounts = (mean: number) => {
+      const sides = { candidate: { ...figure(mean), standardError: 0.2 }, champion: { ...figure(20), standardError: 0.2 } }
+      return { at: 0, outcome: 'paid', figure: 'amount', better: 'higher', margin: 1, ...sides, steps: [{ share: 0.5, ...sides }] }
     }
     const lies = [0.2, 0.02].map((value) => allowedLies(spec, of(figure(value)) as JsonValue))
     expect(lies).toEqual(['below', 'above'])
     // the interval is asymptotic
     expect(gateDifference(spec, of(figure(0.2, 20)) as JsonValue)).toBeNull()
-    const worse = { ...amounts, candidate: { ...figure(15), standardError: 0.2 } }
-    expect(gateDifference(business, worse)).toMatchObject({ value: 5, allowed: 1 })
-    expect(verdict(business, worse)).toBe('roll back')
-    expect(verdict(business, { ...amounts, candidate: { ...figure(25), standardError: 0.2 } })).toBe('advance')
+    expect(gateDifference(business, amounts(15))).toMatchObject({ value: 5, allowed: 1 })
+    expect(verdict(business, amounts(15))).toBe('roll back')
+    expect(verdict(business, amounts(25))).toBe('advance')
   })
 
   it('split, parity, freshness, inputs, load and webhook say what they found', () => {
