@@ -58,6 +58,7 @@ function isNamedFloat(json: unknown): boolean {
 }
 
 const decimal = /^[+-]?\d{1,19}$/
+const elementOfVector = { kind: 'float32' } as const
 
 /**
  * The inverse of `valueToJson`. To accept JSON written by hand, it also takes an int64 as a number or bigint, and a
@@ -85,9 +86,10 @@ export function valueFromJson(type: ValueType, json: unknown, what: string): Val
     case 'float64':
       return isNamedFloat(json) ? Number(json) : checkValue(type, json, what)
     case 'vector':
-      if (Array.isArray(json) && json.every((v) => typeof v === 'number' || isNamedFloat(v)))
-        return checkValue(type, Float32Array.from(json, Number), what)
-      return checkValue(type, json, what)
+      if (!Array.isArray(json)) return checkValue(type, json, what)
+      for (const [i, v] of json.entries())
+        if (!isNamedFloat(v) && typeof v !== 'bigint') checkValue(elementOfVector, v, `${what}, element ${i},`)
+      return checkValue(type, Float32Array.from(json, Number), what)
     case 'list':
       if (!Array.isArray(json)) return checkValue(type, json, what)
       return checkValue(

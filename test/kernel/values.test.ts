@@ -170,6 +170,13 @@ describe('values that a client sent', () => {
     ] as const)
       expect(() => parseValue(type, json, 'It')).toThrow('It is outside the range of')
   })
+
+  it('may have long integers in a vector, and the element that is no number is named', () => {
+    const vector = { kind: 'vector', length: 2 } as const
+    expect(parseValue(vector, [1, 10n ** 17n], 'It')).toEqual(new Float32Array([1, 1e17]))
+    expect(() => parseValue(vector, [1, null], 'It')).toThrow('It, element 1, is null, which is not float32.')
+    expect(() => parseValue(vector, [1, 10n ** 40n], 'It')).toThrow('It is outside the range of')
+  })
 })
 
 describe('values', () => {
