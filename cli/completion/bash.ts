@@ -10,8 +10,12 @@ export function bashCompletion(commands: readonly CompletedCommand[]): string {
     '# bash completion of lockstep: eval "$(lockstep completion bash)"',
     '_lockstep() {',
     '  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} offers= line',
+    // bash makes a word of the "=" in "--format=csv"
+    '  [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}',
+    '  [[ $cur == = ]] && cur=',
     '  line="${COMP_WORDS[*]:1:COMP_CWORD-1} "',
-    '  line=${line#--json }',
+    '  line=${line#--json}',
+    '  [[ $line == " "?* ]] && line=${line# }',
     '  case $line in',
     ...longestFirst.flatMap((command) => commandCase(command, [...(next.get(command.name)?.keys() ?? [])])),
     ...[...next].flatMap(([before, words]) => [`    '${before} ') offers='${[...words.keys()].join(' ')}' ;;`]),
