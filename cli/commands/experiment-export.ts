@@ -29,7 +29,9 @@ export const experimentExportCommand: Command = {
       const progress = context.terminal.progress(`Exporting ${name}`, 'bytes')
       try {
         const from = `/v1/experiments/${encodeURIComponent(name)}/export?format=${format}`
-        const file = await downloadMade(server, { from, to: localPath(out), overwrite }, (done) => progress.update(done, null))
+        const { headers: _, ...file } = await downloadMade(server, { from, to: localPath(out), overwrite }, (done) =>
+          progress.update(done, null),
+        )
         return { json: { experiment: name, path: out, ...file }, text: `Wrote the units of ${name} to ${out} (${bytes(file.bytes)}).` }
       } finally {
         progress.end()

@@ -1,16 +1,20 @@
+import { defined } from '../../kernel/defined.ts'
+import { formatDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
-import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
-import { exportColumns, exportPredictions, otherServices } from '../../monitoring/prediction-log/export-predictions.ts'
 import type { OutcomeTally } from '../../monitoring/outcomes/exported-outcome.ts'
-import { createOutcomeTally } from '../../monitoring/outcomes/exported-outcome.ts'
-import { outcomeOf } from '../../monitoring/quality/quality-report.ts'
-import { storedServices } from '../../registry/stored-services.ts'
+import type { WantedPredictions, WrittenPredictions } from '../../monitoring/prediction-log/write-predictions.ts'
+import { writePredictions } from '../../monitoring/prediction-log/write-predictions.ts'
+import { formatOf } from '../../offline/files/dataset-writer.ts'
+import { exportedPredictions, exportHeader } from '../../serving/protocols/http/monitoring/predictions-export-route.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import { bytes, count, counted } from '../human.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
+import { downloadMade, localPath } from '../remote/download-file.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import type { Server } from '../remote/server.ts'
 
 export const predictionsExportCommand: Command = {
   name: 'predictions export',
@@ -29,6 +33,7 @@ export const predictionsExportCommand: Command = {
     'as-of': { value: 'TIME', help: 'With --outcome: what was known then, of predictions before it. Default: now.' },
     overwrite: { help: 'Replace an existing file.' },
     'if-empty': ifEmptyOption,
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep predictions export delay --since 7d --out served.parquet',
@@ -40,57 +45,59 @@ export const predictionsExportCommand: Command = {
     if (outcomeName === undefined && alone !== null)
       throw new LockstepError('USAGE', `The option "${alone}" is about an outcome; add "--outcome NAME".`)
     const since = durationOption('predictions export', 'since', input.text('since') ?? '24h')
-    const db = await context.database()
-    const model = (await context.catalog()).model(input.argument('MODEL'))
-    const { name, spec } = model
-    const wanted = input.text('service') ?? spec.service
-    const service = [...(await storedServices(db)).values()].find(({ id }) => id === wanted)
-    if (service === undefined) {
-      throw new LockstepError('UNKNOWN_DEFINITION', `There is no feature service "${wanted}" in the registry; give it as name@version.`, {
-        details: { kind: 'feature service', name: wanted },
-      })
-    }
+    const model = input.argument('MODEL')
+    const server = serverOf(context, input)
     const until = asOf ?? Date.now() * 1000
-    const logged = { model: name, service, outputs: spec.output, since: until - since, until }
-    const plan = outcomeName === undefined ? undefined : outcomeOf(await context.catalog(), model, outcomeName)
-    const query = plan === undefined ? logged : { ...logged, outcome: { plan, asOf: until } }
-    const columns = exportColumns(query)
-    const tally = plan === undefined ? null : createOutcomeTally(columns, labelled)
-    let writer: DatasetWriter | null = null
-    try {
-      const opened = (writer = await createDatasetWriter(out, columns, { format, overwrite }))
-      await db.snapshot(async (snapshot) => {
-        for await (const batch of exportPredictions(snapshot, query)) {
-          context.signal.throwIfAborted()
-          await opened.write(tally?.take(batch) ?? batch)
-        }
-      })
-      const file = await opened.close()
-      const others = await otherServices(db, query)
-      return {
-        ...exitCodeOf(input, file.rows),
-        json: {
-          model: name,
-          service: service.id,
-          path: out,
-          ...file,
-          others,
-          ...(tally === null ? {} : { outcome: { name: outcomeName, asOf: formatTimestamp(until), ...tally.counts } }),
-        },
-        text: [
-          `Wrote ${counted(file.rows, 'logged prediction')} of ${name}, from ${service.id}, to ${out} (${bytes(file.bytes)}).`,
-          ...(tally === null ? [] : outcomeLines(tally.counts, `${outcomeName} as of ${formatTimestamp(until)}`, labelled)),
-          ...others.map(
-            ({ id, rows }) =>
-              `note: ${counted(rows, 'logged prediction')} of that time ${rows === 1 ? 'is' : 'are'} from ${id} and not in the file: use --service ${id}`,
-          ),
-        ].join('\n'),
-      }
-    } catch (error) {
-      await writer?.abort()
-      throw error
+    const wanted = { model, service: input.text('service'), since: until - since, until, outcome: outcomeName, labelled }
+    const { path, ...made } =
+      server === null
+        ? {
+            path: out,
+            ...(await writePredictions(await context.database(), await context.catalog(), wanted, {
+              path: out,
+              format,
+              overwrite,
+              signal: context.signal,
+            })),
+          }
+        : await download(context, server, wanted, { since, asOf, format, out, overwrite })
+    const { model: name, service, outcome, others, ...file } = made
+    return {
+      ...exitCodeOf(input, file.rows),
+      json: { model: name, service, path, ...file, others, ...(outcome === undefined ? {} : { outcome }) },
+      text: [
+        `Wrote ${counted(file.rows, 'logged prediction')} of ${name}, from ${service}, to ${path} (${bytes(file.bytes)}).`,
+        ...(outcome === undefined ? [] : outcomeLines(outcome, `${outcome.name} as of ${outcome.asOf}`, labelled)),
+        ...others.map(
+          ({ id, rows }) =>
+            `note: ${counted(rows, 'logged prediction')} of that time ${rows === 1 ? 'is' : 'are'} from ${id} and not in the file: use --service ${id}`,
+        ),
+      ].join('\n'),
     }
   },
+}
+
+async function download(
+  context: Context,
+  server: Server,
+  { model, service, outcome, labelled }: WantedPredictions,
+  { since, asOf, format, out, overwrite }: { since: number; asOf: number | undefined; format: string; out: string; overwrite: boolean },
+): Promise<WrittenPredictions & { readonly path: string }> {
+  const asked = new URLSearchParams({
+    ...defined({ service, outcome, asOf: asOf === undefined ? undefined : formatTimestamp(asOf) }),
+    model,
+    since: formatDuration(since),
+    format,
+    ...(labelled ? { labelled: 'true' } : {}),
+  })
+  const progress = context.terminal.progress(`Exporting the predictions of ${model}`, 'bytes')
+  try {
+    const wanted = { from: `/v1/predictions/export?${asked.toString()}`, to: localPath(out), overwrite }
+    const { headers, ...file } = await downloadMade(server, wanted, (done) => progress.update(done, null))
+    return { path: out, ...exportedPredictions.parse(JSON.parse(headers.get(exportHeader) ?? 'null')), ...file }
+  } finally {
+    progress.end()
+  }
 }
 
 function outcomeLines({ labelled, assumed, unlabelled, immature }: OutcomeTally, outcome: string, onlyLabelled: boolean): string[] {

@@ -107,7 +107,7 @@ export async function downloadMade(
   server: Server,
   { from, to, overwrite }: { readonly from: string; readonly to: string; readonly overwrite: boolean },
   onBytes: (bytes: number) => void,
-): Promise<{ readonly bytes: number; readonly sha256: string }> {
+): Promise<{ readonly bytes: number; readonly sha256: string; readonly headers: Headers }> {
   if (!overwrite) await refuseExisting([to])
   const response = await server.send('GET', from, { headers: { 'x-request-timeout-ms': String(maxTimeoutMs) } })
   if (!response.ok || response.body === null) throw await server.refusal(response)
@@ -132,7 +132,7 @@ export async function downloadMade(
     const sha256 = hash.digest('hex')
     if (response.headers.get('etag') !== `"${sha256}"`) throw brokeOff(server, 'some bytes are missing or wrong')
     await placeFiles([{ partial, path: to }], overwrite)
-    return { bytes, sha256 }
+    return { bytes, sha256, headers: response.headers }
   } catch (error) {
     await rm(partial, { force: true })
     throw error instanceof LockstepError ? error : brokeOff(server, messageOf(error), error)

@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Registry } from 'prom-client'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Outcome } from '../../cli/command.ts'
 import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
@@ -10,7 +11,11 @@ import { createTerminal } from '../../cli/terminal.ts'
 import { withContext } from '../../cli/with-context.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { dayOf, predictionPartitions } from '../../monitoring/day-partitions.ts'
+import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { loadConfig } from '../../runtime/config.ts'
+import { createLogger } from '../../runtime/log.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createServer } from '../../serving/server.ts'
 import { applyPayments, hour, start } from '../monitoring/outcomes/payments.ts'
 import type { OpenedServer } from '../opened-database.ts'
 import { openServer } from '../opened-database.ts'
@@ -50,7 +55,11 @@ afterAll(async () => {
 
 /** A command as in a process of its own. */
 async function run(...words: readonly string[]): Promise<Outcome> {
-  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: opened.url, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
+  return await runWith({ LOCKSTEP_POSTGRES_URL: opened.url }, ...words)
+}
+
+async function runWith(settings: Readonly<Record<string, string>>, ...words: readonly string[]): Promise<Outcome> {
+  const config = loadConfig({ LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent', ...settings })
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   return await withContext(context, async () => (await prepare(words))(context))
 }
@@ -164,6 +173,36 @@ describe('predictions export --outcome', () => {
     expect(lines.map((line) => line.split(',').slice(-4))).toEqual(
       rows.map((row) => added.map((name) => (row[name] === null ? '' : JSON.stringify(row[name]).replaceAll('"', '')))),
     )
+  })
+
+  it('writes and says the same through a server', async () => {
+    const server = createServer({
+      config: { bodyLimitBytes: 100_000 },
+      database: async () => openPostgres(opened.url),
+      store: async () => openEmbeddedStore(folder),
+      log: createLogger('silent'),
+      metrics: new Registry(),
+      clock: () => start + 300 * hour,
+    })
+    onTestFinished(() => server.close())
+    const { url } = await server.listen('127.0.0.1', 0)
+    const [here, there, second] = ['here.csv', 'there.csv', 'second.parquet'].map((name) => join(folder, name)) as [string, string, string]
+    const words = (out: string) => ['predictions', 'export', 'fraud', '--since', '365d', '--out', out]
+    const time = ['--outcome', 'costly', '--labelled', '--as-of', formatTimestamp(now)]
+    const { path: _, ...json } = (await run(...words(here), ...time)).json as Row
+    const settings = { LOCKSTEP_SERVER: url }
+    const { path, ...same } = (await runWith(settings, ...words(there), ...time)).json as Row
+    expect([path, same]).toEqual([there, json])
+    expect(await readFile(there)).toEqual(await readFile(here))
+    await runWith(settings, ...words(second))
+    expect(await parquetReadObjects({ file: (await readFile(second)).buffer })).toHaveLength(660)
+
+    const ask = async (query: string) => await fetch(`${url}/v1/predictions/export?${query}`)
+    expect(await (await ask('model=fraud&labelled=true')).json()).toMatchObject({
+      error: { code: 'INVALID_REQUEST', message: expect.stringContaining('add "outcome"') as string },
+    })
+    expect(await (await ask('model=fruad')).json()).toMatchObject({ error: { code: 'UNKNOWN_DEFINITION' } })
+    expect((await ask('since=1h')).status).toBe(400)
   })
 
   it('exits with --if-empty where no row is left', async () => {

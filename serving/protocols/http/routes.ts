@@ -24,6 +24,7 @@ import { driftRoutes } from './monitoring/drift-route.ts'
 import { monitorRoutes } from './monitoring/monitors-route.ts'
 import { outcomeRoutes } from './monitoring/outcomes-route.ts'
 import { parityRoutes } from './monitoring/parity-route.ts'
+import { predictionsExportRoutes } from './monitoring/predictions-export-route.ts'
 import { predictionRoutes } from './monitoring/predictions-route.ts'
 import { qualityRoutes } from './monitoring/quality-route.ts'
 import { reportRoutes } from './monitoring/report-route.ts'
@@ -72,6 +73,7 @@ const described: readonly Route[] = [
   ...alertRoutes,
   ...monitorRoutes,
   ...predictionRoutes,
+  ...predictionsExportRoutes,
   ...parityRoutes,
   ...costRoutes,
   ...driftRoutes,
