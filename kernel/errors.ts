@@ -88,6 +88,7 @@ export type ErrorCode =
   | 'DATASET_MISMATCH' // a model that was trained on other features than it is served with
   | 'MODEL_FAILED'
   | 'TRAINER_FAILED' // a program that trains a model did not end well, or wrote no model
+  | 'TRAINER_MISSING' // no worker had the program that trains a model
   | 'BREAKS_MODEL' // a definition that a served version would no longer fit
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
   | 'MODEL_TIMEOUT' // a run that did not end in time, and was ended

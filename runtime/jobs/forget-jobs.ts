@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../database.ts'
 import { endJob } from './end-job.ts'
+import type { JobKindName } from './job-kinds.ts'
 
 /** Failed jobs are kept longer, because people look for them later. */
 const failedDays = 30
@@ -28,19 +29,26 @@ export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<
 }
 
 /**
- * Cancels jobs of a scope that no worker has taken a step of for a week, as of an online store that was emptied and is
- * another one since. @returns how many
+ * Ends jobs of a scope that no worker has taken a step of for a week. Of an online store, which was emptied and is
+ * another one since, they are cancelled. A run of a training fails: somebody has to install its trainer.
+ *
+ * @returns how many
  */
 export async function endAbandonedJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
-  const { rows } = await sql<{ id: string; scope: string }>`
-    select id, scope from lockstep.jobs j
+  const { rows } = await sql<{ id: string; kind: string; scope: string }>`
+    select id, kind, scope from lockstep.jobs j
     where state = 'running' and scope <> '' and not exists (
       select from lockstep.job_chunks c
       where c.job = j.id and c.state = 'open' and c.claimable_at > clock_timestamp() - interval '7 days'
     )`.execute(kysely)
-  for (const { id, scope } of rows) {
-    const message = `No worker has taken it for a week: none uses "${scope}" any more.`
-    await endJob({ kysely }, Number(id), 'cancelled', { error: { code: 'STORE_MISMATCH', message } })
+  for (const { id, kind, scope } of rows) {
+    if (kind === ('training' satisfies JobKindName)) {
+      const message = `No worker had the trainer "${scope}" for a week. Put an executable file of this name into the folder LOCKSTEP_TRAINERS of a worker, then run "lockstep job retry ${id}".`
+      await endJob({ kysely }, Number(id), 'failed', { error: { code: 'TRAINER_MISSING', message, details: { trainer: scope } } })
+    } else {
+      const message = `No worker has taken it for a week: none uses "${scope}" any more.`
+      await endJob({ kysely }, Number(id), 'cancelled', { error: { code: 'STORE_MISMATCH', message } })
+    }
   }
   return rows.length
 }

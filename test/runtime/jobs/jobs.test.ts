@@ -424,6 +424,15 @@ describe.each([
     ])
   })
 
+  it('of a trainer that no worker has fail after a week, and say what to do', async () => {
+    const id = await submit(newKind(), 1, { scope: 'train_fraud.py' })
+    await db().query(`UPDATE lockstep.jobs SET kind = 'training' WHERE id = ${id}`)
+    await db().query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() - interval '8 days' WHERE job = ${id}`)
+    expect(await endAbandonedJobs(db())).toBe(1)
+    const message = expect.stringMatching(/the trainer "train_fraud\.py" .* LOCKSTEP_TRAINERS .* "lockstep job retry \d+"/) as string
+    expect(await readJob(db(), id)).toMatchObject({ state: 'failed', error: { code: 'TRAINER_MISSING', message } })
+  })
+
   it('stay in the history for the time of their kind, and the newest of a key always', async () => {
     const kind = newKind({ keepDays: 2 })
     const { stop } = hire([kind])

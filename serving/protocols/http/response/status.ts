@@ -138,6 +138,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'MODEL_MISMATCH':
     case 'MODEL_FAILED':
     case 'TRAINER_FAILED':
+    case 'TRAINER_MISSING':
     case 'DELIVERY_FAILED':
     case 'CONFIG_INVALID':
     case 'USAGE':
