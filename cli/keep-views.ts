@@ -110,7 +110,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
   const runMetrics = createViewRunMetrics(registry)
   const jobMetrics = createJobMetrics(registry)
   registerJobGauges(registry, () => context.database())
-  registerTrainingGauges(registry, () => context.database())
+  registerTrainingGauges(registry, { database: () => context.database(), catalog: () => context.catalog() })
   const streamMetrics = createStreamMetrics(registry)
   const alertMetrics = createAlertMetrics(registry, () => context.database())
 

@@ -1,6 +1,8 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
 import { sql } from 'kysely'
+import type { Catalog } from '../registry/catalog.ts'
+import { readPunctuality } from '../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../registry/trainings/training-spec.ts'
 import type { Database } from '../runtime/database.ts'
 
@@ -14,8 +16,13 @@ interface RunCount {
   readonly newest: number
 }
 
+interface GaugeSources {
+  database(): Promise<Handle>
+  catalog(): Promise<Pick<Catalog, 'trainings'>>
+}
+
 /** Reports the runs of trainings with each scrape: none while the database does not answer. */
-export function registerTrainingGauges(registry: Registry, database: () => Promise<Handle>): void {
+export function registerTrainingGauges(registry: Registry, { database, catalog }: GaugeSources): void {
   const read = async (): Promise<RunCount[]> =>
     await database()
       .then(readCounts)
@@ -43,6 +50,20 @@ export function registerTrainingGauges(registry: Registry, database: () => Promi
         const counts = await read()
         this.reset()
         for (const { training, outcome, newest } of counts) if (outcome === 'registered') this.set({ training }, newest)
+      },
+    }),
+  )
+  registry.registerMetric(
+    new Gauge({
+      name: 'lockstep_training_late',
+      help: 'Of a training with a schedule, whether two of its instants have passed since a run registered a version: 0 or 1.',
+      labelNames: ['training'],
+      registers: [],
+      async collect() {
+        const read = async () => await readPunctuality(await database(), await catalog(), Date.now() * 1000)
+        const found = await read().catch(() => [])
+        this.reset()
+        for (const { training, lateSince } of found) this.set({ training }, lateSince === null ? 0 : 1)
       },
     }),
   )

@@ -9,7 +9,7 @@ import { findIncompleteViews } from '../../online/completeness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../registry/scheduled-batch-spec.ts'
-import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
+import { readPunctuality } from '../../registry/trainings/late-trainings.ts'
 import { listTrainings } from '../../registry/trainings/read-runs.ts'
 import { trainingKind } from '../../registry/trainings/training-spec.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -23,6 +23,7 @@ import type { ViewFreshness } from '../freshness/view-freshness.ts'
 import { alertProblem, failedJobsProblem } from './alert-problem.ts'
 import type { FoundProblem, GroupedProblem, Problem } from './problem.ts'
 import { groupProblems } from './problem.ts'
+import type { WatchedTraining } from './training-problem.ts'
 import { trainingProblem } from './training-problem.ts'
 
 const dayMicros = 86_400_000_000
@@ -39,8 +40,8 @@ export interface ProblemSources {
   readonly alerts: readonly Alert[]
   /** That failed in the day before, the newest first. */
   readonly failed: readonly Job[]
-  /** The newest run of each training. */
-  readonly trainings: readonly TrainingRunJson[]
+  /** Each training that has run. */
+  readonly trainings: readonly WatchedTraining[]
   readonly views: readonly ViewFreshness[]
   /** Views that the online store does not hold completely. */
   readonly lacks: readonly IncompleteView[]
@@ -67,7 +68,7 @@ export async function readProblemSources({ db, store, catalog, now, lacksWorker 
     ...(await readStore(db, store, plans, now)),
     alerts: await readAlerts(db, { state: 'firing', limit: maxListedAlerts }),
     failed: await readFailedJobs(db, now),
-    trainings: await newestRuns(db, catalog, now),
+    trainings: await watchedTrainings(db, catalog, now),
     lacksWorker: lacksWorker && plans.length > 0,
   }
 }
@@ -86,9 +87,12 @@ export async function askStore<Answer>(
   }
 }
 
-async function newestRuns(db: Database, catalog: Catalog, now: number): Promise<TrainingRunJson[]> {
+export async function watchedTrainings(db: Database, catalog: Catalog, now: number): Promise<WatchedTraining[]> {
   if (catalog.trainings.size === 0) return []
-  return (await listTrainings(db, catalog, now)).flatMap(({ last }) => last ?? [])
+  const [listed, kept] = [await listTrainings(db, catalog, now), await readPunctuality(db, catalog, now)]
+  return listed.flatMap(({ name, last }) =>
+    last === null ? [] : [{ run: last, punctuality: kept.find(({ training }) => training === name) ?? null }],
+  )
 }
 
 /** The jobs that failed in the day before a moment, the newest first. @param now epoch microseconds */
@@ -142,8 +146,8 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const isAfter = (name: string): boolean => alert.check === 'freshness' || (began.get(name) ?? '') <= (found.since ?? '')
     problems.push({ ...found, follows: found.follows.filter(isAfter) })
   }
-  problems.push(...trainings.flatMap((run) => trainingProblem(run, now / 1000) ?? []))
-  const trained = new Set(trainings.map(({ training }) => training))
+  problems.push(...trainings.flatMap((each) => trainingProblem(each, now / 1000) ?? []))
+  const trained = new Set(trainings.map(({ run }) => run.training))
   const others = failed.filter(({ kind, subject }) => kind !== trainingKind || !trained.has(subject))
   for (const { schedule, jobs } of failuresIn(others).toReversed()) {
     const [{ kind, subject }] = jobs

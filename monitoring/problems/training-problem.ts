@@ -1,13 +1,22 @@
 import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Punctuality } from '../../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../../registry/trainings/training-spec.ts'
+import { lateText } from '../../registry/trainings/training-text.ts'
 import { failedJobsProblem } from './alert-problem.ts'
 import type { FoundProblem } from './problem.ts'
 
 /** A run that waits for so long lacks a worker. */
 const waitMs = 300_000
 
-/** What is wrong with the newest run of a training; null: nothing. @param nowMs epoch milliseconds */
-export function trainingProblem(run: TrainingRunJson, nowMs: number): FoundProblem | null {
+/** A training: its newest run, and whether it keeps to its schedule; null: it has none. */
+export interface WatchedTraining {
+  readonly run: TrainingRunJson
+  readonly punctuality: Punctuality | null
+}
+
+/** What is wrong with a training; null: nothing. @param nowMs epoch milliseconds */
+export function trainingProblem({ run, punctuality }: WatchedTraining, nowMs: number): FoundProblem | null {
   const { training, job, model, trainer, state, outcome, decisions, submittedAt, finishedAt, error } = run
   const base = {
     // as that of the alert about its failed schedule
@@ -38,12 +47,27 @@ export function trainingProblem(run: TrainingRunJson, nowMs: number): FoundProbl
       todo: 'Look at its figures, labels and log. Mend the data or the trainer and run the training again, or change what it requires.',
     }
   }
-  if (state !== 'waiting' || nowMs - Date.parse(submittedAt) < waitMs) return null
+  const isWaiting = state === 'waiting' && nowMs - Date.parse(submittedAt) >= waitMs
+  if (!isWaiting) return state === 'running' || punctuality === null ? null : lateProblem(base, punctuality)
   return {
     ...base,
     since: submittedAt,
     what: `No worker works on the training "${training}" (job ${job}).`,
     cause: `No worker has the trainer "${trainer}", or the run waits for its next attempt.`,
     todo: `Put an executable file "${trainer}" into the folder LOCKSTEP_TRAINERS of a worker.`,
+  }
+}
+
+function lateProblem(
+  base: Pick<FoundProblem, 'id' | 'causes' | 'follows' | 'severity' | 'link' | 'about' | 'command'>,
+  found: Punctuality,
+): FoundProblem | null {
+  if (found.lateSince === null) return null
+  return {
+    ...base,
+    since: formatTimestamp(found.lateSince),
+    what: lateText(found),
+    cause: null,
+    todo: 'Look at its runs, and check that a worker runs. Then run the training.',
   }
 }

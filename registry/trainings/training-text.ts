@@ -1,4 +1,6 @@
 import { formatDuration } from '../../kernel/duration.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Punctuality } from './late-trainings.ts'
 import type { Requirement, TrainingSpec } from './training-spec.ts'
 
 /** `90d, of which the last 7d are the test, until 21d before the run` */
@@ -23,4 +25,10 @@ export function deployText(deploy: TrainingSpec['deploy']): string {
 /** What a run waits for. */
 export function waitText(trainer: string): string {
   return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`
+}
+
+/** Why a training is late. */
+export function lateText({ training, succeeded }: Punctuality): string {
+  const since = succeeded === null ? '' : ` since ${formatTimestamp(Math.round(succeeded))}`
+  return `The training "${training}" has registered no version${since}, and two or more instants of its schedule have passed.`
 }

@@ -12,5 +12,6 @@ export const faults: Readonly<Record<string, string>> = {
   lockstep_stream_failures_total: 'needs a server of streams that goes away',
   lockstep_alert_deliveries_total: 'needs a channel whose receiver answers',
   lockstep_tls_certificate_expiry_timestamp_seconds: 'exists only on a server with TLS',
+  lockstep_training_late: 'exists only of a training with a schedule that has run',
   lockstep_workers_replaced_total: 'exists only with --workers',
 }

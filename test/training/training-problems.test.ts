@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { failedSchedules } from '../../monitoring/alerts/checks/failed-schedules.ts'
 import { jobs } from '../../monitoring/alerts/checks/jobs.ts'
-import { findProblems, readFailedJobs } from '../../monitoring/problems/find-problems.ts'
+import { findProblems, readFailedJobs, watchedTrainings } from '../../monitoring/problems/find-problems.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { beginTraining } from '../../registry/trainings/begin-run.ts'
-import { listTrainings } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { registerTrainingGauges } from '../../training/training-gauges.ts'
@@ -37,7 +36,7 @@ const copying = `cat '${fitting}' > "$3"`
 
 async function problems(nowMicros = Date.now() * 1000) {
   const catalog = await loadCatalog(world.db)
-  const trainings = (await listTrainings(world.db, catalog, nowMicros)).flatMap(({ last }) => last ?? [])
+  const trainings = await watchedTrainings(world.db, catalog, nowMicros)
   const sources = {
     alerts: [],
     failed: await readFailedJobs(world.db, nowMicros),
@@ -52,11 +51,11 @@ async function problems(nowMicros = Date.now() * 1000) {
 
 async function metrics(): Promise<string[]> {
   const registry = createMetricsRegistry()
-  registerTrainingGauges(registry, async () => world.db)
+  registerTrainingGauges(registry, { database: async () => world.db, catalog: () => loadCatalog(world.db) })
   return (await registry.metrics()).split('\n').filter((line) => line.startsWith('lockstep_training_'))
 }
 
-const schedules = async () => await failedSchedules(world.db, null, await loadCatalog(world.db))
+const schedules = async (nowMicros = Date.now() * 1000) => await failedSchedules(world.db, null, await loadCatalog(world.db), nowMicros)
 
 describe('a training is a problem', () => {
   it('while its newest run has failed, also after a day, and an alert', async () => {
@@ -102,6 +101,24 @@ describe('a training is a problem', () => {
       'lockstep_training_runs{training="daily",outcome="registered"} 1',
       `lockstep_training_last_success_timestamp_seconds{training="daily"} ${ended?.at}`,
     ])
+  })
+
+  it('when two instants of its schedule have brought no version', async () => {
+    await world.declare(daily)
+    const at = (days: number) => Date.now() * 1000 + days * day
+    // the instant after the version, and the one after that
+    expect([await problems(at(1)), (await schedules(at(1)))[0]?.state]).toEqual([[], 'ok'])
+    const late = 'The training "daily" has registered no version since '
+    expect(await problems(at(2))).toMatchObject([
+      { id: 'failed jobs of training daily', what: expect.stringContaining(late) as string, command: 'lockstep training show daily' },
+    ])
+    expect(await schedules(at(2))).toMatchObject([
+      { subject: 'training daily', state: 'breach', cause: expect.stringContaining(late) as string },
+    ])
+    expect(await metrics()).toContain('lockstep_training_late{training="daily"} 0')
+    await world.db.script(`update lockstep.jobs set finished_at = finished_at - interval '2 days' where state = 'done'`)
+    expect(await metrics()).toContain('lockstep_training_late{training="daily"} 1')
+    await world.db.script(`update lockstep.jobs set finished_at = finished_at + interval '2 days' where state = 'done'`)
   })
 
   it('where no worker takes its run for five minutes', async () => {

@@ -3,7 +3,10 @@ import { sourceSyncKind } from '../../../materializer/sync-source.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { scheduledBatchKind } from '../../../registry/scheduled-batch-spec.ts'
+import type { Punctuality } from '../../../registry/trainings/late-trainings.ts'
+import { readPunctuality } from '../../../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
+import { lateText } from '../../../registry/trainings/training-text.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { mergeRollupsKey, mergeRollupsKind } from '../../rollups/merge-rollups.ts'
 import type { CheckResult } from '../check-kind.ts'
@@ -20,16 +23,19 @@ interface Outcome {
 }
 
 /**
- * The outcome of each declared schedule at its newest ended instant, and of the merges of rollups. Views have the check
- * `freshness`.
+ * The outcome of each declared schedule at its newest ended instant, and of the merges of rollups. A training that is
+ * late has failed, too. Views have the check `freshness`.
  *
  * @param store null: it does not answer, and the syncs for all stores count
+ * @param now epoch microseconds
  */
 export async function failedSchedules(
   db: Database,
   store: Pick<OnlineStore, 'identity'> | null,
-  { batches, files, trainings }: Catalog,
+  catalog: Catalog,
+  now: number,
 ): Promise<CheckResult[]> {
+  const { batches, files, trainings } = catalog
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
   const scope = syncs.length === 0 || store === null ? null : await store.identity().catch(() => null)
   const found = [
@@ -38,7 +44,17 @@ export async function failedSchedules(
     await outcomes(db, sourceSyncKind, scope, syncs),
     await outcomes(db, mergeRollupsKind, '', [mergeRollupsKey]),
   ]
-  return found.flat().map(resultOf)
+  const late = (await readPunctuality(db, catalog, now)).filter(({ lateSince }) => lateSince !== null).map(lateResult)
+  const results = found.flat().map(resultOf)
+  const isLate = ({ subject, state }: CheckResult): boolean => state === 'ok' && late.some((each) => each.subject === subject)
+  const inTime = results.filter((result) => !isLate(result))
+  return [...inTime, ...late.filter(({ subject }) => !inTime.some((each) => each.subject === subject))]
+}
+
+function lateResult(found: Punctuality): CheckResult {
+  const { training } = found
+  const cause = `${lateText(found)} "lockstep training show ${training}" shows its runs.`
+  return { subject: `${trainingKind} ${training}`, threshold: 0, n: 1, state: 'breach', value: 1, evidence: { failed: [] }, cause }
 }
 
 /**

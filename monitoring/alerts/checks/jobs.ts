@@ -64,7 +64,7 @@ export const jobs: CheckKind<Spec> = {
     const list = stuck
       .slice(0, maxShown)
       .map(({ text, step: { job, kind, subject: about, worker } }) => ({ job: Number(job), kind, subject: about, worker, text }))
-    const schedules = await failedSchedules(db, store, catalog)
+    const schedules = await failedSchedules(db, store, catalog, window.to)
     const base = { subject, value: stuck.length, threshold: 0, n: rows.length, evidence: { stuck: list }, memory: { seen } }
     if (first === undefined) return [{ ...base, state: 'ok', cause: null }, ...schedules]
     const { job, kind, subject: about } = first.step
