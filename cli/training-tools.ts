@@ -13,8 +13,8 @@ export function trainingsHere(
   { config, log }: Pick<Context, 'config' | 'log'>,
   { db, catalog }: Pick<JobTools, 'db' | 'catalog'>,
 ): JobKind {
-  const { trainers, filesDirectory, alertPrivateAddresses: allowPrivate } = config
-  return trainingJobs({ db, catalog, log, trainers, folder: join(filesDirectory, 'trainings'), allowPrivate })
+  const { trainers, trainingSets: keepSets, filesDirectory, alertPrivateAddresses: allowPrivate } = config
+  return trainingJobs({ db, catalog, log, trainers, folder: join(filesDirectory, 'trainings'), keepSets, allowPrivate })
 }
 
 /**

@@ -50,6 +50,8 @@ export interface Config {
   readonly filesDirectory: string
   /** The folder of the programs that trainings may run, absolute; null: this process runs none. */
   readonly trainers: string | null
+  /** How many training sets of each training are kept, beside those of model versions. */
+  readonly trainingSets: number
   /** The maximum size of all uploads together, bytes. */
   readonly uploadLimitBytes: number
   /** The URL of the server to which commands are sent; null: they use the stores. */
@@ -177,6 +179,7 @@ export const variables = z.object({
   LOCKSTEP_DIR: z.string().default('.lockstep'),
   LOCKSTEP_FILES_DIR: z.string().optional(),
   LOCKSTEP_TRAINERS: z.string().optional(),
+  LOCKSTEP_TRAINING_SETS: integer(1, 1_000_000).default(10),
   LOCKSTEP_UPLOAD_MB: integer(1, 100_000_000).default(10_240),
   LOCKSTEP_SERVER: url(['http:', 'https:'], 'https://features.example:8080').optional(),
   LOCKSTEP_SERVER_SILENCE_SECONDS: integer(1, 3600).default(30),
@@ -423,6 +426,7 @@ function configOf(
     directory: resolve(data.LOCKSTEP_DIR),
     filesDirectory: resolve(data.LOCKSTEP_FILES_DIR ?? join(data.LOCKSTEP_DIR, 'files')),
     trainers: data.LOCKSTEP_TRAINERS === undefined ? null : resolve(data.LOCKSTEP_TRAINERS),
+    trainingSets: data.LOCKSTEP_TRAINING_SETS,
     uploadLimitBytes: data.LOCKSTEP_UPLOAD_MB * 2 ** 20,
     server: data.LOCKSTEP_SERVER ?? null,
     serverSilenceMs: data.LOCKSTEP_SERVER_SILENCE_SECONDS * 1000,

@@ -37,6 +37,8 @@ export interface LockstepConfig {
   readonly filesDir?: string
   /** The folder of the programs that trainings may run in this process. Default: none, it runs none. */
   readonly trainers?: string | undefined
+  /** How many training sets of each training are kept, beside those of model versions. Default: 10. */
+  readonly trainingSets?: number
   /** The maximum size of all uploads together, megabytes. Default: 10240. */
   readonly uploadMb?: number
   /** The address that the server listens on. Default: `127.0.0.1`. */

@@ -27,6 +27,7 @@ export type FaultPoint =
   | 'alert: sent'
   | 'alert: written down'
   | 'training: set written'
+  | 'training: model kept'
   | 'training: version registered'
   | 'training: version promoted'
   | 'rollout: due'

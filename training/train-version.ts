@@ -1,11 +1,12 @@
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, open, rm } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import { hashFile } from '../offline/files/hash-file.ts'
+import type { Catalog } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { listModelVersions } from '../registry/model-versions.ts'
 import type { Decision, MeasuredFigure, TrainingEvaluation, TrainingResult } from '../registry/trainings/training-run.ts'
@@ -20,8 +21,10 @@ import type { TrainerOutput } from './run-trainer.ts'
 import { runTrainer, trainerFailed } from './run-trainer.ts'
 import { trainerPath } from './trainers.ts'
 import type { TrainingJob, TrainingTools } from './training-job.ts'
+import type { TrainedModel } from './trained-model.ts'
+import { findTrained, forgetTrained, keepTrained, workPrefix } from './trained-model.ts'
 import type { TrainingSet } from './training-set.ts'
-import { trainingSet } from './training-set.ts'
+import { runFolder, trainingSet } from './training-set.ts'
 
 /** What the registry keeps of a run with the version that it made, under `training` in its metadata. */
 interface RunFacts {
@@ -41,22 +44,44 @@ interface RunFacts {
 /** Writes the training set, runs the trainer, decides, and registers the version: one version for each run. */
 export async function trainVersion(tools: TrainingTools, job: TrainingJob, step: StepContext): Promise<TrainingResult> {
   const { training: spec } = job.spec
+  const folder = runFolder(tools.folder, spec.name, job.plan.dataset)
   const earlier = (await listModelVersions(tools.db, spec.model)).find(isOf(job))
-  if (earlier !== undefined) return resultOf(earlier, job)
+  if (earlier !== undefined) {
+    await forgetTrained(folder)
+    return resultOf(earlier, job)
+  }
   const known = await tools.catalog()
   const service = known.service(known.model(spec.model).spec.service)
   const begun = performance.now()
-  const set = await trainingSet(tools.db, service, spec, job.plan, {
-    folder: tools.folder,
-    signal: step.signal,
-    onProgress: step.progress,
-  }).catch((error: unknown) => {
-    throw withDetails(error, { dataset: job.plan.dataset })
-  })
+  const set = await trainingSet(tools.db, service, spec, job.plan, { folder, signal: step.signal, onProgress: step.progress }).catch(
+    (error: unknown) => {
+      throw withDetails(error, { dataset: job.plan.dataset })
+    },
+  )
   faultPoint('training: set written')
-  const trained = performance.now()
-  const { bytes, report, log } = await train(tools, job, set, step.signal)
-  const seconds = { dataset: rounded(trained - begun), trainer: rounded(performance.now() - trained) }
+  const seconds = { dataset: rounded(performance.now() - begun) }
+  const trained = (await findTrained(folder, set)) ?? (await train(tools, job, set, folder, step.signal))
+  const result = await registerIfGood(tools, job, step, { known, set, trained, seconds: { ...seconds, trainer: trained.seconds } })
+  await forgetTrained(folder)
+  return result
+}
+
+interface Candidate {
+  readonly known: Catalog
+  readonly set: TrainingSet
+  readonly trained: TrainedModel
+  readonly seconds: TrainingResult['seconds']
+}
+
+/** Judges what the trainer made, and registers it if it meets all requirements. */
+async function registerIfGood(
+  tools: TrainingTools,
+  job: TrainingJob,
+  step: StepContext,
+  { known, set, trained, seconds }: Candidate,
+): Promise<TrainingResult> {
+  const { training: spec } = job.spec
+  const { bytes, report, log } = trained
   const evaluation = await evaluateCandidate(tools, known, spec, { bytes, dataset: set.manifest.id }, step.signal).catch(
     (error: unknown) => {
       throw withDetails(error, { dataset: set.manifest.id, log })
@@ -91,12 +116,18 @@ export async function trainVersion(tools: TrainingTools, job: TrainingJob, step:
   return { ...made, outcome: 'registered', version: pushed.version, known: !pushed.created }
 }
 
-async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set: TrainingSet, signal: AbortSignal) {
+async function train(
+  { trainers }: TrainingTools,
+  job: TrainingJob,
+  set: TrainingSet,
+  folder: string,
+  signal: AbortSignal,
+): Promise<TrainedModel> {
   const { training: spec } = job.spec
   const path = trainers === null ? null : await trainerPath(trainers, spec.trainer)
   // INTERNAL, as another worker may have it
   if (path === null) throw new LockstepError('INTERNAL', `The trainer "${spec.trainer}" is not in "${trainers}" any more.`)
-  const work = await freshFolder(join(folder, spec.name, job.plan.dataset))
+  const work = await freshFolder(folder)
   const model = join(work, 'model.onnx')
   try {
     const { from, split, to } = job.plan
@@ -118,7 +149,9 @@ async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set:
       cwd: work,
       timeoutMicros: spec.timeoutMicros,
     }
+    const begun = performance.now()
     const output: TrainerOutput = await runTrainer(run, signal)
+    const seconds = rounded(performance.now() - begun)
     const report = readReport(output)
     for (const { path, sha256 } of [set.train, set.test]) {
       const now = await hashFile(path, signal).catch(() => null)
@@ -128,7 +161,11 @@ async function train({ trainers, folder }: TrainingTools, job: TrainingJob, set:
     const bytes = await readModel(model).catch((cause: unknown) => {
       throw trainerFailed(`ended well, and wrote no model to its third argument (${messageOf(cause)})`, output.log)
     })
-    return { bytes, report, log: output.log }
+    const trained: TrainedModel = { bytes, report, log: output.log, seconds }
+    // what cannot be kept, as on a full disk, is trained again if another attempt needs it
+    await keepTrained(folder, model, trained, set).catch(() => undefined)
+    faultPoint('training: model kept')
+    return trained
   } catch (error) {
     throw withDetails(error, { dataset: set.manifest.id })
   } finally {
@@ -152,11 +189,10 @@ async function readModel(path: string): Promise<Buffer> {
   }
 }
 
-/** A working directory for one attempt. What killed attempts of the run have left here is removed. */
+/** A working directory for one attempt. What killed attempts have left is removed. */
 async function freshFolder(own: string): Promise<string> {
-  const prefix = 'work-'
-  for (const name of await readdir(own)) if (name.startsWith(prefix)) await rm(join(own, name), { recursive: true, force: true })
-  const work = join(own, `${prefix}${randomUUID()}`)
+  await forgetTrained(own)
+  const work = join(own, `${workPrefix}${randomUUID()}`)
   await mkdir(work)
   return work
 }

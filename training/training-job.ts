@@ -9,6 +9,7 @@ import type { Logger } from '../runtime/log.ts'
 import type { JobKind, RunningJob } from '../runtime/jobs/job-kind.ts'
 import type { DeployOptions } from './deploy-version.ts'
 import { deployVersion } from './deploy-version.ts'
+import { forgetSets } from './forget-sets.ts'
 import { trainVersion } from './train-version.ts'
 import { installedTrainers } from './trainers.ts'
 
@@ -20,6 +21,8 @@ export interface TrainingTools extends DeployOptions {
   readonly trainers: string | null
   /** The folder of training sets. */
   readonly folder: string
+  /** How many training sets of a training are kept beside those of model versions. */
+  readonly keepSets: number
 }
 
 export type TrainingJob = RunningJob<TrainingRunSpec, TrainingPlan>
@@ -57,7 +60,10 @@ export function trainingJobs(tools: TrainingTools): JobKind<TrainingRunSpec, Tra
       }
       return { plan, chunks: [null] }
     },
-    run: (job, _chunk, step) => trainVersion(tools, job, step),
+    async run(job, _chunk, step) {
+      await forgetSets(tools, job)
+      return await trainVersion(tools, job, step)
+    },
     async finish(job, [result], { signal }) {
       if (result === undefined) throw new LockstepError('INTERNAL', `The run ${job.id} of a training has no result.`)
       return { ...result, deployed: await deployVersion(tools, job, result, signal) }

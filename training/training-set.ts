@@ -26,10 +26,15 @@ export interface TrainingSet {
 }
 
 export interface SetOptions {
-  /** The folder of all training sets of trainings. */
+  /** The folder of the run. */
   readonly folder: string
   readonly signal: AbortSignal
   readonly onProgress: (done: number, total: number) => void
+}
+
+/** The folder of a run: its training set, and the work of its trainer. @param folder that of all trainings */
+export function runFolder(folder: string, training: string, dataset: string): string {
+  return join(folder, training, dataset)
 }
 
 /**
@@ -46,8 +51,7 @@ export async function trainingSet(
   plan: TrainingPlan,
   { folder, signal, onProgress }: SetOptions,
 ): Promise<TrainingSet> {
-  const own = join(folder, spec.name, plan.dataset)
-  const out = join(own, `set.${spec.format}`)
+  const out = join(folder, `set.${spec.format}`)
   const manifest = (await written(db, plan.dataset, service, out, signal)) ?? (await write())
   const part = (name: 'train' | 'test'): DatasetFile => {
     const file = filesOf(manifest).find((each) => each.part === name)
@@ -60,8 +64,8 @@ export async function trainingSet(
   return { manifest, train, test, features: manifest.columns.flatMap(({ name, from }) => (from === 'feature' ? [name] : [])) }
 
   async function write(): Promise<DatasetManifest> {
-    await mkdir(own, { recursive: true }).catch((cause: unknown) => {
-      throw writeFailed(own, cause)
+    await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+      throw writeFailed(folder, cause)
     })
     return await createDataset(db, service, {
       identity: { id: plan.dataset, createdAt: plan.createdAt },

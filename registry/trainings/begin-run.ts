@@ -41,8 +41,8 @@ export async function beginTraining(
     const present = await presentRun(db, name, at)
     if (present !== null) {
       if (present.state === 'running' || present.state === 'done') return { job: present, joined: true }
-      await retryJob(db, present.id, by)
-      return { job: await readJob(db, present.id), joined: false }
+      if (await retried(db, present.id, by)) return { job: await readJob(db, present.id), joined: false }
+      continue
     }
     const submitted = await submitJob(db, trainingRuns, {
       spec: { training },
@@ -58,6 +58,17 @@ export async function beginTraining(
     })
     if (submitted !== null && !submitted.joined) return { job: await readJob(db, submitted.id), joined: false }
     // one that another process began meanwhile may be of another instant
+  }
+}
+
+/** @returns false where another process has retried it meanwhile, or begun another run of the training */
+async function retried(db: Database, id: number, by: Actor): Promise<boolean> {
+  try {
+    await retryJob(db, id, by)
+    return true
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'INVALID_REQUEST') return false
+    throw error
   }
 }
 

@@ -56,6 +56,7 @@ const ran = async () => (await readFile(join(world.folder, 'ran'), 'utf8').catch
 
 it.each<readonly [FaultPoint, number]>([
   ['training: set written', 1],
+  ['training: model kept', 1],
   ['training: version registered', 1],
   ['job: chunk written down', 1],
   ['training: version promoted', 1],
@@ -75,6 +76,7 @@ it.each<readonly [FaultPoint, number]>([
   const after = await listModelVersions(world.db, 'delay')
   expect(after.slice(versions.length)).toMatchObject([{ dataset: made.dataset, pushedBy: `training ${name}, job ${job}` }])
   expect(await readdir(join(world.folder, name))).toEqual([made.dataset])
+  expect(await readdir(join(world.folder, name, made.dataset ?? ''))).toHaveLength(3)
   const promoted = (await listModelEvents(world.db, 'delay')).filter((event) => event.action === 'promote' && event.to === made.version)
   expect(promoted).toHaveLength(1)
   expect(await ran()).toBe(before + trained)

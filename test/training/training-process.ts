@@ -10,5 +10,13 @@ import { trainingJobs } from '../../training/training-job.ts'
 const [url = '', trainers = '', folder = '', point] = process.argv.slice(2)
 if (point !== undefined) armFaultPoint(point as FaultPoint) // the test names one
 const db = openPostgres(url)
-const kind = trainingJobs({ db, catalog: () => loadCatalog(db), log: createLogger('silent'), trainers, folder, allowPrivate: false })
+const kind = trainingJobs({
+  db,
+  catalog: () => loadCatalog(db),
+  log: createLogger('silent'),
+  trainers,
+  folder,
+  keepSets: 1000,
+  allowPrivate: false,
+})
 await workOnJobs(db, { kinds: [kind], worker: 'killed', idleMs: 20, signal: new AbortController().signal, clock: () => 0 })

@@ -58,7 +58,7 @@ export interface TrainingWorld extends World {
   /** Applies trainings, in place of those before. */
   declare(...trainings: readonly TrainingSpec[]): Promise<void>
   /** Lets a worker keep schedules and work on runs until `until` gives something. */
-  workUntil<T>(until: () => Promise<T | null | undefined>, clock?: number): Promise<T>
+  workUntil<T>(until: () => Promise<T | null | undefined>, clock?: number, change?: Partial<TrainingTools>): Promise<T>
   /** The newest run of a training once it has ended. */
   ended(training: string): Promise<TrainingRunJson | null>
 }
@@ -80,6 +80,7 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
     log: createLogger('silent'),
     trainers,
     folder,
+    keepSets: 1000,
     allowPrivate: false,
   }
 
@@ -98,9 +99,15 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
       const declared = trainings.map((spec) => ({ spec, operational: {}, fingerprint: hash(JSON.stringify(spec)) }))
       await applyChanges(world.db, { ...servingSet, trainings: declared })
     },
-    async workUntil(until, clock = now) {
+    async workUntil(until, clock = now, change = {}) {
       const stop = new AbortController()
-      const options = { kinds: [trainingJobs(tools)], worker: 'test', idleMs: 20, signal: stop.signal, clock: () => clock }
+      const options = {
+        kinds: [trainingJobs({ ...tools, ...change })],
+        worker: 'test',
+        idleMs: 20,
+        signal: stop.signal,
+        clock: () => clock,
+      }
       const working = workOnJobs(world.db, options)
       working.catch(() => undefined)
       try {

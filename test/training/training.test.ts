@@ -8,6 +8,7 @@ import { listModelVersions } from '../../registry/model-versions.ts'
 import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
+import { readAudit } from '../../runtime/audit.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { constantModel } from '../inference/made-models.ts'
 import type { TrainingWorld } from './training-world.ts'
@@ -276,6 +277,38 @@ describe('a training', () => {
     await world.install('train', copying())
     expect(await begin('cancelled')).toMatchObject({ joined: false, job: { id: job.id, state: 'running' } })
     expect(await world.workUntil(() => world.ended('cancelled'))).toMatchObject({ outcome: 'registered', version: 1 })
+  })
+
+  it('keeps the newest training sets and those of versions, and deletes the others with their files', async () => {
+    await world.declare({ ...daily, name: 'kept', schedule: null, require: [{ metric: 'gain', atLeast: 0.8 }] })
+    const report = (gain: number) => copying(fitting, `{"metrics": {"gain": ${gain}}}`)
+    const sets: (string | null)[] = []
+    for (const [n, gain] of [0.9, 0.1, 0.2, 0.3].entries()) {
+      // another file each time, so that the first is of a version of its own
+      await writeFile(join(world.folder, 'kept.onnx'), constantModel(0.4 + n / 10))
+      await world.install('train', gain === 0.9 ? copying(join(world.folder, 'kept.onnx'), '{"metrics": {"gain": 0.9}}') : report(gain))
+      await begin('kept', instant + n)
+      sets.push((await world.workUntil(() => world.ended('kept'), now, { keepSets: 2 })).dataset)
+    }
+    const [ofVersion, deleted, older, newest] = sets.map(String)
+    expect((await readdir(join(world.folder, 'kept'))).toSorted()).toEqual([ofVersion, older, newest].toSorted())
+    await expect(findDataset(world.db, deleted ?? '')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+    expect((await findDataset(world.db, ofVersion ?? '')).rows).toBe(120)
+    const [audited] = await readAudit(world.db, { limit: 1, what: 'dataset.delete' })
+    expect(audited).toMatchObject({ actor: 'training kept', subject: deleted, reason: '2 training sets are kept' })
+  })
+
+  it('is retried once if two ask for it at the same time', async () => {
+    await world.install('train', 'exit 1')
+    const { job } = await run({ name: 'retried' })
+    const name = `retried_${runs}`
+    const beginner = { db: world.db, catalog: await loadCatalog(world.db), worker: 'test', by: { actor: 'ada' } }
+    const both = await Promise.all([1, 2].map(async () => await beginTraining(beginner, name, instant)))
+    expect(both.map((begun) => [begun.job.id, begun.joined]).toSorted()).toEqual([
+      [job, false],
+      [job, true],
+    ])
+    await world.workUntil(() => world.ended(name))
   })
 
   it('waits for a worker that has its trainer, and says so', async () => {

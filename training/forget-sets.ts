@@ -1,0 +1,40 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { deleteTrainingSet } from '../registry/delete-training-set.ts'
+import type { TrainingJob, TrainingTools } from './training-job.ts'
+import { runFolder } from './training-set.ts'
+
+/**
+ * Deletes old training sets of a training, with their files, so that with the one of this run `keepSets` are left.
+ * Those of model versions stay as well. A worker deletes only sets that are in its folder, and nothing that the
+ * registry does not know, as another database may use the folder, too. A set that cannot be deleted stays.
+ */
+export async function forgetSets(
+  { db, log, folder, keepSets }: TrainingTools,
+  { subject: training, plan: { dataset } }: Pick<TrainingJob, 'subject' | 'plan'>,
+): Promise<void> {
+  const here = await readdir(join(folder, training)).catch(() => [])
+  const others = here.filter((name) => name !== dataset)
+  if (others.length < keepSets) return
+  const sets = await db.kysely
+    .selectFrom('lockstep.datasets')
+    .select('id')
+    .where('id', 'in', others)
+    .orderBy('created_at', 'desc')
+    .execute()
+  const by = { actor: `training ${training}`, reason: `${keepSets} training sets are kept` }
+  for (const { id } of sets.slice(keepSets - 1)) {
+    const path = runFolder(folder, training, id)
+    try {
+      await deleteTrainingSet(db, id, by, async () => {
+        await rm(path, { recursive: true, force: true })
+        return [path]
+      })
+    } catch (error) {
+      // a model version was trained on it
+      if (error instanceof LockstepError && error.code === 'IN_USE') continue
+      log.warn({ training, dataset: id, error: messageOf(error) }, 'an old training set cannot be deleted')
+    }
+  }
+}
