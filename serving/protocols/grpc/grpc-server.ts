@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { handleUnaryCall, ServerUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
 import { logVerbosity, Metadata, Server, setLogVerbosity, status as grpcStatus } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { LockstepError } from '../../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { requestIdOf } from '../../traffic/request-id.ts'
@@ -19,7 +19,7 @@ import type { GrpcPatience } from './grpc-listener.ts'
 import { createGrpcListener, createGrpcPatrol, defaultMaxConnections } from './grpc-listener.ts'
 import { createHealth } from './health.ts'
 import type { InferMessage } from './infer-message.ts'
-import { readInferMessage, writeInferMessage } from './infer-message.ts'
+import { checkInferBytes, readInferMessage, writeInferMessage } from './infer-message.ts'
 import { createReflection } from './reflection.ts'
 import type { ArrivedCall, GrpcRequest } from './run-stages.ts'
 import { runStages } from './run-stages.ts'
@@ -49,6 +49,16 @@ interface Named {
   readonly name: string
   readonly version: string
 }
+
+/** The messages of the methods that need a key. */
+interface KeyedMessages {
+  readonly ModelReady: Named
+  readonly ModelMetadata: Named
+  readonly RepositoryIndex: { readonly ready: boolean }
+  readonly ModelInfer: InferMessage
+}
+type KeyedMethod = keyof KeyedMessages
+const keyedMethods: ReadonlySet<string> = new Set<KeyedMethod>(['ModelReady', 'ModelMetadata', 'RepositoryIndex', 'ModelInfer'])
 
 const service = 'inference.GRPCInferenceService'
 /** A connection without calls is closed after this time: clients open another when they need it. */
@@ -94,6 +104,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     log: deps.log,
   })
   const [definition, healthDefinition, reflectionDefinition] = [load('inference'), load('health'), load('reflection')]
+  const methods = definition[service] as ServiceDefinition
   const health = createHealth(deps, service)
   server.addService(healthDefinition['grpc.health.v1.Health'] as ServiceDefinition, {
     Check: open('Check', ({ service: asked }: { readonly service: string }) => ({ status: health.check(asked) }), 'grpc.health.v1.Health'),
@@ -101,22 +112,18 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
   })
   const reflection = createReflection([definition, healthDefinition, reflectionDefinition])
   for (const each of reflection.services) server.addService(each, { ServerReflectionInfo: reflection.answer })
-  server.addService(definition[service] as ServiceDefinition, {
+  server.addService(withUndecoded(methods), {
     ServerLive: open('ServerLive', () => ({ live: true })),
     ServerReady: open('ServerReady', () => ({ ready: isReady(deps) })),
     ServerMetadata: open('ServerMetadata', () => serverMetadata),
-    ModelReady: keyed('ModelReady', 'read', async ({ name, version }: Named) => ({
+    ModelReady: keyed('ModelReady', 'read', async ({ name, version }) => ({
       ready: await isModelReady(named(name, 'name'), version),
     })),
-    ModelMetadata: keyed(
-      'ModelMetadata',
-      'read',
-      async ({ name, version }: Named) => await modelMetadata(deps, named(name, 'name'), version),
-    ),
-    RepositoryIndex: keyed('RepositoryIndex', 'read', ({ ready }: { readonly ready: boolean }) => ({
+    ModelMetadata: keyed('ModelMetadata', 'read', async ({ name, version }) => await modelMetadata(deps, named(name, 'name'), version)),
+    RepositoryIndex: keyed('RepositoryIndex', 'read', ({ ready }) => ({
       models: repositoryIndex(deps, ready),
     })),
-    ModelInfer: keyed('ModelInfer', 'predict', async (message: InferMessage, passed) => {
+    ModelInfer: keyed('ModelInfer', 'predict', async (message, passed) => {
       named(message.model_name, 'model_name')
       const request = readInferMessage(message)
       await takeRows(passed, rowCount(request))
@@ -142,21 +149,32 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     return unary(`/${of}/${method}`, async ({ request }) => run(request))
   }
 
-  /** A method that needs a key with the scope. */
-  function keyed<Request, Answer>(
-    method: string,
+  /** A method that needs a key with the scope. Its message is decoded once the key is checked. */
+  function keyed<Method extends KeyedMethod, Answer>(
+    method: Method,
     scope: Scope,
-    run: (request: Request, passed: GrpcRequest) => Answer | Promise<Answer>,
-  ): handleUnaryCall<Request, Answer> {
+    run: (request: KeyedMessages[Method], passed: GrpcRequest) => Answer | Promise<Answer>,
+  ): handleUnaryCall<Buffer, Answer> {
     return unary(
       `/${service}/${method}`,
       async (call, arrived) => {
         const headers = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
         const head = { ...arrived, headers, scope, wantedMs: waitOf(call.getDeadline()) }
-        return await runStages(deps.traffic, head, (passed) => run(call.request, passed))
+        return await runStages(deps.traffic, head, (passed) => run(decode(method, call.request), passed))
       },
       true,
     )
+  }
+
+  /** @throws LockstepError `INVALID_REQUEST` */
+  function decode<Method extends KeyedMethod>(method: Method, bytes: Buffer): KeyedMessages[Method] {
+    try {
+      if (method === 'ModelInfer') checkInferBytes(bytes)
+      return methods[method]?.requestDeserialize(bytes) as KeyedMessages[Method]
+    } catch (cause) {
+      if (cause instanceof LockstepError) throw cause
+      throw new LockstepError('INVALID_REQUEST', `The message is not one of "${method}": ${messageOf(cause)}`, { cause })
+    }
   }
 
   function unary<Request, Answer>(
@@ -209,6 +227,16 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
       patrol.close()
     },
   }
+}
+
+/**
+ * Has gRPC hand over the requests of methods that need a key as bytes. A message of a megabyte may take seconds to
+ * decode, which nobody without a key may cause.
+ */
+function withUndecoded(methods: ServiceDefinition): ServiceDefinition {
+  const undecoded = { requestDeserialize: (request: Buffer) => request }
+  const all = Object.entries(methods)
+  return Object.fromEntries(all.map(([name, method]) => [name, keyedMethods.has(name) ? { ...method, ...undecoded } : method]))
 }
 
 /** @throws LockstepError `INVALID_REQUEST` where a call names no model */

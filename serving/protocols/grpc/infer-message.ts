@@ -1,4 +1,5 @@
 import { LockstepError } from '../../../kernel/errors.ts'
+import { protobufFields } from '../../../inference/protobuf-fields.ts'
 import { readBinary, writeBinary } from '../oip/binary-data.ts'
 import { parseDatatype } from '../oip/datatype.ts'
 import type { InferAnswer, InferRequest, Parameter, Parameters } from '../oip/infer-request.ts'
@@ -45,6 +46,34 @@ export interface InferAnswerMessage {
   readonly parameters: ParametersMessage
   readonly outputs: readonly TensorMessage[]
   readonly raw_output_contents?: readonly Uint8Array[]
+}
+
+/** Of a request, and of each tensor in it without its elements: more than what a call may have of tensors. */
+const maxFields = 4 * maxTensors
+/** Numbers in `inference.proto`. */
+const [inputsField, shapeField] = [5, 3]
+const maxVarintBytes = 10
+
+/**
+ * Refuses a request that would take long to decode: half a million empty tensors fit into a megabyte.
+ *
+ * @throws LockstepError `INVALID_REQUEST`; Error if the bytes are no protobuf message
+ */
+export function checkInferBytes(message: Uint8Array): void {
+  let fields = 0
+  for (const { number, bytes: tensor } of protobufFields(message)) {
+    if (++fields > maxFields) throw tooManyFields('The call')
+    if (number !== inputsField) continue
+    let ofTensor = 0
+    for (const { number: inner, bytes } of protobufFields(tensor)) {
+      if (++ofTensor > maxFields || (inner === shapeField && bytes.length > maxRank * maxVarintBytes)) throw tooManyFields('A tensor')
+    }
+  }
+}
+
+function tooManyFields(what: string): LockstepError {
+  const limits = `at most ${maxTensors} inputs and outputs, and shapes of at most ${maxRank} dimensions`
+  return new LockstepError('INVALID_REQUEST', `${what} has too many fields; send ${limits}.`)
 }
 
 /** @throws LockstepError `INVALID_REQUEST` saying which tensor is wrong, `UNSUPPORTED` */
