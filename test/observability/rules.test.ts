@@ -31,7 +31,9 @@ describe('the rules for Prometheus', () => {
   })
 
   it('read metrics that exist', () => {
-    const product = ['runtime', 'online', 'inference', 'materializer', 'monitoring', 'serving', 'training'].flatMap((room) => sourceFiles([room]))
+    const product = ['runtime', 'online', 'inference', 'materializer', 'monitoring', 'serving', 'training'].flatMap((room) =>
+      sourceFiles([room]),
+    )
     const texts = product.map(({ path }) => readFileSync(join(rootFolder, path), 'utf8')).join('\n')
     const read = new Set(rules.match(/\blockstep_[a-z_]+\b/g)?.map((name) => name.replace(/_(bucket|count|sum)$/, '')))
     expect(read.size).toBeGreaterThanOrEqual(20)

@@ -291,7 +291,7 @@ describe('a training', () => {
       sets.push((await world.workUntil(() => world.ended('kept'), now, { keepSets: 2 })).dataset)
     }
     const [ofVersion, deleted, older, newest] = sets.map(String)
-    expect((await readdir(join(world.folder, 'kept'))).toSorted()).toEqual([ofVersion, older, newest].toSorted())
+    expect(new Set(await readdir(join(world.folder, 'kept')))).toEqual(new Set([ofVersion, older, newest]))
     await expect(findDataset(world.db, deleted ?? '')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
     expect((await findDataset(world.db, ofVersion ?? '')).rows).toBe(120)
     const [audited] = await readAudit(world.db, { limit: 1, what: 'dataset.delete' })
@@ -304,10 +304,8 @@ describe('a training', () => {
     const name = `retried_${runs}`
     const beginner = { db: world.db, catalog: await loadCatalog(world.db), worker: 'test', by: { actor: 'ada' } }
     const both = await Promise.all([1, 2].map(async () => await beginTraining(beginner, name, instant)))
-    expect(both.map((begun) => [begun.job.id, begun.joined]).toSorted()).toEqual([
-      [job, false],
-      [job, true],
-    ])
+    expect(both.map((begun) => begun.job.id)).toEqual([job, job])
+    expect(new Set(both.map(({ joined }) => joined))).toEqual(new Set([false, true]))
     await world.workUntil(() => world.ended(name))
   })
 
