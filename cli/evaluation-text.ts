@@ -24,9 +24,7 @@ export function evaluationText(evaluation: Evaluation): string {
     ...(notes.length + Number(isByRow(versions)) > 0 ? [''] : []),
     ...notes.map((note) => `note: ${note}`),
     ...(isByRow(versions)
-      ? [
-          'note: AUC and calibration take all rows for independent. Rows of one entity may depend on each other: then these intervals are too narrow.',
-        ]
+      ? ['note: rows of one entity alone are taken for independent. If they depend on each other, these intervals are too narrow.']
       : []),
   ].join('\n')
 }

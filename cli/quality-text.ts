@@ -38,10 +38,7 @@ export function qualityText(report: QualityReport): string {
       ...(estimate.reason === null ? [] : [`${estimate.reliable === false ? 'unreliable' : 'note'}: ${estimate.reason}`]),
     ]),
     ...(isByRow
-      ? [
-          '',
-          'note: AUC, calibration and estimates take all rows for independent. Rows of one entity may depend on each other: then these intervals are too narrow.',
-        ]
+      ? ['', 'note: rows of one entity alone are taken for independent. If they depend on each other, these intervals are too narrow.']
       : []),
     ...(report.isFull ? ['', 'note: there are more groups than 200; the others are counted together as (other).'] : []),
   ].join('\n')

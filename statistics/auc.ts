@@ -1,108 +1,182 @@
-import { criticalValue, type Estimate } from './interval.ts'
+import { ascendingOrder } from './ascending-order.ts'
+import { studentQuantile } from './distributions.ts'
+import type { Estimate } from './interval.ts'
+import { criticalValue } from './interval.ts'
+
+export interface AucOptions {
+  readonly alpha?: number
+  /** By row: its entity, where rows of one entity depend on each other. Absent: all rows are independent. */
+  readonly entities?: ArrayLike<number> | undefined
+}
 
 /**
  * The area under the ROC curve with DeLong's interval, made on the logit scale so that it stays within 0 and 1. Ties
- * count half. Needs both labels; the interval is NaN with fewer than two of either. O(n log n). Source: DeLong, DeLong
- * and Clarke-Pearson, Biometrics 44 (1988); Sun and Xu, IEEE Signal Processing Letters 21 (2014), for the ranks.
+ * count half. Needs both labels; the interval is NaN with fewer than two rows, or entities, of either. Student's
+ * quantile, because few rows of one label say little of their own variance. O(n log n). Source: DeLong, DeLong and
+ * Clarke-Pearson, Biometrics 44 (1988); Sun and Xu, IEEE Signal Processing Letters 21 (2014), for the ranks.
  */
 export function auc(
   scores: ArrayLike<number>,
   labels: ArrayLike<boolean | number>,
-  alpha = 0.05,
+  { alpha = 0.05, entities }: AucOptions = {},
 ): Estimate & { readonly standardError: number } {
   const n = scores.length
-  const [positives, negatives] = byLabel(scores, labels)
-  const [m, k] = [positives.length, negatives.length]
-  if (m === 0 || k === 0) return { value: Number.NaN, low: 0, high: 1, n, standardError: Number.NaN }
-  // the share of the other label that each score beats
-  const ofPositives = sharesBelow(positives, negatives)
-  const ofNegatives = sharesBelow(negatives, positives)
-  const value = ofPositives.reduce((sum, share) => sum + share, 0) / m
-  const standardError = Math.sqrt(variance(ofPositives) / m + variance(ofNegatives) / k)
+  const shares = sharesByRow(scores, labels)
+  const { value, standardError, weights } = meanOfShares(shares, labels, entities)
+  if (Number.isNaN(value)) return { value, low: 0, high: 1, n, standardError: Number.NaN }
+  if (value === 0 || value === 1) {
+    const bound = perfectBound(weights, alpha)
+    return { value, low: value === 1 ? bound : 0, high: value === 1 ? 1 : 1 - bound, n, standardError }
+  }
   const logit = Math.log(value / (1 - value))
-  const half = (criticalValue(alpha) * standardError) / (value * (1 - value))
-  // a perfect ranking has no logit: its variance is 0, and its interval a point
-  const limits = value > 0 && value < 1 ? [expit(logit - half), expit(logit + half)] : [value, value]
-  return { value, low: limits[0] ?? value, high: limits[1] ?? value, n, standardError }
+  const half = (critical(weights, alpha) * standardError) / (value * (1 - value))
+  return { value, low: expit(logit - half), high: expit(logit + half), n, standardError }
 }
 
 /**
  * The difference of two areas over the same rows, first minus second, with DeLong's paired interval: the scores of a
- * row depend on each other. NaN limits with fewer than two rows of either label. O(n log n). Source: DeLong, DeLong and
- * Clarke-Pearson, Biometrics 44 (1988).
+ * row depend on each other. NaN limits with fewer than two rows, or entities, of either label. O(n log n). Source: as
+ * {@link auc}.
  */
 export function aucDifference(
   first: ArrayLike<number>,
   second: ArrayLike<number>,
   labels: ArrayLike<boolean | number>,
-  alpha = 0.05,
+  { alpha = 0.05, entities }: AucOptions = {},
 ): Estimate {
-  const [ofFirst, ofSecond] = [sharesByRow(first, labels), sharesByRow(second, labels)]
-  // of positives, then of negatives
-  const differences = [true, false].map((label) =>
-    ofFirst.map((share, row) => share - (ofSecond[row] as number)).filter((_, row) => isPositive(labels[row]) === label),
-  ) as [Float64Array, Float64Array]
-  const [positives, negatives] = differences
-  const value = positives.reduce((sum, difference) => sum + difference, 0) / positives.length
-  const half = criticalValue(alpha) * Math.sqrt(variance(positives) / positives.length + variance(negatives) / negatives.length)
+  const others = sharesByRow(second, labels)
+  const differences = sharesByRow(first, labels).map((share, row) => share - (others[row] as number))
+  const { value, standardError, weights } = meanOfShares(differences, labels, entities)
+  const half = critical(weights, alpha) * standardError
   return { value, low: value - half, high: value + half, n: labels.length }
 }
 
-/** By row: the share of the scores of the other label that are below its score, ties half. */
+/** By row: the share of the rows of the other label that its score is on the right side of, ties half. */
 function sharesByRow(scores: ArrayLike<number>, labels: ArrayLike<boolean | number>): Float64Array {
-  const [positives, negatives] = byLabel(scores, labels)
-  return Float64Array.from({ length: scores.length }, (_, row) => {
-    const others = isPositive(labels[row]) ? negatives : positives
-    const score = scores[row] as number
-    const below = firstAt(others, (other) => other >= score)
-    return (below + firstAt(others, (other) => other > score)) / 2 / others.length
-  })
+  const order = ascendingOrder(scores)
+  const n = order.length
+  const shares = new Float64Array(n)
+  let positives = 0
+  for (let row = 0; row < n; row++) if (isPositive(labels[row])) positives++
+  const negatives = n - positives
+  let [positivesBelow, negativesBelow] = [0, 0]
+  for (let from = 0, to = 0; from < n; from = to) {
+    const score = scores[order[from] as number]
+    let tied = 0
+    for (to = from; to < n && scores[order[to] as number] === score; to++) if (isPositive(labels[order[to] as number])) tied++
+    const others = to - from - tied
+    for (let at = from; at < to; at++) {
+      const row = order[at] as number
+      shares[row] = isPositive(labels[row])
+        ? (negativesBelow + others / 2) / negatives
+        : (positives - positivesBelow - tied / 2) / positives
+    }
+    positivesBelow += tied
+    negativesBelow += others
+  }
+  return shares
 }
 
-/** The least index from which on ascending values are `reached`; their number: none is. */
-function firstAt(ascending: Float64Array, reached: (value: number) => boolean): number {
-  let [from, to] = [0, ascending.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (reached(ascending[middle] as number)) to = middle
-    else from = middle + 1
-  }
-  return from
+/** So many independent rows of each label weigh as those that there are. */
+interface Weights {
+  readonly positives: number
+  readonly negatives: number
 }
 
-/** The scores of the positive and of the negative rows, each ascending. */
-function byLabel(scores: ArrayLike<number>, labels: ArrayLike<boolean | number>): [Float64Array, Float64Array] {
-  const n = scores.length
-  let m = 0
-  for (let i = 0; i < n; i++) if (isPositive(labels[i])) m++
-  const [positives, negatives] = [new Float64Array(m), new Float64Array(n - m)]
-  let [p, q] = [0, 0]
-  for (let i = 0; i < n; i++) {
-    if (isPositive(labels[i])) positives[p++] = scores[i] as number
-    else negatives[q++] = scores[i] as number
+interface SharesMean {
+  /** The mean over positive rows, which is that over negative ones. NaN: there are none of one label. */
+  readonly value: number
+  readonly standardError: number
+  readonly weights: Weights
+}
+
+/**
+ * The error of the mean of {@link sharesByRow}, or of a difference of these. By entity it is the jackknife that leaves
+ * out one entity after the other: its rows of both labels go together, and an entity with most of the rows counts for
+ * what it moves. Source: Obuchowski, Biometrics 53 (1997), for clustered ROC curves; Bell and McCaffrey, Survey
+ * Methodology 28 (2002), for the jackknife.
+ */
+function meanOfShares(shares: Float64Array, labels: ArrayLike<boolean | number>, entities: ArrayLike<number> | undefined): SharesMean {
+  const all = { positive: newSums(), negative: newSums() }
+  for (const [row, share] of shares.entries()) add(sideOf(all, labels[row]), share)
+  const { positive, negative } = all
+  const value = positive.sum / positive.rows
+  const means = { positive: value, negative: negative.sum / negative.rows }
+  if (positive.rows === 0 || negative.rows === 0)
+    return { value: Number.NaN, standardError: Number.NaN, weights: { positives: 0, negatives: 0 } }
+  if (entities === undefined) {
+    let [ofPositives, ofNegatives] = [0, 0]
+    for (const [row, share] of shares.entries()) {
+      if (isPositive(labels[row])) ofPositives += (share - means.positive) ** 2
+      else ofNegatives += (share - means.negative) ** 2
+    }
+    const variance = ofPositives / (positive.rows - 1) / positive.rows + ofNegatives / (negative.rows - 1) / negative.rows
+    return { value, standardError: Math.sqrt(variance), weights: { positives: positive.rows, negatives: negative.rows } }
   }
-  return [positives.sort(), negatives.sort()]
+  const byEntity = new Map<number, typeof all>()
+  for (const [row, share] of shares.entries()) {
+    const entity = entities[row] as number
+    let own = byEntity.get(entity)
+    if (own === undefined) byEntity.set(entity, (own = { positive: newSums(), negative: newSums() }))
+    add(sideOf(own, labels[row]), share)
+  }
+  let [squares, ofPositives, ofNegatives] = [0, 0, 0]
+  for (const own of byEntity.values()) {
+    const moved =
+      (own.positive.sum - means.positive * own.positive.rows) / (positive.rows - own.positive.rows) +
+      (own.negative.sum - means.negative * own.negative.rows) / (negative.rows - own.negative.rows)
+    squares += moved * moved
+    ofPositives += own.positive.rows ** 2
+    ofNegatives += own.negative.rows ** 2
+  }
+  return {
+    value,
+    standardError: Math.sqrt((squares * (byEntity.size - 1)) / byEntity.size),
+    weights: { positives: positive.rows ** 2 / ofPositives, negatives: negative.rows ** 2 / ofNegatives },
+  }
+}
+
+interface Sums {
+  rows: number
+  sum: number
+}
+
+function newSums(): Sums {
+  return { rows: 0, sum: 0 }
+}
+
+function add(sums: Sums, share: number): void {
+  sums.rows++
+  sums.sum += share
+}
+
+function sideOf<T>(sides: { readonly positive: T; readonly negative: T }, label: boolean | number | undefined): T {
+  return isPositive(label) ? sides.positive : sides.negative
+}
+
+function critical({ positives, negatives }: Weights, alpha: number): number {
+  return studentQuantile(1 - alpha / 2, Math.max(1, Math.min(positives, negatives) - 1))
+}
+
+/**
+ * The lower bound of the area where every positive score exceeds every negative one, so that the rows show no variance:
+ * the least area for which that is within z errors. Source: Newcombe, Statistics in Medicine 25 (2006) 559, method 5.
+ */
+function perfectBound({ positives, negatives }: Weights, alpha: number): number {
+  const z = criticalValue(alpha)
+  const others = Math.max(0, (positives + negatives) / 2 - 1)
+  let [low, high] = [0, 1]
+  for (let i = 0; i < 60; i++) {
+    const area = (low + high) / 2
+    const variance = (area * (1 + (others * (1 - area)) / (2 - area) + (others * area) / (1 + area))) / (positives * negatives)
+    if (1 - area > z * z * variance) low = area
+    else high = area
+  }
+  return low
 }
 
 function isPositive(label: boolean | number | undefined): boolean {
   return label === true || label === 1
-}
-
-/** By score: the share of the other scores that are below it, ties half. Both ascend. */
-function sharesBelow(scores: Float64Array, others: Float64Array): Float64Array {
-  let [below, upTo] = [0, 0]
-  return scores.map((score) => {
-    while (below < others.length && (others[below] as number) < score) below++
-    upTo = Math.max(upTo, below)
-    while (upTo < others.length && (others[upTo] as number) <= score) upTo++
-    return (below + upTo) / 2 / others.length
-  })
-}
-
-/** Around the mean, so that shares near 0 or 1 lose no digits. */
-function variance(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-  return values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
 }
 
 function expit(x: number): number {

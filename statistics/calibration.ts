@@ -1,4 +1,5 @@
 import { ascendingOrder } from './ascending-order.ts'
+import { studentQuantile } from './distributions.ts'
 import { type Estimate, criticalValue } from './interval.ts'
 import { type ScoreGroups, groupByScore, isotonic } from './isotonic.ts'
 import { type Random, createRandom } from './random.ts'
@@ -14,38 +15,130 @@ export interface CalibrationError {
 
 const bootstraps = 200
 
+export interface CalibrationOptions {
+  readonly bins?: number
+  readonly alpha?: number
+  /** By row: its entity, where rows of one entity depend on each other. Absent: all rows are independent. */
+  readonly entities?: ArrayLike<number> | undefined
+}
+
+interface Bin {
+  rows: number
+  positives: number
+  probability: number
+}
+
 /**
  * Source of the root without bias: Kumar, Liang and Ma, NeurIPS 2019, section 5. Its interval is that of the mean
- * square: by bin, the difference d is normal with the variance v of a mean, so d² varies by 2 v² + 4 v E(d)². A
- * bootstrap of either error would be wrong near 0, where resampling adds the bias once more.
+ * square: the differences d of the bins are normal with the covariance C, so Σ w d² varies by Σ w w' (2 C² + 4 C E(d)
+ * E(d')). A bootstrap of either error would be wrong near 0, where resampling adds the bias once more.
+ *
+ * C is that of a binomial share; if rows of one entity depend on each other, that of the jackknife which leaves out one
+ * entity after the other (Bell and McCaffrey, Survey Methodology 28, 2002). NaN if one entity has all rows of a bin.
  */
 export function calibrationError(
   probabilities: readonly number[],
   labels: readonly boolean[],
-  { bins = 15, alpha = 0.05 }: { readonly bins?: number; readonly alpha?: number } = {},
+  { bins = 15, alpha = 0.05, entities }: CalibrationOptions = {},
 ): CalibrationError {
   const n = probabilities.length
   const used = Math.max(1, Math.min(bins, Math.floor(n / 2)))
-  const sums = Array.from({ length: used }, () => ({ rows: 0, positives: 0, probability: 0 }))
+  const binOf = new Uint32Array(n)
+  const sums = Array.from({ length: used }, (): Bin => ({ rows: 0, positives: 0, probability: 0 }))
   for (const [rank, index] of ascendingOrder(probabilities).entries()) {
-    const bin = sums[Math.floor((rank * used) / n)] as (typeof sums)[number]
+    binOf[index] = Math.floor((rank * used) / n)
+    const bin = sums[binOf[index]] as Bin
     bin.rows++
     bin.probability += probabilities[index] as number
     if (labels[index] === true) bin.positives++
   }
+  const differences = sums.map(({ rows, positives, probability }) => (probability - positives) / rows)
+  const residual = (row: number): number => (probabilities[row] as number) - (labels[row] === true ? 1 : 0)
+  const { bias, covariance, degrees } =
+    entities === undefined ? ofIndependentRows(sums) : ofEntities(sums, differences, { entities, binOf, residual })
   let [expected, squared, variance] = [0, 0, 0]
-  for (const { rows, positives, probability } of sums) {
-    const [weight, share] = [rows / n, positives / rows]
-    const difference = probability / rows - share
-    const ofMean = rows > 1 ? (share * (1 - share)) / (rows - 1) : 0
-    const square = difference * difference - ofMean
+  for (const [b, difference] of differences.entries()) {
+    const weight = (sums[b] as Bin).rows / n
+    const square = difference * difference - (bias[b] as number)
     expected += weight * Math.abs(difference)
     squared += weight * square
-    variance += weight * weight * ofMean * (2 * ofMean + 4 * Math.max(0, square))
+    for (const [c, other] of differences.entries()) {
+      const both = covariance(b, c)
+      const product = b === c ? Math.max(0, square) : difference * other
+      variance += weight * ((sums[c] as Bin).rows / n) * both * (2 * both + 4 * product)
+    }
   }
-  const half = criticalValue(alpha) * Math.sqrt(variance)
+  const critical = degrees === null ? criticalValue(alpha) : studentQuantile(1 - alpha / 2, degrees)
+  const half = critical * Math.sqrt(Math.max(0, variance))
   const root = (square: number): number => Math.sqrt(Math.max(0, square))
   return { expected, root: { value: root(squared), low: root(squared - half), high: root(squared + half), n }, bins: used }
+}
+
+/** How the differences of the bins vary. */
+interface Variation {
+  /** By bin: the mean of d² if the probabilities are right. */
+  readonly bias: readonly number[]
+  readonly covariance: (bin: number, other: number) => number
+  /** Degrees of freedom of the covariance; null: many. */
+  readonly degrees: number | null
+}
+
+function ofIndependentRows(bins: readonly Bin[]): Variation {
+  const varianceOf = (positives: number, rows: number): number => ((positives / rows) * (1 - positives / rows)) / (rows - 1)
+  // a bin without positives varies too: its interval takes Laplace's share
+  const variances = bins.map(({ positives, rows }) => {
+    const isPure = positives === 0 || positives === rows
+    return rows < 2 ? 0 : isPure ? varianceOf(positives + 1, rows + 2) : varianceOf(positives, rows)
+  })
+  return {
+    bias: bins.map(({ positives, rows }) => (rows < 2 ? 0 : varianceOf(positives, rows))),
+    covariance: (bin, other) => (bin === other ? (variances[bin] as number) : 0),
+    degrees: null,
+  }
+}
+
+interface EntityRows {
+  readonly entities: ArrayLike<number>
+  readonly binOf: Uint32Array
+  readonly residual: (row: number) => number
+}
+
+function ofEntities(bins: readonly Bin[], differences: readonly number[], { entities, binOf, residual }: EntityRows): Variation {
+  const n = binOf.length
+  const width = bins.length
+  // by entity: the sums of its residuals by bin, then its rows by bin
+  const byEntity = new Map<number, Float64Array>()
+  for (const [row, bin] of binOf.entries()) {
+    const entity = entities[row] as number
+    let own = byEntity.get(entity)
+    if (own === undefined) byEntity.set(entity, (own = new Float64Array(2 * width)))
+    own[bin] = (own[bin] as number) + residual(row)
+    own[width + bin] = (own[width + bin] as number) + 1
+  }
+  const covariance = new Float64Array(width * width)
+  let squaredRows = 0
+  const moved = new Float64Array(width)
+  for (const own of byEntity.values()) {
+    let rows = 0
+    const touched: number[] = []
+    for (let bin = 0; bin < width; bin++) {
+      const inBin = own[width + bin] as number
+      if (inBin === 0) continue
+      rows += inBin
+      touched.push(bin)
+      moved[bin] = ((own[bin] as number) - (differences[bin] as number) * inBin) / ((bins[bin] as Bin).rows - inBin)
+    }
+    squaredRows += rows * rows
+    for (const a of touched)
+      for (const b of touched)
+        covariance[a * width + b] = (covariance[a * width + b] as number) + (moved[a] as number) * (moved[b] as number)
+  }
+  const scale = (byEntity.size - 1) / byEntity.size
+  return {
+    bias: bins.map((_, bin) => (covariance[bin * width + bin] as number) * scale),
+    covariance: (bin, other) => (covariance[bin * width + other] as number) * scale,
+    degrees: Math.max(1, (n * n) / squaredRows - 1),
+  }
 }
 
 export interface Reliability {

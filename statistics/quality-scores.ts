@@ -1,3 +1,4 @@
+import { studentQuantile } from './distributions.ts'
 import { type Estimate, criticalValue, meanInterval, wilson } from './interval.ts'
 
 /** The least and greatest probability that log loss takes; scikit-learn's, the spacing of doubles at 1. */
@@ -82,8 +83,11 @@ export function regressionErrors(
 }
 
 /**
- * The interval of a mean when rows of one entity depend on each other: the linearized variance of a ratio, over
- * entities. `n` is the number of entities. Source: Cochran, Sampling Techniques (1977), section 6.3.
+ * The interval of a mean when rows of one entity depend on each other: the jackknife that leaves out one entity after
+ * the other, which knows how far an entity with most of the rows moves the mean, and Student's quantile with as many
+ * degrees of freedom as entities of equal size would weigh as these do, less one. `n` is the number of entities. NaN
+ * limits if one entity has all rows. Source: Bell and McCaffrey, Survey Methodology 28 (2002); Kish, Survey Sampling
+ * (1965), for the weight of unequal entities.
  *
  * @param entities by entity, the sum of its values and the number of its rows
  */
@@ -91,9 +95,15 @@ export function clusteredMean(entities: readonly { readonly sum: number; readonl
   const rows = entities.reduce((total, entity) => total + entity.rows, 0)
   const value = entities.reduce((total, entity) => total + entity.sum, 0) / rows
   const n = entities.length
-  const squares = entities.reduce((total, entity) => total + (entity.sum - value * entity.rows) ** 2, 0)
-  const half = criticalValue(alpha) * Math.sqrt((squares * n) / (n - 1)) * (1 / rows)
+  const squares = entities.reduce((total, entity) => total + ((entity.sum - value * entity.rows) / (rows - entity.rows)) ** 2, 0)
+  const degrees = Math.max(1, effectiveEntities(entities) - 1)
+  const half = studentQuantile(1 - alpha / 2, degrees) * Math.sqrt((squares * (n - 1)) / n)
   return { value, low: value - half, high: value + half, n }
+}
+
+function effectiveEntities(entities: readonly { readonly rows: number }[]): number {
+  const rows = entities.reduce((total, entity) => total + entity.rows, 0)
+  return rows ** 2 / entities.reduce((total, entity) => total + entity.rows ** 2, 0)
 }
 
 /**
@@ -108,7 +118,7 @@ export function clusteredShare(entities: readonly { readonly sum: number; readon
   const { value, high, n } = clusteredMean(entities, alpha)
   const variance = ((high - value) / criticalValue(alpha)) ** 2
   // at 0 and 1 nothing varies, so the entities are all that is known to be independent
-  const effective = variance > 0 ? Math.min(rows, (value * (1 - value)) / variance) : Math.min(rows, n)
+  const effective = variance > 0 ? Math.min(rows, (value * (1 - value)) / variance) : effectiveEntities(entities)
   const { low, high: upper } = wilson(value * effective, effective, alpha)
   return { value, low, high: upper, n }
 }

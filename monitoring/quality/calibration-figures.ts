@@ -40,10 +40,10 @@ export interface CurveStep {
 }
 
 /** @param curveRows the most rows of the curve, whose band simulates 200 curves; 0: no curve */
-export function calibrationOf(sample: ScoreSample, curveRows: number): Calibration {
-  const { scores, labels } = thinned(sample, maxErrorRows)
-  const { root, expected, bins } = calibrationError(scores, labels)
-  return { error: figureOf(root, scores.length, 'rows'), expected, bins, curve: curveRows > 0 ? curveOf(sample, curveRows) : null }
+export function calibrationOf(sample: ScoreSample, curveRows: number, interval: Figure['interval']): Calibration {
+  const { scores, labels, entities } = thinned(sample, maxErrorRows)
+  const { root, expected, bins } = calibrationError(scores, labels, interval === 'entities' ? { entities } : {})
+  return { error: figureOf(root, scores.length, interval), expected, bins, curve: curveRows > 0 ? curveOf(sample, curveRows) : null }
 }
 
 function curveOf(sample: ScoreSample, limit: number): Curve {
@@ -61,9 +61,13 @@ function curveOf(sample: ScoreSample, limit: number): Curve {
 }
 
 /** Rows at even distances, at most `limit`. */
-function thinned(sample: ScoreSample, limit: number): { scores: number[]; labels: boolean[] } {
-  const [scores, labels] = [sample.scores(), sample.labels()]
+function thinned(sample: ScoreSample, limit: number): { scores: number[]; labels: boolean[]; entities: number[] } {
+  const [scores, labels, entities] = [sample.scores(), sample.labels(), sample.entities()]
   const size = Math.min(limit, scores.length)
   const indexes = Array.from({ length: size }, (_, i) => Math.floor((i * scores.length) / size))
-  return { scores: indexes.map((i) => scores[i] as number), labels: indexes.map((i) => labels[i] === 1) }
+  return {
+    scores: indexes.map((i) => scores[i] as number),
+    labels: indexes.map((i) => labels[i] === 1),
+    entities: indexes.map((i) => entities[i] as number),
+  }
 }

@@ -23,7 +23,7 @@ const sumsOfEntity = 7
 /** For outcomes that are yes or no. */
 export function createClassifierTally({ threshold, decides, limit }: ClassifierOptions): GroupTally {
   const sums = createEntityTally(sumsOfEntity)
-  const sample = createScoreSample(limit)
+  const sample = createScoreSample(limit, { withEntities: true })
   const values = new Float64Array(sumsOfEntity).fill(1)
   let areProbabilities = !decides
 
@@ -35,7 +35,8 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
     if (positives === 0 || positives === n) {
       return noFigure(`all ${n} outcomes are ${positives === 0 ? 'negative' : 'positive'}, and both kinds are needed`, n)
     }
-    return figureOf(auc(sample.scores(), sample.labels()), sample.size, 'rows')
+    const entities = sums.interval() === 'entities' ? sample.entities() : undefined
+    return figureOf(auc(sample.scores(), sample.labels(), { entities }), sample.size, sums.interval())
   }
 
   return {
@@ -52,7 +53,7 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       values[surprised] = areProbabilities ? surprise(score, label === 1) : 0
       values[square] = (score - label) ** 2
       sums.add(entity, values)
-      sample.add(score, label, 0)
+      sample.add(score, label, { entity })
     },
     get rows() {
       return sums.rows
@@ -61,7 +62,7 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
     finish(curveRows) {
       const n = sums.rows
       if (n < minRows) return { figures: tooFewRows(names, n), calibration: null }
-      const calibration = areProbabilities ? calibrationOf(sample, curveRows) : null
+      const calibration = areProbabilities ? calibrationOf(sample, curveRows, sums.interval()) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
       const count = (sum: number): number => Math.round(sums.sum(sum))
       const [hits, decisions, positives] = [count(hit), count(decided), count(positive)]

@@ -9,8 +9,8 @@ import { figureOf } from './figure.ts'
  * entities are independent of each other, so intervals stay right, and memory is bounded.
  */
 const maxClusters = 2048
-/** With fewer entities their variance is not known, so intervals are by row. */
-const minEntities = 10
+/** Of one entity nothing is known of how entities vary, so intervals are by row. */
+const minEntities = 2
 
 /**
  * Sums of a few values by row, in all and by entity: for means and shares with intervals that let rows of one entity
@@ -20,6 +20,8 @@ export interface EntityTally {
   /** @param entity a hash of its key, an int32 @param values by column */
   add(entity: number, values: Float64Array): void
   readonly rows: number
+  /** How its intervals take rows of one entity. */
+  interval(): Figure['interval']
   /** How many entities; null: more than are kept apart. */
   entities(): number | null
   sum(column: number): number
@@ -76,7 +78,8 @@ export function createEntityTally(columns: number): EntityTally {
     return { n: rows, mean: (origins[column] as number) + shift, variance: Math.max(0, variance) }
   }
   const sum = (column: number): number => (origins[column] as number) * rows + (sums[column] as number)
-  const figure = (estimate: Estimate, n: number): Figure => figureOf(estimate, n, byEntity() ? 'entities' : 'rows')
+  const interval = (): Figure['interval'] => (byEntity() ? 'entities' : 'rows')
+  const figure = (estimate: Estimate, n: number): Figure => figureOf(estimate, n, interval())
 
   return {
     add(entity, values) {
@@ -95,6 +98,7 @@ export function createEntityTally(columns: number): EntityTally {
     get rows() {
       return rows
     },
+    interval,
     entities: () => (clusterOf.size === maxClusters ? null : clusterOf.size),
     sum,
     mean: (column) => figure(byEntity() ? clusteredMean(clusters({ [column]: 1 })) : meanInterval(momentsOf(column)), rows),

@@ -156,8 +156,8 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
       else addTo(total, row, score, outcome)
       if (splitter !== null && (splitsShadow || !isShadow)) addTo(splitter.of(row), row, score, outcome)
       if (judge.kind !== 'binary' || judge.decides || typeof score !== 'number') return
-      if (!row.mature) sampleOf(row.version).unlabelled.add(score, 0, 0)
-      else if (typeof outcome === 'number') sampleOf(row.version).labelled.add(score, outcome, row.at)
+      if (!row.mature) sampleOf(row.version).unlabelled.add(score, 0)
+      else if (typeof outcome === 'number') sampleOf(row.version).labelled.add(score, outcome, { at: row.at })
     },
 
     /** Other work of the process runs between the groups. */

@@ -70,7 +70,7 @@ function binaryPairs({ threshold, decides }: Judge, limit: number) {
   const sums = createEntityTally(one + 1)
   const values = new Float64Array(one + 1).fill(1)
   // both get the same rows in the same order, so both keep the same ones
-  const [scores, others] = [createScoreSample(limit), createScoreSample(limit)]
+  const [scores, others] = [createScoreSample(limit, { withEntities: true }), createScoreSample(limit)]
   let areProbabilities = !decides
 
   function ratioDifference(first: Ratio, second: Ratio): Figure {
@@ -102,18 +102,19 @@ function binaryPairs({ threshold, decides }: Judge, limit: number) {
       values[squared] = (score - label) ** 2 - (other - label) ** 2
       values[right] = (decision === label ? 1 : 0) - (otherDecision === label ? 1 : 0)
       sums.add(entity, values)
-      scores.add(score, label, 0)
-      others.add(other, label, 0)
+      scores.add(score, label, { entity })
+      others.add(other, label)
     },
     differences(): Record<string, Figure> {
       const n = sums.rows
       const positives = Math.round(sums.sum(positive))
+      const entities = sums.interval() === 'entities' ? scores.entities() : undefined
       const noProbabilities = noFigure(decides ? 'the output is a decision, and no probability' : 'scores are not within 0 and 1', n)
       return {
         auc:
           positives === 0 || positives === n
             ? noFigure(`all ${n} labels are ${positives === 0 ? 'negative' : 'positive'}, and both kinds are needed`, n)
-            : figureOf(aucDifference(scores.scores(), others.scores(), scores.labels()), scores.size, 'rows'),
+            : figureOf(aucDifference(scores.scores(), others.scores(), scores.labels(), { entities }), scores.size, sums.interval()),
         logLoss: areProbabilities ? sums.mean(surprised) : noProbabilities,
         brier: areProbabilities ? sums.mean(squared) : noProbabilities,
         accuracy: sums.mean(right),

@@ -14,7 +14,10 @@ import { compareOutput } from './output-difference.ts'
 export interface DifferenceQuantile {
   readonly quantile: number
   readonly value: number
-  /** The limits hold at 95 % however often you look, for independent rows. null: the sample is too small for one. */
+  /**
+   * The limits hold at 95 % for independent rows, however often you look while the sample grows; from then on at each
+   * look alone. null: the sample is too small for one.
+   */
   readonly low: number | null
   readonly high: number | null
 }

@@ -83,7 +83,7 @@ function notesOf(logged: number, pairs: number, maxPairs: number, entities: numb
     ...(pairs < Math.min(logged, maxPairs) ? ['The log lacks the answer to some rows of the shadow; they are not compared.'] : []),
     ...(entities !== null && pairs > entities
       ? [
-          'Entities repeat. The intervals of shares and means allow for that if there are at least 10 entities; those of quantiles and features do not.',
+          'Entities repeat. The intervals of shares and means allow for that if there are at least two entities; those of quantiles and features do not.',
         ]
       : []),
   ]

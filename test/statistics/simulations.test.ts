@@ -7,7 +7,7 @@ import { driftTest } from '../../statistics/drift-test.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
-import { clusteredMean } from '../../statistics/quality-scores.ts'
+import { clusteredMean, clusteredShare } from '../../statistics/quality-scores.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
 import { seasonalAnomaly } from '../../statistics/seasonal-anomaly.ts'
 import { budget } from '../budget.ts'
@@ -158,6 +158,54 @@ describe('intervals', () => {
     // calibrated scores: the plain error would be about 0.09 at 300 rows and 15 bins
     expect(debiased / repeats).toBeGreaterThan(0.6)
     expect(perfect / repeats).toBeGreaterThan(0.95)
+  })
+
+  it('of the calibration error cover 0 where rows of an entity share their outcome, and none is positive', () => {
+    const random = createRandom(16)
+    const runs = 100
+    let [clustered, byRow, rare] = [0, 0, 0]
+    for (let run = 0; run < runs; run++) {
+      const rows = Array.from({ length: 60 }, (_, entity) => {
+        const score = random.next()
+        const label = random.next() < score
+        return Array.from({ length: 15 }, () => ({ entity, score: score + 1e-6 * random.next(), label }))
+      }).flat()
+      const [scores, labels, entities] = [rows.map(({ score }) => score), rows.map(({ label }) => label), rows.map(({ entity }) => entity)]
+      if (calibrationError(scores, labels, { entities, bins: 5 }).root.low === 0) clustered++
+      if (calibrationError(scores, labels, { bins: 5 }).root.low === 0) byRow++
+      const none = Array.from({ length: 300 }, () => 0.002 * random.next())
+      if (
+        calibrationError(
+          none,
+          none.map(() => false),
+        ).root.low === 0
+      )
+        rare++
+    }
+    expect(clustered / runs).toBeGreaterThan(0.93)
+    expect(byRow / runs).toBeLessThan(0.2)
+    expect(rare / runs).toBe(1)
+  })
+
+  it.each([
+    ['a few of them', 5, () => 20],
+    ['one of which has nearly all rows', 200, (entity: number) => (entity === 0 ? 10_000 : 3)],
+  ])('of a mean over entities cover it with %s', (_, count, rowsOf) => {
+    const random = createRandom(15)
+    const runs = 400
+    let [covered, share] = [0, 0]
+    for (let run = 0; run < runs; run++) {
+      const drawn = Array.from({ length: count }, (_unused, entity) => {
+        const rows = rowsOf(entity)
+        return { rows, sum: rows * random.normal(), hits: random.next() < 0.3 ? rows : 0 }
+      })
+      const mean = clusteredMean(drawn)
+      if (mean.low <= 0 && 0 <= mean.high) covered++
+      const hits = clusteredShare(drawn.map(({ rows, hits: sum }) => ({ rows, sum })))
+      if (hits.low <= 0.3 && 0.3 <= hits.high) share++
+    }
+    expect(covered / runs).toBeGreaterThan(0.92)
+    expect(share / runs).toBeGreaterThan(0.92)
   })
 
   it('of a mean over entities cover it where rows repeat', () => {

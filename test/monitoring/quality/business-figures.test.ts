@@ -6,6 +6,7 @@ import type { OutcomeQuality } from '../../../monitoring/report/model-report.ts'
 import { qualitySection } from '../../../monitoring/report/quality-section.ts'
 import { shortNumber } from '../../../monitoring/report/scale.ts'
 import { applyChanges } from '../../../registry/apply.ts'
+import { studentQuantile } from '../../../statistics/distributions.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
@@ -57,15 +58,18 @@ async function report(outcome: string, by: readonly string[] = [], asOf = start 
   return await qualityReport(opened.db, catalog, { model: 'fraud', outcome, from: start, to: asOf, asOf, by, limits })
 }
 
-/** The mean of amounts with its interval by card (Cochran 1977, 6.3), and their sum, row by row. */
+/** The mean of amounts with its interval, from the means without one card after the other, and their sum. */
 function naive(amounts: readonly { readonly card: string; readonly amount: number }[]) {
   const n = amounts.length
   const total = amounts.reduce((sum, { amount }) => sum + amount, 0)
   const mean = total / n
   const cards = [...new Set(amounts.map(({ card }) => card))]
-  const residuals = cards.map((card) => amounts.reduce((sum, each) => (each.card === card ? sum + each.amount - mean : sum), 0))
+  const without = cards.map((card) => amounts.filter((each) => each.card !== card))
+  const means = without.map((others) => others.reduce((sum, { amount }) => sum + amount, 0) / others.length)
   const m = cards.length
-  const half = (1.959964 * Math.sqrt((residuals.reduce((sum, each) => sum + each * each, 0) * m) / (m - 1))) / n
+  const variance = (means.reduce((sum, each) => sum + (each - mean) ** 2, 0) * (m - 1)) / m
+  const weight = n ** 2 / without.reduce((sum, others) => sum + (n - others.length) ** 2, 0)
+  const half = studentQuantile(0.975, weight - 1) * Math.sqrt(variance)
   return { value: mean, low: mean - half, high: mean + half, n, total }
 }
 

@@ -122,7 +122,8 @@ describe('figures of a classifier', () => {
     expect(repeated.figures['positives']?.interval).toBe('entities')
     expect(repeated.entities).toBe(30)
     expect(width(repeated)).toBeGreaterThan(2 * width(alone))
-    expect(repeated.figures['auc']?.interval).toBe('rows')
+    expect(repeated.figures['auc']?.interval).toBe('entities')
+    expect(repeated.figures['calibrationError']?.interval).toBe('entities')
   })
 
   it('cover the share of positives of all cards in 95 of 100 samples', async () => {

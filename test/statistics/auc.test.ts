@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { auc, aucDifference } from '../../statistics/auc.ts'
-import { normalQuantile } from '../../statistics/distributions.ts'
+import { normalQuantile, studentQuantile } from '../../statistics/distributions.ts'
 import { createRandom } from '../../statistics/random.ts'
 
 /** Scores of two versions with ties: both see the same signal, and the second one more of it. */
@@ -33,14 +33,77 @@ function byPairs({ labels, first, second }: ReturnType<typeof drawn>) {
   return { value: areas[0] - areas[1], error: Math.sqrt(entry(0, 0) + entry(1, 1) - 2 * entry(0, 1)) }
 }
 
+describe('auc', () => {
+  it.each([
+    [2, 2],
+    [1, 29],
+    [200, 200],
+  ])('of a perfect ranking of %i positives and %i negatives has an interval', (positives, negatives) => {
+    const scores = Array.from({ length: positives + negatives }, (_, i) => i)
+    const best = auc(
+      scores,
+      scores.map((i) => i >= negatives),
+    )
+    const worst = auc(
+      scores,
+      scores.map((i) => i < positives),
+    )
+    expect(best).toMatchObject({ value: 1, high: 1 })
+    expect(best.low).toBeGreaterThan(0)
+    expect(best.low).toBeLessThan(1 - 1 / Math.max(positives, negatives))
+    expect(worst).toMatchObject({ value: 0, low: 0 })
+    expect(worst.high).toBeCloseTo(1 - best.low, 12)
+  })
+
+  it.each([
+    ['of the same size', () => 10],
+    ['of which one has most rows', (entity: number) => Math.ceil(100 / (entity + 1))],
+  ])('covers the area where rows belong to entities %s', (_, rowsOf) => {
+    const random = createRandom(21)
+    const draw = (entities: number) =>
+      Array.from({ length: entities }, (_unused, entity) => {
+        const own = random.normal()
+        const label = random.next() < 1 / (1 + Math.exp(-1.5 * own))
+        return Array.from({ length: rowsOf(entity) }, () => ({ entity, label, score: own + 0.5 * random.normal() }))
+      }).flat()
+    // of two entities with different labels: which one is greater
+    const large = Array.from({ length: 10_000 }, () => draw(1)[0]).flatMap((row) => (row === undefined ? [] : [row]))
+    const areaOf = (rows: typeof large, entities?: readonly number[]) =>
+      auc(
+        rows.map(({ score }) => score),
+        rows.map(({ label }) => label),
+        { entities },
+      )
+    const truth = areaOf(large).value
+    let [covered, byRow] = [0, 0]
+    const runs = 100
+    for (let run = 0; run < runs; run++) {
+      const rows = draw(40)
+      const [clustered, plain] = [
+        areaOf(
+          rows,
+          rows.map(({ entity }) => entity),
+        ),
+        areaOf(rows),
+      ]
+      if (clustered.low <= truth && truth <= clustered.high) covered++
+      if (plain.low <= truth && truth <= plain.high) byRow++
+    }
+    expect(covered / runs).toBeGreaterThan(0.88)
+    expect(byRow / runs).toBeLessThan(0.7)
+  })
+})
+
 describe('aucDifference', () => {
   it.each([12, 30, 400])('of %i rows has the variance of DeLong over all pairs', (n) => {
     const rows = drawn(n, n)
     const { value, low, high } = aucDifference(rows.first, rows.second, rows.labels)
     const expected = byPairs(rows)
+    const positives = rows.labels.filter(Boolean).length
+    const fewer = Math.min(positives, n - positives)
     expect(value).toBeCloseTo(expected.value, 12)
     expect(value).toBeCloseTo(auc(rows.first, rows.labels).value - auc(rows.second, rows.labels).value, 12)
-    expect((high - low) / 2).toBeCloseTo(normalQuantile(0.975) * expected.error, 12)
+    expect((high - low) / 2).toBeCloseTo(studentQuantile(0.975, fewer - 1) * expected.error, 12)
   })
 
   it('is narrower than that of areas over other rows, because the rows are the same', () => {
