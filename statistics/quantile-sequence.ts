@@ -27,6 +27,21 @@ export function binsOfValues(ascending: ArrayLike<number>): BinnedSample {
   return { from: values, to: values, counts }
 }
 
+/** The sample's own quantile: the middle of the bin that holds it. NaN of an empty sample. */
+export function binnedQuantile({ from, to, counts }: BinnedSample, quantile: number): number {
+  let n = 0
+  for (let bin = 0; bin < counts.length; bin++) n += counts[bin] as number
+  if (n === 0) return Number.NaN
+  const bin = binOfRank(counts, Math.max(1, Math.ceil(n * quantile)))
+  return ((from[bin] as number) + (to[bin] as number)) / 2
+}
+
+function binOfRank(counts: ArrayLike<number>, rank: number): number {
+  let [bin, upTo] = [0, 0]
+  while (bin < counts.length - 1 && (upTo += counts[bin] as number) < rank) bin++
+  return bin
+}
+
 /**
  * The confidence sequence of a quantile, exact at every n, for independent draws from any distribution. If x is the
  * quantile, then values up to x have at least the probability `quantile`, and values below x at most that. The sequence
@@ -155,13 +170,10 @@ function cellsOf({ from, to, counts }: BinnedSample, quantile: number, { alpha =
     const least = upTo[cell >> 1] as number
     return n === 0 ? 0 : evidence(least, least <= n * quantile)
   }
-  const rank = Math.max(1, Math.ceil(n * quantile))
-  let bin = 0
-  while (bin < bins - 1 && (upTo[bin + 1] as number) < rank) bin++
   return {
     count: 2 * bins + 1,
-    value: n === 0 ? Number.NaN : ((from[bin] as number) + (to[bin] as number)) / 2,
-    middle: n === 0 ? 0 : 2 * bin + 1,
+    value: binnedQuantile({ from, to, counts }, quantile),
+    middle: n === 0 ? 0 : 2 * binOfRank(counts, Math.max(1, Math.ceil(n * quantile))) + 1,
     from: (cell) => (cell === 0 ? Number.NEGATIVE_INFINITY : ((cell % 2 === 1 ? from[cell >> 1] : to[(cell >> 1) - 1]) as number)),
     to: (cell) => (cell === 2 * bins ? Number.POSITIVE_INFINITY : ((cell % 2 === 1 ? to : from)[cell >> 1] as number)),
     logBelow,

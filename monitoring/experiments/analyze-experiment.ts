@@ -3,6 +3,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
 import { heterogeneity } from '../../statistics/heterogeneity.ts'
+import { binnedQuantile } from '../../statistics/quantile-sequence.ts'
 import { benjaminiHochberg, eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import type { Compared } from './compare-arms.ts'
 import { compareMeans, compareQuantiles } from './compare-arms.ts'
@@ -25,6 +26,8 @@ import { linearized } from './unit-sums.ts'
  */
 export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvidence, previous: ExperimentResult | null): ExperimentResult {
   const { analysis } = spec
+  const [primary] = spec.metrics
+  const last = primary !== undefined && finalResult(primary, previous) !== null ? previous : null
   const found = spec.metrics.map((metric, i) => finalResult(metric, previous) ?? metricResult(spec, metric, i, evidence))
   const metrics = corrected(spec, analysis.method === 'sequential' ? narrowed(found, previous, analysis.alpha) : found)
   const base = {
@@ -39,14 +42,17 @@ export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvid
       rows: evidence.exposures.rows[i] ?? 0,
     })),
     metrics,
-    slices: sliceResults(spec, evidence),
-    periods: periodResults(spec, evidence),
+    slices: last?.slices ?? sliceResults(spec, evidence),
+    periods: last?.periods ?? periodResults(spec, evidence),
     progress: progressOf(spec, evidence),
   }
   return { ...base, health: healthChecks(spec, evidence, metrics, previous) }
 }
 
-/** A fixed analysis looks once at each metric: those with a longer window have their units later. */
+/**
+ * A fixed analysis looks once at each metric: those with a longer window have their units later. Slices and periods are
+ * of the primary metric, so they are looked at with it.
+ */
 function finalResult({ name }: MetricSpec, previous: ExperimentResult | null): MetricResult | null {
   const before = previous?.analysis.method === 'fixed' ? previous.metrics.find(({ metric }) => metric === name) : undefined
   return before?.comparisons.every(({ state }) => state === 'estimated') === true ? before : null
@@ -54,9 +60,6 @@ function finalResult({ name }: MetricSpec, previous: ExperimentResult | null): M
 
 function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, evidence: ExperimentEvidence): MetricResult {
   const { sums, bins, immature, byPeriod } = evidence.metrics[index] as MetricEvidence
-  const total = sums.reduce((sum, { n }) => sum + n, 0)
-  const planned = spec.analysis.method === 'fixed' ? (spec.analysis.units ?? 0) : 0
-  const waits = total < planned ? { units: total, needed: planned, why: 'of the plan' } : null
   const { allocation } = evidence
   const weighted = allocation === undefined || byPeriod === undefined ? null : weightedArms(allocation.periods, byPeriod)
   const adjusted = weighted === null ? adjustedArms(metric, sums) : { arms: weighted, explained: null }
@@ -71,9 +74,16 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
       immature: immature[i] ?? 0,
       value: weighted === null || sums[i]?.n === 0 ? metricValue(metric, sums[i] as UnitSums, bins?.[i]) : (weighted[i]?.mean ?? null),
     })),
-    comparisons: comparisonsOf(spec, metric, { sums, bins, arms: adjusted.arms }, spec.analysis.alpha, waits),
+    comparisons: comparisonsOf(spec, metric, { sums, bins, arms: adjusted.arms }, spec.analysis.alpha, planWaits(spec, sums)),
     explained: adjusted.explained,
   }
+}
+
+/** What a fixed analysis waits for until it may look at a metric of these units. */
+function planWaits({ analysis }: ExperimentSpec, sums: readonly UnitSums[]): NeededUnits | null {
+  const units = sums.reduce((sum, { n }) => sum + n, 0)
+  const needed = analysis.method === 'fixed' ? (analysis.units ?? 0) : 0
+  return units < needed ? { units, needed, why: 'of the plan' } : null
 }
 
 export function metricValue(
@@ -82,15 +92,9 @@ export function metricValue(
   bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined,
 ): number | null {
   if (n === 0) return null
-  if (metric.kind === 'quantile') return bins === null || bins === undefined ? null : quantileOf(bins, metric.quantile, n)
+  if (metric.kind === 'quantile') return bins === null || bins === undefined ? null : binnedQuantile(bins, metric.quantile)
   if (!hasDenominator(metric)) return mean[0] as number
   return mean[1] === 0 ? null : (mean[0] as number) / (mean[1] as number)
-}
-
-function quantileOf({ to, counts }: NonNullable<MetricEvidence['bins']>[number], quantile: number, n: number): number {
-  let below = 0
-  const place = counts.findIndex((count) => (below += count) >= quantile * n)
-  return to[place] as number
 }
 
 /** The arms after the covariates took out what they explain, and the share of the variance that this was. */
@@ -124,10 +128,13 @@ function comparisonsOf(
   waits: NeededUnits | null = null,
 ): VariantComparison[] {
   const [control] = variants
+  const needed = variants.slice(1).map((_, k) => waits ?? neededUnits(metric, sums[0] as UnitSums, sums[k + 1] as UnitSums))
+  // a fixed analysis looks once, so at all variants together
+  const together = analysis.method === 'fixed' ? (needed.find((each) => each !== null) ?? null) : null
   return variants.slice(1).map((variant, k): VariantComparison => {
     const i = k + 1
     const names = { variant: variant.name, control: control?.name ?? '' }
-    const waitsFor = waits ?? neededUnits(metric, sums[0] as UnitSums, sums[i] as UnitSums)
+    const waitsFor = together ?? needed[k] ?? null
     if (waitsFor !== null) return { ...names, ...unknown, waitsFor }
     const share = variant.weight + (control?.weight ?? 0)
     const tightestAt = analysis.units === null ? undefined : Math.max(1, analysis.units * share)
@@ -205,19 +212,20 @@ function adjust(decided: readonly Decided[], { method, correction }: AnalysisSpe
  * The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by
  * chance.
  */
-function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence): SliceResult[] {
+function sliceResults(spec: ExperimentSpec, { slices, metrics }: ExperimentEvidence): SliceResult[] {
   const [metric] = spec.metrics
   if (metric === undefined || metric.kind === 'quantile') return []
   const features = [...new Set(slices.map(({ feature }) => feature))]
   const treatments = spec.variants.slice(1)
   const alpha = spec.analysis.alpha / Math.max(1, slices.length * treatments.length)
+  const waits = planWaits(spec, metrics[0]?.sums ?? [])
   return features.map((feature) => {
     const groups = slices
       .filter((slice) => slice.feature === feature)
       .map(({ value, others, arms }) => ({
         value,
         others,
-        comparisons: comparisonsOf(spec, metric, { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms }, alpha),
+        comparisons: comparisonsOf(spec, metric, { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms }, alpha, waits),
         arms: adjustedArms(metric, arms).arms,
       }))
       .sort((a, b) => unitsOf(b.arms) - unitsOf(a.arms))
@@ -243,9 +251,12 @@ function unitsOf(arms: readonly AdjustedArm[]): number {
 
 const dayMicros = 86_400_000_000
 
-function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): PeriodResult[] {
+/** The primary metric by time since the exposure. All periods share the level. */
+function periodResults(spec: ExperimentSpec, { periods, metrics }: ExperimentEvidence): PeriodResult[] {
   const [metric] = spec.metrics
   if (metric === undefined) return []
+  const alpha = spec.analysis.alpha / Math.max(1, periods.length * (spec.variants.length - 1))
+  const waits = planWaits(spec, metrics[0]?.sums ?? [])
   return periods.map(({ fromMicros, toMicros, arms }) => ({
     fromDay: fromMicros / dayMicros,
     toDay: toMicros / dayMicros,
@@ -253,7 +264,8 @@ function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): P
       spec,
       { ...metric, margin: null },
       { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms },
-      spec.analysis.alpha,
+      alpha,
+      waits,
     ),
   }))
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { ExperimentSpec, MetricSpec } from '../../../kernel/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
 import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
-import type { VariantComparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { VariantComparison, ExperimentResult, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
 import type { Moments } from '../../../statistics/interval.ts'
@@ -183,6 +183,44 @@ describe('analyzeExperiment', () => {
     expect(difference && difference.low <= 0.3 && difference.high >= 0.3).toBe(true)
     expect((difference?.low ?? 0) > 0).toBe((p ?? 1) <= 0.05)
     expect(first(look(metricOf('mean'), arms, 3000, once, fixed))).toEqual(first(once))
+  })
+
+  test('a fixed analysis shows no slice and no period before its units are there, and keeps what it found', () => {
+    const arms = drawArms(3000, draws.mean(0.6), 5)
+    const spec = specOf([metricOf('mean')], { method: 'fixed', units: 2000 })
+    const lookAt = (n: number, previous: ExperimentResult | null) => {
+      const metric = metricEvidence(arms.map((arm) => arm.slice(0, n)))
+      const slices = [{ feature: 'country', value: 'CH', others: false, arms: metric.sums }]
+      const periods = [{ fromMicros: 0, toMicros: day, arms: metric.sums }]
+      return analyzeExperiment(spec, evidenceOf([metric], { slices, periods }), previous)
+    }
+    const partsOf = ({ slices, periods }: ExperimentResult) => [slices[0]?.groups[0]?.comparisons[0], periods[0]?.comparisons[0]]
+    const early = lookAt(500, null)
+    expect(partsOf(early)).toMatchObject([
+      { state: 'not enough units', difference: null, p: null },
+      { state: 'not enough units', difference: null, p: null },
+    ])
+    const once = lookAt(1000, early)
+    expect(partsOf(once)).toMatchObject([{ state: 'estimated' }, { state: 'estimated' }])
+    expect(partsOf(lookAt(3000, once))).toEqual(partsOf(once))
+  })
+
+  test('a fixed analysis of three variants waits until each of them has its units', () => {
+    const arms = drawArms(1000, draws.mean(0.6), 5)
+    const [control = [], treatment = []] = arms
+    const spec = specOf([metricOf('mean')], { method: 'fixed', units: 500 })
+    const variants = [...spec.variants, { name: 'third', serves: 8, weight: 0.1 }]
+    const result = analyzeExperiment(
+      { ...spec, variants },
+      evidenceOf([metricEvidence([control, treatment, treatment.slice(0, 50)])]),
+      null,
+    )
+    expect(result.metrics[0]?.comparisons.map(({ state }) => state)).toEqual(['not enough units', 'not enough units'])
+  })
+
+  test('the quantiles of the variants differ by the difference', () => {
+    const { arms, comparisons } = look(metricOf('quantile'), drawArms(500, draws.mean(1), 5), 500, null).metrics[0] as MetricResult
+    expect((arms[1]?.value ?? 0) - (arms[0]?.value ?? 0)).toBeCloseTo(comparisons[0]?.difference?.value ?? 0, 12)
   })
 
   test('a fixed analysis looks at a metric with a longer window once that has its units', () => {
