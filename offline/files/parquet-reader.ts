@@ -40,7 +40,7 @@ export async function openParquet(path: string, expected?: ExpectedContent): Pro
     path,
     format: 'parquet',
     rows,
-    columns: columns.map(({ name, type, described }) => ({ name, type, described })),
+    columns: columns.map(({ name, type, described, empty }) => ({ name, type, described, ...(empty === true ? { empty } : {}) })),
     batches,
     bytesRead: () => file.requested,
   }
@@ -144,6 +144,7 @@ function planColumn({ element, children }: SchemaTree): ParquetColumn {
     const floats = leaf?.element.type === 'FLOAT' || leaf?.element.type === 'DOUBLE'
     return { ...base, type: null, list: converted === 'LIST' && floats && leaf.children.length === 0 }
   }
+  if (logical?.type === 'NULL') return { ...base, type: { kind: 'string' }, empty: true, readAs: {} }
   if (element.repetition_type === 'REPEATED') return { ...base, type: null, list: type === 'FLOAT' || type === 'DOUBLE' }
   if (converted === 'DECIMAL' || logical?.type === 'DECIMAL') {
     const scale = element.scale ?? (logical?.type === 'DECIMAL' ? logical.scale : 0)

@@ -112,7 +112,8 @@ function decoded(text: string): string {
 function checkType(source: SourceSpec, { path }: TabularFile, column: FileColumn, declared: ColumnType | null): FileColumn {
   // a list has no type of its own here: its numbers and its length are checked when rows are written
   const isList = declared?.kind === 'vector' && column.type === null
-  if (declared === null || isList || (column.type !== null && familyOf(column.type) === familyOf(declared))) return column
+  if (declared === null || isList || column.empty === true || (column.type !== null && familyOf(column.type) === familyOf(declared)))
+    return column
   throw new LockstepError(
     'SOURCE_TYPE_MISMATCH',
     `The column "${column.name}" of "${path}" is ${column.described}, but the source "${source.name}" declares it as ${typeName(declared)}. Write the file with that type, or correct the source.`,

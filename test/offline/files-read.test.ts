@@ -88,6 +88,19 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 'day', { kind: 'timestamp' })).toEqual([978_307_200_000_000, null, -86_400_000_000])
   })
 
+  it('reads a column that the file declares to be without values as any type', async () => {
+    const path = parquetFile(
+      'nulls.parquet',
+      [{ ...optional, name: 'none', type: 'INT32', logical_type: { type: 'NULL' } }],
+      [[null, null]],
+    )
+    expect((await openTabularFile(path)).columns).toEqual([
+      { name: 'none', type: { kind: 'string' }, described: 'INT32 NULL', empty: true },
+    ])
+    const types = ['bool', 'int64', 'float64', 'string', 'timestamp'].map((kind) => ({ kind }) as ColumnType)
+    for (const type of [...types, { kind: 'vector', length: 3 } as const]) expect(await columnOf(path, 'none', type)).toEqual([null, null])
+  })
+
   it('refuses a time past 2^53 microseconds with its row, even if rounding would pass', async () => {
     const path = parquetFile(
       'late.parquet',
