@@ -99,7 +99,8 @@ export function createEventReader(
     if (json === null || json === undefined) {
       if (name === source.known) return receivedAt
       if (nullable) return null
-      throw refused('missing_column', index, name, `${what} is null, but it is the event time; send a time.`)
+      const why = name === source.eventTime ? 'it is the event time; send a time' : 'the table has it as NOT NULL; send a value'
+      throw refused('missing_column', index, name, `${what} is null, but ${why}.`)
     }
     // never visible
     if (known && json === 'infinity') return Number.POSITIVE_INFINITY

@@ -64,7 +64,7 @@ export async function planSources(
         problems.push(...wrong)
         if (wrong.length > 0) continue
         found.set(source.name, table)
-        notes.push(...outcomeIndexNotes(source, table, outcomes))
+        notes.push(...outcomeIndexNotes(source, table, outcomes), ...unseenRowsNotes(source, table))
         const allEntities = entitiesOf(source, all.get(source.name))
         if (source.relation.kind === 'owned') {
           const change = ownedTableChange(source, allEntities, table)
@@ -240,9 +240,34 @@ function cursorNote(
   )
 }
 
+/** Rows of a user's table that Lockstep, or its online store, does not get. */
+function unseenRowsNotes({ name, relation: { kind } }: SourceSpec, { relation, hasArrival, facts }: DescribedTable): string[] {
+  if (kind !== 'table' || facts === null) return []
+  const { restrictedRole: role, recordsArrival } = facts
+  const notes: string[] = []
+  if (role !== null)
+    notes.push(
+      `Row-level security of the table ${relation} applies to the role "${role}", so values of the source "${name}" may lack rows. ` +
+        `Let the role see all rows, by "alter role ${sqlIdentifier(role)} bypassrls" or a policy for it.`,
+    )
+  if (hasArrival && !recordsArrival && tableKinds.includes(facts.kind))
+    notes.push(
+      `The table ${relation} of the source "${name}" does not set "_xid" of new rows to their transaction, so they never reach the online store, ` +
+        `and training sets have them. To change that: alter table ${relation} alter column _xid set default pg_current_xact_id(); then run "lockstep materialize --rebuild".`,
+    )
+  return notes
+}
+
+/** `relkind` of tables, partitioned ones included. Only they can get columns. */
+const tableKinds = ['r', 'p']
+
 function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string {
   const consequence = 'so Lockstep cannot find new rows: scanning it is best effort, and every materialization reads all of it'
   if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
+  if (table.facts !== null && !tableKinds.includes(table.facts.kind)) {
+    const columns = '"_row" (bigint) and "_xid" (xid8)'
+    return `The source "${source.name}" reads ${table.relation}, which is no table and does not return ${columns}, ${consequence}. If it reads one table, it can return these columns of that table.`
+  }
   const missing = arrivalColumns.flatMap((column) => {
     const found = table.columns.get(column.name)
     return found?.base === column.base ? [] : [{ ...column, found }]

@@ -11,6 +11,10 @@ export interface TableFacts {
   /** Whether the session may change it. */
   readonly isOurs: boolean
   readonly owner: string
+  /** The session's role, if row-level security applies to it; null: it sees all rows. */
+  readonly restrictedRole: string | null
+  /** Whether new rows get the number of their transaction as `_xid`, by a default or perhaps by a trigger. */
+  readonly recordsArrival: boolean
   readonly indexes: readonly TableIndex[]
 }
 
@@ -69,6 +73,11 @@ export async function readTableFacts(
     select r.relation, c.relkind as kind,
            c.relispartition or exists (select from pg_inherits where inhparent = c.oid or inhrelid = c.oid) as "hasKin",
            pg_has_role(c.relowner, 'USAGE') as "isOurs", pg_get_userbyid(c.relowner) as owner,
+           case when row_security_active(c.oid) then current_user::text end as "restrictedRole",
+           exists (select from pg_trigger where tgrelid = c.oid and not tgisinternal) or exists (
+             select from pg_attrdef join pg_attribute on attrelid = adrelid and attnum = adnum
+             where adrelid = c.oid and attname = '_xid' and pg_get_expr(adbin, adrelid) = 'pg_current_xact_id()'
+           ) as "recordsArrival",
            coalesce((
              select json_agg(json_build_object(
                'name', n.relname, 'method', m.amname, 'isValid', i.indisvalid, 'condition', pg_get_expr(i.indpred, i.indrelid, true),

@@ -177,6 +177,15 @@ for (const { kind, open } of databases) {
       expect(await db.snapshot((snapshot) => countLeftOut(snapshot, plan, history.xid ?? 0))).toMatchObject({ heldBack: 1 })
     })
 
+    it('refuses null in a column that the table has as NOT NULL, and says so', async () => {
+      const table = await readEventTable(db, measures)
+      const columns = table.columns.map((column) => (column.name === 'd' ? { ...column, nullable: false } : column))
+      const read = createEventReader({ ...table, columns }, { futureMicros: 0 })
+      expect(() => read(event({ d: null }), 0, now)).toThrow(
+        'The column "d" of event 0 is null, but the table has it as NOT NULL; send a value.',
+      )
+    })
+
     it.each<[string, unknown, string, string | undefined, string]>([
       ['what is no object', 5, 'not_an_object', undefined, 'Event 1 is 5; send an object with "id", "place", "at", "seen", "b"'],
       [

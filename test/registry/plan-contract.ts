@@ -1,3 +1,5 @@
+import { sql } from 'kysely'
+import { randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -6,6 +8,7 @@ import { differenceText } from '../../registry/diff.ts'
 import { checkOf } from '../../registry/define/check-options.ts'
 import { monitor } from '../../registry/define/monitor.ts'
 import { planChanges } from '../../registry/plan.ts'
+import { planSources } from '../../registry/plan-sources.ts'
 import type { TestRegistry } from './databases.ts'
 import type { SampleParts } from './sample-set.ts'
 import { flightsTable, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
@@ -346,6 +349,45 @@ export function planContract(opened: () => TestRegistry): void {
       await registry.db.script(`insert into flights (origin, date) values ('ATL', now())`)
       const [found] = await registry.db.query(`select count(*) filter (where _xid = '0')::int as before, count(*)::int as all from flights`)
       expect(found).toEqual({ before: what.includes('_xid') ? 100 : 0, all: 101 })
+    })
+
+    it('says that a view of the database cannot get columns for arrival', async () => {
+      await registry.db.script('create view some_flights as select origin, date, landed_at, delay, distance from flights')
+      const some = { ...landings, relation: { kind: 'table', table: 'some_flights' } as const }
+      const { notes } = await planChanges(registry.db, sampleSet({ ...counted, landings: some }))
+      await registry.db.script('drop view some_flights')
+      expect(notes).toEqual([expect.stringContaining('which is no table and does not return "_row" (bigint) and "_xid" (xid8)')])
+      expect(notes[0]).not.toContain('alter table')
+    })
+
+    it('warns of new rows that arrive without a transaction, until the default is there or a trigger may set it', async () => {
+      const notes = async (): Promise<readonly string[]> => (await planChanges(registry.db, sampleSet())).notes
+      await registry.db.script(`alter table flights alter column _xid set default '0'`)
+      const [note = ''] = await notes()
+      expect(note).toContain('never reach the online store')
+      await registry.db.script(/(alter table .*?;)/.exec(note)?.[1] ?? '')
+      expect(await notes()).toEqual([])
+      await registry.db.script(`
+        alter table flights alter column _xid drop default;
+        create function arrive() returns trigger language plpgsql as 'begin new._xid := pg_current_xact_id(); return new; end';
+        create trigger arrive before insert on flights for each row execute function arrive()`)
+      expect(await notes()).toEqual([])
+      await registry.db.script('drop function arrive cascade')
+    })
+
+    it('warns of row-level security that applies to its role', async () => {
+      const role = `reader_${randomUUID().slice(0, 8)}`
+      await registry.db.script(`create role ${role}; grant select on flights to ${role}; alter table flights enable row level security`)
+      try {
+        const { notes } = await registry.db.kysely.transaction().execute(async (transaction) => {
+          await sql.raw(`set local role ${role}`).execute(transaction)
+          return await planSources(transaction, sampleSet(), [])
+        })
+        expect(notes).toEqual([expect.stringContaining(`Row-level security of the table "flights" applies to the role "${role}"`)])
+        expect((await planChanges(registry.db, sampleSet())).notes).toEqual([])
+      } finally {
+        await registry.db.script(`alter table flights disable row level security; drop owned by ${role}; drop role ${role}`)
+      }
     })
 
     it('advises no index that the table has, also on columns of its own collation', async () => {
