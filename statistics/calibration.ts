@@ -34,7 +34,8 @@ interface Bin {
  * E(d')). A bootstrap of either error would be wrong near 0, where resampling adds the bias once more.
  *
  * C is that of a binomial share; if rows of one entity depend on each other, that of the jackknife which leaves out one
- * entity after the other (Bell and McCaffrey, Survey Methodology 28, 2002). NaN if one entity has all rows of a bin.
+ * entity after the other (Bell and McCaffrey, Survey Methodology 28, 2002). If one entity has all rows of a bin, whose
+ * variance is not known then, there are half as many bins.
  */
 export function calibrationError(
   probabilities: readonly number[],
@@ -56,6 +57,7 @@ export function calibrationError(
   const residual = (row: number): number => (probabilities[row] as number) - (labels[row] === true ? 1 : 0)
   const { bias, covariance, degrees } =
     entities === undefined ? ofIndependentRows(sums) : ofEntities(sums, differences, { entities, binOf, residual })
+  if (used > 1 && !bias.every(Number.isFinite)) return calibrationError(probabilities, labels, { bins: used >> 1, alpha, entities })
   let [expected, squared, variance] = [0, 0, 0]
   for (const [b, difference] of differences.entries()) {
     const weight = (sums[b] as Bin).rows / n

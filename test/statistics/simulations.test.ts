@@ -173,6 +173,16 @@ describe('intervals', () => {
       const [scores, labels, entities] = [rows.map(({ score }) => score), rows.map(({ label }) => label), rows.map(({ entity }) => entity)]
       if (calibrationError(scores, labels, { entities, bins: 5 }).root.low === 0) clustered++
       if (calibrationError(scores, labels, { bins: 5 }).root.low === 0) byRow++
+      // the first entity alone has rows of the least score
+      const least = calibrationError(
+        [...Array.from({ length: 200 }, () => 0), ...scores],
+        [...Array.from({ length: 200 }, () => false), ...labels],
+        {
+          entities: [...Array.from({ length: 200 }, () => 99), ...entities],
+        },
+      )
+      expect(least.bins).toBeLessThan(15)
+      expect(least.root.low).toBeGreaterThanOrEqual(0)
       const none = Array.from({ length: 300 }, () => 0.002 * random.next())
       if (
         calibrationError(
