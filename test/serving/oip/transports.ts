@@ -106,6 +106,10 @@ export interface GrpcCaller extends Disposable {
     request: unknown,
     options?: { readonly deadlineMs?: number; readonly metadata?: Record<string, string> },
   ): Promise<GrpcAnswer>
+  /** One call of the service whose message are these bytes. */
+  send(method: string, bytes: Uint8Array): Promise<void>
+  /** The message of a request. */
+  encode(method: string, request: unknown): Buffer
   /** A call that is answered by a stream. Without a request, that is a stream too. */
   stream(method: string, request?: unknown): ClientDuplexStream<unknown, unknown>
   readonly client: Client
@@ -152,6 +156,15 @@ export function openGrpcService(
           else reject(error)
         })
       }),
+    send: (method, bytes) =>
+      new Promise((resolve, reject) => {
+        const unchanged = (sent: Buffer): Buffer => sent
+        client.makeUnaryRequest(definition[method]?.path ?? '', unchanged, unchanged, Buffer.from(bytes), (error) => {
+          if (error === null) resolve()
+          else reject(error)
+        })
+      }),
+    encode: (method, request) => definition[method]?.requestSerialize(request) ?? Buffer.alloc(0),
     stream: (method, ...request) => calls[method]?.call(client, ...request) as ClientDuplexStream<unknown, unknown>,
     [Symbol.dispose]: () => client.close(),
   }
