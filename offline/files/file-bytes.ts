@@ -30,7 +30,40 @@ export interface RangeBuffer extends AsyncBuffer {
  * @throws LockstepError `FILE_UNREADABLE`, `FILE_CHANGED`, and what the store throws
  */
 export async function openBuffer(name: string, expected?: ExpectedContent): Promise<RangeBuffer> {
-  return isStoredObject(name) ? await openObject(name, expected) : await openLocal(name, expected)
+  return bounded(isStoredObject(name) ? await openObject(name, expected) : await openLocal(name, expected))
+}
+
+/**
+ * Refuses ranges that are not in the file, which a damaged file may name. hyparquet asks for several ranges at once and
+ * stops waiting when one fails: an unhandled failure of another one would end the process.
+ */
+function bounded(buffer: RangeBuffer): RangeBuffer {
+  const { byteLength } = buffer
+  return {
+    byteLength,
+    get requested() {
+      return buffer.requested
+    },
+    requireUnchanged: buffer.requireUnchanged,
+    slice(from, to = byteLength) {
+      const bytes = isRange({ from, to }, byteLength) ? Promise.resolve(buffer.slice(from, to)) : Promise.reject(outside({ from, to }))
+      bytes.catch(() => undefined)
+      return bytes
+    },
+    async ahead(ranges) {
+      const wrong = ranges.find((range) => !isRange(range, byteLength))
+      if (wrong !== undefined) throw outside(wrong)
+      await buffer.ahead(ranges)
+    },
+  }
+}
+
+function isRange({ from, to }: ByteRange, byteLength: number): boolean {
+  return Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 0 && from <= to && to <= byteLength
+}
+
+function outside({ from, to }: ByteRange): Error {
+  return new Error(`it names the bytes from ${from} to ${to}, which it does not have`)
 }
 
 async function openLocal(name: string, expected: ExpectedContent | undefined): Promise<RangeBuffer> {

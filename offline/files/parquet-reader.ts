@@ -17,20 +17,26 @@ const magicBytes = 4
 
 const compressors = {
   ...portableCompressors,
-  // several times faster than the portable ones
-  ZSTD: (input: Uint8Array) => zstdDecompressSync(input),
-  GZIP: (input: Uint8Array) => gunzipSync(input),
-  BROTLI: (input: Uint8Array) => brotliDecompressSync(input),
+  // several times faster than the portable ones. A page may not become longer than its header says
+  ZSTD: (input: Uint8Array, bytes: number) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, bytes) }),
+  GZIP: (input: Uint8Array, bytes: number) => gunzipSync(input, { maxOutputLength: Math.max(1, bytes) }),
+  BROTLI: (input: Uint8Array, bytes: number) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, bytes) }),
 }
+
+/** The search for columns of GeoParquet never ends where a damaged footer says that an element has -1 children. */
+const withoutGeo = { geoparquet: false } as const
 
 /** @param expected the content that it must have (`FILE_CHANGED`); absent: it is not checked */
 export async function openParquet(path: string, expected?: ExpectedContent): Promise<TabularFile> {
+  const columns: ParquetColumn[] = []
   const { file, metadata } = await reading(path, async () => {
     const opened = await openBuffer(path, expected)
-    return { file: opened, metadata: await parquetMetadataAsync(opened, { parsers: timeParsers }) }
+    const read = await parquetMetadataAsync(opened, { parsers: timeParsers, ...withoutGeo })
+    const schema = parquetSchema(read)
+    checkRowGroups(read, schema, opened.byteLength - read.metadata_length - 8)
+    for (const node of schema.children) columns.push(planColumn(node))
+    return { file: opened, metadata: read }
   })
-  const columns: ParquetColumn[] = []
-  for (const node of parquetSchema(metadata).children) columns.push(planColumn(node))
   const plain: FileMetaData = { ...metadata, schema: retyped(metadata.schema, columns) }
   const rows = Number(metadata.num_rows)
   for (const [i, column] of columns.entries()) {
@@ -84,7 +90,7 @@ export async function openParquet(path: string, expected?: ExpectedContent): Pro
  * @throws LockstepError `FILE_UNREADABLE`
  */
 export async function parquetRanges(path: string, file: RangeBuffer, columns: readonly string[] | null): Promise<ByteRange[]> {
-  const metadata = await reading(path, () => parquetMetadataAsync(file))
+  const metadata = await reading(path, () => parquetMetadataAsync(file, withoutGeo))
   const chunks = metadata.row_groups.flatMap((group) => {
     const names = columns ?? group.columns.map(({ meta_data: chunk }) => chunk?.path_in_schema[0] ?? '')
     const filters = group.columns.flatMap(({ meta_data: chunk }) => {
@@ -94,6 +100,43 @@ export async function parquetRanges(path: string, file: RangeBuffer, columns: re
     return [...chunksOf(group, names), ...filters]
   })
   return [{ from: 0, to: magicBytes }, ...chunks, { from: file.byteLength - metadata.metadata_length - 8, to: file.byteLength }]
+}
+
+/**
+ * Requires in each row group one chunk for each leaf of the schema, in the same order, as the format does. hyparquet
+ * would read two chunks of one column and wait for one: a failure of the other would end the process.
+ *
+ * @param dataEnd where the footer begins
+ * @throws Error
+ */
+function checkRowGroups({ row_groups: groups, num_rows: rows }: FileMetaData, schema: SchemaTree, dataEnd: number): void {
+  const leaves = leavesOf(schema)
+  let sum = 0
+  for (const [i, { columns: chunks, num_rows: count }] of groups.entries()) {
+    const wrong = (why: string): Error => new Error(`its row group ${i + 1} ${why}`)
+    if (!isSize(count)) throw wrong(`says that it has ${count} rows`)
+    sum += Number(count)
+    if (chunks.length !== leaves.length) throw wrong(`has ${chunks.length} columns, and the schema has ${leaves.length}`)
+    for (const [at, { meta_data: chunk }] of chunks.entries()) {
+      const leaf = leaves[at]
+      const name = leaf?.path.join('.') ?? ''
+      if (chunk === undefined || chunk.path_in_schema.join('.') !== name || chunk.type !== leaf?.element.type)
+        throw wrong(`does not have the column "${name}" where the schema has it`)
+      const { data_page_offset: from, dictionary_page_offset: dictionary, total_compressed_size: bytes, num_values: values } = chunk
+      const start = dictionary || from
+      if (!isSize(start) || !isSize(from) || !isSize(bytes) || !isSize(values) || Number(start) + Number(bytes) > dataEnd)
+        throw wrong(`has the column "${name}" outside the file`)
+    }
+  }
+  if (sum !== Number(rows)) throw new Error(`its row groups have ${sum} rows, and its footer says ${rows}`)
+}
+
+function leavesOf(node: SchemaTree): SchemaTree[] {
+  return node.children.length === 0 ? [node] : node.children.flatMap(leavesOf)
+}
+
+function isSize(value: bigint | number | undefined): boolean {
+  return value !== undefined && value >= 0 && Number.isSafeInteger(Number(value))
 }
 
 interface ParquetColumn extends FileColumn {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,14 +32,16 @@ async function typesOf(path: string): Promise<(ColumnType | null)[]> {
 }
 
 describe('a Parquet file', () => {
-  function parquetFile(name: string, elements: SchemaElement[], data: unknown[][], codec?: 'GZIP'): string {
+  const gzipped = (bytes: Uint8Array): Uint8Array => new Uint8Array(gzipSync(bytes))
+
+  function parquetFile(name: string, elements: SchemaElement[], data: unknown[][], codec?: 'GZIP', compress = gzipped): string {
     const path = join(folder, name)
     const top = elements.filter((element) => element.name !== 'list' && element.name !== 'element')
     parquetWriteFile({
       filename: path,
       schema: [{ name: 'root', num_children: top.length }, ...elements],
       columnData: top.map((element, i) => ({ name: element.name, data: data[i] ?? [] })),
-      ...(codec === undefined ? {} : { codec, compressors: { GZIP: (bytes: Uint8Array) => new Uint8Array(gzipSync(bytes)) } }),
+      ...(codec === undefined ? {} : { codec, compressors: { GZIP: compress } }),
     })
     return path
   }
@@ -222,6 +224,26 @@ describe('a Parquet file', () => {
     const path = parquetFile('clock.parquet', [{ ...optional, name: 'clock', type: 'INT32', converted_type: 'TIME_MILLIS' }], [[1]])
     expect(await typesOf(path)).toEqual([null])
     await expect(columnOf(path, 'clock', { kind: 'int32' })).rejects.toThrow('The column "clock"')
+  })
+
+  it('whose footer or pages are damaged is refused, and harms no other work', async () => {
+    const columns: SchemaElement[] = ['aa', 'bb'].map((name) => ({ ...optional, name, type: 'INT64' }))
+    const data = [
+      [1n, 2n],
+      [3n, 4n],
+    ]
+    const good = await readFile(parquetFile('good.parquet', columns, data))
+    const twice = Buffer.from(good)
+    twice.write('aa', good.lastIndexOf('bb'))
+    const footer = good.subarray(good.length - 8 - good.readUInt32LE(good.length - 8))
+    const opened = async (name: string, bytes: Uint8Array) => await columnOf(await textFile(name, bytes), 'aa', { kind: 'int64' })
+    await expect(opened('twice.parquet', twice)).rejects.toThrow(/does not have the column "bb" where the schema has it/)
+    await expect(opened('cut.parquet', Buffer.concat([good.subarray(0, 4), footer]))).rejects.toThrow(/column "(aa|bb)" outside the file/)
+    // hyparquet would look for columns of GeoParquet for ever
+    const endless = parquetFile('endless.parquet', [{ ...optional, name: 'aa', type: 'INT64', num_children: -1 }], data)
+    expect(await columnOf(endless, 'aa', { kind: 'int64' })).toEqual([1n, 2n])
+    const bomb = parquetFile('bomb.parquet', columns, data, 'GZIP', () => gzipped(new Uint8Array(1_000_000)))
+    await expect(columnOf(bomb, 'aa', { kind: 'int64' })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
   })
 
   it('is refused with its name if it is damaged', async () => {
