@@ -109,7 +109,7 @@ beforeAll(async () => {
   await must('materialize')
   const key = async (scope: string): Promise<string> => (await must('keys', 'create', '--name', scope, '--scope', scope)).key
   const keys = { LOCKSTEP_TEST_KEY: await key('admin'), LOCKSTEP_TEST_PREDICT_KEY: await key('predict') }
-  const server = start(env, 'serve', '--port', '0', '--json')
+  const server = start({ ...env, LOCKSTEP_LOG_PREDICTIONS: '0,fraud=1' }, 'serve', '--port', '0', '--json')
   const [, url = ''] = await server.until(/"url": "(http:[^"]+)"/)
   await whenReady(url)
   settings = { LOCKSTEP_TEST_SERVER: url, ...keys, LOCKSTEP_TEST_FOLDER: folder }

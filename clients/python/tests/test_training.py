@@ -100,7 +100,7 @@ def test_broken_connections_cost_a_part_of_a_file(
         (lambda labels: labels.assign(amount=None), "MISSING_REQUEST_VALUE", "amount"),
         (lambda labels: labels.assign(more=[1, "a"] * (len(labels) // 2)), "SPINE_INVALID", "Give the column one type"),
         (lambda labels: labels.rename(columns={"fraud": "ofDay"}), "FEATURE_NAME_CLASH", "ofDay"),
-        (lambda labels: labels.to_dict("records"), "SPINE_INVALID", "A spine is a DataFrame, not a list"),
+        (lambda labels: labels.to_dict("records"), "SPINE_INVALID", "A spine is a DataFrame of pandas, not a list"),
     ],
 )
 def test_a_spine_that_does_not_fit_is_refused(

@@ -53,6 +53,23 @@ class Catalog(Caller):
         found: list[Json] = self._sender.json("/v1/datasets", self._deadline(None))["datasets"]
         return found
 
+    def delete_training_set(self, dataset: str, *, files: bool = True, reason: Optional[str] = None) -> Json:
+        """Deletes a training set, and its files unless `files` is False. The API key needs the scope `admin`.
+
+        Raises:
+            ConflictError: `IN_USE`: a model version was trained on it.
+        """
+        path = path_of("datasets", dataset, files="true" if files else None, reason=reason)
+        return self._remove(path, self._deadline(None))
+
+    def delete_model_version(self, model: str, version: int, *, reason: Optional[str] = None) -> Json:
+        """Deletes a version of a model and its file. The API key needs the scope `admin`.
+
+        Raises:
+            ConflictError: `IN_USE`: an alias points to the version, or requests are answered by it.
+        """
+        return self._remove(path_of("models", model, "versions", version, reason=reason), self._deadline(None))
+
     def describe(self, kind: Kind, name: str, version: Optional[Union[int, str]] = None) -> Json:
         """One definition: columns, features with types, statistics, freshness, what it uses and what uses it.
 

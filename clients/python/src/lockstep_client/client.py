@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
+from typing import Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
 from .answers import BatchPredictions, BatchRow, Features, Outcomes, Predictions, Pushed, Table
@@ -13,6 +13,7 @@ from .batches import Batches
 from .caller import Json, Moment
 from .catalog import Catalog
 from .errors import InvalidRequestError
+from .history import History
 from .model_changes import ModelChanges
 from .rows import Rows, Written, send_in_parts, write_rows
 from .sender import Deadline
@@ -21,15 +22,12 @@ from .trainings import Trainings
 from .values import decode_column, encode, parse_time
 from .watching import Watching
 
-if TYPE_CHECKING:
-    pass
-
 After = Union[str, Sequence[str], Pushed]
 """What a read must include: tokens of pushes, or what `push` answered."""
 OnUnavailable = Literal["error", "stale", "defaults"]
 
 
-class Client(Catalog, Training, Trainings, ModelChanges, Batches, Watching):
+class Client(Catalog, History, Training, Trainings, ModelChanges, Batches, Watching):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end
@@ -63,8 +61,9 @@ class Client(Catalog, Training, Trainings, ModelChanges, Batches, Watching):
 
         Args:
             service: `name@version`, or a name for its newest version that is ready.
-            entities: A list of dicts, a DataFrame or a pyarrow Table, with exactly the keys and request values of the
-                service. None, NaN, NaT and pandas.NA are null, which the server refuses.
+            entities: A list of dicts, a pandas or polars DataFrame, or a pyarrow Table, with exactly the keys and
+                request values of the service. None, NaN, NaT and pandas.NA are null, which the server refuses. At least
+                one row: no rows are refused.
             as_of: The moment of all values. Default: now.
             after: Pushes that the answer must include.
             on_unavailable: What to answer while the online store is down. Default: the server's setting.
@@ -182,8 +181,8 @@ class Client(Catalog, Training, Trainings, ModelChanges, Batches, Watching):
 
         Args:
             source: The name of the source.
-            events: A list of dicts, a DataFrame or a pyarrow Table, with exactly the columns of the source. None, NaN,
-                NaT and pandas.NA are null.
+            events: A list of dicts, a pandas or polars DataFrame, or a pyarrow Table, with exactly the columns of the
+                source. None, NaN, NaT and pandas.NA are null. At least one row.
             to: Where the events go. Default: `both`, the history and the online store.
             idempotency_key: Identifies this push: at most 255 printable characters. A push with the same key, within 24
                 hours and for events without ids ever, writes nothing again.
@@ -228,8 +227,8 @@ class Client(Catalog, Training, Trainings, ModelChanges, Batches, Watching):
 
         Args:
             outcome: The name of the outcome.
-            rows: A list of dicts, a DataFrame or a pyarrow Table with `predictionId` (one of `prediction_ids` of the
-                answer) or `entity`, `value`, and optionally `at` and `id`.
+            rows: A list of dicts, a pandas or polars DataFrame, or a pyarrow Table with `predictionId` (one of
+                `prediction_ids` of the answer) or `entity`, `value`, and optionally `at` and `id`.
             idempotency_key: Makes the ids of outcomes without one. Send the same outcomes again with the same key.
             timeout: Seconds, in place of the client's.
 

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, Union
 
 from .errors import InvalidRequestError, LockstepError
 from .values import write_row
 
-if TYPE_CHECKING:
-    import pandas
-    import pyarrow
+# Packages that are not installed, or have no types, would make the types of all methods unknown.
 
-Rows = Union[Sequence[Mapping[str, Any]], "pandas.DataFrame", "pyarrow.Table"]
-"""A list of dicts, a pandas DataFrame or a pyarrow Table."""
+
+class PandasFrame(Protocol):
+    """What the client uses of a pandas DataFrame."""
+
+    @property
+    def iloc(self) -> Any:
+        """Rows by position."""
+
+    @property
+    def columns(self) -> Any:
+        """The names of the columns."""
+
+    @property
+    def index(self) -> Any:
+        """The labels of the rows."""
+
+
+class PolarsFrame(Protocol):
+    """What the client uses of a polars DataFrame."""
+
+    def iter_rows(self, *, named: Literal[True]) -> Iterator[dict[str, Any]]:
+        """The rows as dicts."""
+        ...
+
+
+class ArrowTable(Protocol):
+    """What the client uses of a pyarrow Table."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns."""
+        ...
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """The rows as dicts."""
+        ...
+
+
+Rows = Union[Sequence[Mapping[str, Any]], PandasFrame, PolarsFrame, ArrowTable]
+"""A list of dicts, a pandas or polars DataFrame, or a pyarrow Table."""
 
 _MOST_ROWS = 10_000
 """The most rows that a server takes in one request."""
@@ -48,6 +84,8 @@ def write_rows(rows: Rows, what: str, extra: Callable[[int], Mapping[str, Any]] 
 def _records(rows: Any, what: str) -> tuple[Iterable[Mapping[str, Any]], Any]:
     if hasattr(rows, "to_pydict") and hasattr(rows, "column_names"):
         return rows.to_pylist(), None
+    if hasattr(rows, "iter_rows"):
+        return rows.iter_rows(named=True), None
     if hasattr(rows, "iloc") and hasattr(rows, "columns"):
         names = list(rows.columns)
         if len(set(names)) < len(names):
@@ -57,7 +95,7 @@ def _records(rows: Any, what: str) -> tuple[Iterable[Mapping[str, Any]], Any]:
         return (dict(zip(names, values)) for values in zip(*columns)), rows.index
     if isinstance(rows, (Mapping, str, bytes)) or not isinstance(rows, Iterable):
         raise InvalidRequestError(
-            f"Rows are a list of dicts, a pandas DataFrame or a pyarrow Table, not a {type(rows).__name__}; "
+            f"Rows are a list of dicts, a pandas or polars DataFrame, or a pyarrow Table, not {type(rows).__name__}; "
             "put a single row into a list.",
             code="INVALID_REQUEST",
         )
@@ -65,7 +103,7 @@ def _records(rows: Any, what: str) -> tuple[Iterable[Mapping[str, Any]], Any]:
     for i, record in enumerate(records):
         if not isinstance(record, Mapping):
             raise InvalidRequestError(
-                f"The {what} {i} is a {type(record).__name__}; write it as a dict of its fields.",
+                f"The {what} {i} is of the type {type(record).__name__}; write it as a dict of its fields.",
                 code=f"INVALID_{what.upper()}",
                 details={what: i},
             )

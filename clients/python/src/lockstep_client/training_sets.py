@@ -24,17 +24,35 @@ def write_spine(spine: pandas.DataFrame) -> bytes:
         InvalidRequestError: `SPINE_INVALID`: it is no DataFrame, or Arrow has no type for a column.
         ImportError: pyarrow is not installed.
     """
+    if not hasattr(spine, "iloc"):
+        kind = type(spine)
+        advice = "; pass its to_pandas()" if hasattr(spine, "to_pandas") else ""
+        raise InvalidRequestError(
+            f"A spine is a DataFrame of pandas, not a {kind.__name__} of {kind.__module__.split('.')[0]}{advice}.",
+            code="SPINE_INVALID",
+        )
+    return write_parquet(spine, "The spine", "SPINE_INVALID")
+
+
+def write_parquet(frame: Any, what: str, code: str) -> bytes:
+    """A pandas or polars DataFrame or a pyarrow Table as a Parquet file, with times to the microsecond.
+
+    Raises:
+        InvalidRequestError: Arrow has no type for a column. `what` begins the sentence, and `code` is its code.
+        ImportError: pyarrow is not installed.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not hasattr(spine, "iloc"):
-        raise InvalidRequestError(f"A spine is a DataFrame, not a {type(spine).__name__}.", code="SPINE_INVALID")
     try:
-        table = pa.Table.from_pandas(spine, preserve_index=False)
+        if hasattr(frame, "iloc"):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        else:
+            table = frame.to_arrow() if hasattr(frame, "to_arrow") else frame
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidRequestError(
-            f"The spine cannot be sent: {' '.join(map(str, error.args))}. Give the column one type, or drop it.",
-            code="SPINE_INVALID",
+            f"{what} cannot be sent: {' '.join(map(str, error.args))}. Give the column one type, or drop it.",
+            code=code,
         ) from error
     buffer = io.BytesIO()
     # the server's times have microseconds; it cuts what is below them

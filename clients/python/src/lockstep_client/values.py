@@ -73,7 +73,8 @@ def encode(value: Any) -> Any:
         return encode(value.as_py())
     if module == "array":
         return [encode(each) for each in value.tolist()]
-    raise TypeError(f"a {kind.__module__}.{kind.__qualname__}")
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    raise TypeError(f"a value of the type {module}{kind.__qualname__}")
 
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
