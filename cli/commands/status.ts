@@ -49,7 +49,7 @@ export const statusCommand: Command = {
         // what a line of a problem says is not said again
         ...jobStatusLines({ ...status, deadLetters: status.deadLetters.filter(({ isProblem }) => !isProblem) }),
         section(
-          ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
+          ['VIEW', 'ONLINE', 'AVAILABILITY', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
           views.map(viewRow),
         ),
         section(servedHeader(status.servedSince), servedRows(views)),
