@@ -10,6 +10,7 @@ export function zshCompletion(commands: readonly CompletedCommand[]): string {
     '# zsh completion of lockstep: eval "$(lockstep completion zsh)"',
     '_lockstep() {',
     '  local -a offers',
+    '  [[ $words[2] == --json && CURRENT -gt 2 ]] && { words[2]=(); (( CURRENT-- )) }',
     '  local line="${(j: :)words[2,CURRENT-1]} "',
     '  case $line in',
     // the words that a command's name begins with, if nothing follows them yet
