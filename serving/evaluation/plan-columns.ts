@@ -53,110 +53,163 @@ export interface ReadBatch {
 const [firstRows, firstLabels, maxFirstRows] = [10_000, 1000, 200_000]
 
 /** @throws LockstepError `COLUMNS_MISMATCH`, `INVALID_REQUEST`, `INVALID_ROW` */
-export async function planColumns({ model, evaluated, rows, label, output, by: asked, signal }: ColumnQuestion): Promise<ColumnPlan> {
+export async function planColumns(question: ColumnQuestion): Promise<ColumnPlan> {
+  const { model, evaluated, rows, label, output, by: asked, signal } = question
   const file = await openTabularFile(rows.files[0] ?? '')
-  const has = (name: string): boolean => file.columns.some((column) => column.name === name)
   for (const each of evaluated) requireFeatures(each, file)
-  if (!has(label)) throw noColumn(file, label, 'the label')
+  if (!hasColumn(file, label)) throw noColumn(file, label, 'the label')
   const by = asked.map((text) => parseSplit(text, model.operational.slices))
   const time = rows.time ?? onlyTime(file)
-  if (time !== null && !has(time)) throw noColumn(file, time, 'the time')
+  if (time !== null && !hasColumn(file, time)) throw noColumn(file, time, 'the time')
   requireSplits(by, file, time)
 
-  const columns: Column[] = []
-  const slotOf = (name: string, type: ColumnType): number => {
-    const found = columns.findIndex((column) => column.name === name && sameType(column.type, type))
-    return found >= 0 ? found : columns.push({ name, type }) - 1
-  }
   const labelType = await labelTypeOf(file, label, output)
-  const labelSlot = slotOf(label, labelType)
-  const timeSlot = time === null ? null : slotOf(time, { kind: 'timestamp' })
-  const typeOf = typesIn(evaluated, file)
-  const splits = by.flatMap((split) =>
-    split.kind === 'column' ? [{ name: split.slice.column, slot: slotOf(split.slice.column, typeOf(split.slice.column)) }] : [],
-  )
-  const inputs = new Map(
-    evaluated.map(({ name, service, binding }) => {
-      const taken = new Set(binding.inputs.flatMap((input) => input.columns.map(({ feature }) => feature)))
-      const features = service.features.map((feature, index) => {
-        const isRead = taken.has(index) || (feature.required && has(feature.name))
-        return isRead && isColumn(feature.type) ? slotOf(feature.name, feature.type) : null
-      })
-      const keys = service.keys.every((key) => has(key.name)) ? service.keys.map((key) => slotOf(key.name, key.type)) : []
-      return [name, { features, keys, required: service.features.flatMap(({ required }, f) => (required ? [f] : [])) }]
-    }),
-  )
-  const inputsOf = ({ name }: EvaluatedModel) => inputs.get(name) as { features: (number | null)[]; keys: number[]; required: number[] }
-
-  function read(batch: TypedBatch, before = 0): ReadBatch {
-    const json = (slot: number, row: number) => valueToJson((columns[slot] as Column).type, batch.columns[slot]?.[row] ?? null)
-    // versions of one service have the same keys
-    const known = new Map<string, OutcomeOfPrediction[]>()
-
-    function rowsBy(keys: readonly number[]): OutcomeOfPrediction[] {
-      return Array.from({ length: batch.rows }, (_, row) => ({
-        at: timeSlot === null ? Number.NaN : ((batch.columns[timeSlot]?.[row] as number | null | undefined) ?? Number.NaN),
-        version: 0,
-        role: 'champion',
-        // as the log of predictions has keys
-        entity: hashText(keys.length === 0 ? `row ${before + row}` : JSON.stringify(named(keys, row))),
-        output: null,
-        columns: Object.fromEntries(splits.map(({ name, slot }) => [name, json(slot, row)])),
-        outcome: batch.columns[labelSlot]?.[row] ?? null,
-        amounts: [],
-        matched: true,
-        mature: true,
-      }))
-    }
-
-    function named(slots: readonly number[], row: number): object {
-      return Object.fromEntries(slots.map((slot) => [columns[slot]?.name, json(slot, row)]))
-    }
-
-    return {
-      rowsOf(each) {
-        const { keys } = inputsOf(each)
-        const found = known.get(keys.join()) ?? rowsBy(keys)
-        known.set(keys.join(), found)
-        return found
-      },
-      featuresOf(each) {
-        const { features, required } = inputsOf(each)
-        const nothing = new Array<null>(batch.rows).fill(null)
-        const values = features.map((slot) => (slot === null ? nothing : (batch.columns[slot] ?? nothing)))
-        const needed = required.filter((f) => features[f] !== null)
-        const missing = nothing.map((_, row) =>
-          needed.flatMap((f) => ((values[f]?.[row] ?? null) === null ? [each.service.features[f]?.name ?? ''] : [])),
-        )
-        return { values, missing, length: batch.rows }
-      },
-    }
-  }
-
-  const first: OutcomeOfPrediction[] = []
-  let labels = 0
-  for await (const batch of typedBatches(file, columns, firstRows)) {
-    signal?.throwIfAborted()
-    const found = read(batch).rowsOf(evaluated[0] as EvaluatedModel)
-    labels += found.filter(({ outcome }) => outcome !== null).length
-    first.push(...found)
-    if (first.length >= maxFirstRows || (first.length >= firstRows && labels >= firstLabels)) break
-  }
+  const layout = layOut(file, { evaluated, label: { name: label, type: labelType }, time, by })
+  const first = await readFirst(file, layout, evaluated[0] as EvaluatedModel, signal)
+  const lacksKeys = evaluated.some(({ name, service }) => inputsOf(layout, name).keys.length === 0 && service.keys.length > 0)
   let seen = 0
   return {
-    columns,
+    columns: layout.columns,
     labelType,
     by,
     first,
-    notes: evaluated.some((each) => inputsOf(each).keys.length === 0 && each.service.keys.length > 0)
-      ? ['The rows lack a key column of the service, so intervals take all rows for independent.']
-      : [],
+    notes: lacksKeys ? ['The rows lack a key column of the service, so intervals take all rows for independent.'] : [],
     read(batch) {
-      const found = read(batch, seen)
+      const found = readBatch(layout, batch, seen)
       seen += batch.rows
       return found
     },
   }
+}
+
+/** Which columns are read, and where a batch has each: its index among them. */
+interface Layout {
+  readonly columns: readonly Column[]
+  readonly label: number
+  /** null: the rows have no time. */
+  readonly time: number | null
+  /** The columns that figures are split by. */
+  readonly splits: readonly { readonly name: string; readonly at: number }[]
+  /** By the name of a version. */
+  readonly inputs: ReadonlyMap<string, Inputs>
+}
+
+interface Inputs {
+  /** By index of the service's features; null: neither the model takes it, nor must it have a value. */
+  readonly features: readonly (number | null)[]
+  /** Empty: the file lacks a key. */
+  readonly keys: readonly number[]
+  /** The indexes of required features. */
+  readonly required: readonly number[]
+}
+
+interface LaidOut {
+  readonly evaluated: readonly EvaluatedModel[]
+  readonly label: Column
+  readonly time: string | null
+  readonly by: readonly SplitBy[]
+}
+
+/** Gives each column an index. A column that is read as two types has two. */
+function layOut(file: TabularFile, { evaluated, label, time, by }: LaidOut): Layout {
+  const columns: Column[] = []
+  const at = ({ name, type }: Column): number => {
+    const found = columns.findIndex((column) => column.name === name && sameType(column.type, type))
+    return found >= 0 ? found : columns.push({ name, type }) - 1
+  }
+  const typeOf = typesIn(evaluated, file)
+  return {
+    columns,
+    label: at(label),
+    time: time === null ? null : at({ name: time, type: { kind: 'timestamp' } }),
+    splits: by.flatMap((split) => {
+      if (split.kind !== 'column') return []
+      const name = split.slice.column
+      return [{ name, at: at({ name, type: typeOf(name) }) }]
+    }),
+    inputs: new Map(evaluated.map((each) => [each.name, layOutInputs(file, each, at)])),
+  }
+}
+
+function layOutInputs(file: TabularFile, { service, binding }: EvaluatedModel, at: (column: Column) => number): Inputs {
+  const taken = new Set(binding.inputs.flatMap((input) => input.columns.map(({ feature }) => feature)))
+  const features = service.features.map(({ name, type, required }, index) => {
+    const isRead = taken.has(index) || (required && hasColumn(file, name))
+    return isRead && isColumn(type) ? at({ name, type }) : null
+  })
+  const keys = service.keys.every(({ name }) => hasColumn(file, name)) ? service.keys.map(at) : []
+  return { features, keys, required: service.features.flatMap(({ required }, index) => (required ? [index] : [])) }
+}
+
+function inputsOf({ inputs }: Layout, version: string): Inputs {
+  return inputs.get(version) as Inputs // each version has them
+}
+
+/** @param before how many rows came before this batch */
+function readBatch(layout: Layout, batch: TypedBatch, before: number): ReadBatch {
+  // versions of one service have the same keys
+  const known = new Map<string, readonly OutcomeOfPrediction[]>()
+  return {
+    rowsOf({ name }) {
+      const { keys } = inputsOf(layout, name)
+      const found = known.get(keys.join()) ?? rowsBy(keys, layout, batch, before)
+      known.set(keys.join(), found)
+      return found
+    },
+    featuresOf({ name, service }) {
+      const { features, required } = inputsOf(layout, name)
+      const nothing = new Array<null>(batch.rows).fill(null)
+      const values = features.map((at) => (at === null ? nothing : (batch.columns[at] ?? nothing)))
+      const needed = required.filter((f) => features[f] !== null)
+      const missing = nothing.map((_, row) =>
+        needed.flatMap((f) => ((values[f]?.[row] ?? null) === null ? [service.features[f]?.name ?? ''] : [])),
+      )
+      return { values, missing, length: batch.rows }
+    },
+  }
+}
+
+/** The rows of a batch without outputs, with entities by these key columns. */
+function rowsBy(
+  keys: readonly number[],
+  { columns, label, time, splits }: Layout,
+  batch: TypedBatch,
+  before: number,
+): readonly OutcomeOfPrediction[] {
+  const json = (at: number, row: number) => valueToJson((columns[at] as Column).type, batch.columns[at]?.[row] ?? null)
+  const keyOf = (row: number): string => JSON.stringify(Object.fromEntries(keys.map((at) => [columns[at]?.name, json(at, row)])))
+  return Array.from({ length: batch.rows }, (_, row) => ({
+    at: time === null ? Number.NaN : ((batch.columns[time]?.[row] as number | null | undefined) ?? Number.NaN),
+    version: 0,
+    role: 'champion',
+    // as the log of predictions has keys
+    entity: hashText(keys.length === 0 ? `row ${before + row}` : keyOf(row)),
+    output: null,
+    columns: Object.fromEntries(splits.map(({ name, at }) => [name, json(at, row)])),
+    outcome: batch.columns[label]?.[row] ?? null,
+    amounts: [],
+    matched: true,
+    mature: true,
+  }))
+}
+
+/** The first rows: enough of them, and of them enough with labels. */
+async function readFirst(
+  file: TabularFile,
+  layout: Layout,
+  version: EvaluatedModel,
+  signal: AbortSignal | undefined,
+): Promise<OutcomeOfPrediction[]> {
+  const first: OutcomeOfPrediction[] = []
+  let labels = 0
+  for await (const batch of typedBatches(file, layout.columns, firstRows)) {
+    signal?.throwIfAborted()
+    const found = readBatch(layout, batch, 0).rowsOf(version)
+    labels += found.filter(({ outcome }) => outcome !== null).length
+    first.push(...found)
+    if (first.length >= maxFirstRows || (first.length >= firstRows && labels >= firstLabels)) break
+  }
+  return first
 }
 
 function isColumn(type: { readonly kind: string }): type is ColumnType {
@@ -166,7 +219,7 @@ function isColumn(type: { readonly kind: string }): type is ColumnType {
 /** @throws LockstepError `COLUMNS_MISMATCH` */
 function requireFeatures({ name, service, binding }: EvaluatedModel, { path, columns }: TabularFile): void {
   const taken = binding.inputs.flatMap((input) => input.columns.map((column) => column.name))
-  const missing = taken.filter((feature) => !columns.some((column) => column.name === feature))
+  const missing = taken.filter((feature) => !columns.some(({ name: column }) => column === feature))
   if (missing.length === 0) return
   throw new LockstepError(
     'COLUMNS_MISMATCH',
@@ -180,7 +233,7 @@ function requireSplits(by: readonly SplitBy[], file: TabularFile, time: string |
   for (const split of by) {
     if (split.kind === 'column') {
       const { column } = split.slice
-      if (!file.columns.some(({ name }) => name === column)) throw noColumn(file, column, 'a split of the figures')
+      if (!hasColumn(file, column)) throw noColumn(file, column, 'a split of the figures')
     } else if (split.kind !== 'day') {
       throw new LockstepError(
         'INVALID_REQUEST',
@@ -193,6 +246,10 @@ function requireSplits(by: readonly SplitBy[], file: TabularFile, time: string |
       )
     }
   }
+}
+
+function hasColumn({ columns }: TabularFile, name: string): boolean {
+  return columns.some((column) => column.name === name)
 }
 
 function noColumn({ path, columns }: TabularFile, name: string, what: string): LockstepError {
