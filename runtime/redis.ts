@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { Command } from 'ioredis'
@@ -40,6 +41,9 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
 /**
  * Limits the time for connecting, and that of each command, by timers that a stall of the process does not end. Those
  * of the client end before it reads the answers that have arrived.
+ *
+ * A connection over which nothing at all arrives within that time is cut, so that the client connects again: if the
+ * host was lost, the system would go on sending to it for a quarter of an hour.
  */
 export function setPatientTimeouts(redis: Redis): void {
   let stop = (): void => undefined
@@ -54,7 +58,7 @@ export function setPatientTimeouts(redis: Redis): void {
   const send = redis.sendCommand.bind(redis)
   redis.sendCommand = (command, stream) => {
     // called by the client, with the limit of its settings
-    command.setTimeout = setPatientTimeout
+    command.setTimeout = (ms) => limitCommand(command, ms, cutIfSilent(redis))
     return send(command, stream)
   }
 }
@@ -62,15 +66,31 @@ export function setPatientTimeouts(redis: Redis): void {
 /** A command that is sent again keeps its limit. */
 const limited = new WeakSet<Command>()
 
-function setPatientTimeout(this: Command, ms: number): void {
-  limitCommand(this, ms)
+/** @returns cuts the present connection, unless something has arrived over it since */
+function cutIfSilent(redis: Redis): () => void {
+  const stream = streamOf(redis)
+  const received = bytesReadOf(stream)
+  return () => {
+    if (stream !== undefined && streamOf(redis) === stream && bytesReadOf(stream) === received) cutStream(redis)
+  }
 }
 
-/** Ends a command after `ms`, unless it has a limit already. */
-export function limitCommand(command: Command, ms: number): void {
+function bytesReadOf(stream: Redis['stream'] | undefined): number {
+  return stream instanceof Socket ? stream.bytesRead : 0
+}
+
+/**
+ * Ends a command after `ms`, unless it has a limit already.
+ *
+ * @param onTimeout called then
+ */
+export function limitCommand(command: Command, ms: number, onTimeout: () => void = () => undefined): void {
   if (limited.has(command)) return
   limited.add(command)
-  const stop = startPatientTimer(ms, () => command.reject(new Error('Command timed out')))
+  const stop = startPatientTimer(ms, () => {
+    command.reject(new Error('Command timed out'))
+    onTimeout()
+  })
   command.promise.then(stop, stop)
 }
 
@@ -82,9 +102,12 @@ export function cutRedis(redis: Redis): void {
 
 /** Ends the connection that there is; unless it was ended, the client makes another one. */
 export function cutStream(redis: Redis, reason?: Error): void {
-  // there is none before the first connection, whatever the type says
-  const stream: Redis['stream'] | undefined = redis.stream
-  stream?.destroy(reason)
+  streamOf(redis)?.destroy(reason)
+}
+
+/** There is none before the first connection, whatever the type says. */
+function streamOf(redis: Redis): Redis['stream'] | undefined {
+  return redis.stream
 }
 
 /** Where a Redis is, and what is wrong with the way to it: what its commands fail with does not say. */

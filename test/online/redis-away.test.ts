@@ -1,10 +1,11 @@
 import type { Redis } from 'ioredis'
 import { afterEach, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import type { Gate } from '../serving/gate.ts'
-import { gated } from '../serving/gate.ts'
+import { gated, until } from '../serving/gate.ts'
 import { testRedis } from '../services/index.ts'
 
 const closing: (() => Promise<unknown>)[] = []
@@ -69,6 +70,18 @@ it('gives up after 3 s if it stops responding, and closes soon', async () => {
   const { message, ms } = await failure(store)
   expect(message).toContain('it did not answer within 3 s')
   expect(ms).toBeLessThan(4_000)
+})
+
+it('connects again if its connection falls silent, as when the host is lost', async () => {
+  const { url } = await testRedis()
+  const gate = await gated(url)
+  closing.push(() => gate.shut())
+  const store = storeAt(gate.through(url))
+  const key = { view: 'silent@1', entity: 'seat', key: encodeKey([{ name: 'seat', type: { kind: 'string' } }], ['a']) } as const
+  await Promise.all([store.ping(), store.read([key])])
+  gate.lose()
+  await expect(store.ping()).rejects.toThrow('it did not answer within 3 s')
+  await until(async () => (await Promise.allSettled([store.ping(), store.read([key])])).every(({ status }) => status === 'fulfilled'))
 })
 
 it('takes an answer that has arrived while the process was stalled for longer than 3 s', async () => {

@@ -54,6 +54,11 @@ export class Gate {
   /** Accepts connections and passes nothing on, in either direction, as a network that has lost its way does. */
   hush(): void {
     this.#silent = true
+    this.lose()
+  }
+
+  /** Passes on nothing more over the connections that there are, as if the host were lost. New ones work. */
+  lose(): void {
     for (const socket of this.#sockets) socket.unpipe().pause()
   }
 
