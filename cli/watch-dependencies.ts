@@ -6,6 +6,7 @@ import type { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createClockWatch } from '../serving/lifecycle/clock-watch.ts'
 import { createDependency } from '../serving/lifecycle/dependency.ts'
 import { createMemoryWatch } from '../serving/lifecycle/memory-watch.ts'
+import { createObstacleWatch } from '../serving/lifecycle/obstacle-watch.ts'
 import { createOnlineServers } from '../serving/lifecycle/online-servers.ts'
 import { startPollLoop } from '../runtime/async.ts'
 
@@ -40,6 +41,7 @@ export async function watchDependencies(
   const close = (): Promise<void> => Promise.resolve() // their owners close them
   const servers = createOnlineServers(log)
   const memory = createMemoryWatch(log)
+  const obstacle = createObstacleWatch(log)
   const machineClock = createClockWatch(log, 'this worker')
   const watched = [
     { name: 'database', dependency: createDependency({ name: 'The database', open: async () => ({ close }), ping: () => db.ping(), log }) },
@@ -63,7 +65,10 @@ export async function watchDependencies(
     async () => {
       await Promise.all(watched.map(({ dependency }) => dependency.check()))
       for (const { name, dependency } of watched) tell(name, dependency.failure === null)
-      if (!failing().includes('database')) await machineClock.check(db)
+      if (!failing().includes('database')) {
+        obstacle.check(db)
+        await machineClock.check(db)
+      }
       if (store !== null && !failing().includes('store')) await memory.check(store)
     },
     () => watchMs,
@@ -72,9 +77,11 @@ export async function watchDependencies(
   return {
     readiness() {
       const down = failing()
+      const ofDatabase = down.includes('database') ? [] : obstacle.warnings
       const ofStore = [...(down.includes('store') ? [] : servers.warnings), ...memory.warnings]
-      const warnings = [...ofStore, ...machineClock.warnings]
-      const degraded = [...(ofStore.length === 0 ? [] : ['store']), ...(machineClock.warnings.length === 0 ? [] : ['clock'])]
+      const found = { database: ofDatabase, store: ofStore, clock: machineClock.warnings }
+      const warnings = Object.values(found).flat()
+      const degraded = Object.entries(found).flatMap(([name, texts]) => (texts.length === 0 ? [] : [name]))
       return { ready: down.length === 0, failing: down, ...(warnings.length === 0 ? {} : { degraded, warnings }) }
     },
     close: () => look.stop(),

@@ -13,8 +13,11 @@ export interface NextPartition {
   create(day: number): Promise<void>
 }
 
-/** Why a statement was ended that can be tried again: a lock timeout, a deadlock, a cancellation. */
-export const endedStates: readonly string[] = ['55P03', '40P01', '57014']
+/**
+ * Why a statement was ended that can be tried again: a lock timeout, a deadlock, a cancellation, a full disk, a standby
+ * that takes no writes.
+ */
+export const endedStates: readonly string[] = ['55P03', '40P01', '57014', '53100', '25006']
 /** Waiting for the lock of a table that is being read holds others up. */
 const retryMs = 60_000
 

@@ -19,6 +19,7 @@ import { createPrepareSession } from './prepare-session.ts'
 import { postgresUnavailable, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
+import { createWriteObstacle } from './write-obstacle.ts'
 
 const pingTimeoutMs = 3_500
 /** How long a close waits for what is under way. */
@@ -26,6 +27,8 @@ const closeMs = 2_000
 const cutMs = 500
 export const poolSize = 10
 const maxSnapshots = 8
+/** Changes when a standby is promoted. */
+const askReadOnly = `SELECT current_setting('transaction_read_only')::bool AS "readOnly"`
 
 export interface PostgresOptions {
   readonly signal?: AbortSignal | undefined
@@ -56,7 +59,8 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
   const requireOpen = (): void => {
     if (stopped) signal?.throwIfAborted()
   }
-  const deps = { sessions, prepare: createPrepareSession(target), requireOpen }
+  const obstacle = createWriteObstacle(() => target.server)
+  const deps = { sessions, prepare: createPrepareSession(target), requireOpen, onError: obstacle.noteError }
   const statements = createPostgresPool(target, poolSize, deps)
   const streams = createPostgresPool(target, Number.POSITIVE_INFINITY, deps)
   const [timeQuery, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
@@ -115,15 +119,17 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
     listeners: (channel) => countPostgresListeners(query, channel),
     async ping() {
       const silent = new Error(silentText)
-      const answer = streams.run((client) => client.query('SELECT 1'))
+      const answer = streams.run((client) => client.query<{ readOnly: boolean }>(askReadOnly))
       try {
-        await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
+        const { rows } = await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
+        obstacle.noteReadOnly(rows[0]?.readOnly === true)
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
         if (error instanceof LockstepError && error.cause === silent) sessions.cut()
         throw error
       }
     },
+    obstacle: obstacle.current,
     async close() {
       closing ??= closeAll()
       await closing

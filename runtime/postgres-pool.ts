@@ -32,14 +32,16 @@ export interface PostgresPoolDeps {
   readonly prepare: PrepareSession
   /** Throws if no connection may be taken any more. */
   readonly requireOpen: () => void
+  /** Called with each error that the server sends. */
+  readonly onError: (error: Error) => void
 }
 
 export function createPostgresPool(
   { url, server }: PostgresTarget,
   max: number,
-  { sessions, prepare, requireOpen }: PostgresPoolDeps,
+  { sessions, prepare, requireOpen, onError }: PostgresPoolDeps,
 ): PostgresPool {
-  const pool = createPool(url, max, sessions, prepare)
+  const pool = createPool(url, max, { sessions, prepare, onError })
   const explain = (error: unknown): unknown => (isUnavailable(error) ? postgresUnavailable(server, error) : error)
 
   async function connect(): Promise<pg.PoolClient> {
@@ -75,7 +77,7 @@ export function createPostgresPool(
   }
 }
 
-function createPool(connectionString: string, max: number, sessions: PostgresSessions, prepare: PrepareSession): pg.Pool {
+function createPool(connectionString: string, max: number, { sessions, prepare, onError }: Omit<PostgresPoolDeps, 'requireOpen'>): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
     max,
@@ -88,6 +90,7 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
         super(config)
         const session = { pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
+        this.connection.on('errorMessage', onError)
         const stop = startPatientTimer(connectTimeoutMs, () => this.connection.stream.destroy(new Error(silentText)))
         this.once('connect', stop)
         this.once('end', () => {

@@ -63,7 +63,8 @@ function remedyOf(cause: unknown): string {
   if (!(cause instanceof Error)) return startIt
   if (cause.message.startsWith('unsupported startup parameter'))
     return 'Set pool_mode = session and ignore_startup_parameters = options in PgBouncer, or set LOCKSTEP_POSTGRES_URL to PostgreSQL itself.'
-  return refusalOf(cause)?.remedy ?? tlsRemedyOf(cause) ?? startIt
+  // a full disk keeps it from starting a session
+  return refusalOf(cause)?.remedy ?? tlsRemedyOf(cause) ?? obstacleOf(cause)?.remedy ?? startIt
 }
 
 const startIt = 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
@@ -137,11 +138,22 @@ function reasonOf(cause: unknown): string {
   return refusalOf(cause)?.reason ?? (text ?? '').replace(/\.$/, '')
 }
 
+interface Obstacle {
+  readonly problem: string
+  readonly remedy: string
+}
+
+/** Of a standby, or of a database or role that is set to read only. */
+export const readOnlyObstacle: Obstacle = {
+  problem: 'accepts no writes',
+  remedy: 'Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.',
+}
+
 /** Why a PostgreSQL that answers cannot do its work, and what to do; null: for another reason. */
-export function obstacleOf(error: unknown): { readonly problem: string; readonly remedy: string } | null {
+export function obstacleOf(error: unknown): Obstacle | null {
   switch (sqlState(error)) {
     case '25006':
-      return { problem: 'accepts no writes', remedy: 'Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.' }
+      return readOnlyObstacle
     case '53100':
       return { problem: 'has no free disk space', remedy: 'Free some on its disk.' }
     case '57014':

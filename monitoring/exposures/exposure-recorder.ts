@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
-import { sqlState } from '../../runtime/relation.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import { createRepeats } from '../../runtime/repeats.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
 import type { ExposureMetrics } from './exposure-metrics.ts'
@@ -64,8 +63,6 @@ interface Recording {
 const unitsPerBatch = 5000
 /** How many units are remembered as written. A forgotten one is written again, which changes nothing. */
 const maxSeen = 200_000
-/** A lock timeout, a deadlock, a cancellation: nothing was written, and a second try may succeed. */
-const retried = ['55P03', '40P01', '40001', '57014']
 
 export function createExposureRecorder(deps: ExposureRecorderDeps, options: ExposureOptions = {}): ExposureRecorder {
   const { database, log, clock } = deps
@@ -122,7 +119,7 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         remember(batch)
         metrics.written(batch.units.filter(({ first }) => first !== null).length)
       } catch (error) {
-        if (canBeRetried(error)) throw error
+        if (isTemporary(error)) throw error
         const units = refusals(messageOf(error), batch.units.length)
         if (units !== null) log.error({ units, error: messageOf(error) }, 'exposures of an experiment were refused')
         lose(recording, batch.units, 'refused')
@@ -229,10 +226,4 @@ function keyOf(variant: string, unit: string): string {
 
 function seenKey(run: number, key: string): string {
   return `${run}\0${key}`
-}
-
-function canBeRetried(error: unknown): boolean {
-  return (
-    isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE') || retried.includes(sqlState(error))
-  )
 }

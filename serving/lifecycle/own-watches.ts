@@ -3,21 +3,25 @@ import type { FreshnessReader } from '../../monitoring/freshness/freshness-reade
 import { createClockWatch } from './clock-watch.ts'
 import { createFileWatch } from './file-watch.ts'
 import { createMemoryWatch } from './memory-watch.ts'
+import { createObstacleWatch } from './obstacle-watch.ts'
 import { about } from './readiness.ts'
 import { createUpkeepWatch } from './upkeep-watch.ts'
 
 /**
- * The watches that only warn: of views without workers, of the store, of open files and of the clock of this machine.
+ * The watches that only warn: of views without workers, of a database without writes, of the store, of open files and of
+ * the clock of this machine.
  */
 export function createOwnWatches(log: Logger, freshness: FreshnessReader | null, workerGraceMs: number | undefined) {
   const upkeep = createUpkeepWatch(log, freshness, workerGraceMs)
   const memory = createMemoryWatch(log)
+  const obstacle = createObstacleWatch(log)
   const openFiles = createFileWatch(log)
   const machineClock = createClockWatch(log)
   return {
-    watches: { upkeep, memory, openFiles, machineClock },
+    watches: { upkeep, obstacle, memory, openFiles, machineClock },
     warnings: () => [
       ...about('workers', upkeep.warnings),
+      ...about('database', obstacle.warnings),
       ...about('online store', memory.warnings),
       ...about('server', openFiles.warnings),
       ...about('clock', machineClock.warnings),

@@ -15,6 +15,7 @@ import type { Traffic } from '../traffic/traffic.ts'
 import type { ClockWatch } from './clock-watch.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { MemoryWatch } from './memory-watch.ts'
+import type { ObstacleWatch } from './obstacle-watch.ts'
 import type { ServerReadiness } from './readiness.ts'
 import type { Stores } from './stores.ts'
 import type { UpkeepWatch } from './upkeep-watch.ts'
@@ -27,6 +28,7 @@ export interface WatchDeps {
   readonly owner: CheckpointOwner
   readonly upkeep: UpkeepWatch
   readonly machineClock: ClockWatch
+  readonly obstacle: ObstacleWatch
   readonly memory: MemoryWatch
   readonly openFiles: FileWatch
   readonly traffic: Traffic
@@ -72,6 +74,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     await database.check()
     const db = database.available
     if (db !== null) {
+      deps.obstacle.check(db)
       if (traffic.history.isOpen) traffic.history.reset()
       // a database that cannot notify is polled by this loop alone
       if (!stopped) listening ??= db.listen(registryChannel, onNotice)

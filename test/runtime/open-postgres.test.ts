@@ -7,6 +7,8 @@ import type { Database } from '../../runtime/database.ts'
 import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { checkDatabase } from '../../cli/doctor/database-checks.ts'
+import { watchDependencies } from '../../cli/watch-dependencies.ts'
+import { createMetricsRegistry } from '../../runtime/metrics.ts'
 import { isOutage, isTemporary } from '../../runtime/is-temporary.ts'
 import { asLockstepError, postgresUnavailable } from '../../runtime/postgres-unavailable.ts'
 import { createLogger } from '../../runtime/log.ts'
@@ -263,6 +265,12 @@ describe('PostgreSQL', () => {
         message:
           'The database accepts no writes: cannot execute CREATE TABLE in a read-only transaction. Set LOCKSTEP_POSTGRES_URL to the primary, or make the database writable.',
       })
+      expect(standby.obstacle?.()).toBe(null)
+      await standby.ping()
+      expect(standby.obstacle?.()).toMatch(/^PostgreSQL at ".+:\d+" accepts no writes\. Set LOCKSTEP_POSTGRES_URL to the primary/)
+      const watched = await watchDependencies({ db: standby, store: null }, createMetricsRegistry(), createLogger('silent'))
+      expect(watched.readiness()).toEqual({ ready: true, failing: [], degraded: ['database'], warnings: [standby.obstacle?.()] })
+      await watched.close()
       expect(await checkDatabase(standby, 'The database')).toContainEqual(
         expect.objectContaining({ verdict: 'wrong', text: expect.stringContaining('It accepts no writes.') as string }),
       )
@@ -301,6 +309,7 @@ describe('PostgreSQL', () => {
       code: 'POSTGRES_UNAVAILABLE',
       message: 'The database, which this request needs, has no free disk space; try again soon.',
     })
+    expect(db.obstacle?.()).toMatch(/^PostgreSQL at ".+:\d+" has no free disk space: no room\. Free some on its disk\.$/)
     const memory = await raised('53200')
     expect(asLockstepError(memory)).toMatchObject({ code: 'INTERNAL', message: 'no room' })
     expect([full, memory].map(isTemporary)).toEqual([true, true])

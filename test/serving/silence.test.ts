@@ -106,6 +106,20 @@ describe('a registry that is locked', () => {
   })
 })
 
+describe('a PostgreSQL that accepts no writes', () => {
+  it('is named by a server that stays ready', async () => {
+    const options = encodeURIComponent('-c default_transaction_read_only=on')
+    const { url, server } = await world.serve({ database: async () => openPostgres(`${world.postgresUrl}?options=${options}`) })
+    await server.whenReady()
+    const { status, body } = await ask(url, '/readyz')
+    expect(status).toBe(200)
+    expect(body.warnings).toContainEqual(
+      expect.stringMatching(/^PostgreSQL at ".+" accepts no writes\. Set LOCKSTEP_POSTGRES_URL to the primary/),
+    )
+    await server.close()
+  })
+})
+
 describe('a Redis that is known to be down', () => {
   it('is not waited for, and is named in the log, without password, not to clients', async () => {
     const redis = await testRedis()

@@ -74,6 +74,27 @@ it('logs once that the table refuses rows, warns since when, and counts all', as
   expect(writer.warnings()).toEqual([])
 })
 
+it('keeps rows while the database has no free disk space', async () => {
+  const dropped: unknown[] = []
+  const writer = createPredictionWriter({
+    database: () => world.db,
+    metrics: { written: () => undefined, dropped: (...all: unknown[]) => void dropped.push(all) },
+    log: createLogger('silent'),
+  })
+  await world.db.script(`
+    create function no_room() returns trigger language plpgsql as $$ begin raise 'no room' using errcode = '53100'; end $$;
+    create trigger no_room before insert on lockstep.prediction_log for each row execute function no_room()`)
+  writer.add(row)
+  try {
+    expect(await writer.write()).toBe(false)
+  } finally {
+    await world.db.script('drop trigger no_room on lockstep.prediction_log; drop function no_room')
+  }
+  expect([writer.rows, writer.warnings(), dropped]).toEqual([1, [], []])
+  expect(await writer.write()).toBe(true)
+  expect([writer.rows, dropped]).toEqual([0, []])
+})
+
 it('warns no more once the table takes later rows of another process', async () => {
   const deps = {
     database: () => world.db,
