@@ -85,7 +85,7 @@ export function DataTable<Row>({ label, rows, columns: all, rowKey, empty, pageS
       </Table.ScrollContainer>
       {rows.length > shown && (
         <Button variant="default" size="compact-sm" className="more" onClick={() => setShown(shown + pageSize)}>
-          Show {Math.min(pageSize, rows.length - shown)} more of {rows.length - shown}
+          {rows.length - shown <= pageSize ? `Show ${rows.length - shown} more` : `Show ${pageSize} of ${rows.length - shown} more`}
         </Button>
       )}
     </>
