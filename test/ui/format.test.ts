@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatAge, formatDuration, formatNumber, keepUnits } from '../../ui/parts/format.ts'
+import { formatAge, formatDuration, formatNumber, keepUnits, shortFloat } from '../../ui/parts/format.ts'
 
 const noon = Date.parse('2001-07-01T12:00:00Z')
 
@@ -30,4 +30,17 @@ it('no line breaks between a number and its unit, and other spaces stay', () => 
     '15.4\u00a0% of 13 in 82\u00a0ms, up to 5 days of 3 hits, 39,000\u00a0to 1',
   )
   expect(keepUnits(null)).toBe(null)
+})
+
+it.each([
+  ['9242090123456789000', 'float64', '9.24209e+18'],
+  ['0.34920634920634924', 'float64', '0.349206'],
+  ['4500000.25', 'float32', '4.5e+6'],
+  ['2.8387137184698313e-10', 'float64', '2.83871e-10'],
+  ['569000.2500001', 'float64', '569000'],
+  ['-3151612345678901234', 'int64', '-3151612345678901234'],
+  ['0000012345678', 'string', '0000012345678'],
+  ['"NaN" and more', 'float64', '"NaN" and more'],
+])('the value %s of a %s is shown as %s', (text, type, shown) => {
+  expect(shortFloat(text, type)).toBe(shown)
 })

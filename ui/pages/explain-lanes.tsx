@@ -5,7 +5,7 @@ import { type Feature, type RowState, type Step, type View, rowStates, stepAt } 
 
 const lanes = ['event', 'known', 'visible'] as const
 const laneNames = { event: 'Happened', known: 'Known', visible: 'Counts from' } as const
-const [left, laneHeight, top, labelWidth] = [86, 46, 18, 124]
+const [left, laneHeight, top, labelWidth] = [86, 46, 18, 140]
 const colors: Readonly<Record<RowState, string>> = { counted: 'var(--good)', waiting: 'var(--warn)', out: 'var(--mark)' }
 
 interface LanesProps {
@@ -89,7 +89,7 @@ export function Lanes({ view, feature, t, from, to, onTime }: LanesProps): React
         {[from, to].map((end) => {
           const middle = Math.min(Math.max(x(t), left + labelWidth / 2), right - labelWidth / 2)
           // where the moment's own label stands, it says nearly the same
-          if (Math.abs(x(end) - middle) < labelWidth * 1.4) return null
+          if (Math.abs(x(end) - middle) < labelWidth * 1.5) return null
           return (
             <text key={end} x={x(end)} y={height - 4} textAnchor={end === from ? 'start' : 'end'} fill="var(--ink-3)" fontSize="11.5">
               {formatMoment(end)}

@@ -6,7 +6,7 @@ import type { ExplainData } from '../../serving/dashboard/contract/explain.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { CsvButton } from '../parts/csv.tsx'
 import { DataTable } from '../parts/data-table.tsx'
-import { formatDuration, formatMoment } from '../parts/format.ts'
+import { formatDuration, formatMoment, shortFloat } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
 import { FeatureLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -177,12 +177,12 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
           {
             name: 'As trained',
             numeric: true,
-            cell: ({ steps }) => {
+            cell: ({ steps, type }) => {
               const step = stepAt(steps, t)
               return (
                 <>
                   <strong>
-                    <Short text={step?.value ?? 'null'} />
+                    <Short text={step?.value ?? 'null'} type={type} />
                   </strong>
                   {step !== undefined && step.status !== 'PRESENT' && (
                     <div className="dim small">{step.status.toLowerCase().replaceAll('_', ' ')}</div>
@@ -194,9 +194,9 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
           {
             name: 'As served',
             numeric: true,
-            cell: ({ feature }) => {
+            cell: ({ feature, type }) => {
               const value = answered?.features[feature]
-              return value === undefined ? <span className="dim">–</span> : <Short text={value.value ?? 'null'} />
+              return value === undefined ? <span className="dim">–</span> : <Short text={value.value ?? 'null'} type={type} />
             },
           },
           { name: 'Rows in it', numeric: true, cell: (each) => rowsInValue(view, each, t) },
@@ -291,9 +291,9 @@ function RowTable({
   )
 }
 
-/** A number with many digits, cut to six; all of them on hover. */
-function Short({ text }: { readonly text: string }): ReactElement {
-  const number = Number(text)
-  if (text.length <= 9 || text.trim() === '' || Number.isNaN(number)) return <>{text}</>
-  return <span title={text}>{String(Number(number.toPrecision(6)))}</span>
+/** A float, cut to six digits; all of them on hover. Integers and texts are exact: they may be the key of something. */
+function Short({ text, type }: { readonly text: string; readonly type: string }): ReactElement {
+  const short = shortFloat(text, type)
+  if (short !== text) return <span title={text}>{short}</span>
+  return type === 'string' ? <span className="break">{text}</span> : <>{text}</>
 }

@@ -94,7 +94,7 @@ function Ask(): ReactElement {
       />
       <TextInput
         label="Moment (UTC)"
-        placeholder="Now"
+        placeholder="That of the newest row"
         value={moment}
         onChange={(event) => setMoment(event.currentTarget.value)}
         autoComplete="off"

@@ -55,6 +55,14 @@ export function formatOdds(log10: number): string {
   return odds < 1e7 ? format({ maximumSignificantDigits: 4 }).format(odds) : format({ notation: 'scientific' }).format(odds)
 }
 
+/** The text of a float that has many digits, with six of them. All other values stay as they are. */
+export function shortFloat(text: string, type: string): string {
+  if (!type.startsWith('float') || text.length <= 9 || !Number.isFinite(Number(text))) return text
+  const [digits = '', exponent] = Number(text).toPrecision(6).split('e')
+  const short = digits.includes('.') ? digits.replace(/\.?0+$/, '') : digits
+  return exponent === undefined ? short : `${short}e${exponent}`
+}
+
 /** How far drift moves a prediction: an estimate, so two digits. */
 export function formatHarm(harm: number | null): string {
   return harm === null ? '–' : format({ maximumSignificantDigits: 2 }).format(harm)
@@ -70,6 +78,7 @@ function formatBytes(bytes: number): string {
 export function formatDuration(seconds: number): string {
   const size = Math.abs(seconds)
   const sign = seconds < 0 ? '-' : ''
+  if (size === 0) return '0 s'
   if (size < 1) return `${sign}${format({ maximumSignificantDigits: 2 }).format(size * 1000)} ms`
   if (size < 60) return `${sign}${format({ maximumFractionDigits: size < 10 ? 1 : 0 }).format(size)} s`
   const units: readonly (readonly [number, string])[] = [
