@@ -184,11 +184,27 @@ function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthChe
     state: units === 0 ? 'unknown' : 'ok',
     value: 1 - immatureShare,
     text: [
-      waiting === 0 ? 'All units are mature' : `${percent(1 - immatureShare)} of the units are mature`,
+      waiting === 0
+        ? `All units are mature${isAnyOtherWaiting(evidence) ? ' for the primary metric' : ''}`
+        : `${percent(1 - immatureShare)} of the units are mature`,
       withoutValue === 0 ? '.' : `; ${withoutValue} of ${units + withoutValue} have no value of the primary metric.`,
       waiting === 0 ? '' : ` The others count later${until === '' ? '' : `: ${until}`}.`,
+      othersText(spec, evidence),
     ].join(''),
   }
+}
+
+/** Units that count later in other metrics, whose windows are longer. */
+function othersText({ metrics }: ExperimentSpec, evidence: ExperimentEvidence): string {
+  const texts = metrics.flatMap(({ name }, i) => {
+    const waiting = i === 0 ? 0 : sumOf(evidence.metrics[i]?.immature ?? [])
+    return waiting === 0 ? [] : [`${waiting} of "${name}"`]
+  })
+  return texts.length === 0 ? '' : ` Units that count later in other metrics: ${texts.join(', ')}.`
+}
+
+function isAnyOtherWaiting({ metrics: [, ...others] }: ExperimentEvidence): boolean {
+  return others.some(({ immature }) => sumOf(immature) > 0)
 }
 
 /** A moment in UTC to the minute, rounded up: then it has passed. */

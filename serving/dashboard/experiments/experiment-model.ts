@@ -71,7 +71,10 @@ export const experimentModel = readModel({
           : exposuresChart(await readUnitsByDay(db.kysely, run.id, until)),
       progress: result?.progress ?? null,
     }
-    return { data, ...(result === null ? {} : { mature: result.progress.immatureShare === 0 }) }
+    return {
+      data,
+      ...(result === null ? {} : { mature: result.metrics.every(({ arms }) => arms.every(({ immature }) => immature === 0)) }),
+    }
   },
 })
 

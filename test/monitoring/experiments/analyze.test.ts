@@ -366,12 +366,14 @@ describe('analyzeExperiment', () => {
   })
 
   test('health counts mature units that have no value of the primary metric as mature', () => {
-    const maturity = (valued: number, immature: number, all: number) => {
+    const maturity = (valued: number, immature: number, all: number, guard = 0) => {
       const metric = { ...metricEvidence(drawArms(valued, meanDraw, 3)), immature: [immature, immature] }
       const summers = [createUnitSummer(2), createUnitSummer(2)]
       for (const summer of summers) for (let i = 0; i < all; i++) summer.add([0, 0])
       const covariates = { names: [], arms: summers.map((summer) => summer.sums()) }
-      const { health, progress } = analyzeExperiment(specOf([metricOf('mean')]), evidenceOf([metric], { covariates }), null)
+      const metrics = [metricOf('mean'), { ...metricOf('mean'), name: 'guard', role: 'guardrail' as const }]
+      const evidence = evidenceOf([metric, { ...metric, immature: [guard, guard] }], { covariates })
+      const { health, progress } = analyzeExperiment(specOf(metrics), evidence, null)
       const { state, text } = health.find(({ check }) => check === 'maturity') ?? {}
       return [state, text, progress.immatureShare]
     }
@@ -382,6 +384,11 @@ describe('analyzeExperiment', () => {
       0.25,
     ])
     expect(maturity(40, 0, 40)).toEqual(['ok', 'All units are mature.', 0])
+    expect(maturity(40, 0, 40, 7)).toEqual([
+      'ok',
+      'All units are mature for the primary metric. Units that count later in other metrics: 14 of "guard".',
+      0,
+    ])
     expect(maturity(0, 40, 40)).toEqual(['unknown', 'No unit is mature yet: the window of the primary metric has to pass.', 1])
   })
 
