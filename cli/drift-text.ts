@@ -65,7 +65,7 @@ function cells({
     number(distances?.psi ?? null),
     number(test?.psiByChance ?? null),
     adjustedP === null ? '' : adjustedP < 1e-4 ? '<0.0001' : number(adjustedP),
-    change(formatShare(missing.baseline), isCounted ? formatShare(missing.window) : ''),
+    change(share(missing.baseline), share(missing.window)),
     outside === null || !isCounted ? '' : formatShare(outside),
     mean.baseline === null && mean.window === null ? '' : change(number(mean.baseline), number(mean.window)),
   ]
@@ -93,6 +93,10 @@ function untestedLines(columns: readonly Column[]): string[] {
 
 function change(before: string, after: string): string {
   return before === after ? before : `${before || 'none'} → ${after || 'none'}`
+}
+
+function share(value: number | null): string {
+  return value === null ? '' : formatShare(value)
 }
 
 function number(value: number | null): string {

@@ -28,8 +28,9 @@ export interface BinShares {
 export interface ColumnComparison {
   readonly rows: { readonly baseline: number; readonly window: number }
   readonly missing: {
-    readonly baseline: number
-    readonly window: number
+    /** null: no rows. */
+    readonly baseline: number | null
+    readonly window: number | null
     /** By status; absent statuses have no rows on either side. */
     readonly reasons: readonly { readonly status: string; readonly baseline: number; readonly window: number }[]
   }
@@ -68,7 +69,11 @@ export function compareColumn(bins: ColumnBins, baseline: ColumnSide, window: Co
   const isNumber = bins.kind === 'number'
   return {
     rows,
-    missing: { baseline: share(p, nullBin), window: share(q, nullBin), reasons: reasonsOf(baseline.statuses, window.statuses) },
+    missing: {
+      baseline: rows.baseline === 0 ? null : share(p, nullBin),
+      window: rows.window === 0 ? null : share(q, nullBin),
+      reasons: reasonsOf(baseline.statuses, window.statuses),
+    },
     outOfRange: isNumber && bins.edges.length > 0 ? { below: share(q, firstNumberBin), above: share(q, last) } : null,
     otherCategories: !isNumber && bins.values.length > 0 ? { baseline: share(p, last), window: share(q, last) } : null,
     distances: rows.baseline === 0 || rows.window === 0 ? null : distancesOf(bins, baseline, window),

@@ -113,7 +113,9 @@ function movedMean({ mean }: Pick<Drifted, 'mean'>): string | null {
   const ratio = mean.window / mean.baseline
   // values moved about a mean that stayed
   if (Math.abs(ratio - 1) < minMeanMove) return null
-  return `the mean went from ${formatNumber(mean.baseline)} to ${formatNumber(mean.window)} (×${formatNumber(ratio)}${isUnit(ratio) ? ': did its unit change?' : ''})`
+  // of means with different signs a ratio says nothing
+  const times = ratio <= 0 ? '' : ` (×${formatNumber(ratio)}${isUnit(ratio) ? ': did its unit change?' : ''})`
+  return `the mean went from ${formatNumber(mean.baseline)} to ${formatNumber(mean.window)}${times}`
 }
 
 /** So many categories are named. */

@@ -41,8 +41,8 @@ export function driftSection({ value, reason }: Part<DriftJson>): Section {
           numberCell(column.adjustedP),
           numberCell(column.distances?.psi ?? null),
           numberCell(column.test?.psiByChance ?? null),
-          percent(column.missing.baseline),
-          column.rows.window === 0 ? '' : percent(column.missing.window),
+          shareCell(column.missing.baseline),
+          shareCell(column.missing.window),
           numberCell(column.mean.baseline),
           numberCell(column.mean.window),
           causesText(column.causes),
@@ -86,6 +86,10 @@ function chartOf(column: Column): Markup {
 function driftCell({ drifted, untested }: Column): Cell {
   if (untested !== null) return { text: `not tested: ${untested}`, tone: 'muted' }
   return drifted ? { text: 'drifted', tone: 'bad' } : { text: 'no', tone: 'good' }
+}
+
+function shareCell(value: number | null): string {
+  return value === null ? '' : percent(value)
 }
 
 function numberCell(value: number | null): string {

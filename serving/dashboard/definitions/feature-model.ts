@@ -57,7 +57,11 @@ export const featureModel = readModel({
       categories:
         first === undefined || isNumeric(first)
           ? []
-          : first.bins.map(({ label, baseline, window }) => ({ value: label, served: window, trained: baseline })),
+          : first.bins.map(({ label, baseline, window }) => ({
+              value: label,
+              served: first.missing.window === null ? null : window,
+              trained: baseline,
+            })),
       uses: users,
       reference: first?.reference ?? 'training',
       nulls: await nullsOf(ask, first ?? users[0] ?? null, users.length > 1),
@@ -72,7 +76,7 @@ export const featureModel = readModel({
         harm: each.harm,
       })),
     }
-    return { data, sampled: 'a share of the rows', notes }
+    return { data, sampled: 'at most LOCKSTEP_ROLLUP_ROWS rows a second of each server', notes }
   },
 })
 
@@ -131,7 +135,7 @@ function distributionOf(column: Column, reference: FeatureData['reference'], isO
   const line = (label: string, share: 'baseline' | 'window'): Chart['series'][number] => ({
     label,
     unit: 'share',
-    points: bins.map((bin, i) => ({ t: i, v: bin[share] })),
+    points: bins.map((bin, i) => ({ t: i, v: column.missing[share] === null ? null : bin[share] })),
   })
   return {
     chart: {

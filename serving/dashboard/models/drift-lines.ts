@@ -62,8 +62,9 @@ export function driftText(column: DriftJson['columns'][number], reference: Featu
   if (distances === null) return 'There is nothing to compare.'
   const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
   const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
-  const nulls = `${percent(missing.baseline)} were missing in ${reference}, ${percent(missing.window)} as served.`
-  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column, reference)} ${nulls}`
+  const [trained, served] = [missing.baseline ?? 0, missing.window ?? 0]
+  const nulls = trained + served === 0 ? '' : ` ${percent(trained)} were missing in ${reference}, ${percent(served)} as served.`
+  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column, reference)}${nulls}`
 }
 
 /** How values moved: of categories their shares, of numbers the mean. */

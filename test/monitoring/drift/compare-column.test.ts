@@ -109,6 +109,11 @@ describe('comparing a column', () => {
   })
 
   it('has neither distances nor a test for a side without rows', () => {
-    expect(compare(normals(100), [])).toMatchObject({ distances: null, test: null, rows: { baseline: 100, window: 0 } })
+    expect(compare(normals(100), [])).toMatchObject({
+      distances: null,
+      test: null,
+      rows: { baseline: 100, window: 0 },
+      missing: { baseline: 0, window: null },
+    })
   })
 })

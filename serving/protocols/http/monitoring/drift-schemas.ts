@@ -34,7 +34,11 @@ const column = z.object({
     .describe('Likely causes with their evidence, the likeliest first'),
   rows: z.object(both('rows that were counted by value')).describe('Rows that were counted by value'),
   missing: z
-    .object({ ...shares, reasons: z.array(z.object({ status: z.string().describe('The status, such as "NOT_FOUND"'), ...shares })) })
+    .object({
+      baseline: shares.baseline.nullable().describe('Of the baseline; null: it has no rows'),
+      window: shares.window.nullable().describe('Of the window; null: it has no rows'),
+      reasons: z.array(z.object({ status: z.string().describe('The status, such as "NOT_FOUND"'), ...shares })),
+    })
     .describe('The share of rows without a value, and of each status'),
   outOfRange: z
     .object({ below: z.number(), above: z.number() })
