@@ -50,3 +50,19 @@ export function formatDuration(micros: number): string {
   }
   return text === '' ? '0s' : text
 }
+
+/** A duration in a sentence: `1 d 12 h`. What is measured is rounded before, as it has all of its units. */
+export function durationText(micros: number): string {
+  const words: Readonly<Record<string, string>> = { m: 'min', us: 'µs' }
+  return formatDuration(micros)
+    .replaceAll(/(\d+)([a-z]+)/g, (_, amount: string, unit: string) => `${amount} ${words[unit] ?? unit} `)
+    .trim()
+}
+
+/** How long something took or takes, in a sentence, to whole seconds and two units at most: `2 h 49 min`. */
+export function measuredText(seconds: number): string {
+  return durationText(Math.max(1, Math.round(seconds)) * 1_000_000)
+    .split(' ')
+    .slice(0, 4)
+    .join(' ')
+}

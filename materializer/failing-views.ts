@@ -1,4 +1,4 @@
-import { formatDuration } from '../kernel/duration.ts'
+import { measuredText } from '../kernel/duration.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** Fewer may be runs whose process was killed, or that are under way. */
@@ -46,5 +46,5 @@ export async function readFailingViews(
 
 /** A sentence that says what to do. */
 export function failingText(view: string, { runs, seconds }: FailingView): string {
-  return `The view "${view}" is not kept current: its last ${runs} runs have failed, and the first of them began ${formatDuration(Math.ceil(seconds) * 1e6)} ago. See why in the log of the worker, or run "lockstep materialize ${view}".`
+  return `The view "${view}" is not kept current: its last ${runs} runs have failed, and the first of them began ${measuredText(Math.ceil(seconds))} ago. See why in the log of the worker, or run "lockstep materialize ${view}".`
 }

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText, measuredText } from '../../kernel/duration.ts'
 import { lateFrom, lateText } from '../../kernel/due-moment.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
@@ -163,17 +163,17 @@ interface Found {
 }
 
 function lateness({ id }: ViewPlan, freshnessMicros: number, { isStoreKnown, isStored, source, seconds, run }: Found): string | null {
-  const allowed = `it may be ${formatDuration(freshnessMicros)} behind its source`
+  const allowed = `it may be ${durationText(freshnessMicros)} behind its source`
   const fix = `run "lockstep materialize ${id}", or start a "lockstep worker"`
   if (!isStoreKnown) return `The view "${id}" may be late: ${allowed}, and the online store does not answer. Start the store.`
   if (!isStored) return `The view "${id}" is late: ${allowed}, and the online store does not hold it. To fix this, ${fix}.`
   if (seconds !== null && source !== null) {
     if (seconds * 1e6 <= freshnessMicros) return null
     const rows = source.rows === 1 ? '1 row has' : `${source.rows}${source.rows < maxCountedRows ? '' : ' or more'} rows have`
-    return `The view "${id}" is late: ${allowed}, and ${rows} waited for up to ${formatDuration(Math.floor(seconds) * 1e6)}. To fix this, ${fix}.`
+    return `The view "${id}" is late: ${allowed}, and ${rows} waited for up to ${measuredText(Math.floor(seconds))}. To fix this, ${fix}.`
   }
   // It is unknown which rows have arrived: the view is as old as its last run.
   if (run !== null && run.ageMs * 1000 <= freshnessMicros) return null
-  const ago = run === null ? 'no run of it is known' : `its last run ended ${formatDuration(Math.floor(run.ageMs / 1000) * 1e6)} ago`
+  const ago = run === null ? 'no run of it is known' : `its last run ended ${measuredText(Math.floor(run.ageMs / 1000))} ago`
   return `The view "${id}" is late: ${allowed}, and ${ago}. To fix this, ${fix}.`
 }

@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from '../../kernel/duration.ts'
+import { durationText, measuredText, parseDuration } from '../../kernel/duration.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
 import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
 import { gateTitle } from '../../registry/rollouts/check-plan.ts'
@@ -72,7 +72,9 @@ function stepReasons({ steps }: RolloutPlan, step: number, { micros, rows }: Evi
   const atLeast = parseDuration(present.atLeast)
   const reasons: string[] = []
   if (micros < atLeast)
-    reasons.push(`The step lasts at least ${present.atLeast}; ${formatDuration(Math.max(0, Math.floor(micros / 1e6)) * 1e6)} are over.`)
+    reasons.push(
+      `The step lasts at least ${durationText(atLeast)}; ${micros < 1e6 ? 'it has just begun' : `${measuredText(Math.floor(micros / 1e6))} are over`}.`,
+    )
   if (rows < present.samples)
     reasons.push(`The candidate must answer at least ${present.samples} rows in the step; it has answered ${rows}.`)
   return reasons

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText, formatDuration } from '../../kernel/duration.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
@@ -302,10 +302,10 @@ export function serviceFeatures({ definitions }: Inventory, service: Definition 
 function computedText(spec: FeatureSpec): string {
   const where = spec.where === undefined ? '' : ` where ${spec.where}`
   if (spec.kind === 'latest')
-    return `latest ${spec.column}${where}${spec.ttlMicros === null ? '' : `, at most ${formatDuration(spec.ttlMicros)} old`}`
+    return `latest ${spec.column}${where}${spec.ttlMicros === null ? '' : `, at most ${durationText(spec.ttlMicros)} old`}`
   const { n, quantile, cap, sample } = spec
   const parameters = [quantile, n, cap === undefined ? undefined : `cap ${cap}`, sample === true ? 'sample' : undefined]
   const given = parameters.filter((each) => each !== undefined).join(', ')
   const aggregate = `${spec.aggregate}${given === '' ? '' : `(${given})`}${spec.column === null ? '' : ` of ${spec.column}`}`
-  return `${aggregate} over ${spec.kind === 'window' ? formatDuration(spec.windowMicros) : 'all rows'}${where}`
+  return `${aggregate} over ${spec.kind === 'window' ? durationText(spec.windowMicros) : 'all rows'}${where}`
 }

@@ -1,6 +1,6 @@
 import { streamName } from '../../kernel/stream-spec.ts'
 import { filesName } from '../../kernel/files-spec.ts'
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
@@ -156,13 +156,13 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
     }
     case 'outcome': {
       const { model, source, withinMicros } = definition.spec
-      return `what came of ${model} within ${formatDuration(withinMicros)}, from ${source.name}`
+      return `what came of ${model} within ${durationText(withinMicros)}, from ${source.name}`
     }
     case 'channel':
       return `${definition.spec.kind}, for ${definition.spec.severities.map((each) => `${each}s`).join(' and ')}`
     case 'monitor': {
       const { checks, everyMicros, severity } = definition.spec
-      return `${checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}, every ${formatDuration(everyMicros)}, ${severity}`
+      return `${checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}, every ${durationText(everyMicros)}, ${severity}`
     }
     case 'experiment': {
       const { variants, model, unit } = definition.spec
@@ -186,9 +186,9 @@ function columnsText(columns: readonly Column<ValueType>[]): string {
   return columns.map(({ name, type }) => `${name} ${typeName(type)}`).join(', ')
 }
 
-/** `continuous`, or the schedule and its delay: every 5 minutes, one minute later, is `*\/5 * * * * + 1m`. */
+/** `continuous`, or the schedule and its delay: every 5 minutes, one minute later, is `*\/5 * * * * + 1 min`. */
 export function availabilityText(availability: Availability): string {
-  return availability.kind === 'continuous' ? 'continuous' : `${availability.schedule} + ${formatDuration(availability.delayMicros)}`
+  return availability.kind === 'continuous' ? 'continuous' : `${availability.schedule} + ${durationText(availability.delayMicros)}`
 }
 
 /** Where the rows of a source are. */

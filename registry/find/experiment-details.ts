@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import type { ExperimentSpec, ExposureFeatures, MeasureSpec, MetricRole, MetricSpec } from '../../kernel/experiment-spec.ts'
 
 /** An experiment for people and programs; plain JSON. */
@@ -35,11 +35,11 @@ function featureNames({ use, features }: ExposureFeatures): string[] {
   return features.map((feature) => `${use.view}.${feature}`)
 }
 
-/** `mean of sum of amount of orders within 7d, at most 500, higher is better` */
+/** `mean of sum of amount of orders within 7 d, at most 500, higher is better` */
 function metricText(metric: MetricSpec): string {
   const { withinMicros, winsorizeAt, better, margin, per } = metric
   const facts = [
-    `${whatText(metric)} within ${formatDuration(withinMicros)}`,
+    `${whatText(metric)} within ${durationText(withinMicros)}`,
     winsorizeAt === null ? '' : `at most ${winsorizeAt}`,
     per === 'exposure' ? 'by exposure' : '',
     `${better} is better`,

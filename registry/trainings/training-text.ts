@@ -1,12 +1,12 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Punctuality } from './late-trainings.ts'
 import type { Requirement, TrainingSpec } from './training-spec.ts'
 
-/** `90d, of which the last 7d are the test, until 21d before the run` */
+/** `90 d, of which the last 7 d are the test, until 21 d before the run` */
 export function rowsText({ windowMicros, testMicros, matureMicros }: Omit<TrainingSpec, 'name'>): string {
-  const until = matureMicros === 0 ? '' : `, until ${formatDuration(matureMicros)} before the run`
-  return `${formatDuration(windowMicros)}, of which the last ${formatDuration(testMicros)} are the test${until}`
+  const until = matureMicros === 0 ? '' : `, until ${durationText(matureMicros)} before the run`
+  return `${durationText(windowMicros)}, of which the last ${durationText(testMicros)} are the test${until}`
 }
 
 /** `auc of at least 0.8` */

@@ -1,6 +1,6 @@
 import type { SinkSpec } from '../../kernel/sink-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 
 /** How often an answer is written, by what its stream and its sink can do (docs/pipelines.md). */
 export function deliveryGuarantee(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {
@@ -20,5 +20,5 @@ export function deliveryGuarantee(stream: Pick<StreamSpec, 'kind'>, sink: SinkSp
 }
 
 function windowOf(seconds: number): string {
-  return formatDuration(seconds * 1_000_000)
+  return durationText(seconds * 1_000_000)
 }

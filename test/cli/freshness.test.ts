@@ -104,7 +104,7 @@ it('status and metrics name a late view with its rows and transaction', async ()
   await new Promise((resolve) => setTimeout(resolve, 1100))
   const late = await run('status')
   expect(late.exitCode).toBe(1)
-  expect(late.text).toContain('late: The view "seen@1" is late: it may be 1s behind its source, and 1 row has waited')
+  expect(late.text).toContain('late: The view "seen@1" is late: it may be 1 s behind its source, and 1 row has waited')
   // what follows from it stands under it: an alert, and what features of the view lack
   const seen = { link: { kind: 'view', id: 'seen@1' }, severity: 'warn', consequences: [] }
   expect(late.json).toHaveProperty('problems', [expect.objectContaining(seen)])

@@ -58,8 +58,8 @@ describe('the commands of outcomes', () => {
     const { json } = await run('outcome', 'list')
     const outcomes = (json as { outcomes: { name: string; about: string }[] }).outcomes
     expect(outcomes.map(({ name }) => name)).toEqual(['chargeback', 'costly', 'labelled', 'lost', 'lost_last'])
-    expect(outcomes[0]?.about).toBe('what came of fraud within 1d, from chargeback')
-    expect((await run('list', 'outcomes', '--server', url)).text).toContain('what came of fraud within 1d, from reports')
+    expect(outcomes[0]?.about).toBe('what came of fraud within 1 d, from chargeback')
+    expect((await run('list', 'outcomes', '--server', url)).text).toContain('what came of fraud within 1 d, from reports')
     const shown = await run('show', 'outcome/costly')
     expect(shown.text).toMatch(/match +column prediction_id has the prediction's id/)
     expect(shown.text).toMatch(/missing +false/)

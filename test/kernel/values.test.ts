@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseValue } from '../../kernel/parse-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import { formatDuration, parseDuration } from '../../kernel/duration.ts'
+import { durationText, formatDuration, measuredText, parseDuration } from '../../kernel/duration.ts'
 import { decodeKey, encodeKey } from '../../kernel/entity-key.ts'
 import { defaultHop, divisorChains } from '../../kernel/hop.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
@@ -66,6 +66,11 @@ describe('durations', () => {
     )
     expect(parseDuration('1h30m')).toBe(5_400_000_000)
     expect(formatDuration(5_400_000_000)).toBe('1h30m')
+  })
+
+  it('have spaces and "min" in sentences, and two units if they were measured', () => {
+    expect(['90d', '36h', '5m', '11us'].map((each) => durationText(parseDuration(each)))).toEqual(['90 d', '1 d 12 h', '5 min', '11 µs'])
+    expect([10_148.4, 0.2, 126, 86_400].map(measuredText)).toEqual(['2 h 49 min', '1 s', '2 min 6 s', '1 d'])
   })
 
   it.each(['', '0s', '1x', '-1h', '1.5h', '1 h', 'h', '99999999999d'])('refuse "%s" by name', (text) => {

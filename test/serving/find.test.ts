@@ -183,8 +183,8 @@ describe('one definition', () => {
         { kind: 'entity', name: 'airport' },
       ],
       features: [
-        { name: 'lastDelay', type: 'float64', computed: 'latest delay, at most 2d old', default: null, required: false },
-        { name: 'landed1h', computed: 'count over 1h', statistics: { count: 9, nulls: 0, numbers: { min: expect.any(Number) } } },
+        { name: 'lastDelay', type: 'float64', computed: 'latest delay, at most 2 d old', default: null, required: false },
+        { name: 'landed1h', computed: 'count over 1 h', statistics: { count: 9, nulls: 0, numbers: { min: expect.any(Number) } } },
       ],
       code: null,
       broken: null,

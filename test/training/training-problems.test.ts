@@ -156,7 +156,7 @@ describe('a training is a problem', () => {
     expect((await evaluate())[0]).toMatchObject({
       subject: 'jobs',
       state: 'breach',
-      cause: expect.stringContaining('has made no progress for 1h') as string,
+      cause: expect.stringContaining('has made no progress for 1 h') as string,
     })
   })
 })

@@ -67,7 +67,7 @@ function Freshness({ id, of: freshness }: { readonly id: string; readonly of: Re
           <>
             <p>
               {finding}
-              {boundSeconds !== null && ` The declared bound is ${formatDuration(boundSeconds)}.`}
+              {boundSeconds !== null && ` The view may be ${formatDuration(boundSeconds)} behind its source, whatever the age of its rows.`}
             </p>
             {stages.some(({ p50 }) => p50 !== null) && (
               <Waterfall
@@ -82,11 +82,7 @@ function Freshness({ id, of: freshness }: { readonly id: string; readonly of: Re
                 seconds === null ? null : `${formatNumber(seconds, 'seconds')}${of === null ? '' : `, ${of}`}`,
               ])}
             />
-            <Chart
-              chart={served}
-              label="Age of served values"
-              {...(boundSeconds === null ? {} : { bound: { value: boundSeconds, name: 'declared bound' } })}
-            />
+            <Chart chart={served} label="Age of served values" />
           </>
         )}
       </Loaded>

@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/duration.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { sourceLag } from '../../freshness/source-lag.ts'
 import type { CheckKind, CheckResult } from '../check-kind.ts'
@@ -32,14 +32,10 @@ export const arrivals: CheckKind<Spec> = {
         const cause = `It is not known yet how often the source "${source}" gets events: that needs a day, and a week if it is silent for an hour or longer.`
         results.push({ ...base, state: 'unknown', cause })
       } else if (silences.silent > threshold) {
-        const cause = `The source "${source}" has had no new event for ${text(silences.silent)}; in the last week it had one at least every ${text(usual)}. What writes to it has stopped or is late.`
+        const cause = `The source "${source}" has had no new event for ${measuredText(silences.silent / 1e6)}; in the last week it had one at least every ${measuredText(usual / 1e6)}. What writes to it has stopped or is late.`
         results.push({ ...base, state: 'breach', cause })
       } else results.push({ ...base, state: 'ok', cause: null })
     }
     return results
   },
-}
-
-function text(micros: number): string {
-  return formatDuration(Math.max(1, Math.round(micros / 1e6)) * 1_000_000)
 }

@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/duration.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
@@ -47,7 +47,7 @@ function resultOf(view: ViewFreshness, { maxLag, maxAge }: Spec): CheckResult {
   const aged =
     maxAge === undefined || view.newestRowSeconds === null ? null : { age: view.newestRowSeconds, most: parseDuration(maxAge) / 1e6 }
   if (aged !== null && aged.age > aged.most) {
-    const cause = `The newest event of the source of "${view.view}" is ${seconds(aged.age)} old; ${maxAge} is allowed. The source has stopped or is late: check what writes to it.`
+    const cause = `The newest event of the source of "${view.view}" is ${measuredText(aged.age)} old; ${maxAge} is allowed. The source has stopped or is late: check what writes to it.`
     return { ...base, state: 'breach', value: aged.age, threshold: aged.most, cause }
   }
   const threshold = maxLagMicros === null ? null : maxLagMicros / 1e6
@@ -66,7 +66,7 @@ function resultOf(view: ViewFreshness, { maxLag, maxAge }: Spec): CheckResult {
   if (threshold !== null && lag === null && view.lastRunSeconds === null)
     return { ...base, state: 'unknown', value: null, threshold, cause: `It is unknown how far "${view.view}" is behind its source.` }
   if (threshold !== null && lag !== null && lag > threshold) {
-    const late = `Rows of "${view.view}" have waited for up to ${seconds(lag)}; ${seconds(threshold)} is allowed. Check that a "lockstep worker" runs.`
+    const late = `Rows of "${view.view}" have waited for up to ${measuredText(lag)}; ${measuredText(threshold)} is allowed. Check that a "lockstep worker" runs.`
     return { ...base, state: 'breach', value: lag, threshold, cause: withFailure(view, late) }
   }
   return { ...base, state: 'ok', value: lag, threshold, cause: null }
@@ -74,8 +74,4 @@ function resultOf(view: ViewFreshness, { maxLag, maxAge }: Spec): CheckResult {
 
 function withFailure({ failing }: ViewFreshness, late: string): string {
   return failing === null ? late : `${late} Its last ${failing.runs} runs failed.`
-}
-
-function seconds(of: number): string {
-  return formatDuration(Math.max(1, Math.round(of)) * 1_000_000)
 }

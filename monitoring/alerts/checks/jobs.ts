@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/duration.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
@@ -49,7 +49,7 @@ export const jobs: CheckKind<Spec> = {
         // what others of its job keep a worker from is not waiting for one
         const isNext = step.waited !== null && !rows.some((other) => other.job === step.job && other.held)
         if (isNext && step.waited !== null && step.waited > parseDuration(maxWait) / 1e6)
-          stuck.push({ text: `waits for a worker for ${seconds(step.waited)}`, seconds: step.waited, step })
+          stuck.push({ text: `waits for a worker for ${measuredText(step.waited)}`, seconds: step.waited, step })
         continue
       }
       const known = asRecord(before[name])
@@ -58,7 +58,7 @@ export const jobs: CheckKind<Spec> = {
       const stalled = (window.to - since) / 1e6
       // a trainer says nothing of its progress, and has a time limit of its own
       if (step.kind !== trainingKind && stalled > parseDuration(maxStall) / 1e6)
-        stuck.push({ text: `has made no progress for ${seconds(stalled)} on the worker "${step.worker}"`, seconds: stalled, step })
+        stuck.push({ text: `has made no progress for ${measuredText(stalled)} on the worker "${step.worker}"`, seconds: stalled, step })
     }
     const [first] = stuck.toSorted((a, b) => b.seconds - a.seconds)
     const list = stuck
@@ -73,8 +73,4 @@ export const jobs: CheckKind<Spec> = {
     const more = stuck.length === 1 ? '' : ` ${stuck.length - 1} more steps are stuck.`
     return [{ ...base, state: 'breach', cause: `The ${kind} ${job} of "${about}" ${first.text}. ${fix}.${more}` }, ...schedules]
   },
-}
-
-function seconds(of: number): string {
-  return formatDuration(Math.max(1, Math.round(of)) * 1_000_000)
 }

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../kernel/duration.ts'
+import { measuredText } from '../../../kernel/duration.ts'
 import { plainText } from '../../../kernel/plain-text.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import type { AlertMessage } from '../alert-message.ts'
@@ -47,7 +47,7 @@ function endOf({ resolution, startedAt, resolvedAt }: AlertMessage): string {
   if (resolution === 'removed')
     return 'The monitor, its check or what it watches was removed, so nothing watches this any more. The fault may still be there.'
   const seconds = resolvedAt === null ? 0 : Math.round((parseTimestamp(resolvedAt) - parseTimestamp(startedAt)) / 1e6)
-  return `The check is fine again, after ${formatDuration(seconds * 1_000_000)}.`
+  return `The check is fine again, after ${measuredText(seconds)}.`
 }
 
 function factLines(message: AlertMessage): string[] {

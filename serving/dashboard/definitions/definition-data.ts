@@ -1,3 +1,4 @@
+import { durationText, parseDuration } from '../../../kernel/duration.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import { storedEntity } from '../../../offline/stored-entity.ts'
@@ -111,7 +112,7 @@ function factsOf(page: DefinitionPage): Fact[] {
     fact('Source', view.source, { kind: 'source', id: view.source })
     fact('Availability', view.availability)
     fact('Online', view.online ? 'yes' : 'no')
-    fact('May be behind by', view.maxLag)
+    fact('Freshness bound', view.maxLag === null ? null : durationText(parseDuration(view.maxLag)))
   }
   for (const input of onDemand?.inputs ?? []) fact(`Input ${input.name}`, input.view, { kind: 'view', id: input.view })
   if (page.takes !== undefined) fact('Takes', page.takes.map(({ name, type }) => `${name} ${type}`).join(', '))

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../kernel/duration.ts'
+import { measuredText } from '../../../kernel/duration.ts'
 import { parseSchedule } from '../../../kernel/schedule.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
@@ -77,18 +77,18 @@ export const freshnessModel = readModel({
     const rows =
       total === undefined
         ? 'No new row was measured in the last day. Rows that the first run of a view reads as its history are not measured.'
-        : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}.`
+        : `Half of the new rows were in an online state within ${measuredText(total.p50)}, 99 of 100 within ${measuredText(total.p99)}.`
     const answers =
       served === null
         ? `No answer was sampled${span}. Answers for a past moment have no age.`
-        : `Half of the answers${span} were at most ${seconds(served.medianSeconds)} old, 95 of 100 at most ${seconds(served.p95Seconds)}.`
+        : `Half of the answers${span} were at most ${measuredText(served.medianSeconds)} old, 95 of 100 at most ${measuredText(served.p95Seconds)}, counted from the newest row of the entity.`
     const data: FreshnessData = {
       finding: rows,
       boundSeconds: freshnessSeconds,
       stages: stagesOf(delays, hasKnown, served),
       waits: [
         { name: 'Age of the newest row', seconds: newestRowSeconds, of: null },
-        { name: 'Oldest row that waits', seconds: lag?.seconds ?? null, of: null },
+        { name: 'Oldest row that waits', seconds: lag === null || lag.rows === 0 ? null : lag.seconds, of: null },
         { name: 'Oldest row of a run', seconds: waits.p50, of: `the median of ${waits.runs} ${waits.runs === 1 ? 'run' : 'runs'}` },
       ].filter(({ seconds: waited }) => waited !== null),
       served: {
@@ -99,7 +99,7 @@ export const freshnessModel = readModel({
         ],
       },
     }
-    return { data, sampled: 'a share of the answers' }
+    return { data, sampled: 'one read in 16' }
   },
 })
 
@@ -154,7 +154,7 @@ function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'say
   if (rows === 0) return { state: 'fresh', says: 'All rows of its source are in it.' }
   return {
     state: 'fresh',
-    says: `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row waits' : 'rows wait'}, for up to ${seconds(waited)}.`,
+    says: `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row waits' : 'rows wait'}, for up to ${measuredText(waited)}.`,
   }
 }
 
@@ -163,8 +163,4 @@ function nextRun({ spec }: ViewPlan, now: number): string | null {
   const { availability } = spec
   if (availability.kind !== 'schedule') return null
   return formatMoment(parseSchedule(availability.schedule).at(now + 1))
-}
-
-function seconds(value: number): string {
-  return formatDuration(Math.max(1, Math.round(value)) * 1_000_000)
 }

@@ -1,5 +1,5 @@
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
-import { formatDuration } from '../../../kernel/duration.ts'
+import { measuredText } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
 import { valueToJson } from '../../../kernel/value-json.ts'
@@ -106,7 +106,7 @@ function described(catalog: Catalog, plan: OutcomePlan, row: ListedPrediction, r
   const after = found.at - (isOfPast ? answered : asOf)
   // an outcome that names the prediction may be from before it, as clocks differ
   const side = after < 0 ? 'before' : 'after'
-  const passed = formatDuration(Math.round(Math.abs(after) / 1e6) * 1e6)
+  const passed = measuredText(Math.abs(after) / 1e6)
   return {
     outcome: spec.name,
     state: isOfPast ? 'not counted' : found.late ? 'late' : 'arrived',
@@ -121,7 +121,7 @@ function described(catalog: Catalog, plan: OutcomePlan, row: ListedPrediction, r
 }
 
 function tooLate(micros: number): string {
-  return `, ${formatDuration(Math.max(1, Math.round(micros / 1e6)) * 1e6)} later than counts`
+  return `, ${measuredText(micros / 1e6)} later than counts`
 }
 
 function textOf({ spec }: OutcomePlan, value: NonNullable<FoundOutcome['value']>): string {

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../kernel/duration.ts'
+import { measuredText } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { countLettersByReason, listDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
@@ -234,7 +234,7 @@ function chartsOf(minutes: readonly PipelineMinute[]): Pick<PipelineData, 'throu
     age: chart(
       oldest < 1
         ? `The oldest message that was worked on was ${rounded(oldest * 1000)} ms old.`
-        : `The oldest message that was worked on was ${formatDuration(Math.round(oldest) * 1e6)} old.`,
+        : `The oldest message that was worked on was ${measuredText(oldest)} old.`,
       [{ label: 'oldest message', unit: 'seconds', points: line((each) => each.oldestSeconds) }],
     ),
   }

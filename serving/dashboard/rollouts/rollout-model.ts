@@ -1,3 +1,4 @@
+import { durationText, parseDuration } from '../../../kernel/duration.ts'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
@@ -59,7 +60,11 @@ export const rolloutModel = readModel({
               state: rollout.state,
               share: rollout.share,
               unit: rollout.unit,
-              steps: (rollout.plan?.steps ?? []).map(({ share, atLeast, samples }) => ({ share, atLeast, samples })),
+              steps: (rollout.plan?.steps ?? []).map(({ share, atLeast, samples }) => ({
+                share,
+                atLeast: durationText(parseDuration(atLeast)),
+                samples,
+              })),
               step: rollout.step,
               paused: rollout.paused,
               since: rollout.since.toISOString(),
@@ -159,7 +164,7 @@ function headlineOf(
     const at = rollout.endedAt === null ? '' : ` at ${rollout.endedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`
     const why = decisions[0]?.reasons[0]
     const now = pin === null ? `the champion ${answers} again` : `${name}@${pin}, which ${is} pinned, ${answers} ${allRequests}`
-    return `The rollout of ${candidate} was ${rollout.state}${at}: ${now}.${why === undefined ? '' : ` ${why}`}`
+    return `The rollout of ${candidate} was ${rollout.state}${at}: ${now}.${why === undefined ? '' : ` Reason: ${why}`}`
   }
   const wouldAnswer = isPast ? 'would have answered' : 'would answer'
   const own = pin === null ? `${candidate} ${answers}` : `${pinned}Without the pin, ${candidate} ${wouldAnswer}`

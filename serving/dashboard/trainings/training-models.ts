@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../kernel/duration.ts'
+import { durationText } from '../../../kernel/duration.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
 import { nextInstant, rolloutOfRun, runJson } from '../../../registry/trainings/read-runs.ts'
@@ -62,9 +62,9 @@ export const trainingModel = readModel({
         label: spec.label,
         requires: spec.require.map(requirementText),
         deploys: deployText(spec.deploy),
-        window: formatDuration(spec.windowMicros),
-        test: formatDuration(spec.testMicros),
-        mature: spec.matureMicros === 0 ? null : formatDuration(spec.matureMicros),
+        window: durationText(spec.windowMicros),
+        test: durationText(spec.testMicros),
+        mature: spec.matureMicros === 0 ? null : durationText(spec.matureMicros),
         parameters: hasParameters ? JSON.stringify(spec.parameters) : null,
         runs,
       },

@@ -120,7 +120,7 @@ describe('default monitors', () => {
     expect(waits).toMatchObject({
       state: 'breach',
       value: 1,
-      cause: expect.stringMatching(/of "numbers" waits for a worker for 20m.*"lockstep worker" runs/),
+      cause: expect.stringMatching(/of "numbers" waits for a worker for 20 min.*"lockstep worker" runs/),
     })
     await db.script(`UPDATE lockstep.job_chunks SET claim = gen_random_uuid(), worker = 'host:1', claimable_at = now() + interval '1 hour'`)
     const now = Date.now() * 1000
@@ -128,7 +128,7 @@ describe('default monitors', () => {
     expect(held).toMatchObject({ state: 'ok', n: 1 })
     const memories = new Map([[memoryKey('jobs', 'jobs'), held?.memory]])
     const [stuck] = await evaluated('system:jobs', now + 31 * minute, memories)
-    expect(stuck).toMatchObject({ state: 'breach', cause: expect.stringMatching(/has made no progress for 31m on the worker "host:1"/) })
+    expect(stuck).toMatchObject({ state: 'breach', cause: expect.stringMatching(/has made no progress for 31 min on the worker "host:1"/) })
 
     // one that yields to a monitor which fires for the same fires no second alert
     const fires = (check: string) =>

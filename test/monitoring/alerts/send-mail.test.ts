@@ -19,8 +19,9 @@ const firing: AlertMessage = {
   check: 'freshness',
   subject: 'airport_delays@1',
   severity: 'page',
-  summary: 'view:airport_delays@1: freshness of airport_delays@1: Rows of "airport_delays@1" have waited for up to 21m; 10m is allowed.',
-  cause: 'Rows of "airport_delays@1" have waited for up to 21m; 10m is allowed.',
+  summary:
+    'view:airport_delays@1: freshness of airport_delays@1: Rows of "airport_delays@1" have waited for up to 21 min; 10 min is allowed.',
+  cause: 'Rows of "airport_delays@1" have waited for up to 21 min; 10 min is allowed.',
   value: 1260,
   threshold: 600,
   n: 40,
@@ -40,7 +41,7 @@ describe('the mail of', () => {
   it('an alert that fires says what is wrong, what is known and what to do', () => {
     expect(mailOf(firing)).toEqual({
       subject: 'Page: view:airport_delays@1: freshness of airport_delays@1',
-      text: `Rows of "airport_delays@1" have waited for up to 21m; 10m is allowed.
+      text: `Rows of "airport_delays@1" have waited for up to 21 min; 10 min is allowed.
 
 Fired:    2026-03-01 12:00:00 UTC
 Severity: page
@@ -65,10 +66,10 @@ Evidence:
   it('an alert that is resolved says how long it took, and what it was', () => {
     expect(mailOf(resolved)).toEqual({
       subject: 'Resolved: view:airport_delays@1: freshness of airport_delays@1',
-      text: `The check is fine again, after 1h5m.
+      text: `The check is fine again, after 1 h 5 min.
 
 It had fired because:
-Rows of "airport_delays@1" have waited for up to 21m; 10m is allowed.
+Rows of "airport_delays@1" have waited for up to 21 min; 10 min is allowed.
 
 Fired:    2026-03-01 12:00:00 UTC
 Resolved: 2026-03-01 13:05:00 UTC

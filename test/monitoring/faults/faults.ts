@@ -61,7 +61,7 @@ export const faults: readonly Fault[] = [
     monitor: 'view:spending@1',
     check: 'freshness',
     cause:
-      /^The view "spending@1" is late: it may be 15m behind its source, and \d+ rows have waited for up to \w+\. To fix this, .* start a "lockstep worker"/,
+      /^The view "spending@1" is late: it may be 15 min behind its source, and \d+ rows have waited for up to [\w ]+\. To fix this, .* start a "lockstep worker"/,
     within: 25,
     healthy: 60,
     strike: async ({ conditions }) => void (conditions.materializer = false),

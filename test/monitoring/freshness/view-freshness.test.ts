@@ -52,7 +52,7 @@ describe('the freshness of a view', () => {
     await table.insert([paidAt(now - 4 * hour)])
     const behind = await freshnessOf(db, store, within(plan, hour), now)
     expect(behind.lag).toEqual({ rows: 3, transactions: 2, seconds: 3 * 3600 })
-    expect(behind.late).toContain(`The view "${plan.id}" is late: it may be 1h behind its source, and 3 rows have waited for up to 3h.`)
+    expect(behind.late).toContain(`The view "${plan.id}" is late: it may be 1 h behind its source, and 3 rows have waited for up to 3 h.`)
     expect(behind.late).toContain(`run "lockstep materialize ${plan.id}"`)
     expect((await freshnessOf(db, store, within(plan, 4 * hour), now)).late).toBeNull()
     expect((await freshnessOf(db, store, within(plan, null), now)).late).toBeNull()
@@ -104,7 +104,7 @@ describe('the freshness of a view', () => {
     await db.script(`insert into ${table.name} (account, paid_at) values ('a', 'never')`)
     expect(await freshnessOf(db, store, within(plan, hour / 2), now)).toMatchObject({
       lag: null,
-      late: expect.stringContaining('ended 1h ago'),
+      late: expect.stringContaining('ended 1 h ago'),
     })
   })
 
@@ -116,7 +116,7 @@ describe('the freshness of a view', () => {
     await materializeView(db, store, plan, { now: () => now - 2 * hour })
     const fresh = await freshnessOf(db, store, within(plan, hour), now)
     expect(fresh).toMatchObject({ lag: null, newestRowSeconds: null, lastRunSeconds: 7200 })
-    expect(fresh.late).toContain('its last run ended 2h ago')
+    expect(fresh.late).toContain('its last run ended 2 h ago')
     expect((await freshnessOf(db, store, within(plan, 3 * hour), now)).late).toBeNull()
     expect((await freshnessOf(db, null, within(plan, 3 * hour), now)).late).toContain('the online store does not answer')
   })

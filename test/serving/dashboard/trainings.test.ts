@@ -54,9 +54,9 @@ describe('trainings in the dashboard', () => {
     expect(weeklyNow).toMatchObject({
       requires: ['auc of at least 0.8'],
       deploys: 'starts a rollout by the plan default',
-      window: '90d',
-      test: '7d',
-      mature: '21d',
+      window: '90 d',
+      test: '7 d',
+      mature: '21 d',
       parameters: '{"depth":6}',
     })
     expect(runs).toMatchObject([
