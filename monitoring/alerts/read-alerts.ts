@@ -41,6 +41,8 @@ export interface AlertFilter {
   /** Firing at some time in it, epoch microseconds. */
   readonly window?: Window | undefined
   readonly severity?: Severity | undefined
+  /** Part of the name of its monitor, check or subject. */
+  readonly text?: string | undefined
   /** The moment whose silences count, epoch microseconds. Default: now. */
   readonly asOf?: number | undefined
   /** Those that are listed after this one. */
@@ -54,7 +56,7 @@ export const maxListedAlerts = 1000
 /** Firing ones first, then the newest. */
 export async function readAlerts(
   { kysely }: Handle,
-  { id, state, monitor, monitors, window, severity, asOf, after, limit = 100 }: AlertFilter = {},
+  { id, state, monitor, monitors, window, severity, text, asOf, after, limit = 100 }: AlertFilter = {},
 ): Promise<Alert[]> {
   const moment = asOf === undefined ? sql<Date>`clock_timestamp()` : sql<Date>`${new Date(asOf / 1000)}::timestamptz`
   // subqueries in the list of columns run only for the alerts within the limit
@@ -77,6 +79,8 @@ export async function readAlerts(
   if (state !== undefined) query = query.where('a.state', '=', state)
   if (monitor !== undefined) query = query.where('a.monitor', '=', monitor)
   if (severity !== undefined) query = query.where('a.severity', '=', severity)
+  if (text !== undefined)
+    query = query.where(sql<boolean>`strpos(lower(concat_ws(' ', a.monitor, a.check_kind, a.subject)), lower(${text}::text)) > 0`)
   if (monitors !== undefined) query = query.where('a.monitor', '=', sql<string>`any(${monitors})`)
   if (window !== undefined) {
     query = query.where('a.started', '<', String(window.to))

@@ -1,6 +1,7 @@
-import { EmptyState } from '@mantine/core'
-import { Link, useSearch } from '@tanstack/react-router'
-import { Fragment, type ReactElement, useState } from 'react'
+import { EmptyState, TextInput } from '@mantine/core'
+import { useDebouncedValue } from '@mantine/hooks'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { Fragment, type ReactElement, useEffect, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
@@ -18,6 +19,7 @@ import { SeverityBadge } from '../parts/severity-badge.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
+import { Icon } from '../shell/icon.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 
 type Alert = AlertsData['alerts'][number]
@@ -99,16 +101,35 @@ function Notifications({ of }: { readonly of: NonNullable<AlertsData['notificati
 const notificationTones = { open: 'plain', sent: 'good', dropped: 'bad' } as const
 
 function AllAlerts(): ReactElement {
-  const [cursor, setCursor] = useState<string | null>(null)
-  const alerts = useRead<AlertsData>(cursor === null ? 'alerts' : `alerts?cursor=${cursor}`)
+  const { q = '' } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const [text, setText] = useState(q)
+  const [asked] = useDebouncedValue(text.trim(), 250)
+  // a place is one of the list that was asked for
+  const [place, setPlace] = useState({ asked, cursor: null as string | null })
+  const cursor = place.asked === asked ? place.cursor : null
+  const query = new URLSearchParams({ ...(asked === '' ? {} : { q: asked }), ...(cursor === null ? {} : { cursor }) }).toString()
+  const alerts = useRead<AlertsData>(query === '' ? 'alerts' : `alerts?${query}`)
+  useEffect(() => {
+    if (asked === q) return
+    void navigate({ to: '.', search: (before: object) => ({ ...before, q: asked === '' ? undefined : asked }) as never, replace: true })
+  }, [asked])
   return (
     <Page title="Alerts" says="What monitors found, each with its evidence and likely cause." ways={waysOf.alerts()}>
+      <TextInput
+        className="list-filter"
+        aria-label="Filter by monitor, check or subject"
+        placeholder="Filter by monitor, check or subject"
+        leftSection={<Icon name="search" size={16} />}
+        value={text}
+        onChange={(event) => setText(event.currentTarget.value)}
+      />
       <Loaded of={alerts}>
         {(data) => (
           <>
-            <AlertParts alerts={data.alerts} />
-            {data.monitors !== null && <Monitors of={data.monitors} />}
-            <Pages first={cursor === null} next={data.cursor} show={setCursor} what="alerts" />
+            <AlertParts alerts={data.alerts} isFiltered={asked !== ''} />
+            <Pages first={cursor === null} next={data.cursor} show={(to) => setPlace({ asked, cursor: to })} what="alerts" />
+            {data.monitors !== null && asked === '' && <Monitors of={data.monitors} />}
           </>
         )}
       </Loaded>
@@ -150,13 +171,14 @@ function Monitors({ of }: { readonly of: NonNullable<AlertsData['monitors']> }):
   )
 }
 
-function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactElement {
+function AlertParts({ alerts, isFiltered }: { readonly alerts: readonly Alert[]; readonly isFiltered: boolean }): ReactElement {
   const isPast = usePastMoment() !== undefined
   const firing = alerts.filter(({ state }) => state === 'firing')
   const past = alerts.filter(({ state }) => state !== 'firing')
   return (
     <>
-      {firing.length === 0 && (
+      {isFiltered && alerts.length === 0 && <Empty title="No alert has these words" />}
+      {!isFiltered && firing.length === 0 && (
         <Empty
           title={isPast ? 'Nothing fired' : 'Nothing fires'}
           {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}
@@ -253,8 +275,8 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
       <Facts
         of={[
           ['Subject', link === null ? subject : <ThingLink {...link}>{subject}</ThingLink>],
-          ['Monitor', monitor],
-          ['Check', check],
+          ['Monitor', isOne ? monitor : null],
+          ['Check', isOne ? check : null],
           [`${measure}, when it fired`, figureText(fired, counted, unit)],
           [`${measure}, newest`, newest === null ? null : figureText(newest, counted, unit)],
           ['Threshold', fired.threshold === null ? null : formatNumber(fired.threshold, unit)],
@@ -279,7 +301,7 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
           </a>
         </p>
       )}
-      {!isPast && <Command text={`lockstep alert show ${id}`} />}
+      {isOne && !isPast && <Command text={`lockstep alert show ${id}`} />}
     </li>
   )
 }

@@ -21,12 +21,12 @@ type AlertLine = AlertsData['alerts'][number]
 export const alertsModel = readModel({
   path: '/alerts',
   scope: 'ui:read',
-  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
+  query: paged.extend({ id: z.coerce.number().int().min(1).optional(), q: z.string().max(200).optional() }),
   data: alertsContract,
-  async read({ db, deps, now, isPast, query: { cursor, id: asked } }) {
+  async read({ db, deps, now, isPast, query: { cursor, id: asked, q: text } }) {
     // of all alerts, those that fired then; one by its id may have ended before
     const then = isPast ? { window: { from: asked === undefined ? now : 0, to: now + 1 }, asOf: now } : {}
-    const all = await readAlerts(db, { id: asked, limit: pageSize + 1, after: cursor, ...then })
+    const all = await readAlerts(db, { id: asked, text, limit: pageSize + 1, after: cursor, ...then })
     const shown = all.slice(0, pageSize)
     const last = shown.at(-1)
     const data: AlertsData = {

@@ -72,6 +72,11 @@ describe('the page of now', () => {
         consequences: [{ what: 'model:delay: drift of landings (model version 1)', link: { kind: 'alert', id: drift?.id }, about }],
       },
     ])
+    const named = async (text: string) => {
+      const { alerts } = (await ann.data(`/alerts?q=${encodeURIComponent(text)}`)) as { alerts: readonly { id: string }[] }
+      return alerts.map(({ id }) => id)
+    }
+    expect([await named('DRIFT'), await named('100%_')]).toEqual([[drift?.id], []])
     expect(await ann.data(`/alerts?id=${drift?.id}`)).toMatchObject({
       alerts: [{ id: drift?.id, check: 'drift', link: about }],
       cursor: null,
@@ -137,7 +142,9 @@ describe('a rollout', () => {
       rollout: { state: 'rolled back' },
       decisions: [{ action: 'roll back', replaysSame: true }, { action: 'start' }],
     })
-    expect(old.headline).toMatch(/^The rollout of delay@2 was rolled back at 20.* UTC: the champion answers again\. errors: 60 of 300/)
+    expect(old.headline).toMatch(
+      /^The rollout of delay@2 was rolled back at 20.* UTC: the champion answers again\. Reason: errors: 60 of 300/,
+    )
     expect(old.traffic.finding).toBe('The candidate got at most 10 % of the requests, and none in the end.')
     const [gate] = old.gates
     expect(gate).toMatchObject({ verdict: 'fails', bound: { value: 2 }, evidence: { series: [{ label: 'evidence', unit: 'odds' }] } })
