@@ -26,10 +26,12 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
   const zoom = room === 0 ? 1 : Math.min(1, Math.max(minZoom, room / drawn.width))
   const graph = useRef<HTMLDivElement>(null)
   const centre = drawn.nodes.find(({ node }) => node.key === focusKey)
-  // a drawing that is wider than its room starts at the node in focus
+  // a drawing that is larger than its room starts at the node in focus
   useLayoutEffect(() => {
     const frame = graph.current?.parentElement ?? null
-    if (frame !== null && centre !== undefined && room > 0) frame.scrollLeft = (centre.x + width / 2) * zoom - room / 2
+    if (frame === null || centre === undefined || room === 0) return
+    frame.scrollLeft = (centre.x + width / 2) * zoom - room / 2
+    frame.scrollTop = (centre.y + height / 2) * zoom - frame.clientHeight / 2
   }, [centre, room, zoom])
   return (
     <div
@@ -56,10 +58,12 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
           >
             <span className="dim">
               {kindName(node.kind)}
-              {node.retired ? ', retired' : ''}
+              {node.retired ? ', pruned' : ''}
               {effects?.has(node.key) === true && `: ${effects.get(node.key)}`}
             </span>
-            <ThingLink kind={node.kind} id={node.name} />
+            <ThingLink kind={node.kind} id={node.name}>
+              <span title={node.name}>{shortName(node.name)}</span>
+            </ThingLink>
             {onFocus !== undefined && node.key !== focusKey && (
               <ActionIcon
                 className="graph-more"
@@ -76,4 +80,11 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
       </div>
     </div>
   )
+}
+
+const [maxName, keptEnd] = [16, 7]
+
+/** A long name without its middle: names that begin alike often end differently. */
+function shortName(name: string): string {
+  return name.length <= maxName ? name : `${name.slice(0, maxName - keptEnd - 1)}…${name.slice(-keptEnd)}`
 }

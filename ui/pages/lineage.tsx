@@ -153,7 +153,12 @@ function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
   )
 }
 
+/** So many names stand in a cell: all have a line of their own. */
+const maxNamed = 10
+
 function namesOf(nodes: readonly Node[], keys: readonly string[]): string {
   const names = new Map(nodes.map(({ key, name }) => [key, name]))
-  return keys.map((key) => names.get(key) ?? key).join(', ') || '–'
+  const shown = keys.slice(0, maxNamed).map((key) => names.get(key) ?? key)
+  const more = keys.length - shown.length
+  return `${shown.join(', ') || '–'}${more === 0 ? '' : ` and ${more} more`}`
 }
