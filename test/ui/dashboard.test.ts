@@ -420,7 +420,7 @@ describe('once a rollout has started,', () => {
         await visits.go('models/delay')
         return await page.locator('.page-title .mantine-Badge-root').textContent()
       })
-      .toBe('version 1')
+      .toBe('champion: version 1')
     await page.getByRole('button', { name: /^Roll back\W+Roll delay back to version 2/ }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByText('Version 2, the champion before version 1, answers from the next request on.').waitFor()

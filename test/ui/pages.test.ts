@@ -383,7 +383,7 @@ describe('a person with a keyboard alone', () => {
     await tabTo(/^Pin$/)
     await press('Enter')
     await visits.page.getByText('Version 1 is pinned.').waitFor()
-    await visits.page.locator('.page-title .mantine-Badge-root', { hasText: 'version 1, pinned' }).waitFor()
+    await visits.page.locator('.page-title .mantine-Badge-root', { hasText: 'pinned: version 1' }).waitFor()
     await visits.page.getByText(/^version 2 at \d+\s% without the pin(, paused)?$/).waitFor()
     await visits.go('rollouts/delay')
     await visits.page.getByText(/^0\s% by the pin, \d+\s% without it$/).waitFor()

@@ -26,6 +26,7 @@ export default function ModelPage(): ReactElement {
   const name = id.split('@')[0] ?? id
   const model = useRead<ModelData>(`models/${encodeURIComponent(name)}`)
   const data = model.data?.data
+  const isPast = usePastMoment() !== undefined
   return (
     <Page
       title={data?.name ?? name}
@@ -33,7 +34,11 @@ export default function ModelPage(): ReactElement {
       state={
         data === undefined ? undefined : (
           <StateBadge state={data.pinned !== null ? 'pinned' : data.champion === null ? 'no champion' : 'champion'}>
-            {data.pinned !== null ? `version ${data.pinned}, pinned` : data.champion === null ? 'no champion' : `version ${data.champion}`}
+            {data.pinned !== null
+              ? `pinned: version ${data.pinned}`
+              : data.champion === null
+                ? `no champion${data.versions.length === 0 ? '' : `: the newest ${isPast ? 'answered' : 'answers'}`}`
+                : `champion: version ${data.champion}`}
           </StateBadge>
         )
       }
@@ -109,8 +114,8 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
   return (
     <>
       <div className="grid-2">
-        <Panel title="Predictions" ways={stats}>
-          <Chart chart={traffic} label={`Predictions of ${name}`} />
+        <Panel title="Requests" ways={stats}>
+          <Chart chart={traffic} label={`Requests of ${name}`} />
         </Panel>
         <Panel title="Response times" ways={stats}>
           <Chart chart={latency} label={`Response times of ${name}`} />

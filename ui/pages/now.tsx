@@ -1,6 +1,6 @@
-import { Alert } from '@mantine/core'
+import { Alert, Button } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
-import type { ReactElement } from 'react'
+import { type ReactElement, useState } from 'react'
 import type { NowData, Problem } from '../../serving/dashboard/contract/now.ts'
 import { readEveryMs } from '../api/read-every.ts'
 import { useRead } from '../api/use-read.ts'
@@ -33,10 +33,14 @@ export default function Now(): ReactElement {
   )
 }
 
+/** So many problems are shown at first, the worst ones. What stands below them must stay in reach. */
+const maxProblems = 10
+
 function NowParts({ data }: { readonly data: NowData }): ReactElement {
   const { headline, isWell, problems, models, views, jobs, alerts } = data
   const isPast = usePastMoment() !== undefined
   const model = useOwnNames().model ?? 'delay'
+  const [shown, show] = useState(maxProblems)
   return (
     <>
       <Alert
@@ -49,10 +53,15 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
       </Alert>
       {problems.length > 0 && (
         <ol className="problems" aria-label="Problems, the worst first">
-          {problems.map((problem) => (
+          {problems.slice(0, shown).map((problem) => (
             <ProblemItem key={problem.id} problem={problem} />
           ))}
         </ol>
+      )}
+      {problems.length > shown && (
+        <Button variant="default" size="compact-sm" className="more-problems" onClick={() => show(problems.length)}>
+          Show {problems.length - shown} more problems
+        </Button>
       )}
       <Figures
         of={[
@@ -86,8 +95,8 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
         ]}
       />
       <div className="grid-2">
-        <Panel title="Predictions" ways={waysOf.traffic()}>
-          <Chart chart={data.traffic} label="Predictions" />
+        <Panel title="Requests" ways={waysOf.traffic()}>
+          <Chart chart={data.traffic} label="Requests" />
         </Panel>
         <Panel title="Response times" ways={waysOf.times()}>
           <Chart chart={data.latency} label="Response times" />
@@ -115,7 +124,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
               name: 'Champion',
               cell: ({ champion, pinned }) => (
                 <>
-                  {champion === null ? 'none' : `version ${champion}`}
+                  {champion !== null ? `version ${champion}` : pinned === null ? 'none: the newest answers' : 'none'}
                   {pinned !== null && (
                     <div className="dim small">
                       version {pinned} {isPast ? 'was' : 'is'} pinned

@@ -116,34 +116,36 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
   return (
     <>
       <Panel title="Steps to all requests" ways={ways}>
-        <ol className="steps" aria-label="Steps">
-          {rollout.steps.map((step, index) => {
-            const place =
-              rollout.step === null
-                ? 'ahead'
-                : index < rollout.step || rollout.state === 'promoted'
-                  ? 'done'
-                  : index === rollout.step
-                    ? 'current'
-                    : 'ahead'
-            return (
-              <li key={index} data-place={place} aria-current={place === 'current' ? 'step' : undefined}>
-                <strong>{formatNumber(step.share, 'share')}</strong>
-                <span>
-                  {place === 'done'
-                    ? 'passed'
-                    : place === 'current'
-                      ? rollout.state === 'running'
-                        ? isPast
-                          ? 'then'
-                          : 'now'
-                        : rollout.state
-                      : `at least ${step.atLeast}`}
-                </span>
-              </li>
-            )
-          })}
-        </ol>
+        {rollout.steps.length > 0 && (
+          <ol className="steps" aria-label="Steps">
+            {rollout.steps.map((step, index) => {
+              const place =
+                rollout.step === null
+                  ? 'ahead'
+                  : index < rollout.step || rollout.state === 'promoted'
+                    ? 'done'
+                    : index === rollout.step
+                      ? 'current'
+                      : 'ahead'
+              return (
+                <li key={index} data-place={place} aria-current={place === 'current' ? 'step' : undefined}>
+                  <strong>{formatNumber(step.share, 'share')}</strong>
+                  <span>
+                    {place === 'done'
+                      ? 'passed'
+                      : place === 'current'
+                        ? rollout.state === 'running'
+                          ? isPast
+                            ? 'then'
+                            : 'now'
+                          : rollout.state
+                        : `at least ${step.atLeast}`}
+                  </span>
+                </li>
+              )
+            })}
+          </ol>
+        )}
         <Facts
           of={[
             ['Model', <ThingLink key="model" kind="model" id={model} />],
@@ -178,7 +180,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
       </Panel>
       <Decisions id={id} decisions={decisions} />
       {others.length > 0 && (
-        <Panel title="Other rollouts" flush says="All rollouts of the model, the newest first." ways={ways}>
+        <Panel title="Other rollouts" flush says="The newest first." ways={ways}>
           <DataTable
             label="Other rollouts of the model"
             rows={others}

@@ -169,7 +169,7 @@ ${loggedInHour(at)} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
         output === null
           ? ''
           : output.kind === 'mean'
-            ? `, avg((${value})::float8) AS mean, stddev((${value})::float8)`
+            ? `, avg(nullif((${value})::float8, 'NaN')) AS mean, stddev(nullif((${value})::float8, 'NaN'))`
             : `, ${value} AS value`
       return {
         command: `lockstep stats ${shellText(name)} --since ${since} --step ${step} --by version`,

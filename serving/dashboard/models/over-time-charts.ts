@@ -97,7 +97,12 @@ function meanChart({ name, output, versions, answers, ...when }: Output): Chart 
     const interval = low === undefined || high === undefined ? '' : `${meanText(low)} to ${meanText(high)}, `
     return `${label} gave a mean of ${meanText(v)} ${moment} (${interval}of ${count(n)} rows)`
   })
-  return { finding: `${output}: ${says}`, series }
+  const columns = versions
+    .flatMap(([, periods]) => [...periods.values()].flatMap(({ outputs }) => outputs.get(output) ?? []))
+    .filter((column) => !isCategory(column))
+  const [taken, counted] = [sum(columns, (column) => column.taken), sum(columns, ({ moments }) => moments.count)]
+  const left = taken === counted ? '' : ` ${count(taken - counted)} of all ${count(taken)} rows gave no finite number, and are left out.`
+  return { finding: `${output}: ${says}${left}`, series }
 }
 
 function sharesChart({ name, output, versions, answers, ...when }: Output, columns: readonly ColumnSummary[]): Chart {

@@ -33,7 +33,7 @@ export const parityModel = readModel({
       return { feature: first?.feature ?? '', view: first?.view ?? '', cells: times.map((t) => cellOf(hours.get(t))) }
     })
     const data: ParityData = { finding: findingOf(found), checkedAt: found.at(-1)?.hour.toISOString() ?? null, times, rows }
-    return { data, sampled: 'logged vectors (LOCKSTEP_PARITY_PER_MINUTE)' }
+    return { data, sampled: 'logged answers, at most LOCKSTEP_PARITY_PER_MINUTE of them a minute' }
   },
 })
 
