@@ -33,6 +33,9 @@ const order = [
   'channel',
 ]
 
+/** `model_2` before `model_10`. */
+const byName = new Intl.Collator('en', { numeric: true })
+
 /** Everything that has a name, in one list. */
 export default function Catalog(): ReactElement {
   const { kind } = useSearch({ strict: false })
@@ -55,10 +58,11 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
     return all
   }, [entries])
   const kinds = [...counts.keys()].toSorted((a, b) => placeOf(a) - placeOf(b))
+  const sorted = useMemo(() => entries.toSorted((a, b) => placeOf(a.kind) - placeOf(b.kind) || byName.compare(a.name, b.name)), [entries])
   const found = useMemo(() => {
-    const ofKind = kind === undefined ? entries : entries.filter((entry) => entry.kind === kind)
+    const ofKind = kind === undefined ? sorted : sorted.filter((entry) => entry.kind === kind)
     return search(ofKind, deferred)
-  }, [entries, kind, deferred])
+  }, [sorted, kind, deferred])
   const become = (change: { kind?: string | undefined; q?: string | undefined }): void =>
     void navigate({ to: '/catalog', search: (before: Record<string, unknown>) => ({ ...before, ...change }) as never, replace: true })
   if (entries.length === 0) return asOf === undefined ? <Nothing /> : <Empty title="Nothing was defined then" />
