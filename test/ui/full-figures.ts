@@ -29,7 +29,7 @@ export async function storeModelReports({ db }: World, text: string): Promise<vo
     { from: 0.1, to: 0.3, share: 0.25, low: 0.15, high: 0.22, rows: 60 },
     { from: 0.5, to: 0.7, share: 0.6, low: 0.5, high: 0.7, rows: 40 },
   ]
-  const error = { value: 0.02, low: null, high: null, reason: null }
+  const error = { value: 0.02, low: null, high: null, n: 100, reason: null }
   const figures = { auc: { value: 0.7, low: 0.65, high: 0.75, n: 100 } }
   const counts = { predictions: 120, judged: 100, immature: 15, withoutOutcome: 5 }
   const quality = { total: { ...counts, figures, calibration: { error, curve: { n: 100, steps } } } }

@@ -338,7 +338,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
               <>
                 <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" ends={shares} height={230} />
                 {scores !== null && (
-                  <Chart chart={scores} label={`Scores of ${name}`} across="predicted" ends={shares} kind="bar" height={110} />
+                  <Chart chart={scores} label={`Scores of ${name}`} across="predicted" ends={shares} kind="bar" height={140} />
                 )}
               </>
             )

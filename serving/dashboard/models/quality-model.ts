@@ -78,7 +78,8 @@ export const calibrationModel = readModel({
         : 'No calibration is stored: it needs outcomes of yes or no, and a worker.'
       return { data: { finding, chart: null, scores: null } }
     }
-    const text = `${figureText('calibrationError', found.error)}, of ${curve.n.toLocaleString('en-US')} predictions.`
+    const [n, drawn] = [found.error.n, curve.n].map((count) => count.toLocaleString('en-US'))
+    const text = `${figureText('calibrationError', found.error)}, of ${n} predictions.${n === drawn ? '' : ` The curve is of ${drawn} of them.`}`
     const data: CalibrationData = {
       finding: text,
       chart: {
@@ -109,7 +110,7 @@ export const calibrationModel = readModel({
         ],
       },
     }
-    return { data, sampled: `${curve.n.toLocaleString('en-US')} mature predictions` }
+    return { data }
   },
 })
 

@@ -310,7 +310,7 @@ describe('the page of a model', () => {
       { from: 0.1, to: 0.3, share: 0.25, low: 0.15, high: 0.22, rows: 60 },
       { from: 0.5, to: 0.7, share: 0.6, low: 0.5, high: 0.7, rows: 40 },
     ]
-    const error = { value: 0.02, low: null, high: null, reason: null }
+    const error = { value: 0.02, low: null, high: null, n: 5000, reason: null }
     const counts = { predictions: 100, judged: 100, immature: 0, withoutOutcome: 0 }
     const quality = { total: { ...counts, figures: {}, calibration: { error, curve: { n: 100, steps } } } }
     const column = { drifted: true, distances: null, untested: null, harm: 1, causes: [{ text: 'a unit' }, { text: 'more rows' }] }
@@ -329,7 +329,11 @@ describe('the page of a model', () => {
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
       [JSON.stringify(quality), JSON.stringify(drift)],
     )
-    const calibration = (await ann.data('/models/delay/calibration')) as { chart: { series: readonly { points: readonly object[] }[] } }
+    const calibration = (await ann.data('/models/delay/calibration')) as {
+      finding: string
+      chart: { series: readonly { points: readonly object[] }[] }
+    }
+    expect(calibration.finding).toMatch(/^calibration error 0\.02\d*, of 5,000 predictions\. The curve is of 100 of them\.$/)
     const [observed, ideal] = calibration.chart.series
     expect(observed?.points).toEqual([
       { t: 0.2, v: 0.25, n: 60 },
