@@ -82,7 +82,7 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
   )
 }
 
-const [maxName, keptEnd] = [16, 7]
+const [maxName, keptEnd] = [20, 8]
 
 /** A long name without its middle: names that begin alike often end differently. */
 function shortName(name: string): string {

@@ -4,7 +4,7 @@ import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 type Node = LineageData['nodes'][number]
 
 /** The size of a node, pixels. */
-export const [width, height] = [196, 54]
+export const [width, height] = [224, 54]
 const margin = 4
 
 export interface Placed {
