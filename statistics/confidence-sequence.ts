@@ -1,4 +1,3 @@
-import type { BetaPrior } from './bernoulli-mixture.ts'
 import { edge, logLikelihood, logMixture } from './bernoulli-mixture.ts'
 import { normalCdf } from './distributions.ts'
 
@@ -82,30 +81,6 @@ export function asymptoticLowerBound(
   const critical = edge((z) => evidence(z) < 1 / alpha, widest, 0)
   const e = evidence((value - nullValue) / standardError)
   return { value, low: value - critical * standardError, p: Math.min(1, 1 / e), e }
-}
-
-/**
- * The confidence sequence of a proportion, exact at every n and for any order of the outcomes: all p that the mixture
- * of Bernoulli likelihoods under a Beta prior does not outweigh by 1/alpha. Source: Robbins, Ann. Math. Statist. 41
- * (1970); Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021), section 3.2, beta-binomial mixture.
- *
- * @param prior the weights of success and failure in the mixture; the interval is valid for any, tightest near the
- *   truth
- */
-export function proportionSequence(
-  successes: number,
-  n: number,
-  { alpha = 0.05, nullValue = 0.5, prior = [1, 1] }: SequenceOptions & { readonly prior?: BetaPrior } = {},
-): Sequence {
-  const evidence = logMixture({ successes, n }, prior)
-  const logRatio = (p: number): number => evidence - logLikelihood({ successes, n }, p)
-  const limit = -Math.log(alpha)
-  const value = n === 0 ? Number.NaN : successes / n
-  const peak = n === 0 ? 0.5 : value
-  const low = logRatio(0) < limit ? 0 : edge((p) => logRatio(p) < limit, 0, peak)
-  const high = logRatio(1) < limit ? 1 : edge((p) => logRatio(p) < limit, 1, peak)
-  const e = Math.exp(logRatio(nullValue))
-  return { value, low, high, p: Math.min(1, 1 / e), e }
 }
 
 /**

@@ -19,30 +19,6 @@ export interface AdjustedArm {
 }
 
 /**
- * The sums of an arm from its units.
- *
- * @param y by unit
- * @param covariates by unit, as known before its exposure
- */
-export function armSums(y: readonly number[], covariates: readonly (readonly number[])[]): ArmSums {
-  const n = y.length
-  const width = covariates[0]?.length ?? 0
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / n
-  const columns = Array.from({ length: width }, (_, k) => covariates.map((row) => row[k] as number))
-  const [meanY, meanX] = [mean(y), columns.map(mean)]
-  const centered = columns.map((column, k) => column.map((value) => value - (meanX[k] as number)))
-  const dot = (a: readonly number[], b: (index: number) => number): number => a.reduce((sum, value, i) => sum + value * b(i), 0)
-  return {
-    n,
-    meanY,
-    meanX,
-    squaresY: y.reduce((sum, value) => sum + (value - meanY) ** 2, 0),
-    crossXY: centered.map((column) => dot(column, (i) => (y[i] as number) - meanY)),
-    crossXX: centered.flatMap((a) => centered.map((b) => dot(a, (i) => b[i] as number))),
-  }
-}
-
-/**
  * CUPED: takes out of a metric what covariates known before exposure explain, with one θ for all arms, so that the
  * difference of means keeps its expectation and loses variance. Covariates that explain nothing new (constant, or a
  * combination of others) are left out. Source: Deng, Xu, Kohavi and Walker, WSDM 2013; several covariates by least

@@ -61,22 +61,6 @@ export function studentQuantile(p: number, degrees: number): number {
   return bisect((t) => studentSurvival(t, degrees) <= 1 - p, 0, far)
 }
 
-/**
- * P(K > x) of Kolmogorov's limiting distribution, by whichever of its two series converges at once. Source: Marsaglia,
- * Tsang and Wang, J. Stat. Softw. 8(18), 2003.
- */
-export function kolmogorovSurvival(x: number): number {
-  if (x <= 0) return 1
-  if (x < 1) {
-    let sum = 0
-    for (let k = 1; k < 40; k += 2) sum += Math.exp((-k * k * Math.PI * Math.PI) / (8 * x * x))
-    return 1 - (Math.sqrt(2 * Math.PI) / x) * sum
-  }
-  let sum = 0
-  for (let k = 1; k < 20; k++) sum += (k % 2 === 1 ? 1 : -1) * Math.exp(-2 * k * k * x * x)
-  return 2 * sum
-}
-
 /** The least argument in [low, high] from which on `reached` holds, to the last bit. */
 function bisect(reached: (x: number) => boolean, low: number, high: number): number {
   let [from, to] = [low, high]

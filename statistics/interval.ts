@@ -26,26 +26,6 @@ export function wilson(successes: number, n: number, alpha = 0.05): Estimate {
   return { value: p, low: successes === 0 ? 0 : center - half, high: successes === n ? 1 : center + half, n }
 }
 
-/**
- * Newcombe's interval of the difference of two proportions, second minus first, from Wilson's intervals. Source:
- * Newcombe, Statistics in Medicine 17 (1998), method 10.
- */
-export function newcombe(
-  first: { readonly successes: number; readonly n: number },
-  second: { readonly successes: number; readonly n: number },
-  alpha = 0.05,
-): Estimate {
-  const a = wilson(first.successes, first.n, alpha)
-  const b = wilson(second.successes, second.n, alpha)
-  const value = b.value - a.value
-  return {
-    value,
-    low: value - Math.hypot(b.value - b.low, a.high - a.value),
-    high: value + Math.hypot(b.high - b.value, a.value - a.low),
-    n: first.n + second.n,
-  }
-}
-
 /** Count, mean and variance (divided by n - 1) of a sample. */
 export interface Moments {
   readonly n: number
@@ -57,14 +37,4 @@ export interface Moments {
 export function meanInterval({ n, mean, variance }: Moments, alpha = 0.05): Estimate {
   const half = n < 2 ? Number.NaN : studentQuantile(1 - alpha / 2, n - 1) * Math.sqrt(variance / n)
   return { value: mean, low: mean - half, high: mean + half, n }
-}
-
-/** Welch's interval of the difference of two means, second minus first. Source: Welch, Biometrika 34 (1947). */
-export function welchInterval(first: Moments, second: Moments, alpha = 0.05): Estimate & { readonly degrees: number } {
-  const a = first.variance / first.n
-  const b = second.variance / second.n
-  const degrees = (a + b) ** 2 / ((a * a) / (first.n - 1) + (b * b) / (second.n - 1))
-  const value = second.mean - first.mean
-  const half = studentQuantile(1 - alpha / 2, degrees) * Math.sqrt(a + b)
-  return { value, low: value - half, high: value + half, n: first.n + second.n, degrees }
 }

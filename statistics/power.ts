@@ -64,8 +64,3 @@ export function unitsNeeded(effect: number, share: number, wanted = 0.8, options
 function criticalAt(n: number, { alpha = 0.05, tightestAt }: PowerOptions): number {
   return tightestAt === undefined ? normalQuantile(1 - alpha / 2) : criticalMultiple(n, { alpha, tightestAt })
 }
-
-/** Cohen's h, the effect size of two proportions: 2 asin √p2 - 2 asin √p1. Source: Cohen (1988), chapter 6. */
-export function proportionEffect(first: number, second: number): number {
-  return 2 * Math.asin(Math.sqrt(second)) - 2 * Math.asin(Math.sqrt(first))
-}

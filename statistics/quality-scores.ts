@@ -1,28 +1,12 @@
 import { studentQuantile } from './distributions.ts'
-import { type Estimate, criticalValue, meanInterval, wilson } from './interval.ts'
+import { type Estimate, criticalValue, wilson } from './interval.ts'
 
 /** The least and greatest probability that log loss takes; scikit-learn's, the spacing of doubles at 1. */
 const least = 2 ** -52
 
-/** The mean of -ln(probability given to what happened), with Student's interval. In nats. */
-export function logLoss(probabilities: readonly number[], labels: readonly boolean[], alpha = 0.05): Estimate {
-  return meanOf(
-    probabilities.map((p, i) => surprise(p, labels[i] === true)),
-    alpha,
-  )
-}
-
 /** -ln(probability given to what happened), of one row. */
 export function surprise(probability: number, label: boolean): number {
   return -Math.log(Math.min(1 - least, Math.max(least, label ? probability : 1 - probability)))
-}
-
-/** The mean squared difference of probability and outcome, with Student's interval. */
-export function brier(probabilities: readonly number[], labels: readonly boolean[], alpha = 0.05): Estimate {
-  return meanOf(
-    probabilities.map((p, i) => (p - (labels[i] === true ? 1 : 0)) ** 2),
-    alpha,
-  )
 }
 
 export interface Confusion {
@@ -40,46 +24,6 @@ export function confusion(probabilities: readonly number[], labels: readonly boo
     else counts[labels[i] === true ? 'falseNegatives' : 'trueNegatives']++
   }
   return counts
-}
-
-/** Accuracy, precision and recall with Wilson's intervals; NaN where nothing was decided so. */
-export function decisionQuality(
-  { truePositives: tp, falsePositives: fp, trueNegatives: tn, falseNegatives: fn }: Confusion,
-  alpha = 0.05,
-): { readonly accuracy: Estimate; readonly precision: Estimate; readonly recall: Estimate } {
-  return {
-    accuracy: wilson(tp + tn, tp + fp + tn + fn, alpha),
-    precision: wilson(tp, tp + fp, alpha),
-    recall: wilson(tp, tp + fn, alpha),
-  }
-}
-
-/**
- * Mean absolute error with Student's interval, and root mean squared error with the root of the interval of the mean
- * squared error. In the unit of the target.
- */
-export function regressionErrors(
-  predictions: readonly number[],
-  targets: readonly number[],
-  alpha = 0.05,
-): { readonly meanAbsolute: Estimate; readonly rootMeanSquared: Estimate } {
-  const errors = predictions.map((prediction, i) => prediction - (targets[i] as number))
-  const squared = meanOf(
-    errors.map((error) => error * error),
-    alpha,
-  )
-  return {
-    meanAbsolute: meanOf(
-      errors.map((error) => Math.abs(error)),
-      alpha,
-    ),
-    rootMeanSquared: {
-      value: Math.sqrt(squared.value),
-      low: Math.sqrt(Math.max(0, squared.low)),
-      high: Math.sqrt(squared.high),
-      n: squared.n,
-    },
-  }
 }
 
 /**
@@ -121,10 +65,4 @@ export function clusteredShare(entities: readonly { readonly sum: number; readon
   const effective = variance > 0 ? Math.min(rows, (value * (1 - value)) / variance) : effectiveEntities(entities)
   const { low, high: upper } = wilson(value * effective, effective, alpha)
   return { value, low, high: upper, n }
-}
-
-function meanOf(values: readonly number[], alpha: number): Estimate {
-  const n = values.length
-  const mean = values.reduce((sum, value) => sum + value, 0) / n
-  return meanInterval({ n, mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1) }, alpha)
 }

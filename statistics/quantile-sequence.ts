@@ -12,21 +12,6 @@ export interface BinnedSample {
   readonly counts: ArrayLike<number>
 }
 
-/** The distinct values of an ascending sample as bins. */
-export function binsOfValues(ascending: ArrayLike<number>): BinnedSample {
-  const values: number[] = []
-  const counts: number[] = []
-  for (let i = 0; i < ascending.length; i++) {
-    const value = ascending[i] as number
-    if (values.at(-1) === value) counts[counts.length - 1] = (counts.at(-1) as number) + 1
-    else {
-      values.push(value)
-      counts.push(1)
-    }
-  }
-  return { from: values, to: values, counts }
-}
-
 /** The sample's own quantile: the middle of the bin that holds it. NaN of an empty sample. */
 export function binnedQuantile({ from, to, counts }: BinnedSample, quantile: number): number {
   let n = 0
@@ -43,26 +28,11 @@ function binOfRank(counts: ArrayLike<number>, rank: number): number {
 }
 
 /**
- * The confidence sequence of a quantile, exact at every n, for independent draws from any distribution. If x is the
- * quantile, then values up to x have at least the probability `quantile`, and values below x at most that. The sequence
- * holds every x against which the counts are no evidence. Source: Howard and Ramdas, Bernoulli 28 (2022), by the
- * beta-binomial mixture.
- *
- * @param quantile in (0, 1), such as 0.99
- * @returns infinite limits where the sample has no bound
- */
-export function quantileSequence(sample: BinnedSample, quantile: number, options: SequenceOptions = {}): Sequence {
-  const { alpha = 0.05, nullValue = 0 } = options
-  const cells = cellsOf(sample, quantile, options)
-  const [first, last] = heldCells(cells, -Math.log(alpha))
-  const e = Math.exp(minOver(cells, nullValue, nullValue, (cell) => cells.logE(cell)))
-  return { value: cells.value, low: cells.from(first), high: cells.to(last), p: Math.min(1, 1 / e), e }
-}
-
-/**
  * The confidence sequence of the difference of a quantile, treatment minus control, exact at every n. It holds each
  * difference for which some x is plausible as the control's quantile and x + difference as the treatment's: the product
- * of the evidence of both arms is below 1/alpha. Source: as {@link quantileSequence}.
+ * of the evidence of both arms is below 1/alpha. If x is the quantile, then values up to x have at least the probability
+ * `quantile`, and values below x at most that; the counts of the sample are the evidence against it. Source: Howard and
+ * Ramdas, Bernoulli 28 (2022), by the beta-binomial mixture.
  */
 export function quantileDifference(
   control: BinnedSample,
@@ -99,7 +69,7 @@ export function quantileDifference(
 /**
  * Evidence that the treatment's quantile exceeds `factor` times the control's, however often you look, exact at every
  * n. `low` is the ratio that it certainly exceeds. Each bin counts as its least favourable value: wide bins cost power,
- * never validity. Source: as {@link quantileSequence}, one-sided.
+ * never validity. Source: as {@link quantileDifference}, one-sided.
  *
  * @param factor above 0; values are 0 or more
  */

@@ -1,4 +1,4 @@
-/** Central moments of one arm's units; they merge as those of `armSums` do. */
+/** Central moments of one arm's units; they merge as those of `ArmSums` do. */
 export interface CentralSums {
   readonly n: number
   /** Σ (y - ȳ)² and Σ (y - ȳ)³. */

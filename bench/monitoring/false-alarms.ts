@@ -1,5 +1,4 @@
 import { addEntity, clusteredShares, createEntitySums } from '../../statistics/clustered-shares.ts'
-import { kolmogorovSurvival } from '../../statistics/distributions.ts'
 import { wasserstein } from '../../statistics/drift-distances.ts'
 import { driftTest } from '../../statistics/drift-test.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
@@ -122,4 +121,20 @@ function greatestGap(a: Float64Array, b: Float64Array): number {
 function deviation(values: Float64Array): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
+}
+
+/**
+ * P(K > x) of Kolmogorov's limiting distribution, by whichever of its two series converges at once. Source: Marsaglia,
+ * Tsang and Wang, J. Stat. Softw. 8(18), 2003.
+ */
+function kolmogorovSurvival(x: number): number {
+  if (x <= 0) return 1
+  if (x < 1) {
+    let sum = 0
+    for (let k = 1; k < 40; k += 2) sum += Math.exp((-k * k * Math.PI * Math.PI) / (8 * x * x))
+    return 1 - (Math.sqrt(2 * Math.PI) / x) * sum
+  }
+  let sum = 0
+  for (let k = 1; k < 20; k++) sum += (k % 2 === 1 ? 1 : -1) * Math.exp(-2 * k * k * x * x)
+  return 2 * sum
 }

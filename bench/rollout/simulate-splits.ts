@@ -1,5 +1,6 @@
 import { unitPlace } from '../../statistics/assign.ts'
-import { adjustForCovariates, armSums } from '../../statistics/covariate-adjustment.ts'
+import { createUnitSummer, linearized } from '../../monitoring/experiments/unit-sums.ts'
+import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { chiSquaredSurvival } from '../../statistics/distributions.ts'
 import { difference } from '../../statistics/lift.ts'
@@ -66,7 +67,9 @@ export function covariateReduction(correlations: readonly number[], units: numbe
       const known = row.reduce((sum, value, k) => sum + value * (correlations[k] as number), 0)
       return known + Math.sqrt(1 - explained) * random.normal() + effect
     })
-    return armSums(y, covariates)
+    const summer = createUnitSummer(2 + correlations.length)
+    for (const [i, value] of y.entries()) summer.add([value, 1, ...(covariates[i] ?? [])])
+    return linearized(summer.sums(), false).sums
   })
   const before = arms.reduce((sum, { squaresY, n }) => sum + squaresY / (n - 1), 0)
   const after = adjustForCovariates(arms).arms.reduce((sum, { variance }) => sum + variance, 0)

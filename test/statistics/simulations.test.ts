@@ -9,7 +9,6 @@ import { eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
 import { clusteredMean, clusteredShare } from '../../statistics/quality-scores.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
-import { seasonalAnomaly } from '../../statistics/seasonal-anomaly.ts'
 import { budget } from '../budget.ts'
 
 const edges = [-1.2816, -0.8416, -0.5244, -0.2533, 0, 0.2533, 0.5244, 0.8416, 1.2816]
@@ -246,18 +245,7 @@ describe('intervals', () => {
   })
 })
 
-describe('anomalies and many tests', () => {
-  const history = Array.from({ length: 168 * 5 }, (_, hour) => ({ hourOfWeek: hour % 168, value: 100 + (hour % 24) * 10 + (hour % 7) }))
-
-  it('a value is compared with its own hour of the week', () => {
-    expect(Math.abs(seasonalAnomaly(history, { hourOfWeek: 20, value: 303 })?.score ?? 99)).toBeLessThan(2)
-    expect(seasonalAnomaly(history, { hourOfWeek: 20, value: 150 })?.score).toBeLessThan(-5)
-  })
-
-  it('a series of three values gives no score', () => {
-    expect(seasonalAnomaly(history.slice(0, 3), { hourOfWeek: 1, value: 1 })).toBeNull()
-  })
-
+describe('many tests', () => {
   it('e-BH holds its share of false findings at the first look that finds any, and finds more than Holm', () => {
     const random = createRandom(31)
     const effects = [0.09, 0.09, 0.09, 0, 0, 0]

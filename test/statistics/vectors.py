@@ -67,13 +67,11 @@ def functions():
         "studentQuantile": [[p, d, stats.t.ppf(p, d)] for p in [0.01, 0.4, 0.9, 0.975, 0.9999] for d in [1, 2.5, 30, 10000.5]],
         "chiSquaredSurvival": [[x, d, stats.chi2.sf(x, d)] for x, d in chis],
         "fSurvival": [[x, a, b, stats.f.sf(x, a, b)] for x, a, b in fs],
-        "kolmogorovSurvival": [[x, special.kolmogorov(x)] for x in [0.05, 0.2, 0.5, 0.99, 1, 1.36, 2, 4]],
     }
 
 
 def intervals():
     cases = [(0, 10), (3, 10), (10, 10), (47, 1000), (99990, 100000)]
-    pairs = [((5, 50), (9, 60)), ((0, 30), (1, 31)), ((400, 1000), (380, 900)), ((12, 12), (7, 9))]
     welch = []
     for n, m in [(5, 8), (40, 400), (1000, 37)]:
         a, b = random.normal(3, 2, n), random.normal(3.5, 5, m)
@@ -88,11 +86,6 @@ def intervals():
         means.append({"n": n, "mean": x.mean(), "variance": x.var(ddof=1), "low": low, "high": high})
     return {
         "wilson": [[k, n, *proportion.proportion_confint(k, n, 0.05, "wilson")] for k, n in cases],
-        "newcombe": [
-            # statsmodels gives first minus second
-            [*a, *b, *proportion.confint_proportions_2indep(b[0], b[1], a[0], a[1], method="newcomb", compare="diff", alpha=0.05)]
-            for a, b in pairs
-        ],
         "welch": welch,
         "mean": means,
     }
@@ -251,19 +244,6 @@ def adjusted():
     return cases
 
 
-def proportions():
-    """The beta-binomial mixture, solved for its limits by scipy."""
-    from scipy.optimize import brentq
-
-    cases = []
-    for k, n in [(0, 20), (3, 50), (50, 50), (480, 1000), (99900, 100000)]:
-        log = lambda p: special.betaln(1 + k, 1 + n - k) - special.betaln(1, 1) - special.xlogy(k, p) - special.xlog1py(n - k, -p) + math.log(0.05)
-        low = 0 if k == 0 else brentq(log, 1e-12, k / n, xtol=1e-15, rtol=1e-14)
-        high = 1 if k == n else brentq(log, k / n, 1 - 1e-12, xtol=1e-15, rtol=1e-14)
-        cases.append({"successes": k, "n": n, "low": low, "high": high})
-    return cases
-
-
 def planning():
     solver = NormalIndPower()
     return [[effect, n, ratio * n, solver.power(effect, n, 0.05, ratio)] for effect in [0.02, 0.1, 0.3] for n in [100, 5000] for ratio in [1, 3]]
@@ -315,8 +295,7 @@ def experiments():
     units = ["", "ATL", "user-17", "Zürich", "東京", "x" * 200]
     return {
         "places": [[salt, unit, place(salt, unit)] for salt in ["delay_model_v7", "a"] for unit in units],
-        "sequences": sequences(), "ratios": ratios(), "adjusted": adjusted(), "proportions": proportions(), "power": planning(),
-        "effects": [[p, q, proportion.proportion_effectsize(q, p)] for p, q in [(0.1, 0.12), (0.5, 0.4), (0, 1)]],
+        "sequences": sequences(), "ratios": ratios(), "adjusted": adjusted(), "power": planning(),
     }
 
 

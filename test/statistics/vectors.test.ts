@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { compareMeans } from '../../monitoring/experiments/compare-arms.ts'
+import { createClassifierTally } from '../../monitoring/quality/classifier-tally.ts'
+import { createNumberTally } from '../../monitoring/quality/other-tallies.ts'
 import { auc } from '../../statistics/auc.ts'
 import { betaI } from '../../statistics/beta.ts'
 import { reliability } from '../../statistics/calibration.ts'
@@ -6,7 +9,6 @@ import { addEntity, clusteredShares, createEntitySums } from '../../statistics/c
 import {
   chiSquaredSurvival,
   fSurvival,
-  kolmogorovSurvival,
   normalCdf,
   normalQuantile,
   normalSurvival,
@@ -16,9 +18,8 @@ import {
 import { driftDistances, wasserstein } from '../../statistics/drift-distances.ts'
 import { driftTest } from '../../statistics/drift-test.ts'
 import { gammaP, gammaQ, logBeta, logGamma } from '../../statistics/gamma.ts'
-import { meanInterval, newcombe, welchInterval, wilson } from '../../statistics/interval.ts'
+import { meanInterval, wilson } from '../../statistics/interval.ts'
 import { benjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
-import { brier, confusion, decisionQuality, logLoss, regressionErrors } from '../../statistics/quality-scores.ts'
 import { expectClose, expectCloseRelative } from './expect-close.ts'
 import vectors from './vectors.json' with { type: 'json' }
 
@@ -46,7 +47,6 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
     studentQuantile: (p = 0, degrees = 0) => studentQuantile(p, degrees),
     chiSquaredSurvival: (x = 0, degrees = 0) => chiSquaredSurvival(x, degrees),
     fSurvival: (x = 0, a = 0, b = 0) => fSurvival(x, a, b),
-    kolmogorovSurvival: (x = 0) => kolmogorovSurvival(x),
   }
 
   it.each(Object.entries(functions))('%s', (name, own) => {
@@ -67,16 +67,11 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
       expectClose(interval.low, low, `wilson ${successes}/${n} low`)
       expectClose(interval.high, high, `wilson ${successes}/${n} high`)
     }
-    for (const [a = 0, na = 0, b = 0, nb = 0, low = 0, high = 0] of vectors.intervals.newcombe) {
-      const interval = newcombe({ successes: a, n: na }, { successes: b, n: nb })
-      expectClose(interval.low, low, `newcombe ${a}/${na} ${b}/${nb} low`)
-      expectClose(interval.high, high, `newcombe ${a}/${na} ${b}/${nb} high`)
-    }
-    for (const { first, second, low, high, degrees } of vectors.intervals.welch) {
-      const interval = welchInterval(first, second)
-      expectClose(interval.low, low, 'welch low')
-      expectClose(interval.high, high, 'welch high')
-      expectClose(interval.degrees, degrees, 'welch degrees')
+    const analysis = { method: 'fixed', alpha: 0.05, correction: 'none', units: null, prior: null } as const
+    for (const { first, second, low, high } of vectors.intervals.welch) {
+      const found = compareMeans(first, second, { better: 'higher', margin: null }, { analysis, alpha: 0.05, tightestAt: undefined })
+      expectClose(found.difference?.low ?? Number.NaN, low, 'welch low')
+      expectClose(found.difference?.high ?? Number.NaN, high, 'welch high')
     }
     for (const { n, mean, variance, low, high } of vectors.intervals.mean) {
       const interval = meanInterval({ n, mean, variance }, 0.1)
@@ -126,16 +121,18 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
   it('quality of classifiers and regressions', () => {
     for (const { scores, labels, threshold, curve, ...expected } of vectors.quality.classification) {
       const area = auc(scores, labels)
-      const decisions = decisionQuality(confusion(scores, labels, threshold))
+      const tally = createClassifierTally({ threshold, decides: false, limit: 1000 })
+      for (const [entity, score] of scores.entries()) tally.add({ entity, score, outcome: Number(labels[entity]) })
+      const figure = (name: string) => tally.finish(0).figures[name]?.value ?? Number.NaN
       const diagram = reliability(scores, labels)
       const own = {
         auc: area.value,
         aucError: area.standardError,
-        logLoss: logLoss(scores, labels).value,
-        brier: brier(scores, labels).value,
-        accuracy: decisions.accuracy.value,
-        precision: decisions.precision.value,
-        recall: decisions.recall.value,
+        logLoss: figure('logLoss'),
+        brier: figure('brier'),
+        accuracy: figure('accuracy'),
+        precision: figure('precision'),
+        recall: figure('recall'),
         miscalibration: diagram.miscalibration,
         discrimination: diagram.discrimination,
       }
@@ -143,8 +140,10 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
       for (const [i, { share }] of diagram.curve.entries()) expectClose(share, curve[i] as number, `curve ${i}`)
     }
     const { predictions, targets, meanAbsolute, rootMeanSquared } = vectors.quality.regression
-    const errors = regressionErrors(predictions, targets)
-    expectClose(errors.meanAbsolute.value, meanAbsolute, 'mean absolute error')
-    expectClose(errors.rootMeanSquared.value, rootMeanSquared, 'root mean squared error')
+    const tally = createNumberTally()
+    for (const [entity, score] of predictions.entries()) tally.add({ entity, score, outcome: targets[entity] as number })
+    const { figures } = tally.finish(0)
+    expectClose(figures['mae']?.value ?? Number.NaN, meanAbsolute, 'mean absolute error')
+    expectClose(figures['rmse']?.value ?? Number.NaN, rootMeanSquared, 'root mean squared error')
   })
 })

@@ -1,4 +1,8 @@
-import type { SeasonalValue } from '../../../statistics/seasonal-anomaly.ts'
+/** A value of a series with its hour of the week, 0 to 167. A gap has no entry: it is not a zero. */
+interface SeasonalValue {
+  readonly hourOfWeek: number
+  readonly value: number
+}
 
 /** An hour of the week with fewer past values says nothing about what is usual. */
 const minOfHour = 3

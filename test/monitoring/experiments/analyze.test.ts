@@ -6,12 +6,19 @@ import type { VariantComparison, ExperimentResult, MetricResult } from '../../..
 import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
 import type { Moments } from '../../../statistics/interval.ts'
-import { welchInterval } from '../../../statistics/interval.ts'
+import { studentQuantile } from '../../../statistics/distributions.ts'
 import type { Random } from '../../../statistics/random.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import { sampleRatioP } from '../../../statistics/sample-ratio.ts'
 
 const day = 86_400_000_000
+
+function welchInterval(first: Moments, second: Moments) {
+  const [a, b] = [first.variance / first.n, second.variance / second.n]
+  const degrees = (a + b) ** 2 / (a ** 2 / (first.n - 1) + b ** 2 / (second.n - 1))
+  const half = studentQuantile(0.975, degrees) * Math.sqrt(a + b)
+  return { low: second.mean - first.mean - half, high: second.mean - first.mean + half }
+}
 
 type Kind = MetricSpec['kind']
 
