@@ -1,11 +1,16 @@
 import { BlockList, isIP } from 'node:net'
 
-/** Networks that the internet does not reach (IANA's special-purpose registries), IPv4 inside IPv6 included. */
+/**
+ * Networks that the internet does not reach (IANA's special-purpose registries), IPv4 inside IPv6 included, and the
+ * address at which Azure answers its virtual machines
+ * (https://learn.microsoft.com/en-us/azure/virtual-network/what-is-ip-address-168-63-129-16).
+ */
 const networks: readonly (readonly [network: string, bits: number])[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
   ['127.0.0.0', 8],
+  ['168.63.129.16', 32],
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
@@ -23,6 +28,8 @@ const networks: readonly (readonly [network: string, bits: number])[] = [
   ['2001::', 32],
   ['2001:db8::', 32],
   ['2002::', 16],
+  ['3fff::', 20],
+  ['5f00::', 16],
   ['fc00::', 7],
   ['fe80::', 10],
   ['fec0::', 10],

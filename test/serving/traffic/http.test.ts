@@ -10,6 +10,7 @@ import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
 import { newKey } from '../../../registry/keys/key-text.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { routes } from '../../../serving/protocols/http/routes.ts'
 import { gated, until } from '../gate.ts'
 import { servingSet } from '../definitions.ts'
 import { endlessModel } from '../../inference/made-models.ts'
@@ -115,6 +116,40 @@ describe('a server that has keys', () => {
       expect((await ask(url, '/v1/predict', { ...prediction, include: [include] }, both)).status).toBe(200)
     }
     expect((await ask(url, '/v1/predict', { ...prediction, include: ['types'] }, bearer(keys.predict))).status).toBe(200)
+    await server.close()
+  })
+
+  it('asks a key of the scope for every route, and lets no cache keep what it shows', async () => {
+    const scraper = bearer(await key(['metrics']))
+    const { url, server } = await serve()
+    const guarded = routes.filter(({ scope }) => scope !== null)
+    const answers = await Promise.all(
+      guarded.map(async ({ method, path }) => {
+        const at = url + path.replaceAll(/:\w+/g, 'x')
+        const [none, other] = await Promise.all([fetch(at, { method }), fetch(at, { method, headers: scraper })])
+        const { headers } = none
+        return [`${method} ${path}`, none.status, other.status, headers.get('cache-control'), headers.get('x-content-type-options')]
+      }),
+    )
+    const shown = (method: string) => (method === 'GET' ? ['no-store', 'nosniff'] : [null, null])
+    expect(answers).toEqual(guarded.map(({ method, path }) => [`${method} ${path}`, 401, 403, ...shown(method)]))
+    expect(routes.filter(({ scope }) => scope === null).map(({ path }) => path)).toEqual(
+      '/v2/health/live /v2/health/ready /v2 /health /livez /readyz /metrics /openapi.json /docs'.split(' '),
+    )
+    // what changes something is for admins, or has a scope of its own
+    const changing = routes.filter(({ method, scope }) => method !== 'GET' && scope !== 'admin')
+    expect(changing.map(({ scope, path }) => `${scope} ${path}`)).toEqual([
+      'read /v1/features',
+      'read /v1/explain',
+      'predict /v1/predict',
+      'push /v1/sources/:name/events',
+      'push /v1/outcomes',
+      'read /v2/repository/index',
+      'predict /v2/models/:model/infer',
+      'predict /v2/models/:model/versions/:version/infer',
+      'read /get-online-features',
+      'push /push',
+    ])
     await server.close()
   })
 

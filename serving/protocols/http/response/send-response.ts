@@ -17,8 +17,13 @@ type Headers = Record<string, string | number>
 
 /** The headers of an answer. */
 export function answerHeaders(call: Call, { body, contentType, headers: own }: RouteAnswer): Record<string, string> {
-  const { requestId, limits, trace, span, incoming } = call
+  const { requestId, limits, trace, span, incoming, route } = call
   const headers: Record<string, string> = { 'x-request-id': requestId }
+  if (incoming.method === 'GET' || incoming.method === 'HEAD') {
+    headers['x-content-type-options'] = 'nosniff'
+    // caches know that an answer to `authorization` is for one client, and not that one to `x-api-key` is
+    if (route.scope !== null) headers['cache-control'] = 'no-store'
+  }
   if (body !== null) {
     headers['content-type'] = contentType ?? 'application/json'
     headers['content-length'] = String(Buffer.byteLength(body))
