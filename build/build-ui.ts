@@ -69,4 +69,16 @@ async function buildUi(out: string): Promise<void> {
   const linked = page.replace('SCRIPT', address('ui/main.tsx')).replace('STYLES', address('ui/styles.css'))
   writeFileSync(join(out, 'index.html'), linked)
   copyFileSync(join(source, 'icon.svg'), join(assets, 'icon.svg'))
+  writeFileSync(join(out, 'licenses.txt'), licensesOf(Object.keys(metafile.inputs)))
+}
+
+/** The licenses of the packages that are in the bundle, which their authors ask to keep with every copy. */
+function licensesOf(inputs: readonly string[]): string {
+  const folders = inputs.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [])
+  const texts = [...new Set(folders)].toSorted().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+    const files = globSync('{license,licence,LICENSE,LICENCE}*', { cwd: join(root, folder) }).toSorted()
+    return [`${name} ${version} (${license})`, ...files.map((file) => readFileSync(join(root, folder, file), 'utf8').trim())].join('\n\n')
+  })
+  return `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }

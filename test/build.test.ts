@@ -44,6 +44,7 @@ describe('the package that is published', () => {
         'package/serving/protocols/grpc/inference.proto',
         'package/templates/shared/gitignore',
         'package/ui/index.html',
+        'package/ui/licenses.txt',
         'package/templates/fraud/models/fraud.onnx',
       ]),
     )
