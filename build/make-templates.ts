@@ -67,7 +67,7 @@ function writePayments(): void {
   const rows = (name: string): Rows => csv(readFileSync(join(folder, name), 'utf8'))
   const february = ([header = [], ...lines]: Rows): Rows => [header, ...lines.filter(([, at]) => String(at) >= '2026-02')]
   writeCsv('fraud/data/payments.csv', february(rows('payments.csv')))
-  writeCsv('fraud/labels.csv', february(rows('labels.csv')))
+  writeCsv('fraud/data/labels.csv', february(rows('labels.csv')))
   rmSync(folder, { recursive: true })
 }
 
@@ -134,7 +134,14 @@ async function writeFlights(): Promise<void> {
 }
 
 /** Trains as a user would: what the README of the template says, in a project of its own. */
-function train(template: string, service: string, timeColumn: string, model: string, sources: readonly string[]): void {
+function train(
+  template: string,
+  service: string,
+  timeColumn: string,
+  model: string,
+  sources: readonly string[],
+  labels = 'labels.csv',
+): void {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-templates-'))
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(root, join(folder, 'node_modules/lockstep'))
@@ -145,9 +152,9 @@ function train(template: string, service: string, timeColumn: string, model: str
   lockstep('migrate')
   lockstep('apply')
   for (const name of sources) lockstep('ingest', name, `data/${name}.csv`)
-  lockstep('dataset', 'create', service, '--spine', 'labels.csv', '--time', timeColumn, '--out', 'train.csv')
+  lockstep('dataset', 'create', service, '--spine', labels, '--time', timeColumn, '--out', 'train.csv')
   mkdirSync(join(folder, 'models'), { recursive: true })
-  execFileSync(python ?? '', ['train.py', 'train.csv', 'labels.csv', `models/${model}.onnx`], { cwd: folder, stdio: 'inherit' })
+  execFileSync(python ?? '', ['train.py', 'train.csv', labels, `models/${model}.onnx`], { cwd: folder, stdio: 'inherit' })
   mkdirSync(join(root, 'templates', template, 'models'), { recursive: true })
   copyFileSync(join(folder, `models/${model}.onnx`), join(root, 'templates', template, `models/${model}.onnx`))
   rmSync(folder, { recursive: true })
@@ -160,7 +167,7 @@ const make: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   fraud() {
     writePayments()
-    train('fraud', 'fraud_features', 'paid_at', 'fraud', ['payments'])
+    train('fraud', 'fraud_features', 'paid_at', 'fraud', ['payments'], 'data/labels.csv')
   },
   async flights() {
     await writeFlights()

@@ -51,7 +51,7 @@ function writeAll(folder: string, files: ReadonlyMap<string, Buffer | string>): 
       if (made !== undefined) undo.push(() => rmSync(made, { recursive: true }))
       const before = existsSync(path) ? readFileSync(path) : null
       undo.push(() => (before === null ? rmSync(path, { force: true }) : writeFileSync(path, before)))
-      writeFileSync(path, content)
+      writeFileSync(path, content, { mode: isProgram(content) ? 0o777 : 0o666 })
     }
   } catch (cause) {
     for (const step of undo.toReversed()) step()
@@ -60,4 +60,8 @@ function writeAll(folder: string, files: ReadonlyMap<string, Buffer | string>): 
       details: { folder },
     })
   }
+}
+
+function isProgram(content: Buffer | string): boolean {
+  return content.slice(0, 2).toString() === '#!'
 }

@@ -1,4 +1,4 @@
-import { count, entity, featureService, featureView, last, mean, model, onDemandView, source, sum, t } from 'lockstep'
+import { count, entity, featureService, featureView, last, mean, model, onDemandView, source, sum, t, training } from 'lockstep'
 
 export const card = entity('card', { key: { card: t.string } })
 
@@ -41,3 +41,23 @@ export const fraudFeatures = featureService('fraud_features', { version: 1, feat
 
 /** The probability that a payment is fraud: models/fraud.onnx. */
 export const fraud = model('fraud', { service: fraudFeatures, output: { probability: t.float32 } })
+
+/** data/labels.csv: whether each payment was fraud. */
+export const labels = source('labels', {
+  key: { card: 'card' },
+  eventTime: 'paid_at',
+  columns: { card: t.string, amount: t.float64, fraud: t.int32 },
+})
+
+/** Trains the model again: trainers/train.js. With `schedule: '0 4 * * 1'`, a worker does so each Monday. */
+export const fraudTraining = training('fraud_training', {
+  model: fraud,
+  spine: { sql: "select card, paid_at, amount, fraud from lockstep_source.labels where paid_at >= '{from}' and paid_at < '{to}'" },
+  label: 'fraud',
+  window: '28d',
+  test: '7d',
+  format: 'jsonl',
+  trainer: 'train.js',
+  parameters: { rounds: 500 },
+  require: [{ metric: 'auc', atLeast: 0.8 }],
+})

@@ -10,6 +10,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ModelSpec } from '../../kernel/service-spec.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { during } from '../opened-database.ts'
+import { findPython } from './find-python.ts'
 import { example, openFlights } from './flights.ts'
 import { airportsFile } from './sample-flights.ts'
 
@@ -25,15 +26,6 @@ beforeAll(async () => {
   model = catalog.model('delay').spec
   await ingestFile(db, catalog.source('airports'), airportsFile)
 })
-
-/** A Python with what train.py needs, or null where this machine has none. */
-async function findPython(): Promise<string | null> {
-  const python = process.env['LOCKSTEP_TEST_PYTHON'] ?? 'python3'
-  return await execute(python, ['-c', 'import onnx, pandas, pyarrow, skl2onnx, sklearn']).then(
-    () => python,
-    () => null,
-  )
-}
 
 describe('the model of the flights example', () => {
   it.each(['delay.onnx', 'delay-2.onnx', 'delay-broken.onnx'])('as committed in %s fits the feature service', async (file) => {

@@ -43,13 +43,13 @@ export function treeModel(trees: number, depth: number): Buffer {
 }
 
 /** Answers each row that number in `probabilities`, [N, 1], whatever its finite features are. */
-export function constantModel(value: number): Buffer {
+export function constantModel(value: number, width = 3): Buffer {
   return makeOnnx({
     graph: {
-      inputs: [features],
+      inputs: [{ ...features, shape: ['N', width] }],
       outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
       initializers: [
-        { name: 'nothing', type: 'float', dims: [3, 1], raw: floats(0, 0, 0) },
+        { name: 'nothing', type: 'float', dims: [width, 1], raw: floats(...Array.from({ length: width }, () => 0)) },
         { name: 'value', type: 'float', dims: [1], raw: floats(value) },
       ],
       nodes: [
