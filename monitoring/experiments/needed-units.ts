@@ -15,8 +15,8 @@ const minUnits = 100
 const minOfKind = 10
 
 /**
- * Whether two arms are large enough for the asymptotic methods: each with 100 units, of a share 10 of each kind, and
- * together as many as the skewness of their units asks for. A quantile needs no such methods.
+ * Whether two arms are large enough for the asymptotic methods: each with 100 units, of a ratio 100 by the weight of
+ * their denominators, of a share 10 of each kind, and together as many as the skewness of their units asks for. A quantile needs no such methods.
  *
  * @returns null: they are
  */
@@ -33,6 +33,12 @@ export function neededUnits(metric: MetricSpec, control: UnitSums, treatment: Un
   const isRatio = hasDenominator(metric)
   if (isRatio && arms.some(({ mean }) => !((mean[1] ?? 0) > 0)))
     return { units: 0, needed: 1, why: 'with a denominator other than 0 in a variant' }
+  if (isRatio) {
+    // without this, units of opposite signs that have most of the rows would pass the check of skewness
+    const weight = Math.floor(Math.min(...arms.map(equalUnits)))
+    if (weight < minUnits)
+      return { units: weight, needed: minUnits, why: 'of equal weight in a variant, as a few units have most of the denominator' }
+  }
   const moments = arms.map((arm) => {
     const { sums, thirdY } = linearized(arm, isRatio)
     return { n: arm.n, squares: sums.squaresY, cubes: thirdY }
@@ -42,4 +48,10 @@ export function neededUnits(metric: MetricSpec, control: UnitSums, treatment: Un
   const needed = Math.ceil(requiredUnits(pooledSkewness(moments), treatment.n / total))
   if (total >= needed) return null
   return { units: total, needed, why: 'in both variants, as a few units have most of the total; a winsorized metric needs fewer' }
+}
+
+/** So many units of equal denominators would weigh as these do. Source: Kish, Survey Sampling (1965), section 11.7. */
+function equalUnits({ n, mean, cross }: UnitSums): number {
+  const [denominator, squares] = [mean[1] as number, cross[mean.length + 1] as number]
+  return n / (1 + squares / n / denominator ** 2)
 }

@@ -178,6 +178,9 @@ describe('analyzeExperiment', () => {
     expect(waits(metricOf('proportion'), drawArms(300, rare, 1), 300)).toMatchObject({ needed: 10 })
     const heavy: Draw = (random, arm) => [arm === 1 && random.next() < 0.02 ? 500 : random.next(), 1]
     expect(waits(metricOf('mean'), drawArms(300, heavy, 1), 300)?.needed).toBeGreaterThan(300)
+    // two bots of opposite rates have most of the rows, so the skewness of both arms is small
+    const bots = [0.1, 0.5].map((rate) => [[10_000 * rate, 10_000], ...Array.from({ length: 999 }, (_, i) => [1 + (i % 2), 5])])
+    expect(waits(metricOf('ratio'), bots, 1000)).toMatchObject({ units: 2, needed: 100 })
     const fixed = { method: 'fixed', units: 1000 } as const
     expect(waits(metricOf('mean'), drawArms(300, meanDraw, 1), 300, fixed)).toEqual({ units: 600, needed: 1000, why: 'of the plan' })
   })
