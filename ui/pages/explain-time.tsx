@@ -291,7 +291,7 @@ function RowTable({
   )
 }
 
-/** A float, cut to six digits; all of them on hover. Integers and texts are exact: they may be the key of something. */
+/** A float, cut to six digits; all of them on hover. Integers and texts are exact: they may be keys. */
 function Short({ text, type }: { readonly text: string; readonly type: string }): ReactElement {
   const short = shortFloat(text, type)
   if (short !== text) return <span title={text}>{short}</span>

@@ -132,7 +132,7 @@ describe('an experiment with a known effect', () => {
     const [some, someText] = await text(asOf)
     expect(some.progress.maturesAt).toEqual(matures(asOf, 7 * day))
     expect(someText).toMatch(
-      /% of the units are mature\. The others count later: the first at .* UTC, the last of those exposed so far at .* UTC\.$/,
+      /% of the units are mature\. The others count later: the first at .* UTC, the last of those exposed so far at .* UTC\. Units that count later in other metrics: \d+ of "\w+".*\.$/,
     )
     // an outcome has its own time after the window
     const byOutcome = { ...spec, metrics: spec.metrics.filter(({ name }) => name === 'click_worth') }
