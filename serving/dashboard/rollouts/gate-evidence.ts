@@ -99,14 +99,15 @@ function odds(log10: number): string {
 }
 
 /** How many of the samples that a gate needs are there: the fewer of both sides. */
-function progressOf(gate: Gates[number], evidence: unknown): number | null {
+export function progressOf(gate: Gates[number], evidence: unknown): number | null {
   if (!('samples' in gate) || !isRecord(evidence)) return null
-  // of features each side has its entities, of times a histogram
+  // of features the sides are entities; of times they have bins
   const sides = isRecord(evidence['entities']) ? evidence['entities'] : evidence
   const counts = ['candidate', 'champion'].flatMap((side) => {
     const own = sides[side]
-    const { requests, rows, n } = isRecord(own) ? own : {}
-    const count = Array.isArray(own) ? own.reduce((sum: number, each) => sum + Number(each), 0) : (requests ?? rows ?? n ?? own)
+    const { requests, rows, n, counts: binned } = isRecord(own) ? own : {}
+    const inBins = Array.isArray(binned) ? binned.reduce((sum: number, each) => sum + Number(each), 0) : undefined
+    const count = requests ?? rows ?? n ?? inBins ?? own
     return typeof count === 'number' ? [count] : []
   })
   return counts.length === 0 ? null : Math.min(1, Math.min(...counts) / gate.samples)

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
+import { gate } from '../../../registry/rollouts/plan-schema.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
+import { progressOf } from '../../../serving/dashboard/rollouts/gate-evidence.ts'
 import { rolloutAt } from '../../../serving/dashboard/rollouts/rollout-at.ts'
 
 const at = (minute: number): Date => new Date(Date.UTC(2001, 6, 1, 12, minute))
@@ -65,4 +67,12 @@ it.each([
   )
   expect(known.rollout).toMatchObject({ state: 'running', since: at(0), ...expected })
   expect(known.decisions).toEqual([])
+})
+
+it.each([
+  ['errors', { candidate: { requests: 60, failed: 1 }, champion: { requests: 300, failed: 1 } }],
+  ['times', { candidate: { from: [1, 2], to: [2, 3], counts: [20, 40] }, champion: { from: [1], to: [2], counts: [300] } }],
+  ['features', { at: 1, entities: { candidate: 60, champion: 300 }, features: {} }],
+])('the progress of a gate of %s is that of the side with fewer samples', (_, evidence) => {
+  expect(progressOf(gate({ kind: 'errors', samples: 600 }), evidence)).toBe(0.1)
 })
