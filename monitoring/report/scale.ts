@@ -5,12 +5,12 @@ export interface Scale {
   position(value: number): number
 }
 
-/** A linear scale. If all values are equal, it spans one unit around them. */
+/** A linear scale. If all values are equal, it spans one unit around them; of 0, the unit above it. */
 export function linearScale(values: readonly number[], from: number, to: number): Scale {
   const finite = values.filter(Number.isFinite)
   let [min, max] = [finite.reduce((a, b) => Math.min(a, b), Infinity), finite.reduce((a, b) => Math.max(a, b), -Infinity)]
   if (min > max) [min, max] = [0, 1]
-  if (min === max) [min, max] = [min - 0.5, max + 0.5]
+  if (min === max) [min, max] = min === 0 ? [0, 1] : [min - 0.5, max + 0.5]
   return { min, max, position: (value) => from + ((value - min) / (max - min)) * (to - from) }
 }
 

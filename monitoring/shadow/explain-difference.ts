@@ -15,7 +15,7 @@ export interface ExplainingFeature {
     readonly n: number
     /** The mean difference there. */
     readonly mean: number
-    /** The 95 % interval of the mean, for independent rows. */
+    /** The 95 % interval of the mean, for independent rows. It allows for the choice among the bins (Bonferroni). */
     readonly low: number
     readonly high: number
   } | null
@@ -65,10 +65,11 @@ function explainBy(feature: string, differences: readonly number[], column: read
 
 function mostIn(sums: readonly BinSums[], mean: number, labels: readonly string[]): ExplainingFeature['most'] {
   let most: ExplainingFeature['most'] = null
+  const alpha = 0.05 / Math.max(1, sums.filter(({ n }) => n >= minBinRows).length)
   sums.forEach(({ n, sum, squares }, bin) => {
     if (n < minBinRows || (most !== null && mean + sum / n <= most.mean)) return
     const variance = Math.max(0, squares - sum ** 2 / n) / (n - 1)
-    const { value, low, high } = meanInterval({ n, mean: mean + sum / n, variance })
+    const { value, low, high } = meanInterval({ n, mean: mean + sum / n, variance }, alpha)
     most = { bin: labels[bin] ?? '', n, mean: value, low: Math.max(0, low), high }
   })
   return most

@@ -1,6 +1,6 @@
 import { parseDuration } from '../../../kernel/duration.ts'
 import type { BinnedSample } from '../../../statistics/quantile-sequence.ts'
-import { quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
+import { binnedQuantile, quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Gate } from './gate.ts'
 import { compareAnswer, short } from './gate.ts'
@@ -28,7 +28,7 @@ export const latency: Gate<'latency', LatencyEvidence> = {
     const [n, m] = [total(candidate), total(champion)]
     if (n === 0 || m === 0)
       return { verdict: 'not enough evidence', text: `${n} requests of the candidate and ${m} of the champion are timed.` }
-    const [own, theirs] = [quantileOf(candidate, quantile), quantileOf(champion, quantile)]
+    const [own, theirs] = [binnedQuantile(candidate, quantile), binnedQuantile(champion, quantile)]
     const allowed = allowedFactor(spec, theirs)
     const rise = quantileRise(champion, candidate, quantile, allowed, { alpha, tightestAt: 4 * samples })
     const isProven = spec.prove && quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha }).high <= theirs * (allowed - 1)
@@ -38,7 +38,7 @@ export const latency: Gate<'latency', LatencyEvidence> = {
   difference(spec, { candidate, champion }) {
     if (total(candidate) === 0 || total(champion) === 0) return null
     const { alpha, quantile } = spec
-    const theirs = quantileOf(champion, quantile)
+    const theirs = binnedQuantile(champion, quantile)
     const { value, low, high } = quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha })
     return { unit: 'ms', value, low, high, allowed: theirs * (allowedFactor(spec, theirs) - 1) }
   },
@@ -51,12 +51,4 @@ function allowedFactor({ factor, atLeast }: GateOf<'latency'>, theirs: number): 
 
 function total({ counts }: Bins): number {
   return counts.reduce((sum, count) => sum + count, 0)
-}
-
-/** The upper end of the bucket that holds the quantile. */
-function quantileOf(bins: Bins, quantile: number): number {
-  const rank = Math.max(1, Math.ceil(quantile * total(bins)))
-  let upTo = 0
-  const bin = bins.counts.findIndex((count) => (upTo += count) >= rank)
-  return bins.to[bin] ?? Number.NaN
 }

@@ -82,6 +82,8 @@ describe('a scale', () => {
 
   it('of equal values or none spans one unit', () => {
     expect(linearScale([7, 7], 0, 100).position(7)).toBe(50)
+    // a share that is always 0 has no negative values on its axis
+    expect(linearScale([0, 0], 0, 100)).toMatchObject({ min: 0, max: 1 })
     expect(linearScale([], 0, 100).position(1)).toBe(100)
   })
 

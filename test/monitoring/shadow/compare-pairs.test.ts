@@ -4,6 +4,7 @@ import { comparePairs } from '../../../monitoring/shadow/compare-pairs.ts'
 import { explainDifference } from '../../../monitoring/shadow/explain-difference.ts'
 import type { LoggedPair } from '../../../monitoring/shadow/logged-pairs.ts'
 import { compareOutput } from '../../../monitoring/shadow/output-difference.ts'
+import { studentQuantile } from '../../../statistics/distributions.ts'
 import { createRandom } from '../../../statistics/random.ts'
 
 const score: Column = { name: 'score', type: { kind: 'float32' } }
@@ -87,5 +88,10 @@ it('ranks the feature that decides where versions differ first, and one that has
   expect(explained[1]?.most?.bin).toBe('B')
   const inB = differences.filter((_, i) => rows[i]?.country === 'B')
   expect(explained[1]?.most).toMatchObject({ n: inB.length })
-  expect(explained[1]?.most?.mean).toBeCloseTo(inB.reduce((sum, each) => sum + each, 0) / inB.length, 9)
+  const mean = inB.reduce((sum, each) => sum + each, 0) / inB.length
+  expect(explained[1]?.most?.mean).toBeCloseTo(mean, 9)
+  // B is the greatest of four countries
+  const deviation = Math.sqrt(inB.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (inB.length - 1))
+  const half = (studentQuantile(1 - 0.05 / 4 / 2, inB.length - 1) * deviation) / Math.sqrt(inB.length)
+  expect(explained[1]?.most?.high).toBeCloseTo(mean + half, 9)
 })
