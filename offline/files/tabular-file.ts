@@ -44,7 +44,9 @@ export interface FileColumn {
   readonly type: ColumnType | null
   /** The type in the file's own words, for messages: `INT64`, `CSV text`. */
   readonly described: string
-  /** Whether the file says that no row has a value: so pandas and Arrow write a column without any. It fits every type. */
+  /**
+   * Whether the file says that no row has a value, as pandas and Arrow write a column without any. It fits every type.
+   */
   readonly empty?: true
 }
 

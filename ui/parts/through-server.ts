@@ -19,7 +19,6 @@ const ofDatabase: ReadonlySet<string> = new Set([
   'model evaluate',
   'baseline create',
   'predictions backfill',
-  'predictions export',
   'monitor run',
   'alert test',
   'keys create',
