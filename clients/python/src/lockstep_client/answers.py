@@ -247,7 +247,7 @@ class Outcomes:
         accepted: How many were written.
         duplicates: How many were stored before, under the same ids.
         late: How many happened after `within`, so that figures leave them out; None: they are matched by entity.
-        unknown: How many predictions are not logged; None: it cannot be known.
+        unknown: How many predictions are not in the log, also those of the last second; None: it cannot be known.
         log_share: The share of predictions that the server logs, 0 to 1.
         request_ids: Identify the requests in the server's log.
     """
