@@ -173,13 +173,7 @@ export async function findIngest(db: Database, id: string, source?: string) {
   const query = db.kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
   if (load === undefined || (source !== undefined && load.source !== source)) {
-    throw new LockstepError(
-      'UNKNOWN_DEFINITION',
-      `There is no load "${id}"${source === undefined ? '' : ` of the source "${source}"`}; "lockstep ingest list" lists the loads.`,
-      {
-        details: { id },
-      },
-    )
+    throw unknownLoad(id, source)
   }
   if (load.undone_at !== null) {
     throw new LockstepError('USAGE', `The load "${id}" was already undone on ${load.undone_at.toISOString()}.`)
@@ -193,4 +187,11 @@ export async function findIngest(db: Database, id: string, source?: string) {
     )
   }
   return { ...load, resumed: load.undoing_at !== null }
+}
+
+export function unknownLoad(id: string, source?: string): LockstepError {
+  const ofSource = source === undefined ? '' : ` of the source "${source}"`
+  return new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"${ofSource}; "lockstep ingest list" lists the loads.`, {
+    details: { id },
+  })
 }

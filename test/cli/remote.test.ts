@@ -399,5 +399,16 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect(loads.map(({ rows }) => rows)).toEqual([1, 1])
     const read = { service: 'all', asOf: '2001-07-02T01:00:00Z', entities: [{ airport: 'LAX' }] }
     expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: 2 } }] })
+
+    const { id } = loads[0] as { readonly id: string }
+    const stateOf = async () => {
+      const { loads: listed } = (await must(remote, 'ingest', 'list')) as object as { loads: readonly { id: string; state: string }[] }
+      return listed.find((each) => each.id === id)?.state
+    }
+    expect(await stateOf()).toBe('loaded')
+    expect(await must(remote, 'ingest', 'undo', id, '--yes', '--reason', 'a test')).toMatchObject({ id, source: 'flights', rows: 1 })
+    expect(await stateOf()).toBe('undone')
+    expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: 1 } }] })
+    expect((await lockstep(remote, 'ingest', 'undo', '999', '--yes')).err).toMatch(/^error UNKNOWN_DEFINITION: There is no load "999"/)
   })
 })

@@ -4,8 +4,6 @@ const independent: ReadonlySet<string> = new Set(['init', 'dev', 'doctor', 'serv
 /** Commands without `--server` that open the database. */
 const ofDatabase: ReadonlySet<string> = new Set([
   'migrate',
-  'ingest list',
-  'ingest undo',
   'dataset register',
   'dataset verify',
   'batch estimate',

@@ -20,6 +20,29 @@ export const ingestAnswer = z.object({
   requestId,
 })
 
+export const loadsAnswer = z.object({
+  loads: z
+    .array(
+      z.object({
+        id: z.string().describe('The id of the load, by which it can be undone'),
+        source: z.string().describe('The source'),
+        table: z.string().describe('Its table'),
+        path: z.string().describe('The file'),
+        sha256: z.string().describe('Its SHA-256; empty for a file of a Parquet source'),
+        every: z.int().describe('Only every n-th row was loaded'),
+        again: z.boolean().describe('Whether it was loaded although it was loaded before'),
+        key: z.array(z.string()).describe('The columns that identify a row; empty: none'),
+        actor: z.string().describe('Who loaded it'),
+        rows: z.int().describe('How many rows were loaded'),
+        already: z.int().describe('How many rows were passed over because their key was in the table'),
+        at: z.string().describe('When it was loaded'),
+        state: z.enum(['loaded', 'undoing', 'undone']).describe('undoing: an undo was interrupted'),
+      }),
+    )
+    .describe('The newest first'),
+  requestId,
+})
+
 export const undoneIngestAnswer = z.object({
   id: z.string().describe('The id of the load'),
   source: z.string().describe('The source'),

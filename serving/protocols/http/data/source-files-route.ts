@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { readLoads } from '../../../../offline/read-loads.ts'
 import { readStoredFiles, storedFileJson } from '../../../../offline/source-files/stored-files.ts'
 import { ingestOnce } from '../../../../offline/ingest-once.ts'
 import { beginSourceSync } from '../../../../materializer/sync-source.ts'
@@ -8,7 +9,7 @@ import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
 import { asRefusal } from '../response/refusal.ts'
-import { ingestAnswer, undoneIngestAnswer } from './event-schemas.ts'
+import { ingestAnswer, loadsAnswer, undoneIngestAnswer } from './event-schemas.ts'
 import { requestId as requestIdField } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
 
@@ -66,6 +67,17 @@ const waitMs = 5_000
 
 /** The routes that load files into the table of a source. */
 export const sourceFileRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/loads',
+    scope: 'read',
+    summary: 'The files that were loaded into the tables of sources',
+    tag: 'Events',
+    answer: loadsAnswer,
+    async handle(call, deps) {
+      return jsonAnswer({ loads: await readLoads(deps.upkeep.database()), requestId: call.requestId })
+    },
+  },
   {
     method: 'GET',
     path: '/v1/sources/:name/files',
