@@ -64,7 +64,7 @@ export async function trainingSet(
   return { manifest, train, test, features: manifest.columns.flatMap(({ name, from }) => (from === 'feature' ? [name] : [])) }
 
   async function write(): Promise<DatasetManifest> {
-    await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
       throw writeFailed(folder, cause)
     })
     return await createDataset(db, service, {

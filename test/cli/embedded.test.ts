@@ -1,4 +1,4 @@
-import { existsSync, globSync } from 'node:fs'
+import { existsSync, globSync, statSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,6 +90,7 @@ describe('with nothing configured', () => {
     const { job } = asked.body as unknown as { readonly job: number }
     const stateOfJob = async () => ((await (await fetch(`${url}/v1/jobs/${job}`)).json()) as { readonly state: string }).state
     await expect.poll(stateOfJob, { timeout: 60_000 }).toBe('done')
+    expect(statSync(join(folder, 'data/files/datasets')).mode & 0o777).toBe(0o700)
 
     // That the answer takes less than a second, test/runtime/embedded-owner.test.ts measures, without the start of a
     // process.

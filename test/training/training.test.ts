@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { findDataset } from '../../offline/stored-datasets.ts'
@@ -83,7 +83,9 @@ describe('a training', () => {
     const verdict = await verifyDataset(world.db, manifest, (id) => catalog.service(id), {})
     expect(verdict).toMatchObject({ equal: true, differences: [] })
     // its working folder is gone
-    expect((await readdir(join(world.folder, 'daily', made.dataset ?? ''))).filter((name) => name.startsWith('work'))).toEqual([])
+    const own = join(world.folder, 'daily', made.dataset ?? '')
+    expect((await readdir(own)).filter((name) => name.startsWith('work'))).toEqual([])
+    expect((await stat(own)).mode & 0o777).toBe(0o700)
   })
 
   it('is not run twice for an instant, and joins a run that is done', async () => {
