@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
@@ -96,7 +97,10 @@ export function readInferBody(body: Uint8Array, headerLength: number | null): In
       `The header "Inference-Header-Content-Length" says ${headerLength}, but the body has ${body.byteLength} bytes.`,
     )
   }
-  const json = parse(Buffer.from(body.buffer, body.byteOffset, headerLength ?? body.byteLength).toString())
+  const bytesOfJson = Buffer.from(body.buffer, body.byteOffset, headerLength ?? body.byteLength)
+  // what is none would become one character, and the name of another entity
+  if (!isUtf8(bytesOfJson)) throw new LockstepError('INVALID_REQUEST', 'The JSON of the body is not UTF-8; send it in UTF-8.')
+  const json = parse(bytesOfJson.toString())
   let at = headerLength ?? body.byteLength
   const inputs = json.inputs.map(({ name, shape, datatype: text, data, parameters = {} }): InferTensor => {
     const datatype = parseDatatype(text, name)

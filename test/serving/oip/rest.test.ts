@@ -59,6 +59,13 @@ describe('the Open Inference Protocol over REST', () => {
     expect(await get('/v2/models/echo/versions/1/ready')).toEqual([200, { name: 'echo', ready: true }])
   })
 
+  it('refuses JSON that is not UTF-8, and does not take it for another name', async () => {
+    const body = Buffer.from('{"inputs": [{"name": "airport", "datatype": "BYTES", "shape": [1], "data": ["AT?L"]}]}')
+    body[body.indexOf('?')] = 0xff
+    const response = await fetch(`${world.url}/v2/models/echo/infer`, { method: 'POST', body: new Uint8Array(body) })
+    expect([response.status, await response.json()]).toEqual([400, { error: expect.stringContaining('not UTF-8') }])
+  })
+
   it('lists the repository', async () => {
     const ready = { state: 'READY', reason: '' }
     const all = [
