@@ -29,10 +29,10 @@ function binOfRank(counts: ArrayLike<number>, rank: number): number {
 
 /**
  * The confidence sequence of the difference of a quantile, treatment minus control, exact at every n. It holds each
- * difference for which some x is plausible as the control's quantile and x + difference as the treatment's: the product
- * of the evidence of both arms is below 1/alpha. If x is the quantile, then values up to x have at least the probability
- * `quantile`, and values below x at most that; the counts of the sample are the evidence against it. Source: Howard and
- * Ramdas, Bernoulli 28 (2022), by the beta-binomial mixture.
+ * difference for which some x is plausible as the control's quantile and x + difference as the treatment's: the
+ * product of the evidence of both arms is below 1/alpha. If x is the quantile, then values up to x have at least the
+ * probability `quantile`, and values below x at most that; the counts of the sample are the evidence against it.
+ * Source: Howard and Ramdas, Bernoulli 28 (2022), by the beta-binomial mixture.
  */
 export function quantileDifference(
   control: BinnedSample,

@@ -16,7 +16,8 @@ const minOfKind = 10
 
 /**
  * Whether two arms are large enough for the asymptotic methods: each with 100 units, of a ratio 100 by the weight of
- * their denominators, of a share 10 of each kind, and together as many as the skewness of their units asks for. A quantile needs no such methods.
+ * their denominators, of a share 10 of each kind, and together as many as the skewness of their units asks for. A
+ * quantile needs no such methods.
  *
  * @returns null: they are
  */

@@ -3,7 +3,7 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { ordinalColumn } from './spine.ts'
 
-/** A share of a spine's rows, chosen by a hash of a row's values: the same rows are chosen in any order, on any machine. */
+/** A share of a spine's rows, chosen by a hash of their values: in any order, on any machine, it has the same rows. */
 export interface SpineSample {
   /** More than 0, at most 1. */
   readonly fraction: number

@@ -53,7 +53,7 @@ export const datasetRoutes: readonly Route[] = [
       const service = deps.catalog().service(body.service)
       const { spine } = body
       const out = join(deps.datasetsDirectory, randomUUID())
-      // for its owner alone: training sets may hold personal data. An error is that of the files, which are written next
+      // for its owner alone: training sets may hold personal data. If it fails, so do the files that are written next
       await mkdir(deps.datasetsDirectory, { recursive: true, mode: 0o700 }).catch(() => undefined)
       const begin = (from: SpineInput) => beginDataset(deps, service, { ...optionsOf(body), spine: from, out })
       const job =
