@@ -27,6 +27,7 @@ const kind = {
   retries: 4,
   backoffSeconds: { from: 5, to: 300 },
   keepDays: 1,
+  urgent: true, // a run has to end within the delay of its view
   isFinal: () => false,
 } as const
 

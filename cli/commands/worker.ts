@@ -50,7 +50,10 @@ export const workerCommand: Command = {
     'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
   options: {
-    concurrency: { value: 'N', help: 'The maximum number of jobs at the same time, at most 8. Default: 1.' },
+    concurrency: {
+      value: 'N',
+      help: 'The maximum number of jobs at the same time, at most 8, besides a run of a scheduled view, a training and the work of monitors. Default: 1.',
+    },
     only: {
       value: 'WORK',
       choices: works,

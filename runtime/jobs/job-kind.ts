@@ -22,6 +22,8 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   readonly backoffSeconds: { readonly from: number; readonly to: number }
   /** After this long without a heartbeat, a step goes to another worker. Default: 30. */
   readonly leaseSeconds?: number
+  /** Whether its jobs have to end by a moment. A worker runs one beside its other jobs. Default: false. */
+  readonly urgent?: boolean
   /**
    * How long ended jobs stay in the history. Default: 30. Failed ones stay for 30 at least, the newest of each key
    * always.

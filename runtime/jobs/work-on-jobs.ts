@@ -25,7 +25,7 @@ export interface WorkOptions {
   readonly worker: string
   /** Ends the work; steps that are at work are handed back. */
   readonly signal: AbortSignal
-  /** How many steps at a time. Default: 1. */
+  /** How many steps at a time, and one more of an urgent kind. Default: 1. */
   readonly concurrency?: number
   /** The one job to work on. Absent: all, and schedules are kept too. */
   readonly only?: number
@@ -103,12 +103,14 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
   }
 
   let pausedUntil = 0
-  const claiming = Array.from({ length: options.concurrency ?? 1 }, () => {
+  const urgent = options.kinds.filter((kind) => kind.urgent === true)
+  const lanes = [...Array.from({ length: options.concurrency ?? 1 }, () => options.kinds), ...(urgent.length === 0 ? [] : [urgent])]
+  const claiming = lanes.map((lane) => {
     let after = 0
     return again(async () => {
       const pauseMs = pausedUntil - performance.now()
       if (pauseMs > 0) await setTimeout(pauseMs, undefined, { signal })
-      const { kinds, unavailable } = await workable(options.kinds)
+      const { kinds, unavailable } = await workable(lane)
       const { worker, only } = options
       const claimed = await claimStep(db, { kinds, worker, after, only })
       if (claimed === null) return unavailable === null ? 'idle' : { unavailable }

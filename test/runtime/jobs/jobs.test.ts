@@ -89,6 +89,20 @@ describe.each([
     expect(order.slice(0, 6).toSorted()).toEqual(['large', 'large', 'large', 'small', 'small', 'small'])
   })
 
+  it('of an urgent kind do not wait for a step of another kind', async () => {
+    let end: () => void = () => undefined
+    const urgentEnded = new Promise<void>((resolve) => (end = resolve))
+    let began: () => void = () => undefined
+    const slowBegan = new Promise<void>((resolve) => (began = resolve))
+    const slow = newKind({ run: async (_job, n) => (began(), await urgentEnded, { n }) })
+    const urgent = newKind({ urgent: true })
+    hire([slow, urgent])
+    const long = await submit(slow, 1)
+    await slowBegan
+    await ended(await submit(urgent, 1)).finally(end)
+    expect(await ended(long)).toMatchObject({ state: 'done' })
+  })
+
   it('of one key are joined while they run, and of one instant always', async () => {
     const kind = newKind()
     const spec = { upTo: 1 }
