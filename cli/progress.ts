@@ -63,11 +63,12 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
 
 /** `Ingesting flights [=====>    ] 54 %, 1,620,000 of 3,000,000 rows, 412,000 rows/s, 3.4 s left` */
 function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, perSecond: number): string {
-  const rate = `${count(perSecond)} ${unit}/s`
-  if (total === null || total <= 0) return `${label}: ${count(done)} ${unit}, ${rate}`
+  // less than one a second would read as none
+  const rate = perSecond >= 0.5 ? `, ${count(perSecond)} ${unit}/s` : ''
+  if (total === null || total <= 0) return `${label}: ${count(done)} ${unit}${rate}`
   const share = Math.min(1, done / total)
   const left = perSecond > 0 ? `, ${duration(((total - done) / perSecond) * 1000)} left` : ''
-  return `${label} ${bar(share)} ${Math.floor(share * 100)} %, ${count(done)} of ${count(total)} ${unit}, ${rate}${share < 1 ? left : ''}`
+  return `${label} ${bar(share)} ${Math.floor(share * 100)} %, ${count(done)} of ${count(total)} ${unit}${rate}${share < 1 ? left : ''}`
 }
 
 const barWidth = 20

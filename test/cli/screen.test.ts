@@ -55,6 +55,8 @@ describe('progress', () => {
     const { written, at } = progressOn({ isTTY: false })
     for (let ms = 0; ms <= 30_000; ms += 1000) at(ms, ms < 20_000 ? 0 : 1, 4)
     expect(written.map((line) => line.match(/\d of 4/)?.[0])).toEqual(['0 of 4', '1 of 4'])
+    // less than one a second is no rate
+    expect(written.at(-1)).toBe('Ingesting flights [=====>              ] 25 %, 1 of 4 rows, 1 min 3 s left\n')
   })
 
   it('prints nothing for instant work, and no percentage without a known total', () => {
