@@ -118,7 +118,7 @@ export async function planOn(
       ...unexportedNotes(set),
       ...sources.notes,
       ...lostColumnNotes(declared, left),
-      ...nameNotes(comparisons, stored, backfills),
+      ...nameNotes(comparisons, stored, removed, backfills),
       ...modelNotes(comparisons, uses),
       ...outcomeNotes(comparisons, logShares),
       ...served.notes,
@@ -282,15 +282,22 @@ function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
 function nameNotes(
   comparisons: readonly DefinitionComparison[],
   stored: readonly Definition[],
+  removed: readonly Definition[],
   online: readonly PlannedBackfill[],
 ): string[] {
   if (online.length === 0) return []
   return comparisons.flatMap(({ declared, stored: same }) => {
     if (declared.kind !== 'service' || (same !== null && !same.retired)) return []
-    const before = stored.findLast(
+    const older = stored.filter(
       ({ kind, name, version, retired }) => kind === 'service' && name === declared.name && version < declared.version && !retired,
     )
-    if (before === undefined) return []
+    const newest = older.at(-1)
+    if (newest === undefined) return []
+    const before = older.findLast((each) => !removed.includes(each))
+    if (before === undefined)
+      return [
+        `Requests for "${declared.name}" without a version are refused (NOT_READY) until the online store holds all views of "${labelOf(declared)}", because "${labelOf(newest)}" is removed. To prevent that, prune once the views are complete.`,
+      ]
     return [
       `Requests for "${declared.name}" without a version use "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and then that one. To prevent that, name the version in requests.`,
     ]

@@ -195,6 +195,16 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes).toContain(
         'Requests for "flight_features" without a version use "flight_features@1" until the online store holds all views of "flight_features@2", and then that one. To prevent that, name the version in requests.',
       )
+      const pruned = await planChanges(
+        registry.db,
+        sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }),
+        {
+          prune: true,
+        },
+      )
+      expect(pruned.notes).toContain(
+        'Requests for "flight_features" without a version are refused (NOT_READY) until the online store holds all views of "flight_features@2", because "flight_features@1" is removed. To prevent that, prune once the views are complete.',
+      )
     })
 
     it('wants a new version where the code of a view could read a new column, or a column goes', async () => {
