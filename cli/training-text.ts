@@ -39,7 +39,7 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
   const logged = run.log.trimEnd().split('\n').slice(-logLines)
   return [
     `Run ${job} of the training ${training}: ${stateOf(run)}.`,
-    ...(run.state === 'waiting' ? [waitText(run.trainer)] : []),
+    ...(run.state === 'waiting' ? [waitText(run)] : []),
     ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
     ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
     ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${figures(run.metrics)}.`]),
@@ -51,7 +51,7 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
     ...(seconds === null
       ? []
       : [`${duration(seconds.dataset * 1000)} for the training set, ${duration(seconds.trainer * 1000)} for the trainer.`]),
-    ...(run.error === null ? [] : [`Failed: ${run.error.code}: ${run.error.message}`]),
+    ...(run.error === null || run.state === 'waiting' ? [] : [`Failed: ${run.error.code}: ${run.error.message}`]),
     ...(logLines === 0 || run.log === '' ? [] : ['', 'The end of what the trainer wrote:', ...logged.map((line) => `  ${line}`)]),
   ].join('\n')
 }

@@ -120,6 +120,7 @@ function started({ path, args, cwd, env }: Omit<TrainerRun, 'timeoutMicros'>) {
 function failure({ code, why }: { readonly code: number | null; readonly why: string | null }): string | null {
   if (why !== null) return `could not run to its end: ${why}`
   if (code === 0) return null
+  if (code === 126 || code === 127) return `exited with ${code}: this machine may lack it, or the program that its first line names`
   // as shells say it
   return code !== null && code > 128 ? `was ended by the signal ${code - 128}` : `exited with ${code}`
 }

@@ -49,11 +49,20 @@ export function trainingProblem({ run, punctuality }: WatchedTraining, nowMs: nu
   }
   const isWaiting = state === 'waiting' && nowMs - Date.parse(submittedAt) >= waitMs
   if (!isWaiting) return state === 'running' || punctuality === null ? null : lateProblem(base, punctuality)
+  if (error !== null) {
+    return {
+      ...base,
+      since: submittedAt,
+      what: `The training "${training}" waits for another attempt (job ${job}).`,
+      cause: error.message,
+      todo: 'Remove the cause. A worker tries again.',
+    }
+  }
   return {
     ...base,
     since: submittedAt,
     what: `No worker works on the training "${training}" (job ${job}).`,
-    cause: `No worker has the trainer "${trainer}", or the run waits for its next attempt.`,
+    cause: `No worker has the trainer "${trainer}".`,
     todo: `Put an executable file "${trainer}" into the folder LOCKSTEP_TRAINERS of a worker.`,
   }
 }

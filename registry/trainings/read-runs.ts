@@ -2,8 +2,9 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { JobError } from '../../runtime/jobs/job-kind.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
-import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { maxListedJobs, readJobs, readSteps } from '../../runtime/jobs/read-jobs.ts'
 import { chunkResults } from '../../runtime/jobs/steps.ts'
 import type { Catalog } from '../catalog.ts'
 import type { TrainingSpec } from './training-spec.ts'
@@ -18,21 +19,23 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
   const { training } = trainingRunSpec.parse(job.spec)
   const plan = job.plan as TrainingPlan | null // written by the plan step alone
   const made = (job.result ?? (job.state === 'done' ? null : await firstResult(db, job))) as TrainingResult | null
-  const error: { readonly code: string; readonly message: string } | null = job.error
+  const isWaiting = job.state === 'running' && job.workers.length === 0
+  const error = isWaiting ? await lastFailure(db, job) : job.error
+  const shown: { readonly code: string; readonly message: string } | null = error
   const time = (micros: number | undefined): string | null => (micros === undefined ? null : formatTimestamp(micros))
   return {
     job: job.id,
     training: training.name,
     model: training.model,
     trainer: training.trainer,
-    state: job.state === 'running' && job.workers.length === 0 ? ('waiting' as const) : job.state,
+    state: isWaiting ? ('waiting' as const) : job.state,
     /** null: it has not come so far. */
     outcome: made?.outcome ?? null,
     at: time(job.moment ?? undefined),
     from: time(plan?.from),
     split: time(plan?.split),
     to: time(plan?.to),
-    dataset: made?.dataset ?? datasetIn(job),
+    dataset: made?.dataset ?? datasetIn(error),
     rows: made?.rows ?? null,
     version: made?.version ?? null,
     /** Whether an earlier run had registered the same file. */
@@ -43,13 +46,20 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
     decisions: made?.decisions.map(({ holds, text }) => ({ holds, text })) ?? [],
     deployed: made?.deployed ?? null,
     seconds: made?.seconds ?? null,
-    error: error === null ? null : { code: error.code, message: error.message },
-    log: made?.log ?? logIn(job),
+    /** Of a run that waits: what its last attempt failed with. */
+    error: shown === null ? null : { code: shown.code, message: shown.message },
+    log: made?.log ?? logIn(error),
     workers: job.workers,
     submittedBy: job.submittedBy,
     submittedAt: job.submittedAt.toISOString(),
     finishedAt: job.finishedAt?.toISOString() ?? null,
   }
+}
+
+/** Why the last attempt of a run that waits has failed; null: it has not, or its worker had to end. */
+async function lastFailure(db: Pick<Database, 'kysely'>, { id }: Job): Promise<JobError | null> {
+  const [next] = await readSteps(db, id, 1)
+  return next === undefined || next.state !== 'open' || next.error?.code === 'STOPPED' ? null : next.error
 }
 
 /** Of a run that registered a version, and failed afterwards. */
@@ -58,12 +68,12 @@ async function firstResult(db: Pick<Database, 'kysely'>, { id }: Job): Promise<u
   return isRecord(first) ? first : null
 }
 
-function datasetIn({ error }: Job): string | null {
+function datasetIn(error: JobError | null): string | null {
   const dataset = error?.details?.['dataset']
   return typeof dataset === 'string' ? dataset : null
 }
 
-function logIn({ error }: Job): string {
+function logIn(error: JobError | null): string {
   const log = error?.details?.['log']
   return typeof log === 'string' ? log : ''
 }

@@ -1,6 +1,7 @@
 import { durationText } from '../../kernel/duration.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Punctuality } from './late-trainings.ts'
+import type { TrainingRunJson } from './read-runs.ts'
 import type { Requirement, TrainingSpec } from './training-spec.ts'
 
 /** `90 d, of which the last 7 d are the test, until 21 d before the run` */
@@ -23,7 +24,8 @@ export function deployText(deploy: TrainingSpec['deploy']): string {
 }
 
 /** What a run waits for. */
-export function waitText(trainer: string): string {
+export function waitText({ trainer, error }: Pick<TrainingRunJson, 'trainer' | 'error'>): string {
+  if (error !== null) return `Its last attempt failed, and a worker will try again: ${error.message}`
   return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`
 }
 

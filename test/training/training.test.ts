@@ -1,6 +1,7 @@
 import { readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { LockstepError } from '../../kernel/errors.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -9,6 +10,7 @@ import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { readAudit } from '../../runtime/audit.ts'
+import { waitText } from '../../registry/trainings/training-text.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { constantModel } from '../inference/made-models.ts'
 import type { TrainingWorld } from './training-world.ts'
@@ -321,6 +323,23 @@ describe('a training', () => {
     expect(await begin('nobody', null)).toMatchObject({ joined: true })
     await world.install('absent', copying())
     expect(await world.workUntil(() => world.ended('nobody'))).toMatchObject({ outcome: 'registered' })
+  })
+
+  it('that waits for another attempt says what the last one failed with', async () => {
+    await world.install('train', copying())
+    await world.declare({ ...daily, name: 'again', schedule: null })
+    await begin('again')
+    const waiting = await world.workUntil(
+      async () => {
+        const [found] = await readTrainingRuns(world.db, 'again')
+        return found?.error === null ? null : found
+      },
+      now,
+      { catalog: () => Promise.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'PostgreSQL is down.')) },
+    )
+    expect(waiting).toMatchObject({ state: 'waiting', error: { code: 'POSTGRES_UNAVAILABLE' } })
+    expect(waitText(waiting)).toBe('Its last attempt failed, and a worker will try again: PostgreSQL is down.')
+    await cancelJob(world.db, waiting.job, { actor: 'ada' })
   })
 
   it('begins no second run for an instant, nor beside one that waits, when its trainer changes', async () => {

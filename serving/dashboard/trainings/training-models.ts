@@ -176,7 +176,7 @@ function evaluated({
 function stateOf({ state, outcome, trainer, decisions, error }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {
   switch (state) {
     case 'waiting':
-      return { state: 'no worker', says: waitText(trainer) }
+      return { state: 'no worker', says: waitText({ trainer, error }) }
     case 'done':
       return outcome === 'refused'
         ? { state: 'refused', says: `Nothing was registered: ${decisions.flatMap(({ holds, text }) => (holds ? [] : [text])).join('; ')}.` }

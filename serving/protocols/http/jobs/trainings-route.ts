@@ -69,7 +69,7 @@ const runFields = {
   error: z
     .object({ code: z.string().describe('Its code'), message: z.string().describe('The failure, and what to do') })
     .nullable()
-    .describe('Why it failed'),
+    .describe('Why it failed; of a run that waits, why its last attempt did'),
   log: z.string().describe('The end of what the trainer wrote'),
   workers: z.array(z.string()).describe('Who works on it'),
   submittedBy: z.string().describe('Who began it'),
