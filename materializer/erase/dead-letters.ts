@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Column, KeyType, Scalar, Value } from '../../kernel/value-type.ts'
+import { deletedUnread } from '../../runtime/streams/stream-consumer.ts'
 import { carriersOf } from './carriers.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
 import { pipelinesOf } from './pipeline-answers.ts'
@@ -56,6 +57,7 @@ async function readLetters({ kysely }: Erasing['db'], sources: readonly string[]
     .selectFrom('lockstep.stream_dead_letters')
     .select(['id', 'body', 'size_bytes'])
     .where('source', 'in', sources)
+    .where('reason', '!=', deletedUnread)
     .execute()
   return rows.map(({ id, body, size_bytes: size }) => ({ id, readings: body === null || body.length !== size ? null : readingsOf(body) }))
 }

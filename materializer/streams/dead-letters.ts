@@ -21,14 +21,18 @@ export interface DeadLetter {
   readonly error: string
 }
 
-/** Keeps messages that are skipped, each once however often it comes. Deletes the oldest beyond `maxDeadLetters`. */
+/**
+ * Keeps messages that are skipped, each once however often it comes. Deletes the oldest beyond `maxDeadLetters`.
+ *
+ * @returns how many are new
+ */
 export async function keepDeadLetters(
   db: Pick<Database, 'kysely'>,
   source: string,
   { kind, stream }: StreamSpec,
   letters: readonly DeadLetter[],
-): Promise<void> {
-  if (letters.length === 0) return
+): Promise<number> {
+  if (letters.length === 0) return 0
   const kept = await db.kysely
     .insertInto('lockstep.stream_dead_letters')
     .values(
@@ -45,11 +49,12 @@ export async function keepDeadLetters(
     .onConflict((conflict) => conflict.columns(['source', 'stream', 'message']).doNothing())
     .returning('id')
     .execute()
-  if (kept.length === 0) return
+  if (kept.length === 0) return 0
   await sql`
     delete from lockstep.stream_dead_letters where source = ${source} and id <= (
       select id from lockstep.stream_dead_letters where source = ${source} order by id desc offset ${maxDeadLetters} limit 1
     )`.execute(db.kysely)
+  return kept.length
 }
 
 /** A line of a log about dead letters of one reason. */

@@ -15,6 +15,7 @@ import { foldTransactions } from '../fold-transactions.ts'
 import { foldedViews, witnessFolds } from '../witness-folds.ts'
 import type { NotKeptListener } from '../state-writer.ts'
 import type { KeptLetter } from './dead-letters.ts'
+import { deletedUnread } from '../../runtime/streams/stream-consumer.ts'
 import { dropDeadLetters, letterJson, noteFailure, readDeadLetters, reasonOf } from './dead-letters.ts'
 import { messageEvent } from './message-event.ts'
 import { takenColumns } from './message-writer.ts'
@@ -154,6 +155,7 @@ async function append(
       `The message "${message}" is of the ${name}, which answers by replays alone. Correct the cause, and run "lockstep ${name.replace(' ', ' replay ')} --from TIME" with the time at which the message arrived.`,
       { details: { reason: 'of_pipeline' } },
     )
+  if (reason === deletedUnread) throw new LockstepError('INVALID_EVENT', letter.error, { details: { reason } })
   const table = await readEventTable(db, source(name))
   const spec = streams.get(name)
   const columns = takenColumns(spec, table)

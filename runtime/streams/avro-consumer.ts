@@ -75,6 +75,7 @@ export function openAvroConsumer(consumer: StreamConsumer, decode: AvroDecoder):
       taken = []
       return all
     },
+    hasShare: async () => (await consumer.hasShare?.()) ?? true,
     acknowledge: (messages) => consumer.acknowledge(rawOf(messages)),
     extend: (messages) => consumer.extend(rawOf(messages)),
     lag: () => consumer.lag(),

@@ -16,3 +16,19 @@ export async function holdMessages<T>(
     clearInterval(timer)
   }
 }
+
+/**
+ * Takes messages once the group has agreed on which are for this process: until then nothing is read, and what failed
+ * before is not over.
+ */
+export async function takeShare(
+  consumer: Pick<StreamConsumer, 'take' | 'hasShare'>,
+  limit: number,
+  signal: AbortSignal,
+): Promise<readonly StreamMessage[]> {
+  while (!signal.aborted) {
+    const taken = await consumer.take(limit)
+    if (taken.length > 0 || ((await consumer.hasShare?.()) ?? true)) return taken
+  }
+  return []
+}

@@ -63,6 +63,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
           throw error
         }
       }),
+    hasShare: () => Promise.resolve(reader.present() !== null),
     acknowledge: (messages) =>
       reader.attempt(async () => {
         const member = reader.present()

@@ -8,7 +8,7 @@ import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { CommittedConsumer } from './kafka-aborted.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
-import type { StreamConsumerOptions, StreamLag, StreamMessage } from './stream-consumer.ts'
+import type { DeletedMessages, StreamConsumerOptions, StreamLag, StreamMessage } from './stream-consumer.ts'
 
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 10_000
@@ -231,7 +231,7 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
       return true
     },
     async lag() {
-      const { partitionsCount } = await topicOf(admin())
+      const { id, partitionsCount } = await topicOf(admin())
       const indices = Array.from({ length: partitionsCount }, (_, i) => i)
       const bound = async (timestamp: bigint): Promise<Map<number, bigint>> => {
         const partitions = indices.map((partitionIndex) => ({ partitionIndex, timestamp }))
@@ -246,13 +246,16 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
         committedOffsets(admin(), spec, indices),
       ])
       let waiting = 0n
+      const deleted: DeletedMessages[] = []
       for (const i of indices) {
         const [begin, committedOffset, last] = [starts.get(i) ?? 0n, done.get(i) ?? -1n, ends.get(i) ?? 0n]
         const from = committedOffset > begin ? committedOffset : begin
         if (last > from) waiting += last - from
+        if (committedOffset >= 0n && committedOffset < begin)
+          deleted.push({ count: Number(begin - committedOffset), place: `${id}-${i}-${committedOffset}` })
       }
       // which of them a member has been given, the brokers do not know
-      return { waiting: Number(waiting), pending: 0 }
+      return { waiting: Number(waiting), pending: 0, ...(deleted.length > 0 ? { deleted } : {}) }
     },
     async close() {
       if (isClosed) return

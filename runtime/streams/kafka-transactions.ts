@@ -155,6 +155,7 @@ export function openKafkaTransactions(
     consumer: {
       redeliverMs: options.redeliverMs,
       take: (limit) => reader.attempt(() => take(limit)),
+      hasShare: () => Promise.resolve(reader.present() !== null),
       acknowledge(messages) {
         const ids = messages.map(({ id }) => id)
         return attempt(() => transact(ids, []))

@@ -138,9 +138,17 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
         const jsm = await manager()
+        // asked first: what is deleted after that is not taken for unread
+        const all = spec.subject === null ? (await jsm.streams.info(spec.stream)).state : null
         const known = await found(jsm)
-        if (known !== null) return { waiting: known.num_pending, pending: known.num_ack_pending }
-        if (spec.subject === null) return { waiting: (await jsm.streams.info(spec.stream)).state.messages, pending: 0 }
+        if (known !== null) {
+          const last = known.delivered.stream_seq
+          // of a subject, only the server knows which of the deleted messages it had
+          const count = all === null ? 0 : all.first_seq - 1 - last
+          const deleted = [{ count, place: `after ${last}` }]
+          return { waiting: known.num_pending, pending: known.num_ack_pending, ...(count > 0 ? { deleted } : {}) }
+        }
+        if (spec.subject === null) return { waiting: all?.messages ?? 0, pending: 0 }
         const { state } = await jsm.streams.info(spec.stream, { subjects_filter: spec.subject })
         return { waiting: Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0), pending: 0 }
       }),

@@ -85,6 +85,7 @@ function openLater({ redeliverMs }: StreamConsumerOptions, open: () => Promise<S
   return {
     redeliverMs,
     take: async (limit) => await (await consumer.open()).take(limit),
+    hasShare: async () => (await (await consumer.open()).hasShare?.()) ?? true,
     acknowledge: async (messages) => await (await consumer.open()).acknowledge(messages),
     extend: async (messages) => await (await consumer.open()).extend(messages),
     lag: async () => await (await consumer.open()).lag(),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
+import { deletedUnread } from './stream-consumer.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { processName } from '../process-name.ts'
@@ -51,10 +52,11 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
     const reply = (await redis.callBuffer('XAUTOCLAIM', stream, group, consumer, redeliverMs, cursor, 'COUNT', limit)) as [
       Buffer,
       RawEntry[],
+      Buffer[],
     ]
     cursor = reply[0].toString()
     if (cursor === '0-0') claimAtMs = performance.now() + redeliverMs / 2
-    return reply[1].map(message)
+    return [...reply[1].map(message), ...reply[2].map(deletedMessage)]
   }
 
   async function read(limit: number): Promise<StreamMessage[]> {
@@ -71,6 +73,16 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
     for (let i = 0; i + 1 < fields.length; i += 2) if (fields[i]?.toString() === field) body = fields[i + 1] ?? null
     const text = id.toString()
     return { id: text, body, atMs: Number(text.slice(0, text.indexOf('-'))) }
+  }
+
+  /** An entry that a process has read and not acknowledged, and that is not in the stream any more. */
+  function deletedMessage(id: Buffer): StreamMessage {
+    const failure = new LockstepError(
+      'INVALID_EVENT',
+      'The stream deleted the message after it was read, and before that was acknowledged. Its event may be stored. If it is not, send it again.',
+      { details: { reason: deletedUnread } },
+    )
+    return { ...message([id, []]), failure }
   }
 
   return {
@@ -91,8 +103,8 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
       }),
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
-        const [waiting, pending] = (await redis.eval(lagScript, 1, stream, group, maxCounted)) as [number, number]
-        return { waiting, pending }
+        const [waiting, pending, count, last] = (await redis.eval(lagScript, 1, stream, group, maxCounted)) as LagReply
+        return { waiting, pending, ...(count > 0 ? { deleted: [{ count, place: `after ${last}` }] } : {}) }
       }),
     async close() {
       if (joined) await redis.eval(forgetScript, 1, stream, group, consumer, forgetMs).catch(() => undefined)
@@ -106,22 +118,30 @@ type RawEntry = readonly [id: Buffer, fields: readonly Buffer[]]
 type StreamEntries = readonly [stream: Buffer, entries: readonly RawEntry[]]
 type RawReply = StreamEntries | readonly [StreamEntries]
 
+type LagReply = [waiting: number, pending: number, deleted: number, last: string]
+
 /**
  * KEYS: the stream. ARGV: the group, and how many entries are counted at most. Returns how many entries the group has
- * not been given, and how many it was given and has not acknowledged.
+ * not been given, how many it was given and has not acknowledged, how many at least were deleted before it was given
+ * them, and the last one that it was given.
  */
 const lagScript = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, 0, ''} end
 for _, fields in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #fields, 2 do group[fields[i]] = fields[i + 1] end
   if group['name'] == ARGV[1] then
     local waiting = group['lag']
     if not waiting then waiting = #redis.call('XRANGE', KEYS[1], '(' .. group['last-delivered-id'], '+', 'COUNT', ARGV[2]) end
-    return {waiting, group['pending']}
+    local stream, deleted = {}, 0
+    local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #facts, 2 do stream[facts[i]] = facts[i + 1] end
+    -- of all entries that were ever added, so many are gone, and the group has passed so many
+    if group['entries-read'] then deleted = math.max(0, stream['entries-added'] - stream['length'] - group['entries-read']) end
+    return {waiting, group['pending'], deleted, group['last-delivered-id']}
   end
 end
-return {redis.call('XLEN', KEYS[1]), 0}`
+return {redis.call('XLEN', KEYS[1]), 0, 0, ''}`
 
 /**
  * KEYS: the stream. ARGV: the group, a consumer, and ids of entries. Lets the time of the entries that the consumer

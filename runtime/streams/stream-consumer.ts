@@ -13,6 +13,8 @@ export interface StreamConsumer extends StreamConsumerOptions {
    * @throws LockstepError `STREAM_UNAVAILABLE`; the next call tries again
    */
   take(limit: number): Promise<readonly StreamMessage[]>
+  /** Whether the group has agreed on which messages are for this process; absent: it need not. */
+  hasShare?(): Promise<boolean>
   /**
    * These messages are done with: nobody gets them again. @throws LockstepError `STREAM_UNAVAILABLE`, and they may come
    * again
@@ -50,6 +52,21 @@ export interface StreamLag {
   readonly waiting: number
   /** Messages that were given to a process and are not acknowledged. */
   readonly pending: number
+  /**
+   * Messages that the stream deleted before the group was given them, by a limit of age, length or size; absent: none,
+   * or the server cannot tell.
+   */
+  readonly deleted?: readonly DeletedMessages[]
+}
+
+/** Why a message has no body, for programs: its stream deleted it first. */
+export const deletedUnread = 'deleted_unread'
+
+export interface DeletedMessages {
+  /** Kafka counts offsets, of which some may have held no message. */
+  readonly count: number
+  /** Where they began: the same for as long as the group reads no further. */
+  readonly place: string
 }
 
 export interface StreamConsumerOptions {

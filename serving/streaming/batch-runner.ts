@@ -76,7 +76,7 @@ export function createBatchRunner(deps: PipelineDeps, options: BatchRunnerOption
     const found = await predictOnce(events)
     // the source's own consumer logs the same messages
     await step(() => keepDeadLetters(db, source.name, stream, letters))
-    const keep = (of: readonly DeadLetter[]): Promise<void> => keepDeadLetters(db, letterSource(name), stream, of)
+    const keep = (of: readonly DeadLetter[]): Promise<unknown> => keepDeadLetters(db, letterSource(name), stream, of)
     await step(() => keep(found.letters))
     report(found.letters)
     const tooLarge = await step(() => produceAnswers(sink, found.answers, messages, keep))

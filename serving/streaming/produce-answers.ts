@@ -16,7 +16,7 @@ export async function produceAnswers(
   sink: Pick<StreamSink, 'produce'>,
   answers: readonly OutputMessage[],
   messages: readonly StreamMessage[],
-  keep: (letters: readonly DeadLetter[]) => Promise<void>,
+  keep: (letters: readonly DeadLetter[]) => Promise<unknown>,
 ): Promise<DeadLetter[]> {
   const [only] = answers
   if (only === undefined) return []

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
-import { countDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { countDeadLetters, readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { retryDeadLetters } from '../../../materializer/streams/retry-dead-letters.ts'
 import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
@@ -207,6 +208,33 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await drained()
       await vi.waitFor(() => expect(counts).toMatchObject({ appended: 4, dead: 2 }), 60_000)
       expect(await world.online(['a'])).toEqual([[4, 13]])
+    })
+
+    general('are reported as one dead letter if the stream deletes them unread, which no retry takes', async () => {
+      const before = openConsumer(at(), producer.spec(stream), { redeliverMs: 60_000 })
+      await producer.send(stream, [event('a', 1), event('a', 2)])
+      await vi.waitFor(
+        async () => before.acknowledge(await before.take(1)).then(async () => expect((await before.lag()).waiting).toBe(0)),
+        60_000,
+      )
+      await before.close()
+      await producer.send(
+        stream,
+        Array.from({ length: 10 }, () => event('b', 1)),
+      )
+      await producer.trim?.(stream, 4)
+      const all = [consume(), consume()]
+      await drained()
+      await vi.waitFor(async () => expect(await rows()).toBe(4), 60_000)
+      await vi.waitFor(() => expect(all.reduce((sum, { dead }) => sum + dead, 0)).toBe(1), 60_000)
+      const letters = await readDeadLetters(world.db, { source: 'clicks' })
+      expect(letters.map(({ reason, error }) => [reason, error])).toEqual([
+        ['deleted_unread', expect.stringContaining('The stream deleted 6 messages before they were read.')],
+      ])
+      const streams = new Map([['clicks', producer.spec(stream)]])
+      const tools = { db: world.db, source: () => clicks, streams, config: at(), futureMicros: 0, clock: () => Date.now() * 1000 }
+      const { failed } = await retryDeadLetters({ ...tools, fold: async () => undefined }, letters)
+      expect(failed.map(({ error }) => error.message)).toEqual(letters.map(({ error }) => error))
     })
 
     it('wait, unread, while they cannot be written, and are not lost', async () => {

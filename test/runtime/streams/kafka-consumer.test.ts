@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { expect, it, vi } from 'vitest'
 import { timedOut } from '../../../runtime/async.ts'
 import { addGap, dropAborted } from '../../../runtime/streams/kafka-aborted.ts'
+import { takeShare } from '../../../runtime/streams/hold-messages.ts'
 import { openKafkaReader } from '../../../runtime/streams/kafka-reader.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openEnds } from '../../../runtime/streams/open-sink.ts'
@@ -38,6 +39,13 @@ streamConsumerContract(
         openEnds(serversAt(server.url), { kind: 'kafka', stream: to, transactions: true }, { from: spec, redeliverMs: redeliverMs * 2 })
       return { from, to, open }
     }
+
+    it('waits until the group has agreed, before it says that nothing came', async () => {
+      const reader = consumer(await stream())
+      expect(await reader.hasShare?.()).toBe(false)
+      expect(await takeShare(reader, 10, new AbortController().signal)).toEqual([])
+      expect(await reader.hasShare?.()).toBe(true)
+    })
 
     /** Holds the first request of a kind until it is let go. */
     function holdFirst(request: TransactionRequest): { reached: Promise<void>; letGo: () => void } {

@@ -28,6 +28,8 @@ export interface Producer {
   make(stream: string): Promise<void>
   send(stream: string, bodies: readonly (string | Buffer)[]): Promise<void>
   remove(stream: string): Promise<void>
+  /** Deletes all but the last messages, as a limit of the stream does; absent: the server of the tests cannot. */
+  trim?(stream: string, keep: number): Promise<void>
   /** Where a sink writes so that `read` finds it. */
   sink(stream: string): SinkSpec
   /** What sinks have written, from the beginning, until it is enough. */
@@ -58,6 +60,7 @@ export async function redisProducer(): Promise<Producer> {
       for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error
     },
     remove: async (stream) => void (await redis.del(stream)),
+    trim: async (stream, keep) => void (await redis.xtrim(stream, 'MAXLEN', keep)),
     sink: (stream) => ({ kind: 'redis', stream, field: 'data', maxLength: null, windowSeconds: 3_600 }),
     async read(stream, isEnough) {
       const written: Written[] = []
@@ -115,6 +118,7 @@ export async function natsProducer(): Promise<Producer> {
       }
     },
     remove: async (stream) => void (await manager.streams.delete(stream)),
+    trim: async (stream, keep) => void (await manager.streams.update(stream, { max_msgs: keep })),
     sink: (stream) => ({ kind: 'nats', stream, subject: `${stream}.answer` }),
     async read(stream, isEnough) {
       const written: Written[] = []
