@@ -22,6 +22,9 @@ const maxValues = 4
 /** Longer categories are cut in the names of lines. */
 const maxLabel = 40
 
+/** The interval of two rows is so wide that nothing else of the chart can be seen. */
+const minIntervalRows = 3
+
 type Versions = readonly (readonly [version: number, periods: ReadonlyMap<number, VersionPeriod>])[]
 
 /** Requests by period, a line for each version, and for those that failed. */
@@ -89,7 +92,7 @@ function meanChart({ name, output, versions, answers, ...when }: Output): Chart 
       const { mean, deviation } = figures
       const n = column.moments.count
       const { low, high } = meanInterval({ n, mean, variance: (deviation ?? Number.NaN) ** 2 })
-      return { t: at / 1000, v: mean, n, ...(Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {}) }
+      return { t: at / 1000, v: mean, n, ...(n >= minIntervalRows && Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {}) }
     })
     return { label: labelOf(name, version), unit: 'value', points }
   })
@@ -101,7 +104,10 @@ function meanChart({ name, output, versions, answers, ...when }: Output): Chart 
     .flatMap(([, periods]) => [...periods.values()].flatMap(({ outputs }) => outputs.get(output) ?? []))
     .filter((column) => !isCategory(column))
   const [taken, counted] = [sum(columns, (column) => column.taken), sum(columns, ({ moments }) => moments.count)]
-  const left = taken === counted ? '' : ` ${count(taken - counted)} of all ${count(taken)} rows gave no finite number, and are left out.`
+  const left =
+    taken === counted
+      ? ''
+      : ` ${count(taken - counted)} of all ${count(taken)} rows gave no finite number, and ${taken - counted === 1 ? 'is' : 'are'} left out.`
   return { finding: `${output}: ${says}${left}`, series }
 }
 

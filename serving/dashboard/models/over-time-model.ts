@@ -53,7 +53,7 @@ export const overTimeModel = readModel({
 
 function saysOf(step: OverTimeData['step'], outputs: OverTimeData['outputs']): string {
   const interval = outputs.some(({ kind }) => kind === 'mean')
-    ? ' The band around a mean is its 95 % interval, as if rows were independent: rows of the same entity make it too narrow.'
+    ? ' The band around a mean of three rows or more is its 95 % interval, as if rows were independent: rows of the same entity make it too narrow.'
     : ''
   return `By ${step} (UTC): the last ${periodsOf[step]} ${step}s, the present one included.${interval}`
 }

@@ -13,6 +13,7 @@ import { promoteModel, rollBackModel } from '../../../registry/promote.ts'
 import { changeShare, promoteRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { Series } from '../../../serving/dashboard/contract/answer.ts'
 import type { OverTimeData } from '../../../serving/dashboard/contract/model.ts'
+import { outputCharts } from '../../../serving/dashboard/models/over-time-charts.ts'
 import { servingSet } from '../definitions.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'
@@ -255,4 +256,28 @@ describe('what changed of a model', () => {
     expect([requests.marks, outputs[0]?.chart.marks]).toEqual([marks, marks])
     expect((await dataOf('?asOf=2001-06-30T09:00:00Z')).changes).toEqual([])
   })
+})
+
+it('the chart of means has no interval of two rows, and says how many rows gave no finite number', () => {
+  const periodOf = (numbers: readonly number[]) => {
+    const column = new ColumnSummary()
+    for (const number of numbers) column.addNumber(number)
+    return { traffic: new TrafficSummary(), outputs: new Map([['score', column]]) }
+  }
+  const [from, to] = [day(0) * 1000, day(2) * 1000]
+  const answers = {
+    from,
+    to,
+    periods: [from, day(1) * 1000].map((at) => ({ at, isMeasured: true })),
+    versions: new Map([[1, new Map([from, day(1) * 1000].map((at, i) => [at, periodOf(i === 0 ? [0.1, 0.9] : [1, 2, 3, Number.NaN])]))]]),
+    rows: 6,
+    sampledRows: 6,
+    backfilledRows: 0,
+  }
+  const [{ chart } = { chart: null }] = outputCharts({ name: 'delay', step: 'day', now: to, answers })
+  expect(chart?.series[0]?.points.map(({ n, low }) => [n, low !== undefined])).toEqual([
+    [2, false],
+    [3, true],
+  ])
+  expect(chart?.finding).toContain('1 of all 6 rows gave no finite number, and is left out.')
 })
