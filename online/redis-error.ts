@@ -17,6 +17,8 @@ const remedies: Readonly<Record<string, string>> = {
   CLUSTERDOWN: 'A part of the cluster has no primary: see "CLUSTER NODES" on any node.',
 }
 
+const wrongDatabase = 'Correct the number of the database at the end of LOCKSTEP_REDIS_URL, or raise "databases" in Redis.'
+
 /** The error of a cluster's node to a client for a single Redis. */
 const ofCluster: ReadonlySet<string> = new Set(['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN'])
 
@@ -49,7 +51,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
       { cause, details: { redis: kind } },
     )
   }
-  const remedy = remedies[kind] ?? 'Check that it is a single Redis 7.2 or newer, or Valkey.'
+  const remedy = (text.includes('DB index') ? wrongDatabase : remedies[kind]) ?? 'Check that it is a single Redis 7.2 or newer, or Valkey.'
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
 }
 

@@ -8,7 +8,7 @@ import type { LogLevel } from './log.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
 import { fileVariable, isFileVariable, secretIn, secretVariables } from './secret-files.ts'
-import { integer, kafkaUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
+import { integer, kafkaUrl, postgresUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
 import { registryUser } from './streams/schema-registry.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
@@ -157,7 +157,7 @@ const maxBodyBytes = 1024 ** 3
 /** Every variable with its valid values and its default. */
 export const variables = z.object({
   LOCKSTEP_DEFINITIONS: z.string().default('features.ts'),
-  LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
+  LOCKSTEP_POSTGRES_URL: postgresUrl.optional(),
   LOCKSTEP_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),

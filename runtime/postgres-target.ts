@@ -44,6 +44,8 @@ export function parseTarget(url: string): PostgresTarget {
   // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
   const name = searchParams.get('application_name') ?? ''
   searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
+  // the client decodes no %2F
+  parsed.pathname = parsed.pathname.replaceAll(/%2f/gi, '/')
   const host = searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
   const server = `${host}:${searchParams.get('port') ?? (parsed.port || '5432')}`
   return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }

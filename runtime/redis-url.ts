@@ -21,8 +21,8 @@ export function parseRedisUrl(text: string): RedisAddress | null {
   const [, scheme = '', authority = '', rest = ''] = /^([a-z+]+):\/\/([^/?#]*)(.*)$/.exec(text) ?? []
   if (!schemes.includes(scheme)) return null
   const cluster = scheme.endsWith('+cluster')
-  // a cluster has no numbered databases and takes no parameters
-  if (cluster && !['', '/', '/0'].includes(rest)) return null
+  // a cluster has no numbered databases and takes no parameters; the client takes no other path and no sockets
+  if (cluster ? !['', '/', '/0'].includes(rest) : !/^(\/\d*)?(\?.*)?$/.test(rest)) return null
   const at = authority.lastIndexOf('@')
   const hosts = authority.slice(at + 1).split(',')
   if (hosts.length > 1 && !cluster) return null

@@ -31,7 +31,10 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
   })
   setPatientTimeouts(redis)
   // every command reports the lost connection to its caller; without a listener the client would also print it
-  redis.on('error', () => undefined)
+  redis.on('error', (error: Error & { command?: { name: string } }) => {
+    // it would use database 0 in place of one that does not exist
+    if (error.command?.name === 'select') cutStream(redis, error)
+  })
   const stop = () => setTimeout(() => cutRedis(redis), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })
   redis.on('end', () => options.signal?.removeEventListener('abort', stop))

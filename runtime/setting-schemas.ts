@@ -9,13 +9,29 @@ export function integer(min: number, max: number) {
   return z.string().regex(/^\d+$/, allowed).transform(Number).pipe(z.number().min(min, allowed).max(max, allowed))
 }
 
-const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?" and %23 for each "#"'
+const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?", %23 for each "#" and %40 for each "@"'
 
 export function url(protocols: readonly string[], example: string) {
   return z
     .string()
     .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
     .refine(hasWholeUser, encodedUser)
+}
+
+/** As in libpq, a parameter may name the host, behind a user: `postgres://user@/database?host=/run/postgresql`. */
+export const postgresUrl = z
+  .string()
+  .transform((text) => text.replace(/^(postgres(?:ql)?:\/\/[^/?#]*@)(?=[/?]|$)/, '$1localhost'))
+  .refine((text) => !namesSeveralHosts(text), {
+    error: 'a URL with one host; for a primary with standbys, an address that always leads to the primary',
+    abort: true,
+  })
+  .pipe(url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'))
+  .refine((text) => !/%(3f|23)/i.test(URL.parse(text)?.pathname ?? ''), 'a URL of a database without "?" and "#" in its name')
+
+function namesSeveralHosts(text: string): boolean {
+  if (/^[a-z]+:\/\/(?:[^/?#]*@)?[^/?#@]*,/.test(text)) return true
+  return URL.parse(text)?.searchParams.get('host')?.includes(',') === true
 }
 
 export const redisUrl = z
@@ -26,10 +42,10 @@ export const redisUrl = z
   )
   .refine(hasWholeUser, encodedUser)
 
-/** These characters end the host, so the rest of a password would be shown as a database. */
+/** These characters end the host, so parts of a password would be shown as a host or a database. */
 function hasWholeUser(text: string): boolean {
-  const [, authority = '', rest = ''] = /^[a-z+]+:\/\/([^/?#]*)(.*)$/is.exec(text) ?? []
-  return authority.includes('@') || !rest.includes('@')
+  const [, rest = ''] = /^[a-z+]+:\/\/[^/?#]*(.*)$/is.exec(text) ?? []
+  return !rest.includes('@')
 }
 
 export const kafkaUrl = z

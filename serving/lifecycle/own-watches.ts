@@ -8,8 +8,8 @@ import { about } from './readiness.ts'
 import { createUpkeepWatch } from './upkeep-watch.ts'
 
 /**
- * The watches that only warn: of views without workers, of a database without writes, of the store, of open files and
- * of the clock of this machine.
+ * The watches that only warn: of views without workers, a database that takes no writes, the store, open files and the
+ * clock of this machine.
  */
 export function createOwnWatches(log: Logger, freshness: FreshnessReader | null, workerGraceMs: number | undefined) {
   const upkeep = createUpkeepWatch(log, freshness, workerGraceMs)

@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis'
 import { afterEach, expect, it } from 'vitest'
-import { encodeKey } from '../../kernel/entity-key.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { openRedis } from '../../runtime/redis.ts'
@@ -53,6 +52,18 @@ it('names the server without its password, and why it is unavailable', async () 
   expect(Math.max(refused.ms, unknown.ms)).toBeLessThan(4_000)
 })
 
+it('refuses a database that Redis does not have, and does not use another one', async () => {
+  const url = new URL((await testRedis()).url)
+  url.pathname = '/9999'
+  const store = storeAt(url.href)
+  const key = { view: 'absent@1', entity: 'seat', key: 'a' } as const
+  const outcomes = await Promise.allSettled([store.ping(), store.identity(), store.read([key])])
+  for (const outcome of outcomes)
+    expect(String(outcome.status === 'rejected' ? outcome.reason : 'done')).toMatch(
+      /DB index is out of range\. Correct the number of the database/,
+    )
+})
+
 it('gives up after 3 s if it accepts and never answers, and closes at once', async () => {
   const { port } = await silent()
   const { message, ms } = await failure(storeAt(`redis://user:hush@127.0.0.1:${port}`))
@@ -77,7 +88,7 @@ it('connects again if its connection falls silent, as when the host is lost', as
   const gate = await gated(url)
   closing.push(() => gate.shut())
   const store = storeAt(gate.through(url))
-  const key = { view: 'silent@1', entity: 'seat', key: encodeKey([{ name: 'seat', type: { kind: 'string' } }], ['a']) } as const
+  const key = { view: 'silent@1', entity: 'seat', key: 'a' } as const
   await Promise.all([store.ping(), store.read([key])])
   gate.lose()
   await expect(store.ping()).rejects.toThrow('it did not answer within 3 s')
