@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 
 /** The first byte of an encoded summary. */
-const format = 1
+const format = 2
 
 /** Parts of a request's time; `total` is all of it, from its arrival to its answer. */
 export const stages = ['total', 'features', 'wait', 'run'] as const
