@@ -52,7 +52,7 @@ export async function refuseLabelLeak(
     throw new LockstepError(
       'LABEL_LEAK',
       `The spine is drawn from the table "${shared}", which "${id}" reads as its source "${source.name}", and ${why}: ` +
-        `a row would see itself, and so its own label. ${advice}, or use --as-of before, which counts only rows that were visible before each moment.`,
+        `a row would see itself, and so its own label. ${advice}, or use --as-of before (asOf: 'before' in a definition or a request), which counts only rows that were visible before each moment.`,
       { details: { table: shared, view: id, source: source.name } },
     )
   }

@@ -220,7 +220,11 @@ for (const { kind, open } of databases) {
         message: expect.stringMatching(new RegExp(messages.join('.*'))),
       })
       await expect(make('null.csv')).rejects.toMatchObject(
-        refused('"known" is null in some of its rows', 'Use "infinity" instead of null', 'use --as-of before'),
+        refused(
+          '"known" is null in some of its rows',
+          'Use "infinity" instead of null',
+          "use --as-of before .asOf: 'before' in a definition",
+        ),
       )
       await opened.db.query(`UPDATE things SET known = CASE WHEN i = 1 THEN at ELSE 'infinity' END`)
       await expect(make('own.csv')).rejects.toMatchObject(refused('"known" is not later than the event time in some of its rows'))
