@@ -39,7 +39,10 @@ describe('statistics of experiments agree with gbstats, statsmodels and Python',
   it('ratio metrics', () => {
     for (const { numerator, denominator, covariance, n, ...expected } of experiments.ratios) {
       const cross = [numerator.variance, covariance, covariance, denominator.variance].map((each) => each * (n - 1))
-      const { sums } = linearized({ n, mean: [numerator.mean, denominator.mean], cross, third: [0, 0, 0, 0], cubes: [0, 0], nonZero: n }, true)
+      const { sums } = linearized(
+        { n, mean: [numerator.mean, denominator.mean], cross, third: [0, 0, 0, 0], cubes: [0, 0], nonZero: n },
+        true,
+      )
       expectClose(sums.meanY, expected.mean, 'mean')
       expectClose(sums.squaresY / (n - 1) / n, expected.varianceOfMean, 'variance')
     }
