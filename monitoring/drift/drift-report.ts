@@ -77,7 +77,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
         evidence === null ? null : { ...evidence, driftedFeatures, view: view === null ? null : (service.uses[view]?.plan ?? null) }
       return { ...column, causes: column.drifted && known !== null ? likelyCauses(column, known) : [] }
     }),
-    notes: notesOf(rollup, own, against, effects, compared.length),
+    notes: notesOf(rollup, own, against, effects, compared),
   }
 }
 
@@ -218,18 +218,21 @@ function notesOf(
   own: Baseline,
   against: OpenedBaseline,
   effects: FeatureEffects | null,
-  columns: number,
+  columns: readonly Pick<Compared, 'rows'>[],
 ): string[] {
   const notes: string[] = []
   if (rows === 0) notes.push('No rows were served in the window.')
   else if (sampledRows < rows)
     notes.push(`Values were counted of ${sampledRows.toLocaleString('en')} of ${rows.toLocaleString('en')} rows.`)
+  const counted = Math.max(0, ...columns.map((column) => column.rows.window))
+  if (counted > 0 && counted < sampledRows)
+    notes.push(`Distances and tests are of the ${counted.toLocaleString('en')} rows that were counted over the baseline's bins.`)
   if (against.window !== null && against.rows === 0) notes.push('No rows were served in the time that the window is compared with.')
   if (coverage.missing.length > 0) notes.push(`Parts of the window were not measured: ${coverage.missing.length}.`)
   if (effects === null) notes.push('The harm is not known yet: a worker measures how far each feature moves the prediction.')
   if (!own.origins.some(({ kind }) => kind !== 'training set'))
     notes.push('The outputs have no baseline yet: a worker predicts them for the training set.')
-  if (columns === 0) notes.push('The baseline has no columns.')
+  if (columns.length === 0) notes.push('The baseline has no columns.')
   return notes
 }
 

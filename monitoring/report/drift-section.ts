@@ -13,11 +13,12 @@ const maxCharts = 60
 
 export function driftSection({ value, reason }: Part<DriftJson>): Section {
   if (value === null) return { id: 'drift', title: 'Drift', note: reason, body: [] }
-  const { version, baseline, sampledRows, alpha, minPsi, columns, notes } = value
+  const { version, baseline, alpha, minPsi, columns, notes } = value
+  const counted = Math.max(0, ...columns.map(({ rows }) => rows.window))
   return {
     id: 'drift',
     title: 'Drift',
-    note: `Version ${version}, ${shortNumber(sampledRows)} rows compared with ${baselineText(value)} (${shortNumber(baseline.rows)} rows). A column drifted if both hold: its adjusted p is below ${alpha}, and its PSI is at least ${minPsi} above what chance gives.`,
+    note: `Version ${version}, ${shortNumber(counted)} rows compared with ${baselineText(value)} (${shortNumber(baseline.rows)} rows). A column drifted if both hold: its adjusted p is below ${alpha}, and its PSI is at least ${minPsi} above what chance gives.`,
     body: [
       ...notes.map((text) => element('p', { class: 'muted' }, text)),
       table(

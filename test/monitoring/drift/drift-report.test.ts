@@ -107,14 +107,25 @@ function makeBaselines(): Promise<number> {
 }
 
 /** Answers so many rows over ten minutes from a moment on, by two server processes. */
-async function serve(from: number, rows: number, fault: Fault = (served) => served, missing: Status = Status.nullValue): Promise<void> {
+async function serve(
+  from: number,
+  rows: number,
+  fault: Fault = (served) => served,
+  missing: Status = Status.nullValue,
+  knownFrom = from,
+): Promise<void> {
   const service = catalog.service('typed')
   const baseline = await baselineOf(db, 'typed', 1)
   const outputs = catalog.model('typed').spec.output
   let now = from
   const processes = [0, 1].map(() =>
     createRollupRecorder(
-      { writer: createRollupWriter({ database: () => db, log }), baselineOf: () => baseline, log, clock: () => now },
+      {
+        writer: createRollupWriter({ database: () => db, log }),
+        baselineOf: () => (now >= knownFrom ? baseline : null),
+        log,
+        clock: () => now,
+      },
       { rowsPerSecond: 1_000_000 },
     ),
   )
@@ -212,6 +223,17 @@ describe('a drift report over served traffic', () => {
       new Set(['The window has the weight of N entities; a test needs 30']),
     )
     expect(found.columns.map(({ adjustedP }) => adjustedP)).not.toContain(0)
+  })
+
+  it('says how many rows are compared, if servers read the baseline within the window', async () => {
+    const at = day + 18 * hour
+    await serve(at, 500, undefined, undefined, at + 5 * minute)
+    const found = await report(at)
+    const compared = firstOf(found)?.rows.window ?? 0
+    expect(found.sampledRows).toBe(500)
+    expect(compared).toBeGreaterThan(0)
+    expect(compared).toBeLessThan(500)
+    expect(found.notes).toEqual([`Distances and tests are of the ${compared} rows that were counted over the baseline's bins.`])
   })
 
   it('says that nothing was served, or that a version has no baseline', async () => {
