@@ -59,9 +59,13 @@ export function setPatientTimeouts(redis: Redis): void {
   })
   for (const event of ['connect', 'close', 'end']) redis.on(event, () => stop())
   const send = redis.sendCommand.bind(redis)
+  // one function for all commands: see redis-mget-command.ts
+  function limit(this: Command, ms: number): void {
+    limitCommand(this, ms, cutIfSilent(redis))
+  }
   redis.sendCommand = (command, stream) => {
     // called by the client, with the limit of its settings
-    command.setTimeout = (ms) => limitCommand(command, ms, cutIfSilent(redis))
+    command.setTimeout = limit
     return send(command, stream)
   }
 }

@@ -102,9 +102,12 @@ describe('the package that is published', () => {
   })
 
   it('loads every module with only its declared dependencies', async () => {
-    // what ends by itself, and what a page runs in a browser
+    // what ends by itself, what a page runs in a browser, and programs of templates
     const modules = packed
-      .filter((file) => file.endsWith('.js') && !/(cli\/main|-child|-worker|http\/openapi\/try|ui\/assets\/[^/]+)\.js$/.test(file))
+      .filter(
+        (file) =>
+          file.endsWith('.js') && !/(cli\/main|-child|-worker|\/trainers\/[^/]+|http\/openapi\/try|ui\/assets\/[^/]+)\.js$/.test(file),
+      )
       .map((file) => file.replace('package/', ''))
     await writeFile(join(project, 'all.mjs'), modules.map((file) => `import ${JSON.stringify(join(installed, file))}\n`).join(''))
     await expect(run(process.execPath, ['all.mjs'], { cwd: project })).resolves.toEqual({ stdout: '', stderr: '' })

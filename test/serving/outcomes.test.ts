@@ -156,10 +156,10 @@ describe('the receipt of a prediction', () => {
     })
     expect(a['labelled']).toMatchObject({
       error: 'a score of 0.50: off by −0.50',
-      says: 'It happened 3h after the moment of the prediction.',
+      says: 'It happened 3 h after the moment of the prediction.',
     })
     expect(await outcomesOf('b/0')).toMatchObject({
-      labelled: { state: 'late', value: 'false', isRight: false, says: expect.stringContaining('2h later than counts') as unknown },
+      labelled: { state: 'late', value: 'false', isRight: false, says: expect.stringContaining('2 h later than counts') as unknown },
       lost: { state: 'none', says: 'None happened until 2026-03-03 10:00 UTC. It counts as 0.' },
       lost_last: { state: 'none', says: 'None happened until 2026-03-03 10:00 UTC. It counts in no figure.' },
     })
@@ -175,14 +175,14 @@ describe('the receipt of a prediction', () => {
       state: 'not counted',
       value: 'false',
       afterSeconds: 2 * 3600,
-      says: 'It happened 2h after the answer, which is as of 2026-03-02 10:00 UTC. Quality counts what happened until 2026-03-03 10:00 UTC.',
+      says: 'It happened 2 h after the answer, which is as of 2026-03-02 10:00 UTC. Quality counts what happened until 2026-03-03 10:00 UTC.',
     })
     // what happened before the answer could have been in time
     await report(world.db, { card: 'P', id: 'past/0', atHour: 36, isFraud: true })
     await world.db.query("DELETE FROM lockstep_source.reports WHERE prediction_id = 'past/0' AND NOT is_fraud")
     expect((await outcomesOf('past/0'))['labelled']).toMatchObject({
       state: 'late',
-      says: 'It happened 1d2h after the moment of the prediction, 2h later than counts.',
+      says: 'It happened 1 d 2 h after the moment of the prediction, 2 h later than counts.',
     })
   })
 
