@@ -30,6 +30,8 @@ export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvid
   const last = primary !== undefined && finalResult(primary, previous) !== null ? previous : null
   const found = spec.metrics.map((metric, i) => finalResult(metric, previous) ?? metricResult(spec, metric, i, evidence))
   const metrics = corrected(spec, analysis.method === 'sequential' ? narrowed(found, previous, analysis.alpha) : found)
+  // all variants of a fixed analysis wait together
+  const waits = analysis.method === 'fixed' ? (found[0]?.comparisons[0]?.waitsFor ?? null) : null
   const base = {
     experiment: spec.name,
     model: spec.model,
@@ -42,8 +44,8 @@ export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvid
       rows: evidence.exposures.rows[i] ?? 0,
     })),
     metrics,
-    slices: last?.slices ?? sliceResults(spec, evidence),
-    periods: last?.periods ?? periodResults(spec, evidence),
+    slices: last?.slices ?? sliceResults(spec, evidence, waits),
+    periods: last?.periods ?? periodResults(spec, evidence, waits),
     progress: progressOf(spec, evidence),
   }
   return { ...base, health: healthChecks(spec, evidence, metrics, previous) }
@@ -79,7 +81,7 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
   }
 }
 
-/** What a fixed analysis waits for until it may look at a metric of these units. */
+/** The units that the plan of a fixed analysis still lacks. */
 function planWaits({ analysis }: ExperimentSpec, sums: readonly UnitSums[]): NeededUnits | null {
   const units = sums.reduce((sum, { n }) => sum + n, 0)
   const needed = analysis.method === 'fixed' ? (analysis.units ?? 0) : 0
@@ -125,7 +127,7 @@ function comparisonsOf(
   metric: MetricSpec,
   { sums, bins, arms }: ComparedArms,
   alpha: number,
-  waits: NeededUnits | null = null,
+  waits: NeededUnits | null,
 ): VariantComparison[] {
   const [control] = variants
   const needed = variants.slice(1).map((_, k) => waits ?? neededUnits(metric, sums[0] as UnitSums, sums[k + 1] as UnitSums))
@@ -211,14 +213,15 @@ function adjust(decided: readonly Decided[], { method, correction }: AnalysisSpe
 /**
  * The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by
  * chance.
+ *
+ * @param waits what the primary metric waits for, and its groups with it
  */
-function sliceResults(spec: ExperimentSpec, { slices, metrics }: ExperimentEvidence): SliceResult[] {
+function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence, waits: NeededUnits | null): SliceResult[] {
   const [metric] = spec.metrics
   if (metric === undefined || metric.kind === 'quantile') return []
   const features = [...new Set(slices.map(({ feature }) => feature))]
   const treatments = spec.variants.slice(1)
   const alpha = spec.analysis.alpha / Math.max(1, slices.length * treatments.length)
-  const waits = planWaits(spec, metrics[0]?.sums ?? [])
   return features.map((feature) => {
     const groups = slices
       .filter((slice) => slice.feature === feature)
@@ -251,12 +254,11 @@ function unitsOf(arms: readonly AdjustedArm[]): number {
 
 const dayMicros = 86_400_000_000
 
-/** The primary metric by time since the exposure. All periods share the level. */
-function periodResults(spec: ExperimentSpec, { periods, metrics }: ExperimentEvidence): PeriodResult[] {
+/** The primary metric by time since the exposure. All periods share the level. @param waits as for slices */
+function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence, waits: NeededUnits | null): PeriodResult[] {
   const [metric] = spec.metrics
   if (metric === undefined) return []
   const alpha = spec.analysis.alpha / Math.max(1, periods.length * (spec.variants.length - 1))
-  const waits = planWaits(spec, metrics[0]?.sums ?? [])
   return periods.map(({ fromMicros, toMicros, arms }) => ({
     fromDay: fromMicros / dayMicros,
     toDay: toMicros / dayMicros,

@@ -215,6 +215,16 @@ describe('analyzeExperiment', () => {
     expect(partsOf(lookAt(3000, once))).toEqual(partsOf(once))
   })
 
+  test('a slice of a fixed analysis waits for the primary metric, if other units have most of the total', () => {
+    const [heavy = [], light = []] = drawArms(1000, meanDraw, 5)
+    const all = metricEvidence([[...heavy, [5000, 1]], light])
+    const slices = [{ feature: 'country', value: 'CH', others: false, arms: metricEvidence([heavy, light]).sums }]
+    const spec = specOf([metricOf('mean')], { method: 'fixed', units: 2000 })
+    const result = analyzeExperiment(spec, evidenceOf([all], { slices }), null)
+    expect(first(result)).toMatchObject({ state: 'not enough units', waitsFor: { units: 2001 } })
+    expect(result.slices[0]?.groups[0]?.comparisons[0]?.waitsFor).toEqual(first(result).waitsFor)
+  })
+
   test('a fixed analysis of three variants waits until each of them has its units', () => {
     const arms = drawArms(1000, draws.mean(0.6), 5)
     const [control = [], treatment = []] = arms
