@@ -2,6 +2,7 @@ import { ascendingOrder } from './ascending-order.ts'
 import { studentQuantile } from './distributions.ts'
 import type { Estimate } from './interval.ts'
 import { criticalValue } from './interval.ts'
+import { movedBy } from './quality-scores.ts'
 
 export interface AucOptions {
   readonly alpha?: number
@@ -63,7 +64,10 @@ function sharesByRow(scores: ArrayLike<number>, labels: ArrayLike<boolean | numb
   for (let from = 0, to = 0; from < n; from = to) {
     const score = scores[order[from] as number]
     let tied = 0
-    for (to = from; to < n && scores[order[to] as number] === score; to++) if (isPositive(labels[order[to] as number])) tied++
+    do {
+      if (isPositive(labels[order[to] as number])) tied++
+      to++
+    } while (to < n && scores[order[to] as number] === score)
     const others = to - from - tied
     for (let at = from; at < to; at++) {
       const row = order[at] as number
@@ -123,8 +127,8 @@ function meanOfShares(shares: Float64Array, labels: ArrayLike<boolean | number>,
   let [squares, ofPositives, ofNegatives] = [0, 0, 0]
   for (const own of byEntity.values()) {
     const moved =
-      (own.positive.sum - means.positive * own.positive.rows) / (positive.rows - own.positive.rows) +
-      (own.negative.sum - means.negative * own.negative.rows) / (negative.rows - own.negative.rows)
+      movedBy(own.positive.sum - means.positive * own.positive.rows, positive.rows - own.positive.rows) +
+      movedBy(own.negative.sum - means.negative * own.negative.rows, negative.rows - own.negative.rows)
     squares += moved * moved
     ofPositives += own.positive.rows ** 2
     ofNegatives += own.negative.rows ** 2

@@ -39,12 +39,18 @@ export function clusteredMean(entities: readonly { readonly sum: number; readonl
   const rows = entities.reduce((total, entity) => total + entity.rows, 0)
   const value = entities.reduce((total, entity) => total + entity.sum, 0) / rows
   const n = entities.length
-  const squares = entities.reduce((total, entity) => total + ((entity.sum - value * entity.rows) / (rows - entity.rows)) ** 2, 0)
+  const squares = entities.reduce((total, entity) => total + movedBy(entity.sum - value * entity.rows, rows - entity.rows) ** 2, 0)
   const degrees = Math.max(1, effectiveEntities(entities) - 1)
   const half = studentQuantile(1 - alpha / 2, degrees) * Math.sqrt((squares * (n - 1)) / n)
   return { value, low: value - half, high: value + half, n }
 }
 
+/** How far an entity moves a mean of `others` rows. NaN without other rows, where rounding would leave an infinity. */
+export function movedBy(residual: number, others: number): number {
+  return others === 0 ? Number.NaN : residual / others
+}
+
+/** So many entities of equal size would weigh as these do. */
 function effectiveEntities(entities: readonly { readonly rows: number }[]): number {
   const rows = entities.reduce((total, entity) => total + entity.rows, 0)
   return rows ** 2 / entities.reduce((total, entity) => total + entity.rows ** 2, 0)

@@ -92,6 +92,15 @@ describe('auc', () => {
     expect(covered / runs).toBeGreaterThan(0.88)
     expect(byRow / runs).toBeLessThan(0.7)
   })
+
+  it('has no interval where one entity has all positives, whatever the rounding', () => {
+    for (let positives = 2; positives < 60; positives++) {
+      const labels = Array.from({ length: positives + 20 }, (_, i) => i < positives)
+      const scores = labels.map((_, i) => (i * 7) % 13)
+      const entities = labels.map((label, i) => (label ? 0 : 1 + (i % 5)))
+      expect(auc(scores, labels, { entities })).toMatchObject({ low: Number.NaN, high: Number.NaN })
+    }
+  })
 })
 
 describe('aucDifference', () => {

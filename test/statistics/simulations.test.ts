@@ -7,6 +7,7 @@ import { driftTest } from '../../statistics/drift-test.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
+import { wilson } from '../../statistics/interval.ts'
 import { clusteredMean, clusteredShare } from '../../statistics/quality-scores.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
 import { budget } from '../budget.ts'
@@ -215,6 +216,18 @@ describe('intervals', () => {
     }
     expect(covered / runs).toBeGreaterThan(0.92)
     expect(share / runs).toBeGreaterThan(0.92)
+  })
+
+  it('of a mean over entities have no limits where one has all rows, and of a share those of one row', () => {
+    for (let rows = 2; rows < 60; rows++) {
+      const entities = [
+        { sum: 1, rows },
+        { sum: 0, rows: 0 },
+      ]
+      expect(clusteredMean(entities)).toMatchObject({ low: Number.NaN, high: Number.NaN })
+      const { low, high } = wilson(1 / rows, 1)
+      expect(clusteredShare(entities)).toMatchObject({ low, high })
+    }
   })
 
   it('of a mean over entities cover it where rows repeat', () => {
