@@ -52,8 +52,7 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       values[positive] = label
       values[surprised] = areProbabilities ? surprise(score, label === 1) : 0
       values[square] = (score - label) ** 2
-      sums.add(entity, values)
-      sample.add(score, label, { entity })
+      sample.add(score, label, { entity: sums.add(entity, values) })
     },
     get rows() {
       return sums.rows

@@ -9,7 +9,7 @@ import { figureOf } from './figure.ts'
  * entities are independent of each other, so intervals stay right, and memory is bounded.
  */
 const maxClusters = 2048
-/** Of one entity nothing is known of how entities vary, so intervals are by row. */
+/** One entity does not show how entities vary, so intervals are by row. */
 const minEntities = 2
 
 /**
@@ -17,10 +17,14 @@ const minEntities = 2
  * depend on each other.
  */
 export interface EntityTally {
-  /** @param entity a hash of its key, an int32 @param values by column */
-  add(entity: number, values: Float64Array): void
+  /**
+   * @param entity a hash of its key, an int32
+   * @param values by column
+   * @returns the number of its entity, or of the group that shares its sums
+   */
+  add(entity: number, values: Float64Array): number
   readonly rows: number
-  /** How its intervals take rows of one entity. */
+  /** Whether intervals let rows of one entity depend on each other. */
   interval(): Figure['interval']
   /** How many entities; null: more than are kept apart. */
   entities(): number | null
@@ -94,6 +98,7 @@ export function createEntityTally(columns: number): EntityTally {
         sums[column] = (sums[column] as number) + shifted
         squares[column] = (squares[column] as number) + shifted * shifted
       }
+      return cluster
     },
     get rows() {
       return rows

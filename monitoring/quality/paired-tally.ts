@@ -101,8 +101,7 @@ function binaryPairs({ threshold, decides }: Judge, limit: number) {
       values[surprised] = areProbabilities ? surprise(score, label === 1) - surprise(other, label === 1) : 0
       values[squared] = (score - label) ** 2 - (other - label) ** 2
       values[right] = (decision === label ? 1 : 0) - (otherDecision === label ? 1 : 0)
-      sums.add(entity, values)
-      scores.add(score, label, { entity })
+      scores.add(score, label, { entity: sums.add(entity, values) })
       others.add(other, label)
     },
     differences(): Record<string, Figure> {

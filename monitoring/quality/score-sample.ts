@@ -4,7 +4,7 @@ import { createRandom } from '../../statistics/random.ts'
 export interface ScoreDetails {
   /** Epoch microseconds. */
   readonly at?: number
-  /** A hash of the key of its entity, an int32. */
+  /** The number of its entity, or of a group of entities: few of them, so that memory is bounded. */
   readonly entity?: number
 }
 
