@@ -71,12 +71,13 @@ function rootOf(cause: unknown, connection: RedisConnection): unknown {
   return root instanceof AggregateError && root.message === '' ? root.errors[0] : root
 }
 
-const noCertificate = 'If it requires a client certificate, which Lockstep does not send, set its "tls-auth-clients" to "no".'
+const noCertificate =
+  'If it requires a client certificate, name one that it accepts: add "cert=/path/client.crt" and "key=/path/client.key" to LOCKSTEP_REDIS_URL.'
 
 function remedyOf(root: unknown, connection: RedisConnection): string {
   switch (tlsFailureOf(root)) {
     case 'untrusted':
-      return 'Its certificate is not trusted: start Lockstep with NODE_EXTRA_CA_CERTS=/path/ca.pem, the file of the authority that signed it.'
+      return 'Its certificate is not trusted: add "ca=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_REDIS_URL.'
     case 'name':
       return 'Use the host name of its certificate in LOCKSTEP_REDIS_URL.'
     case 'expired':

@@ -1,13 +1,12 @@
+import type { TrustedFiles } from './trusted-files.ts'
+import { trustedFiles } from './trusted-files.ts'
+
 /** The address of a Kafka cluster, from LOCKSTEP_KAFKA_URL. */
-export interface KafkaAddress {
+export interface KafkaAddress extends TrustedFiles {
   /** Any of its brokers: they report the others. */
   readonly brokers: readonly { readonly host: string; readonly port: number }[]
   readonly sasl: { readonly mechanism: SaslMechanism; readonly username: string; readonly password: string } | null
   readonly tls: boolean
-  /** The file of the authorities whose certificates are trusted, in PEM; null: those that Node trusts. */
-  readonly ca: string | null
-  /** The files of a client certificate and its key, in PEM; null: none. */
-  readonly client: { readonly cert: string; readonly key: string } | null
 }
 
 const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
@@ -31,8 +30,8 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
   const urls = hosts.map((host) => (host === '' ? null : URL.parse(`http://${host}`)))
   if (!urls.every((url) => url !== null)) return null
   const { sasl, ca, cert, key, ...unknown } = Object.fromEntries(new URLSearchParams(query))
-  if (Object.keys(unknown).length > 0 || (cert === undefined) !== (key === undefined)) return null
-  if ([ca, cert, key].some((file) => file !== undefined && (scheme !== 'kafkas' || file === ''))) return null
+  const files = trustedFiles({ ca, cert, key }, scheme === 'kafkas')
+  if (Object.keys(unknown).length > 0 || files === null) return null
   const mechanism = Object.entries(mechanisms).find(([name]) => name === (sasl ?? 'plain'))?.[1]
   if (mechanism === undefined) return null
   const [username, ...password] = at < 0 ? [] : authority.slice(0, at).split(':')
@@ -48,8 +47,7 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
           ? null
           : { mechanism, username: decodeURIComponent(username), password: decodeURIComponent(password.join(':')) },
       tls: scheme === 'kafkas',
-      ca: ca ?? null,
-      client: cert === undefined || key === undefined ? null : { cert, key },
+      ...files,
     }
   } catch {
     return null // a "%" that does not start an encoded character

@@ -1,6 +1,15 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { commandTimeoutMs, cutRedis, limitCommand, maxReconnectDelayMs, noConnectTimeout, setPatientTimeouts, stopMs } from './redis.ts'
+import {
+  commandTimeoutMs,
+  cutRedis,
+  limitCommand,
+  maxReconnectDelayMs,
+  noConnectTimeout,
+  redisTls,
+  setPatientTimeouts,
+  stopMs,
+} from './redis.ts'
 import type { RedisConnection } from './redis.ts'
 import { redisServers } from './redis-url.ts'
 import type { RedisAddress } from './redis-url.ts'
@@ -21,7 +30,11 @@ export interface ClusterOptions {
   readonly refreshMs?: number
 }
 
-/** Connects to a Redis Cluster as `openRedis` does to a single Redis: in the background, and again after each loss. */
+/**
+ * Connects to a Redis Cluster as `openRedis` does to a single Redis: in the background, and again after each loss.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where a file of its certificates cannot be used
+ */
 export function openRedisCluster(address: RedisAddress, options: ClusterOptions = {}): Cluster {
   const { username, password, tls } = address
   const cluster = new Cluster([...address.nodes], {
@@ -36,7 +49,7 @@ export function openRedisCluster(address: RedisAddress, options: ClusterOptions 
       commandTimeout: commandTimeoutMs,
       ...(username === null ? {} : { username }),
       ...(password === null ? {} : { password }),
-      ...(tls ? { tls: {} } : {}),
+      ...(tls ? { tls: redisTls(address) } : {}),
     },
   })
   cluster.on('+node', setPatientTimeouts)

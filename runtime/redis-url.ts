@@ -1,5 +1,8 @@
+import type { TrustedFiles } from './trusted-files.ts'
+import { trustedFiles } from './trusted-files.ts'
+
 /** The address of a Redis, from LOCKSTEP_REDIS_URL. */
-export interface RedisAddress {
+export interface RedisAddress extends TrustedFiles {
   readonly cluster: boolean
   /** For a cluster, any of its nodes: they report the others. */
   readonly nodes: readonly { readonly host: string; readonly port: number }[]
@@ -13,7 +16,8 @@ const defaultPort = 6379
 
 /**
  * Parses `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`. With
- * `rediss`, the connection uses TLS.
+ * `rediss`, the connection uses TLS, and `ca` may name the file of the authorities to trust, `cert` and `key` those of a
+ * client certificate.
  *
  * @returns null for any other text
  */
@@ -21,8 +25,12 @@ export function parseRedisUrl(text: string): RedisAddress | null {
   const [, scheme = '', authority = '', rest = ''] = /^([a-z+]+):\/\/([^/?#]*)(.*)$/.exec(text) ?? []
   if (!schemes.includes(scheme)) return null
   const cluster = scheme.endsWith('+cluster')
-  // a cluster has no numbered databases and takes no parameters; the client takes no other path and no sockets
-  if (cluster ? !['', '/', '/0'].includes(rest) : !/^(\/\d*)?(\?.*)?$/.test(rest)) return null
+  // a cluster has no numbered databases; the client takes no other path and no sockets
+  const [, query = ''] = (cluster ? /^(?:\/0?)?(?:\?(.*))?$/ : /^(?:\/\d*)?(?:\?(.*))?$/).exec(rest) ?? [null, null]
+  if (query === null) return null
+  const { ca, cert, key, ...others } = Object.fromEntries(new URLSearchParams(query))
+  const files = trustedFiles({ ca, cert, key }, scheme.startsWith('rediss'))
+  if (files === null || (cluster && Object.keys(others).length > 0)) return null
   const at = authority.lastIndexOf('@')
   const hosts = authority.slice(at + 1).split(',')
   if (hosts.length > 1 && !cluster) return null
@@ -37,6 +45,7 @@ export function parseRedisUrl(text: string): RedisAddress | null {
       username: decoded(username),
       password: password.length === 0 ? null : decoded(password.join(':')),
       tls: scheme.startsWith('rediss'),
+      ...files,
     }
   } catch {
     return null // a "%" that does not start an encoded character

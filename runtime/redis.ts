@@ -1,9 +1,13 @@
 import { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
+import { createSecureContext, TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { Command } from 'ioredis'
 import { startPatientTimer } from './async.ts'
+import { parseRedisUrl } from './redis-url.ts'
 import { SilentHandshake } from './tls-failure.ts'
+import type { TrustedFiles } from './trusted-files.ts'
+import { readTrusted } from './trusted-files.ts'
 
 const connectTimeoutMs = 2_000
 /** The client's own limit passes while the process is stalled: `setPatientTimeouts`. */
@@ -21,9 +25,12 @@ export const stopMs = 1_000
  *
  * @param url as `redis://:password@host:6379`, or `rediss:` for TLS
  * @param options.signal once it is aborted, commands get a second more; then the connection is cut
+ * @throws LockstepError `CONFIG_INVALID` where a file of its certificates cannot be used
  */
 export function openRedis(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
+  const address = parseRedisUrl(url)
   const redis = new Redis(url, {
+    ...(address?.tls === true ? { tls: redisTls(address) } : {}),
     connectTimeout: noConnectTimeout,
     commandTimeout: commandTimeoutMs,
     maxRetriesPerRequest: 1,
@@ -39,6 +46,28 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
   options.signal?.addEventListener('abort', stop, { once: true })
   redis.on('end', () => options.signal?.removeEventListener('abort', stop))
   return redis
+}
+
+/**
+ * The options of TLS. The files are read for each connection, so replaced files count from the next one on.
+ *
+ * @throws LockstepError `CONFIG_INVALID`
+ */
+export function redisTls(files: TrustedFiles): ConnectionOptions {
+  if (files.ca === null && files.client === null) return {}
+  const read = () => createSecureContext(readTrusted(files, 'the URL of Redis'))
+  let context = read()
+  return {
+    // asked by the client for each connection
+    get secureContext() {
+      try {
+        context = read()
+      } catch {
+        // a certificate and its key are replaced one after the other; an error would end the client for good
+      }
+      return context
+    },
+  }
 }
 
 /**

@@ -38,7 +38,7 @@ export const redisUrl = z
   .string()
   .refine(
     (text) => parseRedisUrl(text) !== null,
-    'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
+    'a URL such as redis://:password@host:6379, rediss://host:6379?ca=FILE&cert=FILE&key=FILE, or for a cluster redis+cluster://:password@host:6379,host:6379',
   )
   .refine(hasWholeUser, encodedUser)
 

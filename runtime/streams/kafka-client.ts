@@ -1,11 +1,8 @@
 import type { Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
 import { Admin } from '@platformatic/kafka'
-import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { KafkaAddress } from '../kafka-url.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
+import { readTrusted } from '../trusted-files.ts'
 import { kafkaReason } from './kafka-reason.ts'
 
 const connectTimeoutMs = 2_000
@@ -26,7 +23,7 @@ export function kafkaClient(url: string): { readonly server: string; readonly op
       retries: 3,
       retryDelay: 250,
       autocreateTopics: false,
-      ...(address.tls ? { tls: certificates(address) } : {}),
+      ...(address.tls ? { tls: readTrusted(address, 'LOCKSTEP_KAFKA_URL') } : {}),
       ...(address.sasl === null ? {} : { sasl: { ...address.sasl } }),
     },
   }
@@ -63,44 +60,3 @@ export function quieted<Client extends Admin | Consumer | Producer>(client: Clie
 }
 
 function ignore(): void {}
-
-function certificates({ ca, client }: KafkaAddress): { ca?: string; cert?: string; key?: string } {
-  const tls = {
-    ...(ca === null ? {} : { ca: textOf('ca', ca) }),
-    ...(client === null ? {} : { cert: textOf('cert', client.cert), key: textOf('key', client.key) }),
-  }
-  try {
-    createSecureContext(tls)
-  } catch (cause) {
-    const names = Object.keys(tls).map((name) => `"${name}"`)
-    throw new LockstepError(
-      'CONFIG_INVALID',
-      `The files ${names.join(', ')} in LOCKSTEP_KAFKA_URL cannot be used: ${messageOf(cause)}. Name files in PEM, and the key that belongs to the certificate, without a passphrase.`,
-      { cause },
-    )
-  }
-  return tls
-}
-
-function textOf(name: 'ca' | 'cert' | 'key', file: string): string {
-  const problem = (reason: string, cause?: unknown): LockstepError =>
-    new LockstepError('CONFIG_INVALID', `The "${name}" in LOCKSTEP_KAFKA_URL cannot be ${reason}. Name a file in PEM.`, { cause })
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw problem(`read: ${messageOf(cause)}`, cause)
-  }
-  // TLS ignores an empty file, and an authority without a certificate
-  if (text === '') throw problem(`used: the file "${file}" is empty`)
-  if (name === 'ca' && !hasCertificate(text)) throw problem(`used: the file "${file}" has no certificate`)
-  return text
-}
-
-function hasCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).raw.length > 0
-  } catch {
-    return false
-  }
-}

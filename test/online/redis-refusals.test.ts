@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findingsOf } from '../../cli/doctor/check.ts'
 import { checkRedis } from '../../cli/doctor/store-checks.ts'
@@ -12,6 +12,7 @@ import type { OwnRedis } from '../services/own-redis.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 
 const pair = join(rootFolder, 'test/runtime/tls/localhost')
+const other = join(rootFolder, 'test/runtime/tls/second')
 
 let locked: OwnRedis
 let open: OwnRedis
@@ -19,15 +20,17 @@ let tlsPort: number
 let strict: OwnRedis
 let strictPort: number
 let cluster: OwnRedis
+let clusterPort: number
 beforeAll(async () => {
-  ;[tlsPort, strictPort] = await Promise.all([freePort(), freePort()])
+  ;[tlsPort, strictPort, clusterPort] = await Promise.all([freePort(), freePort(), freePort()])
   const files = ['--tls-cert-file', `${pair}.crt`, '--tls-key-file', `${pair}.key`, '--tls-ca-cert-file', `${pair}.crt`]
   const tls = (port: number, clients: 'yes' | 'no') => [...files, '--tls-port', String(port), '--tls-auth-clients', clients]
+  const named = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname']
   ;[locked, open, strict, cluster] = await Promise.all([
     ownRedis('redis-server'),
     ownRedis('redis-server', { args: tls(tlsPort, 'no') }),
     ownRedis('redis-server', { args: tls(strictPort, 'yes') }),
-    ownRedis('redis-server', { args: ['--cluster-enabled', 'yes'] }),
+    ownRedis('redis-server', { args: ['--cluster-enabled', 'yes', ...named, ...tls(clusterPort, 'yes')] }),
   ])
   await asking(cluster.port, (redis) => redis.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383))
   for (const { port } of [locked, cluster]) await asking(port, (redis) => redis.config('SET', 'requirepass', 'secret'))
@@ -74,21 +77,63 @@ describe('a Redis that cannot be used', () => {
     [
       'by TLS with a certificate that is not trusted',
       () => `rediss://localhost:${tlsPort}`,
-      'self-signed certificate. Its certificate is not trusted: start Lockstep with NODE_EXTRA_CA_CERTS=/path/ca.pem',
+      'self-signed certificate. Its certificate is not trusted: add "ca=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_REDIS_URL.',
     ],
   ])('%s is reported with what to do, by the store and by doctor', async (_, url, text) => {
     await isReported(url(), text)
   })
 
   it('because it requires a client certificate is not taken for one without TLS', async () => {
-    const trusted = getCACertificates('default')
-    setDefaultCACertificates([readFileSync(`${pair}.crt`, 'utf8')])
+    // whether or not the server hangs up before its alert is read
+    const said = /If it requires a client certificate, name one that it accepts: add "cert=.*" and "key=.*" to LOCKSTEP_REDIS_URL\.$/
+    await isReported(`rediss://localhost:${strictPort}?ca=${pair}.crt`, said)
+  })
+})
+
+describe('the files of certificates in the URL of Redis', () => {
+  it.each([
+    ['a single server', () => `rediss://localhost:${strictPort}`],
+    ['a cluster', () => `rediss+cluster://:secret@localhost:${clusterPort}/`],
+  ])('are used for %s', async (_, url) => {
+    const whole = `${url()}?ca=${pair}.crt&cert=${pair}.crt&key=${pair}.key`
+    const store = await openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: whole }))
     try {
-      // whether or not the server hangs up before its alert is read
-      const said = /If it requires a client certificate, which Lockstep does not send, set its "tls-auth-clients" to "no"\.$/
-      await isReported(`rediss://localhost:${strictPort}`, said)
+      await store.ping()
+      expect(await store.read([{ view: 'absent@1', entity: 'seat', key: 'a' }])).toEqual([null])
     } finally {
-      setDefaultCACertificates(trusted)
+      await store.close()
     }
+    expect(await findingsOf('online store', () => checkRedis(whole))).toContainEqual(
+      expect.objectContaining({ verdict: 'ok', text: expect.stringMatching(/Redis .* answers\./) as string }),
+    )
+  })
+
+  it('are read again for each connection, also if they do not fit together for a moment', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-certificates-'))
+    const [cert, key] = [join(folder, 'client.crt'), join(folder, 'client.key')]
+    const put = async (from: string, ...files: readonly string[]): Promise<void> => {
+      for (const file of files) await copyFile(`${from}${file.slice(file.lastIndexOf('.'))}`, file)
+    }
+    await put(other, cert, key)
+    const url = `rediss://localhost:${strictPort}?ca=${pair}.crt&cert=${cert}&key=${key}`
+    const store = await openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: url }))
+    try {
+      await expect(store.ping()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+      await put(pair, cert)
+      await expect(store.ping()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+      await put(pair, key)
+      await expect.poll(() => store.ping().then(() => 'answers', String), { timeout: 60_000 }).toBe('answers')
+    } finally {
+      await store.close()
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it.each([
+    ['is missing', '/nowhere.pem', /^The "ca" in the URL of Redis cannot be read: .* Name a file in PEM\.$/],
+    ['is no certificate', `${pair}.key`, /^The "ca" in the URL of Redis cannot be used: the file ".*" has no certificate/],
+  ])('are refused at once if one %s', async (_, ca, message) => {
+    const opening = openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: `rediss://localhost:${tlsPort}?ca=${ca}` }))
+    await expect(opening).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string })
   })
 })

@@ -234,6 +234,9 @@ describe('the configuration', () => {
     ['LOCKSTEP_REDIS_URL', 'redis://host:6379/hush', 'a URL such as redis://'],
     ['LOCKSTEP_REDIS_URL', 'redis://user:12?hush@host:6379', '%3F for each "?"'],
     ['LOCKSTEP_SIGNING_KEY', 'hush', 'a secret of 32 characters or more'],
+    ['LOCKSTEP_REDIS_URL', 'redis://:hush@host:6379?ca=/ca.pem', 'rediss://host:6379?ca=FILE&cert=FILE&key=FILE'],
+    ['LOCKSTEP_REDIS_URL', 'rediss://:hush@host:6379?cert=/client.pem', 'rediss://host:6379?ca=FILE&cert=FILE&key=FILE'],
+    ['LOCKSTEP_REDIS_URL', 'rediss+cluster://:hush@host:6379?db=2', 'a URL such as redis://'],
     ['LOCKSTEP_SCHEMA_REGISTRY_URL', 'https://user:100%hush@host:8081', 'have %25 for each "%"'],
     ['LOCKSTEP_SCHEMA_REGISTRY_TOKEN', 'hush\nhush', 'a token without spaces and line breaks'],
   ])('refuses %s=%s without telling the value', (name, value, example) => {
