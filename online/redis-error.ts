@@ -95,7 +95,8 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
  * A server with TLS hangs up on a client without it, and some do the other way round. One that requires a client
  * certificate may hang up before its alert is read. The client of a cluster does not report how its nodes failed.
  */
-function tlsHint(root: unknown, { cluster, tls }: RedisConnection): string {
+function tlsHint(root: unknown, { cluster, tls, worked }: RedisConnection): string {
+  if (worked()) return ''
   const text = messageOf(root)
   const hangsUp = /ECONNRESET|EPIPE/.test(text) || text.startsWith('Reached the max retries')
   if (!cluster && !hangsUp) return ''

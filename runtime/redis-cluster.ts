@@ -100,14 +100,19 @@ export function cutCluster(cluster: Cluster): void {
 
 export function watchCluster(cluster: Cluster): RedisConnection {
   let trouble: Error | null = null
+  let worked = false
   // The error of a node says more than the loss of its connection.
   const note = (error: Error): void => {
     if (trouble === null || !/^(Connection is closed|Failed to refresh)/.test(error.message)) trouble = error
   }
   cluster.on('error', note)
   cluster.on('node error', note)
-  cluster.on('ready', () => (trouble = null))
+  cluster.on('ready', () => {
+    trouble = null
+    worked = true
+  })
   const address = addresses.get(cluster)
   const server = address === undefined ? 'a cluster' : redisServers(address)
-  return { server, cluster: true, tls: address?.tls === true, answerMs: commandTimeoutMs, trouble: () => trouble }
+  const tls = address?.tls === true
+  return { server, cluster: true, tls, answerMs: commandTimeoutMs, trouble: () => trouble, worked: () => worked }
 }

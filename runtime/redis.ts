@@ -157,13 +157,25 @@ export interface RedisConnection {
   readonly answerMs: number | null
   /** What the connection failed with since it last worked. */
   trouble(): Error | null
+  /** Whether a connection has ever worked. */
+  worked(): boolean
 }
 
 export function watchRedis(redis: Redis): RedisConnection {
   const { host, port, path, tls, commandTimeout } = redis.options
   let trouble: Error | null = null
+  let worked = false
   redis.on('error', (error) => (trouble = error))
-  redis.on('ready', () => (trouble = null))
-  const server = path ?? `${host}:${port}`
-  return { server, cluster: false, tls: tls !== undefined, answerMs: commandTimeout ?? null, trouble: () => trouble }
+  redis.on('ready', () => {
+    trouble = null
+    worked = true
+  })
+  return {
+    server: path ?? `${host}:${port}`,
+    cluster: false,
+    tls: tls !== undefined,
+    answerMs: commandTimeout ?? null,
+    trouble: () => trouble,
+    worked: () => worked,
+  }
 }

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import type { Redis } from 'ioredis'
 import { afterEach, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
@@ -125,4 +126,18 @@ it('waits at most a second once its signal is aborted', async () => {
   const store = storeAt(`redis://127.0.0.1:${port}`, stop.signal)
   setTimeout(() => stop.abort(), 100)
   expect((await failure(store)).ms).toBeLessThan(2_000)
+})
+
+it('advises TLS where a connection is reset, unless one has worked', async () => {
+  const { url } = await testRedis()
+  const gate = await gated(url)
+  const known = storeAt(gate.through(url))
+  await known.ping()
+  await gate.shut()
+  const resetting = createServer((socket) => socket.resetAndDestroy())
+  closing.push(async () => await new Promise((resolve) => resetting.close(resolve)))
+  await new Promise<void>((resolve) => resetting.listen(gate.port, '127.0.0.1', resolve))
+  const another = storeAt(gate.through(url))
+  expect((await failure(known)).message).toMatch(/cannot be used: .*\. Check LOCKSTEP_REDIS_URL and that the server runs\.$/)
+  expect((await failure(another)).message).toMatch(/ If it uses TLS, write "rediss" in place of "redis"\.$/)
 })

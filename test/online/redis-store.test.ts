@@ -161,7 +161,8 @@ describe('the Redis store, beyond the contract', () => {
       "READONLY You can't write against a read only replica.": 'set LOCKSTEP_REDIS_URL to the primary',
       "ERR unknown command 'X'": 'Redis 7.2 or newer',
     }
-    const connection = { server: 'redis.example:6379', cluster: false, tls: false, answerMs: 3_000, trouble: () => null }
+    const place = { server: 'redis.example:6379', cluster: false, tls: false, answerMs: 3_000 }
+    const connection = { ...place, trouble: () => null, worked: () => false }
     for (const [answer, remedy] of Object.entries(answers)) {
       const error: unknown = await admin
         .eval('return redis.error_reply(ARGV[1])', 0, answer)
