@@ -174,14 +174,17 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
 }
 
 /**
- * The id of the process and of its term as a primary: a replica that takes over begins a new history of writes. null:
- * it is no longer a primary.
+ * The id of the process and of its term as a primary. null: it is no longer a primary.
+ *
+ * A replica that takes over begins a new history of writes, and keeps the id of the one before as a second id. A
+ * primary also begins a new history when its first replica connects. It has lost nothing then, and has no second id.
  */
 async function primaryId(node: Redis): Promise<string | null> {
   const info = await node.info('server', 'replication')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
   if (run === undefined || history === undefined) throw new Error('It does not report its process (INFO server)')
-  return isReplica(info) ? null : `${run}:${history}`
+  if (isReplica(info)) return null
+  return /^master_replid2:0+\r?$/m.test(info) ? run : `${run}:${history}`
 }
 
 async function removeFrom(

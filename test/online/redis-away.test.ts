@@ -7,6 +7,8 @@ import { openRedis } from '../../runtime/redis.ts'
 import type { Gate } from '../serving/gate.ts'
 import { gated, until } from '../serving/gate.ts'
 import { testRedis } from '../services/index.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { asking, ownRedis } from '../services/own-redis.ts'
 
 const closing: (() => Promise<unknown>)[] = []
 
@@ -126,6 +128,26 @@ it('waits at most a second once its signal is aborted', async () => {
   const store = storeAt(`redis://127.0.0.1:${port}`, stop.signal)
   setTimeout(() => stop.abort(), 100)
   expect((await failure(store)).ms).toBeLessThan(2_000)
+})
+
+it('keeps its primary when that gets its first replica, and notices a failover and one back', async () => {
+  const args = ['--repl-diskless-sync-delay', '0']
+  const [first, second] = await Promise.all([ownRedis('redis-server', { args }), ownRedis('redis-server', { args })])
+  closing.push(() => Promise.all([first.stop(), second.stop()]))
+  const [store, other] = [storeAt(first.url), storeAt(second.url)]
+  const follow = async (one: OwnRedis, another: OwnRedis): Promise<void> => {
+    await asking(one.port, (redis) => redis.replicaof('127.0.0.1', another.port))
+    await until(() => asking(one.port, async (redis) => (await redis.info('replication')).includes('master_link_status:up')))
+  }
+  const promote = (one: OwnRedis) => asking(one.port, (redis) => redis.replicaof('NO', 'ONE'))
+  const [before, others] = [await store.primaries(), await other.primaries()]
+  await follow(second, first)
+  expect(await store.primaries()).toEqual(before)
+  await promote(second)
+  expect(await other.primaries()).not.toEqual(others)
+  await follow(first, second)
+  await promote(first)
+  expect(await store.primaries()).not.toEqual(before)
 })
 
 it('advises TLS where a connection is reset, unless one has worked', async () => {
