@@ -62,7 +62,7 @@ function progressText({ progress: { units, planned, immatureShare, maturesAt, un
   return [
     planned === null ? counted(units, 'mature unit') : `${count(units)} of ${counted(planned, 'planned unit')}`,
     `${shareText(Number(immatureShare.toPrecision(3)))} not mature yet${until}`,
-    `${counted(unitsByDay, 'unit')} a day`,
+    ...(unitsByDay === null ? [] : [`${counted(unitsByDay, 'new unit')} a day`]),
     ...(daysLeft === null || daysLeft === 0 ? [] : [`about ${counted(Math.ceil(daysLeft), 'day')} left`]),
   ].join(', ')
 }

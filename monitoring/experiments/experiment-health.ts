@@ -229,7 +229,8 @@ export function progressOf(spec: ExperimentSpec, evidence: ExperimentEvidence): 
   const { metrics, exposures } = evidence
   const [primary] = metrics
   const { units, waiting, withoutValue } = countsOf(evidence)
-  const unitsByDay = exposures.recentDays === 0 ? 0 : exposures.recentUnits / exposures.recentDays
+  // less than a day says nothing of a day: traffic differs from hour to hour, and units that return are no longer new
+  const unitsByDay = exposures.recentDays < 1 ? null : exposures.recentUnits / exposures.recentDays
   const planned = spec.analysis.units
   const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
   const matureAfterMicros = primary?.matureAfterMicros ?? 0
@@ -248,9 +249,11 @@ export function progressOf(spec: ExperimentSpec, evidence: ExperimentEvidence): 
         ? null
         : units >= planned
           ? 0
-          : lacking > 0 && unitsByDay === 0
-            ? null
-            : lacking / Math.max(unitsByDay, 1e-9) + matureAfterMicros / dayMicros,
+          : lacking === 0
+            ? matureAfterMicros / dayMicros
+            : unitsByDay === null || unitsByDay === 0
+              ? null
+              : lacking / unitsByDay + matureAfterMicros / dayMicros,
   }
 }
 

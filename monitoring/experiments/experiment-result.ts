@@ -147,7 +147,8 @@ export interface Progress {
    * results have none.
    */
   readonly maturesAt?: { readonly first: string; readonly last: string } | null | undefined
-  readonly unitsByDay: number
+  /** New units by day, of the last seven days; null: there are no exposures of a day yet. */
+  readonly unitsByDay: number | null
   /** Until the planned units are there and mature, at the present rate; null: not known. */
   readonly daysLeft: number | null
 }

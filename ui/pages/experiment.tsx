@@ -16,8 +16,6 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { type Ways, waysOf } from '../parts/ways.ts'
 
-const dayMs = 86_400_000
-
 type Metric = ExperimentData['metrics'][number]
 
 /** What an experiment says by now, how sure that is, and whether to trust it. */
@@ -62,7 +60,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
                 progress.planned === null ? 'with a value of the primary metric' : `of ${formatNumber(progress.planned, 'count')} planned`,
             },
             { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: waitNote(progress) },
-            ...(hasRunFor(startedAt, analyzedAt, dayMs)
+            ...(progress.unitsByDay !== null
               ? [{ name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }]
               : endedAt === null
                 ? [{ name: 'New units a day', value: '–', note: 'known after a day' }]
@@ -175,10 +173,6 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       </Panel>
     </>
   )
-}
-
-function hasRunFor(startedAt: string | null, analyzedAt: string | null, ms: number): boolean {
-  return startedAt !== null && analyzedAt !== null && Date.parse(analyzedAt) - Date.parse(startedAt) >= ms
 }
 
 /** Chooses an analysis: all of the page is what was known then. The moment stands in the address. */

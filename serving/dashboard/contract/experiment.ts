@@ -53,7 +53,7 @@ export const experiment = z.object({
       planned: z.number().nullable(),
       immatureShare: z.number(),
       maturesAt: z.object({ first: moment, last: moment }).nullable().optional(),
-      unitsByDay: z.number(),
+      unitsByDay: z.number().nullable(),
       daysLeft: z.number().nullable(),
     })
     .nullable(),

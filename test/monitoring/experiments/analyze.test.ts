@@ -385,6 +385,20 @@ describe('analyzeExperiment', () => {
     expect(valueOf([right, right])).toBe(1)
   })
 
+  test('progress names units a day and days left from a day of exposures on', () => {
+    const after = (recentDays: number, planned = 1000) => {
+      const evidence = evidenceOf([metricEvidence(drawArms(100, meanDraw, 3))])
+      const exposures = { ...evidence.exposures, recentUnits: 400, recentDays }
+      const { progress } = analyzeExperiment(specOf([metricOf('mean')], { units: planned }), { ...evidence, exposures }, null)
+      return [progress.unitsByDay, progress.daysLeft]
+    }
+    expect(after(16 / 86_400)).toEqual([null, null])
+    expect(after(0.99)).toEqual([null, null])
+    // 800 units at 200 a day, and a day until the last are mature
+    expect(after(2)).toEqual([200, 5])
+    expect(after(0.99, 200)).toEqual([null, 0])
+  })
+
   test('health counts mature units that have no value of the primary metric as mature', () => {
     const maturity = (valued: number, immature: number, all: number, guard = 0) => {
       const metric = { ...metricEvidence(drawArms(valued, meanDraw, 3)), immature: [immature, immature] }

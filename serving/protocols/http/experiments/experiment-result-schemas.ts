@@ -138,7 +138,7 @@ const result = z.object({
         .nullable()
         .optional()
         .describe('When the units that were exposed so far and are not mature will be; null: all are mature'),
-      unitsByDay: z.number().describe('New units by day, lately'),
+      unitsByDay: z.number().nullable().describe('New units by day, of the last seven days; null: there are no exposures of a day yet'),
       daysLeft: z.number().nullable().describe('The days until the planned units are mature'),
     })
     .describe('How far it is'),
