@@ -11,6 +11,22 @@ export function digits(value: number): string {
   return Math.abs(value) >= 1000 ? count(value) : formatNumber(value)
 }
 
+/** The metrics of a version, with four significant digits: `auc 0.8312, logLoss 0.31`. */
+export function metricsText(metrics: Readonly<Record<string, number>>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
+    .join(', ')
+}
+
+const listedMetrics = 3
+
+/** The first metrics of a version, for a table, as the dashboard lists them: `auc 0.8312, logLoss 0.31, f1 0.7 and 4 more`. */
+export function firstMetrics(metrics: Readonly<Record<string, number>>): string {
+  const all = Object.entries(metrics)
+  const shown = metricsText(Object.fromEntries(all.slice(0, listedMetrics)))
+  return all.length > listedMetrics ? `${shown} and ${all.length - listedMetrics} more` : shown
+}
+
 /** `0.42 to 0.47`; empty without limits. */
 export function intervalText(low: number | null, high: number | null): string {
   return low === null || high === null ? '' : `${digits(low)} to ${digits(high)}`

@@ -1,6 +1,6 @@
 import type { TrainingListJson, TrainingRunJson } from '../registry/trainings/read-runs.ts'
-import { waitText } from '../registry/trainings/training-text.ts'
-import { ago, count, duration } from './human.ts'
+import { doingText, waitText } from '../registry/trainings/training-text.ts'
+import { ago, count, duration, firstMetrics, metricsText } from './human.ts'
 import { table } from './table.ts'
 
 export function trainingTable(trainings: readonly TrainingListJson[]): string {
@@ -13,7 +13,7 @@ export function trainingTable(trainings: readonly TrainingListJson[]): string {
       next ?? 'when asked to',
       last === null ? 'never' : `${stateOf(last)} ${ago(Date.now() - Date.parse(last.submittedAt))}`,
       last?.version === null || last === null ? '' : String(last.version),
-      last === null ? '' : figures(last.metrics),
+      last === null ? '' : firstMetrics(last.metrics),
     ]),
   )
 }
@@ -28,7 +28,7 @@ export function runTable(runs: readonly TrainingRunJson[]): string {
       run.rows === null ? '' : count(run.rows.train),
       run.rows === null ? '' : count(run.rows.test),
       run.version === null ? '' : String(run.version),
-      figures(run.metrics),
+      firstMetrics(run.metrics),
     ]),
   )
 }
@@ -42,7 +42,7 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
     ...(run.state === 'waiting' ? [waitText(run)] : []),
     ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
     ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
-    ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${figures(run.metrics)}.`]),
+    ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${metricsText(run.metrics)}.`]),
     ...evaluationLines(run),
     ...run.decisions.map(({ holds, text }) => `${holds ? 'met' : 'NOT met'}: ${text}.`),
     ...(version === null ? [] : [`${run.known ? 'The file already was' : 'Registered'} ${model}@${version}.`]),
@@ -60,16 +60,10 @@ function evaluationLines({ model, evaluation }: TrainingRunJson): string[] {
   if (evaluation === null) return []
   const { champion, championFigures, notes } = evaluation
   const values = Object.fromEntries(Object.entries(championFigures).map(([name, { value }]) => [name, value]))
-  const compared = Object.keys(values).length === 0 ? [] : [`The champion ${model}@${champion} on the same rows: ${figures(values)}.`]
+  const compared = Object.keys(values).length === 0 ? [] : [`The champion ${model}@${champion} on the same rows: ${metricsText(values)}.`]
   return [...compared, ...notes.map((note) => `note: ${note}`)]
 }
 
 function stateOf({ state, outcome }: TrainingRunJson): string {
   return state === 'done' && outcome !== null ? outcome : state
-}
-
-function figures(metrics: Readonly<Record<string, number>>): string {
-  return Object.entries(metrics)
-    .map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`)
-    .join(', ')
 }

@@ -5,7 +5,7 @@ import { pickVersion } from '../../registry/pick-version.ts'
 import { modelAnswer, modelsAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
-import { bytes, moment } from '../human.ts'
+import { bytes, firstMetrics, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
 import type { Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
@@ -31,12 +31,10 @@ export const modelListCommand: Command = {
       bytes(version.sizeBytes),
       version.sha256.slice(0, 12),
       moment(new Date(version.createdAt)),
-      [version.metrics, listedMetadata(version.metadata)]
-        .filter((facts) => Object.keys(facts).length > 0)
-        .map((facts) => JSON.stringify(facts))
-        .join(' '),
+      firstMetrics(version.metrics),
+      metadataText(version.metadata),
     ])
-    const header = ['MODEL', 'VERSION', 'DEFAULT', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS, METADATA']
+    const header = ['MODEL', 'VERSION', 'DEFAULT', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS', 'METADATA']
     return {
       json: { versions },
       text: rows.length === 0 ? 'No model version has been pushed yet.' : table(header, rows),
@@ -45,9 +43,10 @@ export const modelListCommand: Command = {
 }
 
 /** Of a version that a training made, the run; "model show" has its evaluation too. */
-function listedMetadata({ training, ...others }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  if (training === undefined) return others
-  return { ...others, training: isRecord(training) && 'job' in training ? { name: training['name'], job: training['job'] } : training }
+function metadataText({ training, ...others }: Readonly<Record<string, unknown>>): string {
+  const run = isRecord(training) && 'job' in training ? { name: training['name'], job: training['job'] } : training
+  const shown = { ...others, ...(run === undefined ? {} : { training: run }) }
+  return Object.keys(shown).length === 0 ? '' : JSON.stringify(shown)
 }
 
 interface ListedVersion {

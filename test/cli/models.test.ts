@@ -61,7 +61,16 @@ describe('the life of a model', () => {
       notes: [expect.stringContaining('set-one')],
     })
 
-    const second = await text('model', 'push', 'delay', join(folder, 'mlp.onnx'), '--alias', 'challenger')
+    const second = await text(
+      'model',
+      'push',
+      'delay',
+      join(folder, 'mlp.onnx'),
+      '--alias',
+      'challenger',
+      '--metric',
+      'auc=0.71234567890123456',
+    )
     expect(second).toContain('The alias "challenger" of delay now points to version 2.')
     expect(second).toContain('delay@2 answers requests from now on, as delay has no champion.')
     expect(await json('report', 'delay')).toMatchObject({ champion: 2 })
@@ -87,8 +96,8 @@ describe('the life of a model', () => {
     })
     const listed = await text('model', 'list', 'delay')
     expect(listed).toMatch(/delay +1 +yes +champion +flight@1/)
-    expect(listed).toContain('{"team":"delays","training":{"name":"weekly","job":7}}')
-    expect(listed).toMatch(/delay +2 +challenger +flight@1/)
+    expect(listed).toContain('auc 0.71, loss 0.2  {"team":"delays","training":{"name":"weekly","job":7}}')
+    expect(listed).toMatch(/delay +2 +challenger +flight@1 .* auc 0\.7123$/m)
 
     const pulled = join(folder, 'pulled.onnx')
     expect(await text('model', 'pull', 'delay', '--out', pulled)).toMatch(
