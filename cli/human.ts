@@ -20,7 +20,7 @@ export function metricsText(metrics: Readonly<Record<string, number>>): string {
 
 const listedMetrics = 3
 
-/** The first metrics of a version, for a table, as the dashboard lists them: `auc 0.8312, logLoss 0.31, f1 0.7 and 4 more`. */
+/** The first metrics of a version, as the dashboard lists them: `auc 0.8312, logLoss 0.31, f1 0.7 and 4 more`. */
 export function firstMetrics(metrics: Readonly<Record<string, number>>): string {
   const all = Object.entries(metrics)
   const shown = metricsText(Object.fromEntries(all.slice(0, listedMetrics)))
