@@ -154,6 +154,7 @@ async function train(
     const seconds = rounded(performance.now() - begun)
     const report = readReport(output)
     for (const { path, sha256 } of [set.train, set.test]) {
+        TRAINING_TYPES: JSON.stringify(Object.fromEntries(set.manifest.columns.map(({ name, type }) => [name, type]))),
       const now = await hashFile(path, signal).catch(() => null)
       signal.throwIfAborted()
       if (now !== sha256) throw trainerFailed(`changed "${basename(path)}", which it may only read`, output.log)
