@@ -1,7 +1,7 @@
 import { figureTitle } from '../monitoring/quality/figure-titles.ts'
 import type { Comparison, EvaluatedFigures, Evaluation } from '../serving/evaluation/evaluate-versions.ts'
 import { count, counted, digits, intervalText, shortId } from './human.ts'
-import { figureCell, figuresOfGroups } from './quality-text.ts'
+import { figureCell, figuresOfGroups, intervalNotes } from './quality-text.ts'
 import { table } from './table.ts'
 
 /** The figures of versions side by side, their differences, and those of groups. */
@@ -10,6 +10,7 @@ export function evaluationText(evaluation: Evaluation): string {
   const decided = threshold === null ? '' : `, positive from ${threshold} on`
   const where =
     dataset === null ? files.join(', ') : `the training set ${shortId(dataset.id)}${dataset.part === null ? '' : `, part ${dataset.part}`}`
+  const said = [...notes.map((note) => `note: ${note}`), ...intervalNotes(versions.map(({ total }) => total))]
   return [
     `${model}: "${output}" against the label "${label}"${decided}`,
     `${counted(rows, 'row')} of ${where}`,
@@ -21,19 +22,8 @@ export function evaluationText(evaluation: Evaluation): string {
     ...(versions.some(({ isFull }) => isFull)
       ? ['', 'note: there are more groups than 200; the others are counted together as (other).']
       : []),
-    ...(notes.length + Number(isByRow(versions)) > 0 ? [''] : []),
-    ...notes.map((note) => `note: ${note}`),
-    ...(isByRow(versions)
-      ? ['note: rows of one entity alone are taken for independent. If they depend on each other, these intervals are too narrow.']
-      : []),
+    ...(said.length === 0 ? [] : ['', ...said]),
   ].join('\n')
-}
-
-function isByRow(versions: readonly EvaluatedFigures[]): boolean {
-  return versions.some(
-    ({ total }) =>
-      total.entities !== total.judged && Object.values(total.figures).some(({ interval, value }) => interval === 'rows' && value !== null),
-  )
 }
 
 function leftOutText({ name, refused, total: { withoutOutcome, unreadable } }: EvaluatedFigures): string[] {

@@ -13,10 +13,7 @@ export const figuresOfGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'reca
 /** The report as tables: figures of all predictions, by group, and of predictions that are not mature. */
 export function qualityText(report: QualityReport): string {
   const { total, groups, estimates } = report
-  const isByRow = [total, ...groups].some(
-    (group) =>
-      group.entities !== group.judged && Object.values(group.figures).some(({ interval, value }) => interval === 'rows' && value !== null),
-  )
+  const notes = intervalNotes([total, ...groups])
   return [
     headText(report),
     '',
@@ -37,11 +34,20 @@ export function qualityText(report: QualityReport): string {
       ...(estimate.figures === null ? [] : [figuresText(estimate.figures)]),
       ...(estimate.reason === null ? [] : [`${estimate.reliable === false ? 'unreliable' : 'note'}: ${estimate.reason}`]),
     ]),
-    ...(isByRow
-      ? ['', 'note: rows of one entity alone are taken for independent. If they depend on each other, these intervals are too narrow.']
-      : []),
+    ...(notes.length === 0 ? [] : ['', ...notes]),
     ...(report.isFull ? ['', 'note: there are more groups than 200; the others are counted together as (other).'] : []),
   ].join('\n')
+}
+
+/** What is to know of the intervals, if a group has rows of one entity only. */
+export function intervalNotes(groups: readonly Pick<JudgedGroup, 'entities' | 'judged' | 'figures'>[]): string[] {
+  const isByRow = groups.some(
+    ({ entities, judged, figures }) =>
+      entities !== judged && Object.values(figures).some(({ interval, value }) => interval === 'rows' && value !== null),
+  )
+  return isByRow
+    ? ['note: where all rows are of one entity, intervals take them for independent. If they are not, these intervals are too narrow.']
+    : []
 }
 
 function headText({ model, outcome, from, to, output, threshold, answered, withinMicros, missing, shadow, total }: QualityReport): string {
