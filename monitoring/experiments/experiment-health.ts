@@ -171,6 +171,7 @@ function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthChe
     maturesAt === null || maturesAt === undefined
       ? ''
       : `the first at ${minuteText(maturesAt.first)}, the last of those exposed so far at ${minuteText(maturesAt.last)}`
+  const others = laterInOthers(spec, evidence)
   const check = 'maturity'
   if (units + withoutValue === 0)
     return {
@@ -185,26 +186,22 @@ function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthChe
     value: 1 - immatureShare,
     text: [
       waiting === 0
-        ? `All units are mature${isAnyOtherWaiting(evidence) ? ' for the primary metric' : ''}`
+        ? `All units are mature${others === '' ? '' : ' for the primary metric'}`
         : `${percent(1 - immatureShare)} of the units are mature`,
       withoutValue === 0 ? '.' : `; ${withoutValue} of ${units + withoutValue} have no value of the primary metric.`,
       waiting === 0 ? '' : ` The others count later${until === '' ? '' : `: ${until}`}.`,
-      othersText(spec, evidence),
+      others === '' ? '' : ` Units that count later in other metrics: ${others}.`,
     ].join(''),
   }
 }
 
-/** Units that count later in other metrics, whose windows are longer. */
-function othersText({ metrics }: ExperimentSpec, evidence: ExperimentEvidence): string {
-  const texts = metrics.flatMap(({ name }, i) => {
-    const waiting = i === 0 ? 0 : sumOf(evidence.metrics[i]?.immature ?? [])
+/** The units that count later in other metrics, whose windows are longer: `14 of "guard"`. */
+function laterInOthers({ metrics }: ExperimentSpec, evidence: ExperimentEvidence): string {
+  const texts = metrics.slice(1).flatMap(({ name }, i) => {
+    const waiting = sumOf(evidence.metrics[i + 1]?.immature ?? [])
     return waiting === 0 ? [] : [`${waiting} of "${name}"`]
   })
-  return texts.length === 0 ? '' : ` Units that count later in other metrics: ${texts.join(', ')}.`
-}
-
-function isAnyOtherWaiting({ metrics: [, ...others] }: ExperimentEvidence): boolean {
-  return others.some(({ immature }) => sumOf(immature) > 0)
+  return texts.join(', ')
 }
 
 /** A moment in UTC to the minute, rounded up: then it has passed. */

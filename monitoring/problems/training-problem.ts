@@ -1,5 +1,5 @@
-import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
+import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import type { Punctuality } from '../../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../../registry/trainings/training-spec.ts'
 import { lateText } from '../../registry/trainings/training-text.ts'
@@ -9,9 +9,10 @@ import type { FoundProblem } from './problem.ts'
 /** A run that waits for so long lacks a worker. */
 const waitMs = 300_000
 
-/** A training: its newest run, and whether it keeps to its schedule; null: it has none. */
 export interface WatchedTraining {
+  /** The newest. */
   readonly run: TrainingRunJson
+  /** null: it has no schedule. */
   readonly punctuality: Punctuality | null
 }
 
@@ -47,8 +48,8 @@ export function trainingProblem({ run, punctuality }: WatchedTraining, nowMs: nu
       todo: 'Look at its figures, labels and log. Mend the data or the trainer and run the training again, or change what it requires.',
     }
   }
-  const isWaiting = state === 'waiting' && nowMs - Date.parse(submittedAt) >= waitMs
-  if (!isWaiting) return state === 'running' || punctuality === null ? null : lateProblem(base, punctuality)
+  if (state === 'running') return null
+  if (state !== 'waiting' || nowMs - Date.parse(submittedAt) < waitMs) return punctuality === null ? null : lateProblem(base, punctuality)
   if (error !== null) {
     return {
       ...base,

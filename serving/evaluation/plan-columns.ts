@@ -217,14 +217,14 @@ function isColumn(type: { readonly kind: string }): type is ColumnType {
 }
 
 /** @throws LockstepError `COLUMNS_MISMATCH` */
-function requireFeatures({ name, service, binding }: EvaluatedModel, { path, columns }: TabularFile): void {
+function requireFeatures({ name, service, binding }: EvaluatedModel, file: TabularFile): void {
   const taken = binding.inputs.flatMap((input) => input.columns.map((column) => column.name))
-  const missing = taken.filter((feature) => !columns.some(({ name: column }) => column === feature))
+  const missing = taken.filter((feature) => !hasColumn(file, feature))
   if (missing.length === 0) return
   throw new LockstepError(
     'COLUMNS_MISMATCH',
-    `${name} takes ${quotedNames(missing)}, which "${path}" does not have. Evaluate it on a training set of "${service.id}".`,
-    { details: { path, missing, service: service.id } },
+    `${name} takes ${quotedNames(missing)}, which "${file.path}" does not have. Evaluate it on a training set of "${service.id}".`,
+    { details: { path: file.path, missing, service: service.id } },
   )
 }
 

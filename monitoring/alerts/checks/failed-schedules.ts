@@ -23,8 +23,8 @@ interface Outcome {
 }
 
 /**
- * The outcome of each declared schedule at its newest ended instant, and of the merges of rollups. A training that is
- * late has failed, too. Views have the check `freshness`.
+ * The outcome of each declared schedule at its newest ended instant, and of the merges of rollups. A late training is a
+ * breach, too. Views have the check `freshness`.
  *
  * @param store null: it does not answer, and the syncs for all stores count
  * @param now epoch microseconds
@@ -44,17 +44,22 @@ export async function failedSchedules(
     await outcomes(db, sourceSyncKind, scope, syncs),
     await outcomes(db, mergeRollupsKind, '', [mergeRollupsKey]),
   ]
-  const late = (await readPunctuality(db, catalog, now)).filter(({ lateSince }) => lateSince !== null).map(lateResult)
-  const results = found.flat().map(resultOf)
-  const isLate = ({ subject, state }: CheckResult): boolean => state === 'ok' && late.some((each) => each.subject === subject)
-  const inTime = results.filter((result) => !isLate(result))
-  return [...inTime, ...late.filter(({ subject }) => !inTime.some((each) => each.subject === subject))]
+  const results = new Map(found.flat().map((outcome) => [subjectOf(outcome.kind, outcome.key), resultOf(outcome)]))
+  for (const each of await readPunctuality(db, catalog, now)) {
+    const subject = subjectOf(trainingKind, each.training)
+    // what failed says more
+    if (each.lateSince !== null && results.get(subject)?.state !== 'breach') results.set(subject, lateResult(subject, each))
+  }
+  return [...results.values()]
 }
 
-function lateResult(found: Punctuality): CheckResult {
-  const { training } = found
-  const cause = `${lateText(found)} "lockstep training show ${training}" shows its runs.`
-  return { subject: `${trainingKind} ${training}`, threshold: 0, n: 1, state: 'breach', value: 1, evidence: { failed: [] }, cause }
+function subjectOf(kind: string, key: string): string {
+  return `${kind} ${key}`
+}
+
+function lateResult(subject: string, late: Punctuality): CheckResult {
+  const cause = `${lateText(late)} "lockstep training show ${late.training}" shows its runs.`
+  return { subject, threshold: 0, n: 1, state: 'breach', value: 1, evidence: { failed: [] }, cause }
 }
 
 /**
@@ -83,7 +88,7 @@ async function outcomes({ kysely }: Database, kind: string, scope: string | null
 }
 
 function resultOf({ kind, key, job, job_kind: jobKind, subject: about, state, error }: Outcome): CheckResult {
-  const base = { subject: `${kind} ${key}`, threshold: 0, n: 1 }
+  const base = { subject: subjectOf(kind, key), threshold: 0, n: 1 }
   if (state === 'done') return { ...base, state: 'ok', value: 0, evidence: { failed: [] }, cause: null }
   const failed = { job: Number(job), kind: jobKind, subject: about, code: error?.code ?? null }
   const why = error?.message ?? 'no reason is known.'

@@ -101,7 +101,7 @@ function odds(log10: number): string {
 /** How many of the samples that a gate needs are there: the fewer of both sides. */
 export function progressOf(gate: Gates[number], evidence: unknown): number | null {
   if (!('samples' in gate) || !isRecord(evidence)) return null
-  // of features the sides are entities; of times they have bins
+  // gates of features count entities, gates of times count in bins
   const sides = isRecord(evidence['entities']) ? evidence['entities'] : evidence
   const counts = ['candidate', 'champion'].flatMap((side) => {
     const own = sides[side]
