@@ -177,7 +177,7 @@ function AlertParts({ alerts, isFiltered }: { readonly alerts: readonly Alert[];
   const past = alerts.filter(({ state }) => state !== 'firing')
   return (
     <>
-      {isFiltered && alerts.length === 0 && <Empty title="No alert has these words" />}
+      {isFiltered && alerts.length === 0 && <Empty title="No alert has this text" />}
       {!isFiltered && firing.length === 0 && (
         <Empty
           title={isPast ? 'Nothing fired' : 'Nothing fires'}

@@ -60,7 +60,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
       )}
       {problems.length > shown && (
         <Button variant="default" size="compact-sm" className="more-problems" onClick={() => show(problems.length)}>
-          Show {problems.length - shown} more problems
+          Show {problems.length - shown} more
         </Button>
       )}
       <Figures
