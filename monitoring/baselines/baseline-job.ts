@@ -90,7 +90,7 @@ export async function makeLackingBaselines(
 
 const dayMicros = 86_400_000_000
 
-/** Training sets that versions name, and that have no baseline, as those that were written in parts. */
+/** Training sets that versions name and that have no baseline yet, such as those written in parts. */
 async function readLackingDatasets(db: Database): Promise<{ readonly id: string }[]> {
   return await db.query(
     `SELECT d.id FROM lockstep.datasets d WHERE NOT EXISTS (SELECT FROM lockstep.baselines b WHERE b.dataset = d.id)

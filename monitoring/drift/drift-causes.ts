@@ -113,7 +113,7 @@ function movedMean({ mean }: Pick<Drifted, 'mean'>): string | null {
   const ratio = mean.window / mean.baseline
   // values moved about a mean that stayed
   if (Math.abs(ratio - 1) < minMeanMove) return null
-  // of means with different signs a ratio says nothing
+  // the ratio of means with different signs says nothing
   const times = ratio <= 0 ? '' : ` (×${formatNumber(ratio)}${isUnit(ratio) ? ': did its unit change?' : ''})`
   return `the mean went from ${formatNumber(mean.baseline)} to ${formatNumber(mean.window)}${times}`
 }

@@ -5,7 +5,7 @@ export interface Scale {
   position(value: number): number
 }
 
-/** A linear scale. If all values are equal, it spans one unit around them; of 0, the unit above it. */
+/** A linear scale. If all values are equal, it spans one unit around them; if all are 0, from 0 to 1. */
 export function linearScale(values: readonly number[], from: number, to: number): Scale {
   const finite = values.filter(Number.isFinite)
   let [min, max] = [finite.reduce((a, b) => Math.min(a, b), Infinity), finite.reduce((a, b) => Math.max(a, b), -Infinity)]
