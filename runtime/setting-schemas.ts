@@ -30,8 +30,8 @@ export const postgresUrl = z
   .refine((text) => !/%(3f|23)/i.test(URL.parse(text)?.pathname ?? ''), 'a URL of a database without "?" and "#" in its name')
 
 function namesSeveralHosts(text: string): boolean {
-  if (/^[a-z]+:\/\/(?:[^/?#]*@)?[^/?#@]*,/.test(text)) return true
-  return URL.parse(text)?.searchParams.get('host')?.includes(',') === true
+  const [, hosts = ''] = /^[a-z]+:\/\/(?:[^/?#]*@)?([^/?#@]*)/.exec(text) ?? []
+  return hosts.includes(',') || URL.parse(text)?.searchParams.get('host')?.includes(',') === true
 }
 
 export const redisUrl = z

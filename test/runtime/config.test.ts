@@ -207,6 +207,11 @@ describe('the configuration', () => {
     expect(loadConfig({ LOCKSTEP_STREAM_REDIS_URL: other })).toMatchObject({ redisUrl: null, streamRedisUrl: other })
   })
 
+  it('takes a comma in the user and password of PostgreSQL, which is no second host', () => {
+    for (const url of ['postgres://us,er:pass,word@host:5432/x', 'postgres://user:a@b,c@host/x?sslmode=require'])
+      expect(loadConfig({ LOCKSTEP_POSTGRES_URL: url }).postgresUrl).toBe(url)
+  })
+
   it.each([
     ['LOCKSTEP_PORT', '80a', 'a whole number from 0 to 65535'],
     ['LOCKSTEP_PORT', '65536', 'a whole number from 0 to 65535'],
@@ -228,6 +233,7 @@ describe('the configuration', () => {
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:12#hush@host/x', '%23 for each "#"'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:12@hu/sh@host/x', '%40 for each "@"'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@one:5432,two:5432/x', 'a URL with one host'],
+    ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush,hush@one,two/x', 'a URL with one host'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@/x?host=one,two', 'a URL with one host'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@host/what%3F', 'without "?" and "#" in its name'],
     ['LOCKSTEP_REDIS_URL', 'redis:///run/hush.sock', 'a URL such as redis://'],
