@@ -117,6 +117,9 @@ describe('a training is a problem', () => {
     ])
     expect(await metrics()).toContain('lockstep_training_late{training="daily"} 0')
     await world.db.script(`update lockstep.jobs set finished_at = finished_at - interval '2 days' where state = 'done'`)
+    // instants before it had the schedule do not count
+    expect(await metrics()).toContain('lockstep_training_late{training="daily"} 0')
+    await world.db.script(`update lockstep.definition_states set at = at - interval '2 days' where kind = 'training'`)
     expect(await metrics()).toContain('lockstep_training_late{training="daily"} 1')
     await world.db.script(`update lockstep.jobs set finished_at = finished_at + interval '2 days' where state = 'done'`)
   })
