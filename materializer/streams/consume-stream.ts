@@ -6,21 +6,17 @@ import type { StreamConsumer, StreamMessage } from '../../runtime/streams/stream
 import { holdMessages, takeShare } from '../../runtime/streams/hold-messages.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import { orTimeout } from '../../runtime/async.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import { createRepeats } from '../../runtime/repeats.ts'
 import { createDeadLetterLog, keepDeadLetters } from './dead-letters.ts'
-import { deletedLetters } from './deleted-messages.ts'
 import type { MessageWriterOptions, WrittenMessages } from './message-writer.ts'
 import { createMessageWriter } from './message-writer.ts'
+import { watchStream } from './watch-stream.ts'
 
 /** What is held at once: so many messages, and about so many bytes, by the size of those that came last. */
 const maxMessages = 500
 const firstMessages = 50
 const maxBytes = 8 * 1024 * 1024
-const lagMs = 5_000
-/** The servers of streams answer within this time, or fail. */
-const firstLookMs = 10_000
 
 export interface ConsumeStreamDeps {
   readonly db: Database
@@ -65,22 +61,17 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
   const foldFailures = createRepeats()
   const logDeadLetters = createDeadLetterLog((line) => log.warn({ source: source.name, ...line }, 'a stream message became a dead letter'))
   let limit = firstMessages
-  const lagTimer = setInterval(() => void look(), lagMs).unref()
-
-  /** Reports the lag, and what the stream deleted. Where this fails, reading fails, too. */
-  async function look(): Promise<void> {
-    try {
-      const lag = await consumer.lag()
-      metrics.lag(source.name, lag)
-      const letters = deletedLetters(lag)
-      // each process sees them, and one keeps them
-      if ((await keepDeadLetters(db, source.name, spec, letters)) === 0) return
+  const watch = watchStream({
+    db,
+    consumer,
+    source: source.name,
+    spec,
+    onLag: (lag) => metrics.lag(source.name, lag),
+    onDeleted(letters) {
       metrics.messages(source.name, { appended: 0, duplicate: 0, dead: letters.length })
       logDeadLetters(letters)
-    } catch {
-      // it is tried again
-    }
-  }
+    },
+  })
 
   async function commit(messages: readonly StreamMessage[]): Promise<WrittenMessages> {
     const written = await write(messages)
@@ -103,8 +94,7 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
   }
 
   try {
-    // before the group passes them
-    await orTimeout(look(), firstLookMs)
+    await watch.first(signal)
     while (!signal.aborted) {
       const messages = await retry(() => takeShare(consumer, limit, signal))
       if (messages === null) break
@@ -121,6 +111,6 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
       limit = Math.max(1, Math.min(maxMessages, Math.floor((maxBytes * messages.length) / Math.max(1, bytes))))
     }
   } finally {
-    clearInterval(lagTimer)
+    watch.close()
   }
 }

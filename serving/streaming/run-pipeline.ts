@@ -1,8 +1,7 @@
 import { messageOf } from '../../kernel/errors.ts'
-import { keepDeadLetters, reasonOf } from '../../materializer/streams/dead-letters.ts'
-import { deletedLetters } from '../../materializer/streams/deleted-messages.ts'
+import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
-import { orTimeout } from '../../runtime/async.ts'
+import { watchStream } from '../../materializer/streams/watch-stream.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import { holdMessages, takeShare } from '../../runtime/streams/hold-messages.ts'
 import type { PipelineDeps } from './batch-runner.ts'
@@ -10,9 +9,6 @@ import { createBatchRunner, letterSource } from './batch-runner.ts'
 import { createBatchSize } from './batch-size.ts'
 import { createLedger } from './ledger.ts'
 
-const lagMs = 5_000
-/** The servers of streams answer within this time, or fail. */
-const firstLookMs = 10_000
 /** The settings of a sink's server may change, and with them its guarantee. */
 const checkSinkMs = 60_000
 /** A model that is paused or a machine that is overloaded needs seconds. */
@@ -65,30 +61,30 @@ export async function runPipeline(deps: PipelineDeps, options: RunPipelineOption
     keepPredicting: createKeepTrying({ ...tries, signal: drained.signal, backoff: predictBackoff }),
     signal: drained.signal,
   })
-  /** Reports the lag, and what the stream deleted before the pipeline's group was given it. */
-  const look = async (): Promise<void> => {
-    const lag = await consumer.lag()
-    metrics.lag(name, lag)
-    const letters = deletedLetters(lag)
-    if ((await keepDeadLetters(db, letterSource(name), stream, letters)) === 0) return
-    metrics.messages(name, { answered: 0, dead: letters.length })
-    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'messages of a pipeline were deleted unread')
-  }
+  const watch = watchStream({
+    db,
+    consumer,
+    source: letterSource(name),
+    spec: stream,
+    onLag: (lag) => metrics.lag(name, lag),
+    onDeleted(letters) {
+      metrics.messages(name, { answered: 0, dead: letters.length })
+      for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'messages of a pipeline were deleted unread')
+    },
+  })
   /** When the oldest message under way arrived, epoch milliseconds; null: none is. */
   let oldestMs: number | null = null
   const oldestAge = (): number => (oldestMs === null ? 0 : Math.max(0, Date.now() - oldestMs) / 1000)
   const timers = [
     // a batch that waits grows older
     setInterval(() => metrics.age(name, oldestAge()), ageMs).unref(),
-    setInterval(() => void look().catch(ignore), lagMs).unref(),
     setInterval(() => void ledger?.dropOld().catch(ignore), dropOldMs).unref(),
   ]
 
   try {
     const size = createBatchSize()
     let checkAtMs = 0
-    // before the group passes them
-    await orTimeout(look(), firstLookMs).catch(ignore)
+    await watch.first(signal)
     while (!signal.aborted) {
       if (performance.now() >= checkAtMs) {
         if ((await untilStopped(async () => (await sink.check(), true))) === null) break
@@ -108,6 +104,7 @@ export async function runPipeline(deps: PipelineDeps, options: RunPipelineOption
     }
   } finally {
     signal.removeEventListener('abort', cut)
+    watch.close()
     for (const timer of timers) clearInterval(timer)
     metrics.age(name, 0)
     metrics.waiting(name, null)

@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
-import { countDeadLetters, readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { countDeadLetters, dropDeadLetters, readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { retryDeadLetters } from '../../../materializer/streams/retry-dead-letters.ts'
 import { streamStatus } from '../../../materializer/streams/stream-status.ts'
+import { watchStream } from '../../../materializer/streams/watch-stream.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import { orTimeout, timedOut } from '../../../runtime/async.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
@@ -235,6 +237,34 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       const tools = { db: world.db, source: () => clicks, streams, config: at(), futureMicros: 0, clock: () => Date.now() * 1000 }
       const { failed } = await retryDeadLetters({ ...tools, fold: async () => undefined }, letters)
       expect(failed.map(({ error }) => error.message)).toEqual(letters.map(({ error }) => error))
+    })
+
+    general('that were deleted unread are reported no second time if their dead letter is dropped', async () => {
+      const lag = async () => ({ waiting: 0, pending: 0, deleted: [{ count: 2, place: 'after 7' }] })
+      const reported: number[] = []
+      const deps = { db: world.db, source: 'clicks', spec: producer.spec(stream), onLag: () => undefined }
+      const watch = watchStream({ ...deps, consumer: { lag }, onDeleted: (letters) => reported.push(letters.length) })
+      const { signal } = new AbortController()
+      await watch.first(signal)
+      const kept = await readDeadLetters(world.db, { source: 'clicks' })
+      await dropDeadLetters(
+        world.db,
+        kept.map(({ id }) => id),
+      )
+      await watch.first(signal)
+      watch.close()
+      expect([reported, await readDeadLetters(world.db, { source: 'clicks' })]).toEqual([[1], []])
+    })
+
+    general('let a process stop at once whose first look at their server gets no answer', async () => {
+      const silent = { lag: () => new Promise<never>(() => undefined) }
+      const deps = { db: world.db, source: 'clicks', spec: producer.spec(stream), onLag: () => undefined, onDeleted: () => undefined }
+      const watch = watchStream({ ...deps, consumer: silent })
+      const stopped = new AbortController()
+      const first = watch.first(stopped.signal)
+      stopped.abort()
+      expect(await orTimeout(first, 5_000)).not.toBe(timedOut)
+      watch.close()
     })
 
     it('wait, unread, while they cannot be written, and are not lost', async () => {
