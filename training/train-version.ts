@@ -140,6 +140,7 @@ async function train(
         TRAINING_PARAMETERS: JSON.stringify(spec.parameters),
         TRAINING_LABEL: spec.label,
         TRAINING_FEATURES: JSON.stringify(set.features),
+        TRAINING_TYPES: JSON.stringify(Object.fromEntries(set.manifest.columns.map(({ name, type }) => [name, type]))),
         TRAINING_TIME: set.manifest.spine.time,
         TRAINING_FROM: formatTimestamp(from),
         TRAINING_SPLIT: formatTimestamp(split),
@@ -154,7 +155,6 @@ async function train(
     const seconds = rounded(performance.now() - begun)
     const report = readReport(output)
     for (const { path, sha256 } of [set.train, set.test]) {
-        TRAINING_TYPES: JSON.stringify(Object.fromEntries(set.manifest.columns.map(({ name, type }) => [name, type]))),
       const now = await hashFile(path, signal).catch(() => null)
       signal.throwIfAborted()
       if (now !== sha256) throw trainerFailed(`changed "${basename(path)}", which it may only read`, output.log)
