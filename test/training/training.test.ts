@@ -73,7 +73,7 @@ describe('a training', () => {
     expect(made.log).not.toContain('hunter2')
     expect(made.log).toContain('TRAINING_FEATURES=["lastDelay","landed1h","pressure"]')
     expect(made.log).toContain(
-      'TRAINING_TYPES={"airport":"string","at":"timestamp","distance":"float64","late":"bool","lastDelay":"float64","landed1h":"int64","pressure":"float64"}',
+      'TRAINING_TYPES={"airport":"string","at":"timestamp","distance":"float64","late":"bool","lastDelay":"float64","landed1h":"int32","pressure":"float64"}',
     )
     expect(made.log).toContain('TRAINING_PARAMETERS={"depth":6}')
     expect(made.log).toContain('TRAINING_LABEL=late')
