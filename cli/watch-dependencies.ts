@@ -32,30 +32,29 @@ export interface WatchedDependencies {
  * Pings the database, and the online store where there is one, repeatedly. Reports changes in the log and in the
  * metrics. The ping also cuts the connections of a database that no longer answers (`openPostgres`), so that everything
  * that waits on them fails and is retried.
+ *
+ * @param signal that of the database and the store: its abort ends their pings, which is no failure of theirs
  */
 export async function watchDependencies(
   { db, store }: { readonly db: Database; readonly store: OnlineStore | null },
   registry: ReturnType<typeof createMetricsRegistry>,
   log: Logger,
+  signal?: AbortSignal,
 ): Promise<WatchedDependencies> {
   const close = (): Promise<void> => Promise.resolve() // their owners close them
   const servers = createOnlineServers(log)
   const memory = createMemoryWatch(log)
   const obstacle = createObstacleWatch(log)
   const machineClock = createClockWatch(log, 'this worker')
+  const shared = { open: async () => ({ close }), log, ...(signal === undefined ? {} : { signal }) }
   const watched = [
-    { name: 'database', dependency: createDependency({ name: 'The database', open: async () => ({ close }), ping: () => db.ping(), log }) },
+    { name: 'database', dependency: createDependency({ ...shared, name: 'The database', ping: () => db.ping() }) },
     ...(store === null
       ? []
       : [
           {
             name: 'store',
-            dependency: createDependency({
-              name: 'The online store',
-              open: async () => ({ close }),
-              ping: () => servers.ping(store),
-              log,
-            }),
+            dependency: createDependency({ ...shared, name: 'The online store', ping: () => servers.ping(store) }),
           },
         ]),
   ]
@@ -64,6 +63,7 @@ export async function watchDependencies(
   const look = startPollLoop(
     async () => {
       await Promise.all(watched.map(({ dependency }) => dependency.check()))
+      if (signal?.aborted === true) return
       for (const { name, dependency } of watched) tell(name, dependency.failure === null)
       if (!failing().includes('database')) {
         obstacle.check(db)

@@ -31,16 +31,20 @@ export interface DependencyOptions<T extends { close(): Promise<void> }> {
   readonly open: () => Promise<T>
   readonly ping: (value: T) => Promise<void>
   readonly log: Logger
+  /** From its abort on, which also ends pings, nothing is checked. */
+  readonly signal?: AbortSignal
 }
 
 export function createDependency<T extends { close(): Promise<void> }>(options: DependencyOptions<T>): Dependency<T> {
-  const { name, log } = options
+  const { name, log, signal } = options
   let value: T | null = null
   let failure: string | null = `${name} has not been reached yet.`
   let lastError: unknown = null
   let announced = false
   let closed = false
   let opening: Promise<T> | null = null
+
+  const isOver = (): boolean => closed || signal?.aborted === true
 
   async function open(): Promise<T> {
     opening ??= options.open()
@@ -74,7 +78,7 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
       return lastError
     },
     async check() {
-      if (closed) return
+      if (isOver()) return
       let problem: string | null = null
       let met: unknown = null
       try {
@@ -83,7 +87,7 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
         problem = `${name}: ${messageOf(error)}`
         met = error
       }
-      if (closed) return
+      if (isOver()) return
       if (problem !== null && !announced) log.warn({ dependency: name, error: problem }, 'a dependency does not answer')
       if (problem === null && announced) log.info({ dependency: name }, 'a dependency answers again')
       announced = problem !== null

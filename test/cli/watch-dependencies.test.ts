@@ -72,6 +72,29 @@ it('a worker warns if its clock differs from that of the database', async () => 
   await behind.close()
 })
 
+it('does not log that the database is down when the worker is told to end', async () => {
+  const ending = new AbortController()
+  const stopped = openPostgres(url, { signal: ending.signal })
+  const logged: string[] = []
+  ending.abort(new Error('Stopped by SIGTERM.'))
+  // a database that is to end takes statements for cleanup for a moment, and then none
+  const isOver = () =>
+    stopped.ping().then(
+      () => false,
+      () => true,
+    )
+  await expect.poll(isOver, { timeout: 60_000, interval: 50 }).toBe(true)
+  const watched = await watchDependencies(
+    { db: stopped, store: null },
+    createMetricsRegistry(),
+    createLogger('info', { write: (line) => void logged.push(line) }),
+    ending.signal,
+  )
+  await watched.close()
+  await stopped.close()
+  expect(logged).toEqual([])
+})
+
 function must(): never {
   throw new Error('The cluster lacks a server.')
 }
