@@ -1,7 +1,10 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { deleteTrainingSet } from '../registry/delete-training-set.ts'
+import { trainingKind } from '../registry/trainings/training-spec.ts'
+import type { Database } from '../runtime/database.ts'
 import type { TrainingJob, TrainingTools } from './training-job.ts'
 import { runFolder } from './training-set.ts'
 
@@ -9,6 +12,8 @@ import { runFolder } from './training-set.ts'
  * Deletes old training sets of a training, with their files, so that with the one of this run `keepSets` are left.
  * Those of model versions stay as well. A worker deletes only sets that are in its folder, and nothing that the
  * registry does not know, as another database may use the folder, too. A set that cannot be deleted stays.
+ *
+ * Files of a set that was never complete are deleted as well, once its run has ended.
  */
 export async function forgetSets(
   { db, log, folder, keepSets }: TrainingTools,
@@ -16,6 +21,12 @@ export async function forgetSets(
 ): Promise<void> {
   const here = await readdir(join(folder, training)).catch(() => [])
   const others = here.filter((name) => name !== dataset)
+  if (others.length === 0) return
+  for (const id of await unregisteredSets(db, training, others)) {
+    await rm(runFolder(folder, training, id), { recursive: true, force: true }).catch((error: unknown) => {
+      log.warn({ training, dataset: id, error: messageOf(error) }, 'an unfinished training set cannot be deleted')
+    })
+  }
   if (others.length < keepSets) return
   const sets = await db.kysely
     .selectFrom('lockstep.datasets')
@@ -37,4 +48,13 @@ export async function forgetSets(
       log.warn({ training, dataset: id, error: messageOf(error) }, 'an old training set cannot be deleted')
     }
   }
+}
+
+/** Those of ended runs of the training that did not get as far as a set. */
+async function unregisteredSets({ kysely }: Database, training: string, ids: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select j.plan ->> 'dataset' as id from lockstep.jobs j
+    where j.kind = ${trainingKind} and j.subject = ${training} and j.state <> 'running' and j.plan ->> 'dataset' = any (${ids}::text[])
+      and not exists (select from lockstep.datasets d where d.id = j.plan ->> 'dataset')`.execute(kysely)
+  return rows.map(({ id }) => id)
 }

@@ -1,4 +1,5 @@
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -302,6 +303,23 @@ describe('a training', () => {
     expect((await findDataset(world.db, ofVersion ?? '')).rows).toBe(120)
     const [audited] = await readAudit(world.db, { limit: 1, what: 'dataset.delete' })
     expect(audited).toMatchObject({ actor: 'training kept', subject: deleted, reason: '2 training sets are kept' })
+  })
+
+  it('deletes the files of ended runs that have registered no set, and no others', async () => {
+    await world.declare({ ...daily, name: 'unmade', schedule: null })
+    const files = join(world.folder, 'unmade')
+    await world.install('train', 'exit 1')
+    await begin('unmade')
+    await world.workUntil(() => world.ended('unmade'))
+    const [unmade = ''] = await readdir(files)
+    // as if the run had failed while it wrote the set
+    await world.db.query('delete from lockstep.datasets where id = $1', [unmade])
+    const ofOther = randomUUID()
+    await mkdir(join(files, ofOther))
+    await world.install('train', copying())
+    await begin('unmade', instant + 1)
+    const { dataset } = await world.workUntil(() => world.ended('unmade'))
+    expect(new Set(await readdir(files))).toEqual(new Set([ofOther, dataset]))
   })
 
   it('is retried once if two ask for it at the same time', async () => {
