@@ -278,7 +278,7 @@ async function requireTable(db: Database, source: SourceSpec): Promise<void> {
   if (found?.missing !== true) return
   throw new LockstepError(
     'SOURCE_MISSING',
-    `The source "${source.name}" has no table to load files into, because no view reads it. Declare a view of it, and run "lockstep apply".`,
+    `The source "${source.name}" has no table to load files into, because the types of its key are unknown. Run "lockstep plan", which says what to declare, and then "lockstep apply".`,
     { details: { source: source.name } },
   )
 }

@@ -1,13 +1,12 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
-import type { SourceSpec } from '../kernel/view-spec.ts'
+import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { ownedSchema } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import { requireDevelopment } from './development.ts'
-import { ownedTableChange } from './owned-table.ts'
 import type { SourceReader } from './plan-sources.ts'
-import { entitiesOf } from './plan-sources.ts'
+import { entitiesOf, typedTableChange } from './plan-sources.ts'
 
 /** Where the tables of a development store are filled before they take the place of the present ones. */
 const fillingSchema = 'lockstep_dev'
@@ -24,13 +23,14 @@ export interface NextTable {
 /**
  * The table that an owned source is to have for these readers.
  *
- * @returns null if no view reads the source, so that the types of its key are unknown
+ * @param entities give their types to key columns that no reader types
+ * @returns null if the types of its key are unknown
  * @throws LockstepError `SOURCE_TYPE_MISMATCH`
  */
-export function nextTable(source: SourceSpec, readers: readonly SourceReader[]): NextTable | null {
+export function nextTable(source: SourceSpec, readers: readonly SourceReader[], entities: readonly EntitySpec[]): NextTable | null {
   const filling: SourceSpec = { ...source, relation: { kind: 'table', table: `${fillingSchema}.${source.name}` } }
   const absent = { source: source.name, relation: '', exists: false, hasArrival: true, columns: new Map(), facts: null }
-  const create = ownedTableChange(filling, entitiesOf(source, readers), absent)?.statements[0]
+  const create = typedTableChange(filling, entitiesOf(source, readers), entities, absent)?.statements[0]
   return create === undefined ? null : { source: source.name, filling, create }
 }
 

@@ -34,7 +34,7 @@ export interface TableChange {
  * columns, Lockstep's own columns, and the indexes for reading and identifying rows.
  *
  * @param entities the entities of every view that reads the source, registered or declared
- * @returns null if the types of its key columns are not known yet, because no view reads the source
+ * @returns null if the types of its key columns are not known: neither these entities nor its columns have them
  * @throws LockstepError `SOURCE_TYPE_MISMATCH` if two entities need different types for one key column
  */
 export function ownedTableChange(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): TableChange | null {

@@ -4,13 +4,17 @@ import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import { LockstepError } from '../kernel/errors.ts'
+import { quotedNames } from '../kernel/quoted-names.ts'
+import { sameType } from '../kernel/value-type.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { sourceRelation, timeTypes } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import type { PlannedBackfill } from './change-plan.ts'
-import type { DefinitionSet } from './definition-set.ts'
+import type { SourceOperational } from './definition-set.ts'
+import { storedDefinitions } from './definition.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import type { TableChange } from './owned-table.ts'
 import { ownedTableChange } from './owned-table.ts'
 import { outcomeIndexNotes } from './outcome-index-notes.ts'
@@ -29,15 +33,44 @@ export interface SourcesPlan {
   readonly found: ReadonlyMap<string, DescribedTable>
 }
 
+/** Sources, and what reads them. A `DefinitionSet` is one. */
+export interface SourceSet extends ReaderSet {
+  readonly sources: readonly { readonly spec: SourceSpec; readonly operational: SourceOperational }[]
+  readonly pipelines: readonly { readonly spec: PipelineSpec }[]
+  readonly entities: readonly { readonly spec: EntitySpec }[]
+}
+
+interface ReaderSet {
+  readonly views: readonly { readonly spec: ViewSpec }[]
+  readonly outcomes: readonly { readonly spec: OutcomeSpec }[]
+  readonly experiments: readonly { readonly spec: ExperimentSpec }[]
+}
+
+/** Compares the sources of the registry with the database. */
+export async function planStoredSources(handle: Kysely<LockstepTables>): Promise<SourcesPlan> {
+  const stored = (await storedDefinitions(handle)).filter(({ retired }) => !retired)
+  const set: SourceSet = {
+    entities: stored.filter((each) => each.kind === 'entity'),
+    sources: stored.filter((each) => each.kind === 'source'),
+    views: stored.filter((each) => each.kind === 'view'),
+    outcomes: stored.filter((each) => each.kind === 'outcome'),
+    experiments: stored.filter((each) => each.kind === 'experiment'),
+    pipelines: stored.filter((each) => each.kind === 'pipeline'),
+  }
+  return await planSources(handle, set, [])
+}
+
 /**
  * Compares the declared sources with the database.
  *
  * @param registered views and outcomes that are only in the registry, not in the file, and that stay
+ * @param registeredEntities entities that are only in the registry
  */
 export async function planSources(
   handle: Kysely<LockstepTables>,
-  set: DefinitionSet,
+  set: SourceSet,
   registered: readonly SourceReader[],
+  registeredEntities: readonly EntitySpec[] = [],
 ): Promise<SourcesPlan> {
   const tables: TableChange[] = []
   const notes: string[] = []
@@ -46,7 +79,8 @@ export async function planSources(
   const declared = bySource(readersOf(set))
   const all = bySource([...registered, ...readersOf(set)])
   const outcomes = set.outcomes.map(({ spec }) => spec)
-  const isQuery = (each: (typeof set.sources)[number]): boolean => each.spec.relation.kind === 'sql'
+  const keyed = [...registeredEntities, ...set.entities.map(({ spec }) => spec)]
+  const isQuery = (each: SourceSet['sources'][number]): boolean => each.spec.relation.kind === 'sql'
   // queries may read tables that the file's other sources create
   for (const group of [set.sources.filter((each) => !isQuery(each)), set.sources.filter(isQuery)]) {
     const described = await describeAfter(
@@ -67,13 +101,10 @@ export async function planSources(
         notes.push(...outcomeIndexNotes(source, table, outcomes), ...unseenRowsNotes(source, table))
         const allEntities = entitiesOf(source, all.get(source.name))
         if (source.relation.kind === 'owned') {
-          const change = ownedTableChange(source, allEntities, table)
+          const change = typedTableChange(source, allEntities, keyed, table)
           if (change !== null) tables.push(change)
           else if (allEntities.length > 0 || isRead(source, set)) problems.push(untypedKey(source, allEntities))
-          else
-            notes.push(
-              `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first reader.`,
-            )
+          else if (!table.exists) notes.push(untypedNote(source))
         } else if (operational.push === true) {
           const plan = await planPushTable(handle, source, allEntities, table)
           if (plan.problems.length === 0) found.set(source.name, withPushColumns(table))
@@ -129,8 +160,41 @@ function bySource(readers: readonly SourceReader[]): ReadonlyMap<string, readonl
 }
 
 /** Whether an outcome or a pipeline reads the source, which therefore needs its table. */
-function isRead({ name }: SourceSpec, { outcomes, pipelines }: DefinitionSet): boolean {
+function isRead({ name }: SourceSpec, { outcomes, pipelines }: SourceSet): boolean {
   return outcomes.some(({ spec }) => spec.source.name === name) || pipelines.some(({ spec }) => spec.source === name)
+}
+
+/**
+ * As `ownedTableChange`. Entities give their types to key columns that no reader types.
+ *
+ * @param readers the entities of what reads the source
+ */
+export function typedTableChange(
+  source: SourceSpec,
+  readers: readonly EntitySpec[],
+  entities: readonly EntitySpec[],
+  table: DescribedTable,
+): TableChange | null {
+  return ownedTableChange(source, readers, table) ?? ownedTableChange(withKeyTypes(source, [...entities, ...readers]), readers, table)
+}
+
+/** The source with its key columns among its columns, as far as entities agree on their types. */
+function withKeyTypes(source: SourceSpec, entities: readonly EntitySpec[]): SourceSpec {
+  const parts = entities.flatMap((entity) => keyColumns(source, entity))
+  const columns = source.key.flatMap(({ column: name }) => {
+    const [type, ...others] = parts.filter((each) => each.name === name).map((each) => each.type)
+    const isDeclared = source.columns.some((each) => each.name === name)
+    return isDeclared || type === undefined || others.some((other) => !sameType(other, type)) ? [] : [{ name, type }]
+  })
+  return { ...source, columns: [...source.columns, ...columns] }
+}
+
+function untypedNote({ name, key }: SourceSpec): string {
+  const columns = quotedNames(key.map(({ column }) => column))
+  return (
+    `The source "${name}" gets no table, because the types of its key columns (${columns}) are unknown: no entity has that key, or entities disagree. ` +
+    "To create it, declare that entity, or add the key columns with their types to the source's columns."
+  )
 }
 
 /** The error of a key column without a type: the table cannot be created, so what reads the source would lack it. */
@@ -139,7 +203,7 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   const column = source.key.map((part) => part.column).find((name) => !known.has(name)) ?? ''
   return new LockstepError(
     'DEFINITIONS_INVALID',
-    `The source "${source.name}" has the key column "${column}", whose type is unknown: no view of an entity with that key reads the source. Add the column with its type to the source's columns, or remove it from the key until there is such a view.`,
+    `The source "${source.name}" has the key column "${column}", whose type is unknown: no entity has that key, or entities disagree on its type. Add the column with its type to the source's columns, or remove it from the key.`,
     { details: { source: source.name, column } },
   )
 }
@@ -181,7 +245,7 @@ export async function planBackfills(
 export type SourceReader = Pick<ViewSpec, 'source' | 'entity'>
 
 /** What reads the sources of a file. */
-export function readersOf({ views, outcomes, experiments }: Pick<DefinitionSet, 'views' | 'outcomes' | 'experiments'>): SourceReader[] {
+export function readersOf({ views, outcomes, experiments }: ReaderSet): SourceReader[] {
   return [
     ...views.map(({ spec }) => spec),
     ...outcomes.flatMap(({ spec }) => outcomeReaders(spec)),

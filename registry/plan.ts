@@ -92,7 +92,12 @@ export async function planOn(
   const absent = missingFrom(declared, stored)
   const { removed, kept } = prune ? removable(absent, declared, replace ? [] : uses, running) : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
-  const sources = await planSources(handle, set, left.flatMap(readersIn))
+  const sources = await planSources(
+    handle,
+    set,
+    left.flatMap(readersIn),
+    left.flatMap((each) => (each.kind === 'entity' ? [each.spec] : [])),
+  )
   const unknown = checkReferences(declared, storedByKey)
   const uncompiled = unknown.length > 0 ? [] : checkCompiles(declared, stored, code)
   const served =

@@ -19,7 +19,16 @@ import {
 } from '../doctor/database-checks.ts'
 import { checkAuth, checkDisk, checkFiles, checkOnnxRuntime, checkPorts, checkTls, checkVersions } from '../doctor/machine-checks.ts'
 import type { FoundProblems } from '../doctor/registry-checks.ts'
-import { checkAlerts, checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker, readProblems } from '../doctor/registry-checks.ts'
+import {
+  checkAlerts,
+  checkModels,
+  checkOutcomes,
+  checkRegistry,
+  checkSources,
+  checkViews,
+  checkWorker,
+  readProblems,
+} from '../doctor/registry-checks.ts'
 import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
 import { examineStreams } from '../doctor/stream-checks.ts'
@@ -134,6 +143,7 @@ async function examineStores(context: Context): Promise<CheckFinding[]> {
   if (redis === null) await add('online store', async () => checkEmbeddedStore(await context.store(), config))
   if (!(await add('registry', async () => checkRegistry(await context.catalog())))) return findings
   const catalog = await context.catalog()
+  await add('sources', () => checkSources(db))
   let found: FoundProblems | null = null
   await add('views', async () => {
     try {

@@ -97,11 +97,12 @@ export function createDevSession(deps: SessionDeps): DevSession {
   const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
   const states = new Map<string, string>()
 
-  function nextRows({ sources, views, outcomes, experiments }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
+  function nextRows({ entities, sources, views, outcomes, experiments }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
     const files = byName(rows)
     const readers = readersOf({ views, outcomes, experiments })
+    const keys = entities.map(({ spec }) => spec)
     return sources.flatMap(({ spec }) => {
-      const table = nextTable(spec, readers)
+      const table = nextTable(spec, readers, keys)
       const file = files.get(spec.name) ?? null
       return table === null ? [] : [{ ...table, file, key: JSON.stringify([table.create, file?.path, file?.stamp]) }]
     })

@@ -5,7 +5,10 @@ import { problemsOf, readProblemSources } from '../../monitoring/problems/find-p
 import type { GroupedProblem } from '../../monitoring/problems/problem.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import type { TableChange } from '../../registry/owned-table.ts'
+import { planStoredSources } from '../../registry/plan-sources.ts'
 import { formatDuration } from '../../kernel/duration.ts'
+import { quotedNames } from '../../kernel/quoted-names.ts'
 import { loggedShare } from '../../runtime/log-shares.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -22,6 +25,28 @@ export function checkRegistry({ revision, views, services, models, broken }: Cat
   const problems = [...broken].map(([id, { message }]) => wrong(`${id} cannot be used: ${message}`))
   if (problems.length > 0) return problems
   return [views.size === 0 ? note('It is empty: run "lockstep apply FILE".') : ok(`Revision ${revision}: ${holds}.`)]
+}
+
+/** Whether the tables and queries of the sources are still as declared, as `plan` compares them. */
+export async function checkSources({ kysely }: Database): Promise<Answer[]> {
+  const { problems, tables, found } = await planStoredSources(kysely)
+  const answers = [
+    ...problems.map(({ message }) => wrong(message)),
+    ...tables.flatMap((change) => {
+      if (change.kind === 'none') return []
+      const text = `The table ${change.relation} of the source "${change.source}" ${lackOf(change)}. Run "lockstep apply FILE".`
+      return [change.kind === 'addIndexes' ? note(text) : wrong(text)]
+    }),
+  ]
+  if (answers.length > 0) return answers
+  return [
+    ok(found.size === 0 ? 'No source is declared.' : `${counted(found.size, 'source')}: tables and queries have the declared columns.`),
+  ]
+}
+
+function lackOf({ kind, columns, indexes }: TableChange): string {
+  if (kind === 'create') return 'does not exist'
+  return kind === 'addColumns' ? `lacks the columns ${quotedNames(columns)}` : `lacks the indexes ${quotedNames(indexes)}`
 }
 
 /** The problems of the online views and of what keeps them current, each cause once, as the dashboard has them. */
@@ -64,12 +89,16 @@ export async function checkWorker(db: Database, catalog: Catalog, { problems }: 
   return follows.length > 0 ? wrong(text) : note(text)
 }
 
-/** Alerts that fire and jobs that failed in the last day, except those that follow from another line. */
+/** Alerts that fire and jobs that failed in the last day for good, except those that follow from another line. */
 export function checkAlerts({ sources, problems }: FoundProblems): Answer[] {
   const own = problems.filter(({ link }) => link.kind === 'alert' || link.kind === 'job')
   if (own.length > 0) return own.map((problem) => note(problemSentences(problem).join(' ')))
   const count = sources.alerts.length + sources.failed.length
-  return [ok(count === 0 ? 'None fires, and no job failed in the last day.' : 'All follow from other lines.')]
+  return [
+    ok(
+      count === 0 ? 'None fires. No job failed in the last day, or a later run of its schedule succeeded.' : 'All follow from other lines.',
+    ),
+  ]
 }
 
 /** Outcomes are matched with the predictions that servers log and keep. */

@@ -6,7 +6,7 @@ import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
 import { checkRights } from '../../cli/doctor/database-checks.ts'
 import { checkPorts } from '../../cli/doctor/machine-checks.ts'
-import { checkViews } from '../../cli/doctor/registry-checks.ts'
+import { checkSources, checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
 import { writeServerClock } from '../../monitoring/rollups/clock-offset.ts'
 import { problemsOf } from '../../monitoring/problems/find-problems.ts'
@@ -28,6 +28,17 @@ const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'l
 export const delays = featureView('delays', { version: 1, entity: airport, source: landings, online: true, freshness: '1s', features: { landed: count('1h') } })
 export const flights = featureService('flights', { version: 1, features: [delays] })
 export const delay = model('delay', { service: flights, output: { probabilities: t.float32 } })
+`
+
+const payments = `import { count, entity, featureView, source, sum, t } from 'lockstep'
+const card = entity('card', { key: { card: t.string } })
+const key = { card: 'card' }
+const rows = source('payments', { key, eventTime: 'paid_at', table: 'payments', columns: { amount: t.float64 } })
+const large = source('large', { key, eventTime: 'paid_at', sql: 'select * from payments where amount > 100', columns: {} })
+const visits = source('visits', { key, eventTime: 'at', columns: { ms: t.float64 } })
+export const spent = featureView('spent', { version: 1, entity: card, source: rows, features: { total: sum('amount', '1d') } })
+export const larger = featureView('larger', { version: 1, entity: card, source: large, features: { paid: count('1d') } })
+export const visited = featureView('visited', { version: 1, entity: card, source: visits, features: { visits: count('1d') } })
 `
 
 interface Report {
@@ -91,6 +102,7 @@ describe('lockstep doctor', () => {
     await must(env, 'materialize')
     const well = await doctor(env)
     expect([well.code, well.ok, well.verdicts.has('wrong'), well.verdicts.has('skipped')]).toEqual([0, true, false, false])
+    expect(well.of('sources')).toBe('ok 1 source: tables and queries have the declared columns.')
     expect(well.of('views')).toBe('ok 1 online view: all materialized, none late.')
     expect(well.of('settings')).toContain('LOCKSTEP_POSTGRES_URL (environment)')
     for (const check of ['versions', 'database', 'rights', 'connections', 'clock', 'migrations', 'disk', 'port', 'onnx'])
@@ -105,6 +117,46 @@ describe('lockstep doctor', () => {
       await db.script('delete from lockstep.server_clocks')
     } finally {
       await db.close()
+    }
+  })
+
+  it('compares sources with their tables and queries', async () => {
+    const own = await testDatabase()
+    const db = openPostgres(own.url)
+    const answers = async (change: string): Promise<string[]> => {
+      await db.script(change)
+      return (await checkSources(db)).map(({ verdict, text }) => `${verdict} ${text}`)
+    }
+    const changed = async (change: string, undo: string): Promise<string[]> => {
+      const found = await answers(change)
+      await db.script(undo)
+      return found
+    }
+    try {
+      expect(await answers('create table payments (card text, paid_at timestamptz, amount float8)')).toEqual(['ok No source is declared.'])
+      await must({ ...env, LOCKSTEP_POSTGRES_URL: own.url }, 'apply', join(definitionFiles({ 'features.ts': payments }), 'features.ts'))
+      const well = ['ok 3 sources: tables and queries have the declared columns.']
+      expect(await answers('select 1')).toEqual(well)
+      expect(
+        await changed('alter table payments rename column amount to amounts', 'alter table payments rename column amounts to amount'),
+      ).toEqual([
+        expect.stringMatching(/^wrong The source "payments" has the column "amount" .* Did you mean "amounts"/),
+        expect.stringMatching(/^wrong The query of the source "large" cannot be read: .*"amount"/),
+      ])
+      expect(
+        await changed('alter table payments alter card type bigint using 1', 'alter table payments alter card type text'),
+      ).toContainEqual(
+        expect.stringMatching(/^wrong The source "payments" reads the column "card" as .* but the database has it as bigint/),
+      )
+      expect(
+        await changed('alter table lockstep_source.visits drop column ms', 'alter table lockstep_source.visits add ms float8'),
+      ).toEqual(['wrong The table lockstep_source."visits" of the source "visits" lacks the columns "ms". Run "lockstep apply FILE".'])
+      expect(await answers('drop table lockstep_source.visits')).toEqual([
+        'wrong The table lockstep_source."visits" of the source "visits" does not exist. Run "lockstep apply FILE".',
+      ])
+    } finally {
+      await db.close()
+      await own.drop()
     }
   })
 

@@ -99,10 +99,10 @@ describe('the commands of outcomes', () => {
   })
 
   it('refuse a source with a key of unknown type that only an outcome reads', async () => {
-    const notes = `const notes = source('notes', { key: { shop: 'shop' }, eventTime: 'at', columns: { id: t.string, bad: t.bool } })
+    const notes = `const notes = source('notes', { key: { branch: 'branch' }, eventTime: 'at', columns: { id: t.string, bad: t.bool } })
 export const noted = outcome('noted', { model: fraud, source: notes, match: 'prediction', predictionId: 'id', value: 'bad', within: '1d' })\n`
     const file = join(definitionFiles({ 'notes.ts': payments + notes }), 'notes.ts')
-    await expect(run('apply', file)).rejects.toThrow('The source "notes" has the key column "shop", whose type is unknown')
+    await expect(run('apply', file)).rejects.toThrow('The source "notes" has the key column "branch", whose type is unknown')
   })
 
   it('keep a model and a source that an outcome needs when they are pruned', async () => {

@@ -29,7 +29,7 @@ export const delays = featureView('delays', {
 })
 export const lake = source('lake', { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 }, files: parquetFiles('${folder}/lake/') })
 export const landings = featureView('landings', { version: 1, entity: airport, source: lake, online: false, features: { rows: count('24h') } })
-export const unread = source('unread', { key: { airport: 'origin' }, eventTime: 'date', columns: {}, files: parquetFiles('/unread/') })
+export const unread = source('unread', { key: { gate: 'origin' }, eventTime: 'date', columns: {}, files: parquetFiles('/unread/') })
 export const all = featureService('all', { version: 1, features: [delays] })
 export const delay = model('delay', { service: all, output: { probabilities: t.float32 } })
 `
@@ -193,7 +193,7 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect(await ask('/v1/sources/unread/sync', {})).toMatchObject({
       error: {
         code: 'SOURCE_MISSING',
-        message: expect.stringContaining('"unread" has no table to load files into, because no view reads it.'),
+        message: expect.stringContaining('"unread" has no table to load files into, because the types of its key are unknown.'),
       },
     })
     expect(await ask('/v1/sources/lake/sync', { replace: 'all' })).toMatchObject({ error: { code: 'INVALID_REQUEST' } })

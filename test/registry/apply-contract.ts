@@ -81,7 +81,7 @@ export function applyContract(opened: () => TestRegistry): void {
       const views = set.views.filter(({ spec }) => spec.name !== 'airport_weather')
       const spec = landingsPipeline({ source: 'weather', model: set.models[0]?.spec.name ?? '' })
       const pipelines = [{ spec, fingerprint: 'f', operational: {} }]
-      expect((await refusal({ ...set, views, pipelines })).message).toContain('no view of an entity with that key reads the source')
+      expect((await refusal({ ...set, entities: [], views, pipelines })).message).toContain('no entity has that key')
     })
 
     it('stores specs, operational fields and code, and counts the revision up once', async () => {

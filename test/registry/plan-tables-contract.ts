@@ -19,12 +19,21 @@ export function planTablesContract(opened: () => TestRegistry): void {
       await registry.db.script(flightsTable)
     })
 
-    it('leaves the table of a source that no view reads until there is one', async () => {
+    it('creates the table of a source that no view reads if entities agree on the types of its key', async () => {
       const set = sampleSet()
-      const plan = await planChanges(registry.db, { ...set, views: set.views.filter(({ spec }) => spec.name !== 'airport_weather') })
-      expect(plan.problems).toEqual([])
-      expect(plan.tables).toEqual([])
-      expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
+      const unread = { ...set, views: set.views.filter(({ spec }) => spec.name !== 'airport_weather') }
+      const tables = async (keys: readonly (typeof airport)[]) => {
+        const entities = keys.map((spec) => ({ spec, fingerprint: spec.name, operational: {} }))
+        return await planChanges(registry.db, { ...unread, entities })
+      }
+      const columns = ['station', 'at', 'reported_at', 'temperature']
+      expect((await tables([airport])).tables).toMatchObject([{ source: 'weather', kind: 'create', columns }])
+      const other = { name: 'other', key: [{ name: 'airport', type: { kind: 'int32' } as const }] }
+      for (const keys of [[], [airport, other]]) {
+        const plan = await tables(keys)
+        expect([plan.problems, plan.tables]).toEqual([[], []])
+        expect(plan.notes[0]).toMatch(/^The source "weather" gets no table, .*"station".* declare that entity, or add the key columns/)
+      }
     })
 
     it('refuses a source whose views do not type a key column, and says where to add it', async () => {
