@@ -17,6 +17,8 @@ import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { noWorker } from '../../runtime/worker-sessions.ts'
 import type { Alert } from '../alerts/read-alerts.ts'
+import type { Schedule } from '../alerts/checks/failed-schedules.ts'
+import { newestOutcomes } from '../alerts/checks/failed-schedules.ts'
 import { maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
 import { readViews } from '../freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
@@ -38,7 +40,7 @@ export const noDetails = { since: null, cause: null, todo: null, about: null, co
 /** What is known of a moment. */
 export interface ProblemSources {
   readonly alerts: readonly Alert[]
-  /** That failed in the day before, the newest first. */
+  /** That failed in the day before and whose schedule has not succeeded since, the newest first. */
   readonly failed: readonly Job[]
   /** Each training that has run. */
   readonly trainings: readonly WatchedTraining[]
@@ -95,9 +97,21 @@ export async function watchedTrainings(db: Database, catalog: Catalog, now: numb
   )
 }
 
-/** The jobs that failed in the day before a moment, the newest first. @param now epoch microseconds */
+/**
+ * The jobs that failed in the day before a moment, the newest first, without those whose schedule has succeeded since.
+ *
+ * @param now epoch microseconds
+ */
 export async function readFailedJobs(db: Database, now: number): Promise<Job[]> {
-  return await readJobs(db, { state: 'failed', finished: { from: now - dayMicros, to: now }, limit: maxListedJobs })
+  const failed = await readJobs(db, { state: 'failed', finished: { from: now - dayMicros, to: now }, limit: maxListedJobs })
+  const schedules = new Map(failed.map(scheduleOf).flatMap((each) => (each === null ? [] : [[JSON.stringify(each), each] as const])))
+  const succeeded = new Set<string>()
+  for (const some of Map.groupBy(schedules.values(), ({ kind, scope }) => JSON.stringify([kind, scope])).values()) {
+    const [{ kind, scope } = { kind: '', scope: '' }] = some
+    const outcomes = await newestOutcomes(db, { kind, scope, keys: some.map(({ key }) => key), until: now })
+    for (const { key, state } of outcomes) if (state === 'done') succeeded.add(JSON.stringify({ kind, scope, key }))
+  }
+  return failed.filter((job) => !succeeded.has(JSON.stringify(scheduleOf(job))))
 }
 
 async function readStore(
@@ -167,7 +181,8 @@ interface Failure {
 export function failuresIn(failed: readonly Job[]): Failure[] {
   const groups = new Map<string, { schedule: string | null; jobs: [Job, ...Job[]] }>()
   for (const job of failed) {
-    const schedule = scheduleOf(job)
+    const found = scheduleOf(job)
+    const schedule = found === null ? null : `${found.kind} ${found.key}`
     const name = schedule ?? String(job.id)
     const group = groups.get(name)
     if (group === undefined) groups.set(name, { schedule, jobs: [job] })
@@ -176,10 +191,15 @@ export function failuresIn(failed: readonly Job[]): Failure[] {
   return [...groups.values()].slice(0, maxFailures)
 }
 
-function scheduleOf({ kind, key, moment, spec }: Job): string | null {
+interface ScopedSchedule extends Schedule {
+  /** null: any, because a training may get another trainer. */
+  readonly scope: string | null
+}
+
+function scheduleOf({ kind, scope, key, moment, spec }: Job): ScopedSchedule | null {
   const { schedule } = asRecord(spec)
-  if (kind === 'batch' && typeof schedule === 'string') return `${scheduledBatchKind} ${schedule}`
-  return moment === null ? null : `${kind} ${key}`
+  if (kind === 'batch' && typeof schedule === 'string') return { kind: scheduledBatchKind, scope: '', key: schedule }
+  return moment === null || key === null ? null : { kind, scope: kind === trainingKind ? null : scope, key }
 }
 
 function viewProblem(

@@ -81,6 +81,12 @@ async function work(day: number, state: string, retried?: number): Promise<numbe
   return (await newest())?.id ?? 0
 }
 
+/** The failed jobs of a schedule, as `status` lists them. */
+async function failures(name: string): Promise<number[]> {
+  const found = failuresIn(await readFailedJobs(world.db, Date.now() * 1000))
+  return found.find(({ schedule }) => schedule === name)?.jobs.map(({ id }) => id) ?? []
+}
+
 async function outcomes(subject: string, change: Partial<Catalog> = {}, store: OnlineStore | null = null) {
   const catalog = { ...(await loadCatalog(world.db)), ...change }
   const monitor = activeMonitors(catalog, true).monitors.find(({ name }) => name === 'system:jobs')
@@ -112,8 +118,7 @@ describe('the schedule of a batch', () => {
     expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ subject: 'scheduled-batch nightly', state: 'ok' }])
     await world.db.script('drop table spine')
     const other = await work(3, 'failed')
-    const failures = failuresIn(await readFailedJobs(world.db, Date.now() * 1000))
-    expect(failures.find(({ schedule }) => schedule === 'scheduled-batch nightly')?.jobs.map(({ id }) => id)).toEqual([other])
+    expect(await failures('scheduled-batch nightly')).toEqual([other])
     expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'breach' }])
     await world.db.script('create table spine (airport text, at timestamptz, distance float8)')
     // a run by hand under the same id counts, although no schedule began it
@@ -121,6 +126,7 @@ describe('the schedule of a batch', () => {
     const byHand = { db: world.db, catalog: await loadCatalog(world.db), kind: jobs.kind, worker: 'test', by: { actor: 'test' } }
     const { job } = await beginBatch(byHand, 'nightly/2001-07-02', request)
     await work(3, 'done', job.id)
+    expect(await failures('scheduled-batch nightly')).toEqual([])
     expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'ok' }])
     await work(4, 'done')
     expect(await outcomes('scheduled-batch nightly')).toMatchObject([{ state: 'ok' }])
@@ -160,6 +166,8 @@ it('a schedule of syncs is judged by the jobs for its own online store', async (
 it('a merge of the model statistics that failed breaches, until a later one is done', async () => {
   await addJob('merge-rollups', 'rollups', '', 1, 'failed')
   expect(await outcomes('merge-rollups rollups')).toMatchObject([{ state: 'breach' }])
+  expect(await failures('merge-rollups rollups')).toHaveLength(1)
   await addJob('merge-rollups', 'rollups', '', 2, 'done')
   expect(await outcomes('merge-rollups rollups')).toMatchObject([{ state: 'ok' }])
+  expect(await failures('merge-rollups rollups')).toEqual([])
 })

@@ -11,10 +11,13 @@ import type { Database } from '../../../runtime/database.ts'
 import { mergeRollupsKey, mergeRollupsKind } from '../../rollups/merge-rollups.ts'
 import type { CheckResult } from '../check-kind.ts'
 
-interface Outcome {
-  /** The kind and key of the schedule. */
+/** The kind and key of the jobs that a schedule begins. */
+export interface Schedule {
   readonly kind: string
   readonly key: string
+}
+
+interface Outcome extends Schedule {
   readonly job: string
   readonly job_kind: string
   readonly subject: string
@@ -39,10 +42,10 @@ export async function failedSchedules(
   const syncs = [...files].flatMap(([source, { schedule }]) => (schedule === null ? [] : [source]))
   const scope = syncs.length === 0 || store === null ? null : await store.identity().catch(() => null)
   const found = [
-    await outcomes(db, scheduledBatchKind, '', [...batches.keys()]),
-    await outcomes(db, trainingKind, null, [...trainings.keys()]),
-    await outcomes(db, sourceSyncKind, scope, syncs),
-    await outcomes(db, mergeRollupsKind, '', [mergeRollupsKey]),
+    await newestOutcomes(db, { kind: scheduledBatchKind, scope: '', keys: [...batches.keys()] }),
+    await newestOutcomes(db, { kind: trainingKind, scope: null, keys: [...trainings.keys()] }),
+    await newestOutcomes(db, { kind: sourceSyncKind, scope, keys: syncs }),
+    await newestOutcomes(db, { kind: mergeRollupsKind, scope: '', keys: [mergeRollupsKey] }),
   ]
   const results = new Map(found.flat().map((outcome) => [subjectOf(outcome.kind, outcome.key), resultOf(outcome)]))
   for (const each of await readPunctuality(db, catalog, now)) {
@@ -62,14 +65,22 @@ function lateResult(subject: string, late: Punctuality): CheckResult {
   return { subject, threshold: 0, n: 1, state: 'breach', value: 1, evidence: { failed: [] }, cause }
 }
 
+interface OutcomesQuery {
+  readonly kind: string
+  /** null: any. PostgreSQL then reads all jobs of the schedule, and not only the newest. */
+  readonly scope: string | null
+  readonly keys: readonly string[]
+  /** Epoch microseconds: what ended later does not count. */
+  readonly until?: number
+}
+
 /**
  * What became of the newest instant that has ended of each schedule. If its job began a batch, that batch counts, or
  * the newest run under the same id. What runs or was cancelled does not count.
- *
- * @param scope without it, PostgreSQL reads all jobs of the schedule, and not only the newest
  */
-async function outcomes({ kysely }: Database, kind: string, scope: string | null, keys: readonly string[]): Promise<readonly Outcome[]> {
+export async function newestOutcomes({ kysely }: Database, { kind, scope, keys, until }: OutcomesQuery): Promise<readonly Outcome[]> {
   if (keys.length === 0) return []
+  const hasEnded = until === undefined ? sql`true` : sql`coalesce(b.finished_at, s.finished_at) <= ${new Date(until / 1000)}`
   const { rows } = await sql<Outcome>`
     select ${kind}::text as kind, w.key, o.* from unnest(${keys}::text[]) as w (key)
     cross join lateral (
@@ -81,7 +92,8 @@ async function outcomes({ kysely }: Database, kind: string, scope: string | null
       left join lateral (
         select * from lockstep.jobs n where n.kind = begun.kind and n.scope = begun.scope and n.key = begun.key order by n.id desc limit 1
       ) b on true
-      where s.kind = ${kind} and ${scope === null ? sql`true` : sql`s.scope = ${scope}`} and s.key = w.key and s.moment is not null and coalesce(b.state, s.state) in ('done', 'failed')
+      where s.kind = ${kind} and ${scope === null ? sql`true` : sql`s.scope = ${scope}`} and s.key = w.key and s.moment is not null
+        and coalesce(b.state, s.state) in ('done', 'failed') and ${hasEnded}
       order by s.moment desc limit 1
     ) o`.execute(kysely)
   return rows
