@@ -24,6 +24,7 @@ export function problemLines(
   const nameOf = ({ id, link }: GroupedProblem): string => {
     if (id === 'store') return 'online store'
     if (id === 'worker') return 'no worker'
+    if (id === 'rollups') return 'statistics'
     if (link.kind !== 'view') return link.kind
     if (lacks.some(({ view }) => view === link.id)) return 'not ready'
     return views.some(({ view, late }) => view === link.id && late !== null) ? 'late' : 'failing'

@@ -43,6 +43,7 @@ export type ErrorCode =
   | 'TOO_MANY_REFUSED' // more rows of a batch have no prediction than it allows
   | 'NOT_REPRODUCIBLE' // what a training set was made of cannot be read again
   | 'BASELINE_MISSING' // a model version has no earlier rows to compare with
+  | 'ROLLUP_DAMAGED' // stored statistics of a model cannot be read
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'

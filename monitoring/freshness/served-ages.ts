@@ -4,6 +4,7 @@ import type { Database } from '../../runtime/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
 import { stepMicros } from '../rollups/merged-rollups.ts'
 import { readParts } from '../rollups/read-parts.ts'
+import { addRows } from '../rollups/read-rollups.ts'
 import { ageQuantile, TrafficSummary } from '../rollups/traffic-summary.ts'
 
 /**
@@ -36,7 +37,7 @@ export interface ServedAges {
 export async function readServedAges(db: Pick<Database, 'query'>, window: Window): Promise<ServedAges> {
   const parts = await readParts(db, { models: [], ...window }, 'day')
   const all = new TrafficSummary()
-  for await (const rows of parts.rows) for (const { traffic } of rows) all.mergeEncoded(traffic)
+  await addRows(parts, ({ traffic }) => void all.mergeEncoded(traffic))
   const byView = new Map(Array.from(all.ages, ([view, ages]) => [view, servedAge(ages)] as const))
   return { from: parts.from, to: parts.to, byView }
 }
@@ -61,14 +62,12 @@ export async function servedAgeSeries(db: Pick<Database, 'query'>, view: string,
   const from = parts.startOf(window.from)
   const beforeWindow = new TrafficSummary()
   const hours = new Map<number, TrafficSummary>()
-  for await (const rows of parts.rows) {
-    for (const { at, traffic } of rows) {
-      const hour = floorTo(at, stepMicros.hour)
-      const summary = at < from ? beforeWindow : (hours.get(hour) ?? new TrafficSummary())
-      if (at >= from) hours.set(hour, summary)
-      summary.mergeEncoded(traffic)
-    }
-  }
+  await addRows(parts, ({ at, traffic }) => {
+    const hour = floorTo(at, stepMicros.hour)
+    const summary = at < from ? beforeWindow : (hours.get(hour) ?? new TrafficSummary())
+    if (at >= from) hours.set(hour, summary)
+    summary.mergeEncoded(traffic)
+  })
   const all = new TrafficSummary()
   for (const hour of hours.values()) all.merge(hour)
   beforeWindow.merge(hours.get(first) ?? new TrafficSummary())

@@ -89,6 +89,24 @@ export async function askStore<Answer>(
   }
 }
 
+/** What is read of stored statistics, or the problem of a damaged one, which does not hide what else is known. */
+export async function askRollups<Answer>(
+  read: () => Promise<Answer>,
+): Promise<
+  { readonly answer: Answer; readonly problems: readonly [] } | { readonly answer: null; readonly problems: readonly FoundProblem[] }
+> {
+  try {
+    return { answer: await read(), problems: [] }
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'ROLLUP_DAMAGED') throw error
+    const link = { kind: 'now', id: '' } as const
+    return {
+      answer: null,
+      problems: [{ ...noDetails, id: 'rollups', severity: 'warn', what: error.message, link, causes: [], follows: [] }],
+    }
+  }
+}
+
 export async function watchedTrainings(db: Database, catalog: Catalog, now: number): Promise<WatchedTraining[]> {
   if (catalog.trainings.size === 0) return []
   const [listed, kept] = [await listTrainings(db, catalog, now), await readPunctuality(db, catalog, now)]

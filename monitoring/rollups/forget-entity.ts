@@ -12,6 +12,8 @@ import { categoryHash } from './category-sample.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import { lockMerging } from './merge-rollups.ts'
+import type { RollupName } from './named-rollup.ts'
+import { decodeRollup } from './named-rollup.ts'
 
 /** How many rows are read at once: their columns may have hundreds of kilobytes each. */
 const rowsAtOnce = 50
@@ -98,7 +100,10 @@ async function forgetIn(
         WHERE columns IS NOT NULL AND NOT (model = ANY (${others}::text[])) AND ${next}
         ORDER BY ${sql.raw(key.slice(1, -1))} LIMIT ${sql.lit(rowsAtOnce)} FOR UPDATE`.execute(transaction)
       for (const row of rows) {
-        const columns = ColumnsSummary.decode(row.columns)
+        const columns = decodeRollup(
+          () => nameOf(row, table),
+          () => ColumnsSummary.decode(row.columns),
+        )
         // a later version of Lockstep wrote the row, and its own erase finds it
         if (columns?.forget(erased) !== true) continue
         await sql`UPDATE ${sql.table(`lockstep.${table}`)} SET columns = ${columns.encode()} WHERE ${sql.raw(key)} = ${keyOf(row)}`.execute(
@@ -110,6 +115,10 @@ async function forgetIn(
     })
   } while (after !== undefined)
   return removed
+}
+
+function nameOf({ part, ...row }: KeyedRow, table: 'rollups' | 'merged_rollups'): RollupName {
+  return table === 'rollups' ? { ...row, step: 'minute', process: part } : { ...row, step: part === 'day' ? 'day' : 'hour' }
 }
 
 function keyOf({ moment, part, model, version, role }: KeyedRow) {

@@ -7,6 +7,7 @@ import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'
 import type { PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from './merged-rollups.ts'
 import { readMinutes } from './minute-rollups.ts'
+import { decodeNamed } from './named-rollup.ts'
 import { readAround } from './read-parts.ts'
 
 /** How many days rollups are kept, by their step. */
@@ -105,7 +106,7 @@ async function mergeHour(db: Database, period: PeriodRows): Promise<void> {
   const merger = new RollupMerger()
   let parts = 0
   for await (const rows of readMinutes(db, at, end, [model], { only: period })) {
-    for (const row of rows) merger.add(row)
+    for (const row of rows) decodeNamed(row, (each) => merger.add(each))
     parts += rows.length
   }
   const { traffic, columns } = merger
@@ -122,7 +123,7 @@ async function mergeDay(db: Database, period: PeriodRows): Promise<void> {
   let parts = 0
   for (const row of await readMerged(db, 'hour', hours, [period.model])) {
     if (row.version !== period.version || row.role !== period.role) continue
-    merger.add(row)
+    decodeNamed(row, (each) => merger.add(each))
     parts += row.parts
     if (row.coverage !== null) coverages.push(row.coverage)
   }

@@ -12,8 +12,11 @@ export const stepMicros = { minute: 60_000_000, hour: 3_600_000_000, day: 86_400
 
 /** A row of `lockstep.rollups` or `lockstep.merged_rollups`. */
 export interface StoredRollup extends RollupKey {
+  readonly step: keyof typeof stepMicros
   /** Epoch microseconds. */
   readonly at: number
+  /** Which process wrote a minute. */
+  readonly process?: string
   readonly traffic: Buffer
   /** It may end before the bins. */
   readonly columns: Buffer | null
@@ -103,7 +106,7 @@ export async function readMerged(
 ): Promise<(StoredRollup & { readonly parts: number })[]> {
   return await readWithColumns(columns, (sql) =>
     db.query(
-      `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, ${sql}, coverage FROM lockstep.merged_rollups
+      `SELECT '${step}' AS step, ${micros('at')} AS at, model, version, role, parts, traffic, ${sql}, coverage FROM lockstep.merged_rollups
        WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model = ANY ($2::text[])`,
       [at, models],
     ),

@@ -25,7 +25,7 @@ export async function* readMinutes(
     const rows = await readWithColumns(columns, (sql) =>
       db.query<StoredRollup & { process: string }>(
         // columns are read of these rows alone: a sort would read them of all rows after it
-        `SELECT ${micros} AS at, process, model, version, role, traffic, ${sql}, NULL AS coverage
+        `SELECT 'minute' AS step, ${micros} AS at, process, model, version, role, traffic, ${sql}, NULL AS coverage
          FROM (
            SELECT * FROM lockstep.rollups
            WHERE ${window} AND model = ANY ($3::text[]) ${filter}

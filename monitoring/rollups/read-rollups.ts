@@ -10,6 +10,7 @@ import type { MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
 import { RollupMerger, stepMicros } from './merged-rollups.ts'
 import type { ModelRollup } from './model-rollup.ts'
 import { modelRollup } from './model-rollup.ts'
+import { decodeNamed } from './named-rollup.ts'
 import type { PartsQuery, RollupWindow, WindowParts } from './read-parts.ts'
 import { readParts } from './read-parts.ts'
 import type { RollupKey } from './rollup-writer.ts'
@@ -173,13 +174,17 @@ async function summaryOf<Answer>(parts: WindowParts, { add, result }: Summary<An
   return result(parts, coverages)
 }
 
-/** Adds the rows of a window. Other work of the process runs in between. */
+/**
+ * Adds the rows of a window. Other work of the process runs in between.
+ *
+ * @throws LockstepError `ROLLUP_DAMAGED` naming a row that cannot be read
+ */
 export async function addRows(parts: Pick<WindowParts, 'rows'>, add: (row: StoredRollup) => void): Promise<void> {
   const turns = startTurns()
   for await (const rows of parts.rows) {
     for (const row of rows) {
       if (turns.isOver()) await turns.next()
-      add(row)
+      decodeNamed(row, add)
     }
   }
 }

@@ -8,7 +8,8 @@ import { lastRuns, materializationStatus } from '../../materializer/status.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
-import { askStore, failuresIn, problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { askRollups, askStore, failuresIn, findProblems, readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { groupProblems } from '../../monitoring/problems/problem.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -48,7 +49,8 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const known = await readProblemSources({ db, store: opened?.store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
   const { views: freshness, lacks } = known
   const failed = new Set(failuresIn(known.failed).flatMap(({ jobs }) => jobs.map(({ subject }) => subject)))
-  const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
+  const served = { from: now - servedMicros, to: now }
+  const { answer: ages, problems: ofRollups } = await askRollups(() => readServedAges(db, served))
   const lastRun = lastRuns((await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity))
   const freshnessOf = new Map(freshness.map((view) => [view.view, view]))
   const givenUp = identity === null ? [] : await givenUpRuns(db, identity)
@@ -74,10 +76,10 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
                 finishedAt: run.finishedAt.toISOString(),
               },
         freshness: fresh === undefined ? null : freshnessJson(fresh),
-        served: ages.byView.get(plan.id) ?? null,
+        served: ages?.byView.get(plan.id) ?? null,
       }
     }),
-    servedSince: formatTimestamp(ages.from),
+    servedSince: formatTimestamp((ages ?? served).from),
     oldestTransaction: await oldestWriter(db),
     services: [...catalog.services.keys()],
     sources: [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation, files: catalog.files.get(name) ?? null })),
@@ -95,7 +97,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
         ? []
         : (await pendingRemovals(db, identity)).map((each) => ({ ...each, requestedAt: each.requestedAt.toISOString() })),
     erasing: await pendingErasures(db),
-    problems: problemsOf(catalog, known, now),
+    problems: groupProblems([...findProblems(catalog, known, now), ...ofRollups]),
     broken: [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message })),
     backfills: (await readBackfills(db, { state: 'running' })).map(backfillJson),
     deadLetters: givenUp.map(({ view, moment, why, attempts, at }) => ({

@@ -1,6 +1,7 @@
 import { noModel } from '../../rollups/rollup-writer.ts'
 import { minuteMicros } from '../../rollups/coverage.ts'
 import { readMinutes } from '../../rollups/minute-rollups.ts'
+import { decodeNamed } from '../../rollups/named-rollup.ts'
 import { readRollup } from '../../rollups/read-rollups.ts'
 import { TrafficSummary } from '../../rollups/traffic-summary.ts'
 import type { Gate } from './gate.ts'
@@ -28,8 +29,8 @@ export const load: Gate<'load', LoadEvidence> = {
     const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window, trafficOnly: true })
     let [micros, rows] = [0, 0]
     for await (const batch of readMinutes(db, window.from, window.to, [noModel.model], { columns: 'none' })) {
-      for (const { traffic } of batch) {
-        const summary = TrafficSummary.decode(traffic)
+      for (const row of batch) {
+        const summary = decodeNamed(row, ({ traffic }) => TrafficSummary.decode(traffic))
         if (summary === null) continue
         micros += summary.cpuMicros
         rows++

@@ -1,6 +1,6 @@
 import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import type { ProblemSources } from '../../../monitoring/problems/find-problems.ts'
-import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
+import { askRollups, askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
@@ -39,10 +39,12 @@ export const nowModel = readModel({
     const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
     const names = models.map(({ name }) => name)
-    const figures = await recentTraffic(ask, names, false)
+    const { answer, problems: ofRollups } = await askRollups(() => recentTraffic(ask, names, false))
+    const figures = answer ?? new Map<string, TrafficStatistics>()
     const found = findProblems(catalog, sources, now)
     const problems = groupProblems([
       ...found,
+      ...ofRollups,
       ...(isPast ? [] : readinessProblems(readiness, sources, found)),
       ...(isPast ? [] : pushed.flatMap(modelProblems)),
       ...(await pipelineLines(ask)).flatMap((line) => pipelineProblem(line, isPast)),

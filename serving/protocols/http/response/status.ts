@@ -127,6 +127,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'LABEL_LEAK':
     case 'TOO_MANY_REFUSED':
     case 'NOT_REPRODUCIBLE':
+    case 'ROLLUP_DAMAGED':
     case 'STATE_CORRUPT':
     case 'STATE_VERSION':
     case 'STATE_TOO_LARGE':
