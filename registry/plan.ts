@@ -10,6 +10,7 @@ import { checkChannels } from './check-channels.ts'
 import { checkMonitors } from './check-monitors.ts'
 import { checkReferences } from './check-references.ts'
 import { checkStreams } from './check-streams.ts'
+import { checkTrainings } from './check-trainings.ts'
 import type { CodeTexts, DefinitionComparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from './definition.ts'
@@ -49,7 +50,7 @@ export interface PlanOptions {
   readonly prune?: boolean
   /** Whether changes may break served model versions. */
   readonly breakModels?: boolean
-  /** Whether channels of alerts may have private addresses. */
+  /** Whether channels of alerts, and webhooks of rollouts, may have private addresses. */
   readonly privateAddresses?: boolean
   /** Whether a definition may change under its version, and one may go although a model version was pushed for it. */
   readonly replace?: boolean
@@ -136,6 +137,7 @@ export async function planOn(
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(privateAddresses ? [] : checkChannels(declared)),
+      ...checkTrainings(declared, left, privateAddresses),
       ...(unknown.length > 0 ? [] : await checkMonitors(handle, declared)),
       ...(breakModels ? [] : served.problems),
     ],

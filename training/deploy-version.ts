@@ -5,6 +5,7 @@ import { startRollout } from '../registry/rollouts/change-rollout.ts'
 import { rolloutOfRun } from '../registry/trainings/read-runs.ts'
 import type { TrainingResult } from '../registry/trainings/training-run.ts'
 import { actorOfRun } from '../registry/trainings/training-run.ts'
+import { planText } from '../registry/trainings/training-text.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { TrainingJob } from './training-job.ts'
@@ -42,7 +43,7 @@ export async function deployVersion(
     return `started no rollout, as ${model} has no champion to compare with: lockstep model promote ${model}@${version}`
   if ((await rolloutOfRun(db, job, model, version)) === null)
     await startRollout(db, model, { version, plan: deploy.rollout }, by, { signal, allowPrivate })
-  return `started a rollout of version ${version} by the plan ${deploy.rollout}`
+  return `started a rollout of version ${version} by ${planText(deploy)}`
 }
 
 async function wasPromoted({ kysely }: Database, model: string, version: number, actor: string): Promise<boolean> {

@@ -5,7 +5,7 @@ import { quotedNames } from '../../kernel/quoted-names.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
-import type { PlanName } from '../rollouts/plan-schema.ts'
+import type { PlanName, StatedPlan } from '../rollouts/plan-schema.ts'
 import type { Requirement, TrainingSpec } from '../trainings/training-spec.ts'
 import { invalid, knownParts, oneOf, scheduleOf, textOf } from './checked-fields.ts'
 import type { Description } from './definition.ts'
@@ -60,8 +60,11 @@ export interface TrainingOptions {
   readonly parameters?: Readonly<Record<string, JsonValue>>
   /** What a version must reach. A version that does not is not registered. Default: nothing. */
   readonly require?: readonly TrainingRequirement[]
-  /** What becomes of a version that was registered. Default: nothing. */
-  readonly deploy?: 'nothing' | 'promote' | { readonly rollout: PlanName }
+  /**
+   * What becomes of a version that was registered. A rollout has the name of a plan, or a plan of your own:
+   * {@link rolloutPlan}. Default: nothing.
+   */
+  readonly deploy?: 'nothing' | 'promote' | { readonly rollout: PlanName | StatedPlan }
   /** Five fields of cron, in UTC: `'0 4 * * 1'`. Default: it runs by `lockstep training run`. */
   readonly schedule?: string
 }
@@ -215,10 +218,14 @@ function deployOf(deploy: unknown, what: string): TrainingSpec['deploy'] {
   if (deploy === undefined) return 'nothing'
   if (deploy === 'nothing' || deploy === 'promote') return deploy
   const { rollout, ...rest } = isRecord(deploy) ? deploy : {}
-  const plan = plans.find((each) => each === rollout)
-  if (plan !== undefined && Object.keys(rest).length === 0) return { rollout: plan }
+  if (Object.keys(rest).length === 0) {
+    const plan = plans.find((each) => each === rollout)
+    if (plan !== undefined) return { rollout: plan }
+    // "apply" checks what is in it: the schema of plans would slow every file of definitions down
+    if (isRecord(rollout) && isJson(rollout)) return { rollout }
+  }
   throw invalid(
-    `${what} has the deploy ${show(deploy)}; write 'nothing', 'promote', or a rollout with one of the plans ${plans.join(', ')}, as in { rollout: 'default' }.`,
+    `${what} has the deploy ${show(deploy)}; write 'nothing', 'promote', or a rollout with one of the plans ${plans.join(', ')} or with your own, as in { rollout: 'default' } or { rollout: rolloutPlan({ steps: [{ share: 0.05 }, { share: 1 }] }) }.`,
   )
 }
 

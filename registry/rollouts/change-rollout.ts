@@ -115,7 +115,9 @@ function planOf(catalog: Catalog, model: CatalogModel, stated: unknown, allowPri
   const plan = isNamed
     ? namedPlan(catalog, model.name, stated as PlanName) // one of the names, as checked
     : parsePlan(stated, defaultGates(catalog, model.name))
-  checkPlan(catalog, model, plan, allowPrivate)
+  const outcomes = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === model.name)
+  const judged = outcomes.map(({ spec, figures }) => ({ name: spec.name, figures: figures.map(({ name }) => name) }))
+  checkPlan({ name: model.name, outcomes: judged }, plan, allowPrivate)
   return plan
 }
 

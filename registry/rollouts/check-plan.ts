@@ -1,8 +1,14 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { quotedNames } from '../../kernel/quoted-names.ts'
 import { isPrivateHost } from '../../runtime/private-address.ts'
-import type { Catalog, CatalogModel } from '../catalog.ts'
 import type { GateSpec, RolloutPlan } from './plan-schema.ts'
+
+/** What gates can judge a model by. */
+export interface JudgedModel {
+  readonly name: string
+  /** Its outcomes, with the names of their business figures. */
+  readonly outcomes: readonly { readonly name: string; readonly figures: readonly string[] }[]
+}
 
 /**
  * Checks that each gate of a plan can have data.
@@ -10,14 +16,14 @@ import type { GateSpec, RolloutPlan } from './plan-schema.ts'
  * @param allowPrivate whether webhooks may have private addresses
  * @throws LockstepError `INVALID_REQUEST`; `FORBIDDEN` for a webhook with a private address
  */
-export function checkPlan(catalog: Catalog, model: CatalogModel, { gates }: RolloutPlan, allowPrivate: boolean): void {
+export function checkPlan(model: JudgedModel, { gates }: RolloutPlan, allowPrivate: boolean): void {
   const seen = new Set<string>()
   for (const gate of gates) {
     const title = gateTitle(gate)
     if (seen.has(title)) throw invalid(`The plan has the gate "${title}" twice; remove one.`)
     seen.add(title)
     if (gate.kind === 'webhook') checkWebhook(gate, allowPrivate)
-    if (gate.kind === 'quality' || gate.kind === 'calibration' || gate.kind === 'business') checkOutcome(catalog, model, gate)
+    if (gate.kind === 'quality' || gate.kind === 'calibration' || gate.kind === 'business') checkOutcome(model, gate)
   }
 }
 
@@ -48,18 +54,16 @@ function checkWebhook({ name, url }: Extract<GateSpec, { kind: 'webhook' }>, all
 }
 
 function checkOutcome(
-  catalog: Catalog,
-  { name: model }: CatalogModel,
+  { name: model, outcomes: own }: JudgedModel,
   gate: Extract<GateSpec, { kind: 'quality' | 'calibration' | 'business' }>,
 ): void {
-  const own = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === model)
-  const names = own.map(({ spec }) => `"${spec.name}"`).join(', ')
+  const names = own.map(({ name }) => `"${name}"`).join(', ')
   const title = gateTitle(gate)
   if (own.length === 0)
     throw invalid(
       `The gate "${title}" needs an outcome of the model "${model}", which has none. Declare one, as in outcome('label', { model, value: t.bool, within: '1d' }), or remove the gate.`,
     )
-  const asked = own.find(({ spec }) => spec.name === gate.outcome)
+  const asked = own.find(({ name }) => name === gate.outcome)
   if (gate.outcome !== undefined && asked === undefined)
     throw invalid(`The gate "${title}" names the outcome "${gate.outcome}", but the model "${model}" has ${names}. Name one of them.`)
   if (gate.outcome === undefined && own.length > 1)
@@ -70,10 +74,10 @@ function checkOutcome(
     throw invalid(`The gate "${title}" has a figure and no margin. Add how much worse it may be, such as margin: 0.02.`)
   const outcome = asked ?? own[0]
   if (gate.kind !== 'business' || outcome === undefined) return
-  const figures = outcome.figures.map((each) => each.name)
+  const { name, figures } = outcome
   if (!figures.includes(gate.figure))
     throw invalid(
-      `The gate "${title}" needs the figure "${gate.figure}", but the outcome "${outcome.spec.name}" has ${figures.length === 0 ? 'none' : quotedNames(figures)}. Name one of its figures.`,
+      `The gate "${title}" needs the figure "${gate.figure}", but the outcome "${name}" has ${figures.length === 0 ? 'none' : quotedNames(figures)}. Name one of its figures.`,
     )
 }
 

@@ -43,8 +43,8 @@ export const trainingSpec = z.strictObject({
   /** What the trainer gets; JSON. */
   parameters: z.record(z.string(), z.json()),
   require: z.array(requirement),
-  /** What becomes of a version that was registered. */
-  deploy: z.union([z.enum(['nothing', 'promote']), z.strictObject({ rollout: text })]),
+  /** What becomes of a version that was registered. A rollout has the name of a plan, or a plan as it was stated. */
+  deploy: z.union([z.enum(['nothing', 'promote']), z.strictObject({ rollout: z.union([text, z.record(z.string(), z.unknown())]) })]),
   /** Five fields of cron, in UTC; null: it runs when asked to. */
   schedule: text.nullable(),
 })

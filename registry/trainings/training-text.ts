@@ -20,7 +20,12 @@ export function requirementText(requirement: Requirement): string {
 /** What becomes of a version that was registered. */
 export function deployText(deploy: TrainingSpec['deploy']): string {
   if (deploy === 'nothing') return 'registers the version'
-  return deploy === 'promote' ? 'promotes the version' : `starts a rollout by the plan ${deploy.rollout}`
+  return deploy === 'promote' ? 'promotes the version' : `starts a rollout by ${planText(deploy)}`
+}
+
+/** The plan by which a training starts rollouts. */
+export function planText({ rollout }: Exclude<TrainingSpec['deploy'], string>): string {
+  return typeof rollout === 'string' ? `the plan ${rollout}` : "the training's own plan"
 }
 
 /** What a run waits for. */

@@ -6,11 +6,13 @@ import { featureService } from '../../registry/define/feature-service.ts'
 import { featureView } from '../../registry/define/feature-view.ts'
 import { count } from '../../registry/define/aggregate.ts'
 import { model } from '../../registry/define/model.ts'
+import { rolloutPlan } from '../../registry/define/rollout-plan.ts'
 import { source } from '../../registry/define/source.ts'
 import { t } from '../../registry/define/t.ts'
 import type { TrainingOptions } from '../../registry/define/training.ts'
 import { training } from '../../registry/define/training.ts'
 import { portableDefinitions, readPortableDefinitions } from '../../registry/portable-definitions.ts'
+import { trainingSpec } from '../../registry/trainings/training-spec.ts'
 import { requirementText, deployText } from '../../registry/trainings/training-text.ts'
 
 const card = entity('card', { key: { card: t.string } })
@@ -82,6 +84,14 @@ describe('a training', () => {
     ])
   })
 
+  it('keeps a rollout plan of its own as it is stated', () => {
+    const plan = rolloutPlan({ steps: [{ share: 0.05, atLeast: '10m' }, { share: 1 }], gates: [{ kind: 'errors' }] })
+    const { spec } = weekly({ deploy: { rollout: plan } })
+    expect(spec.deploy).toEqual({ rollout: { steps: [{ share: 0.05, atLeast: '10m' }, { share: 1 }], gates: [{ kind: 'errors' }] } })
+    expect(trainingSpec.parse(JSON.parse(JSON.stringify(spec)))).toEqual(spec)
+    expect(deployText(spec.deploy)).toBe("starts a rollout by the training's own plan")
+  })
+
   it('brings its model, and is sent to servers and read there', () => {
     const { models, trainings } = collectDefinitions([weekly()])
     expect([models[0]?.name, trainings[0]?.name]).toEqual(['fraud', 'fraud_weekly'])
@@ -116,7 +126,8 @@ describe('a training', () => {
     [{ require: [{ metric: 'auc', atLeast: 0.8, atMost: 0.9 }] }, 'requires'],
     [{ require: [{ metric: 'auc', against: 'champion', worseByAtMost: -1 }] }, 'requires'],
     [{ deploy: 'deploy' }, `has the deploy "deploy"; write 'nothing', 'promote'`],
-    [{ deploy: { rollout: 'fast' } }, 'with one of the plans default, blue-green'],
+    [{ deploy: { rollout: 'fast' } }, 'with one of the plans default, blue-green or with your own'],
+    [{ deploy: { rollout: { steps: [{ share: Number.NaN }] } } }, 'has the deploy'],
     [{ schedule: 'daily' }, 'it has 1 fields'],
     [{ every: '1d' }, 'has the field "every", which does not exist'],
     [{ model: 'fraud' }, 'it must be a model'],

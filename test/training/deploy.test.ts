@@ -76,6 +76,35 @@ it('a run fails while another rollout runs, keeps its version, and a retry start
   expect(await rollout()).toMatchObject({ version: 3 })
 })
 
+it('a rollout is started by a plan of the training itself', async () => {
+  await abortRollout(world.db, 'delay', by)
+  const plan = { steps: [{ share: 0.05 }, { share: 1 }], gates: [{ kind: 'errors', margin: 0.005 }] }
+  await world.declare({ ...daily, schedule: null, deploy: { rollout: plan } })
+  const { version, deployed } = await run(0.4)
+  expect(deployed).toBe(`started a rollout of version ${version} by the training's own plan`)
+  expect(await rollout()).toMatchObject({
+    version,
+    share: 0.05,
+    plan: { steps: [{ share: 0.05, atLeast: '10m' }, { share: 1 }], gates: [{ kind: 'errors', margin: 0.005 }], every: '10s' },
+  })
+})
+
+it.each([
+  [{ steps: [{ share: 0.5 }, { share: 0.1 }] }, 'Step 2 of the plan has the share 0.1, which is not above the 0.5'],
+  [{ steps: [{ share: 1, atleast: '1h' }] }, '"steps.0" has the field "atleast"'],
+  [{ steps: [{ share: 1 }], gates: [{ kind: 'quality' }] }, 'The gate "quality" needs an outcome of the model "delay", which has none'],
+  [
+    { steps: [{ share: 1 }], gates: [{ kind: 'webhook', name: 'board', url: 'http://10.0.0.1/', secret: { env: 'S' } }] },
+    'a private address',
+  ],
+])('a plan that could start no rollout is refused when it is applied: %j', async (plan, message) => {
+  await expect(world.declare({ ...daily, name: 'refused', deploy: { rollout: plan } })).rejects.toMatchObject({
+    code: 'DEFINITIONS_INVALID',
+    message: expect.stringMatching(/^The training "refused" deploys by a rollout plan that is refused\. /) as string,
+  })
+  await expect(world.declare({ ...daily, name: 'refused', deploy: { rollout: plan } })).rejects.toThrow(message)
+})
+
 it('a push is not stored twice where an earlier attempt has stored another file', async () => {
   const [first, second] = [constantModel(0.71), constantModel(0.72)]
   const push = async (bytes: Buffer) =>
