@@ -37,6 +37,7 @@ export function jobText(job: ShownJob, steps: readonly ShownStep[]): string {
   return [
     `${job.kind} ${job.id} of ${job.subject}: ${stateOf(job)}, ${count(job.chunksDone)} of ${count(job.chunks)} chunks done${left}.`,
     `Submitted by ${job.submittedBy} at ${moment(new Date(job.submittedAt))} UTC.`,
+    ...(job.doing === null ? [] : [`At work on: ${doingText(job.doing)}.`]),
     ...(job.moment === null ? [] : [`Its schedule asked for it at ${job.moment}.`]),
     ...(job.finishedAt === null ? [] : [`Ended at ${moment(new Date(job.finishedAt))} UTC.`]),
     ...(totals.length === 0 ? [] : [`So far: ${totals.join(', ')}.`]),
@@ -44,6 +45,10 @@ export function jobText(job: ShownJob, steps: readonly ShownStep[]): string {
     '',
     table(['STEP', 'STATE', 'ATTEMPTS', 'WORKER', 'LAST ERROR'], steps.map(stepRow)),
   ].join('\n')
+}
+
+function doingText({ what, done, total }: NonNullable<ShownJob['doing']>): string {
+  return total === 0 ? what : `${what}, ${count(done)} of ${count(total)}`
 }
 
 function stepRow({ step, number, state, atWork, progress, attempts, worker, error }: ShownStep): string[] {

@@ -8,7 +8,7 @@ export interface ProgressTarget {
 }
 
 export interface Progress {
-  /** @param total null where it is unknown */
+  /** @param total null where it is unknown; 0: there is nothing to count */
   update(done: number, total: number | null): void
   /** Removes the bar. Call it whether the work succeeds or fails. */
   end(): void
@@ -65,7 +65,8 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
 function progressText({ label, unit }: ProgressOptions, done: number, total: number | null, perSecond: number): string {
   // less than one a second would read as none
   const rate = perSecond >= 0.5 ? `, ${count(perSecond)} ${unit}/s` : ''
-  if (total === null || total <= 0) return `${label}: ${count(done)} ${unit}${rate}`
+  if (total === 0) return `${label} ...`
+  if (total === null) return `${label}: ${count(done)} ${unit}${rate}`
   const share = Math.min(1, done / total)
   const left = perSecond > 0 ? `, ${duration(((total - done) / perSecond) * 1000)} left` : ''
   return `${label} ${bar(share)} ${Math.floor(share * 100)} %, ${count(done)} of ${count(total)} ${unit}${rate}${share < 1 ? left : ''}`

@@ -40,6 +40,7 @@ export function runText(run: TrainingRunJson, logLines = 0): string {
   return [
     `Run ${job} of the training ${training}: ${stateOf(run)}.`,
     ...(run.state === 'waiting' ? [waitText(run)] : []),
+    ...(run.doing === null ? [] : [doingText(run.doing)]),
     ...(from === null ? [] : [`Rows of ${from} to ${split} to train on, to ${to} to test on.`]),
     ...(rows === null ? [] : [`${count(rows.train)} rows to train on, ${count(rows.test)} to test on, in the training set ${dataset}.`]),
     ...(Object.keys(run.metrics).length === 0 ? [] : [`Metrics: ${metricsText(run.metrics)}.`]),

@@ -1,8 +1,9 @@
 import { awaitJob } from '../runtime/jobs/await-job.ts'
-import type { JobEvent, JobKind } from '../runtime/jobs/job-kind.ts'
+import type { Doing, JobEvent, JobKind } from '../runtime/jobs/job-kind.ts'
 import type { Job } from '../runtime/jobs/read-jobs.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Context } from './context.ts'
+import type { Terminal } from './terminal.ts'
 import type { JobTools } from './worker-tools.ts'
 
 export interface WatchOptions {
@@ -19,15 +20,46 @@ export async function watchJob(
   id: number,
   { label, kinds }: WatchOptions,
 ): Promise<Job> {
-  const progress = terminal.progress(label, 'chunks')
+  const progress = jobProgress(terminal, label)
   try {
     return await awaitJob(jobs, id, {
       signal,
-      work: kinds === null ? null : { kinds, worker, onEvent: reportTrouble(log, signal) },
-      onProgress: ({ chunks, chunksDone }) => progress.update(chunksDone, chunks === 0 ? null : chunks),
+      work: kinds === null ? null : { kinds, worker, onEvent: reportTrouble(log, signal), onDoing: progress.show },
+      onProgress: progress.update,
     })
   } finally {
     progress.end()
+  }
+}
+
+/** Shows the chunks of a job; of one whose worker says what it is at, that. */
+export function jobProgress(terminal: Terminal, label: string) {
+  let bar = terminal.progress(label, 'chunks')
+  let last: Doing | null = null
+  let isHere = false
+  const draw = (doing: Doing): void => {
+    if (doing.what !== last?.what) {
+      bar.end()
+      bar = terminal.progress(`${label}, ${doing.what}`, doing.what === 'features' ? 'lookups' : 'rows')
+    }
+    last = doing
+    bar.update(doing.done, doing.total)
+  }
+  return {
+    /** What a step of this process is at: what the database has of it is older. */
+    show(doing: Doing): void {
+      isHere = true
+      draw(doing)
+    },
+    update({ chunks, chunksDone, doing }: Pick<Job, 'chunks' | 'chunksDone' | 'doing'>): void {
+      // between two steps nobody works on it
+      const now = isHere ? last : (doing ?? last)
+      if (now === null) bar.update(chunksDone, chunks === 0 ? null : chunks)
+      else draw(now)
+    },
+    end(): void {
+      bar.end()
+    },
   }
 }
 

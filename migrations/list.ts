@@ -51,6 +51,7 @@ import * as storedFigures from './0049-stored-figures.ts'
 import * as jobRetries from './0050-job-retries.ts'
 import * as trainings from './0051-trainings.ts'
 import * as noRecordingTime from './0052-no-recording-time.ts'
+import * as jobDoing from './0053-job-doing.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -109,4 +110,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0050-job-retries': jobRetries,
   '0051-trainings': trainings,
   '0052-no-recording-time': noRecordingTime,
+  '0053-job-doing': jobDoing,
 }

@@ -392,6 +392,8 @@ export interface JobChunksTable {
   worker: string | null
   /** From 0 to 1, as the worker reports. */
   progress: number | null
+  /** What the worker is at within the step, as it reports. */
+  doing: ColumnType<unknown, string | null, string | null>
   result: ColumnType<unknown, string | null, string | null>
   /** The error of its last attempt. */
   error: ColumnType<unknown, string | null, string | null>

@@ -18,6 +18,16 @@ export interface EvaluationTools {
   readonly log: Logger
 }
 
+export interface EvaluatedCandidate {
+  /** The model file. */
+  readonly bytes: Uint8Array
+  /** The id of its training set. */
+  readonly dataset: string
+  readonly signal: AbortSignal
+  /** Called with the number of test rows so far. */
+  readonly onRows: (rows: number) => void
+}
+
 /** What a candidate or champion that cannot be judged on these rows fails with. It says nothing against the file. */
 const notJudged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INVALID_REQUEST',
@@ -39,8 +49,7 @@ export async function evaluateCandidate(
   { db, log }: EvaluationTools,
   catalog: Catalog,
   spec: TrainingSpec,
-  { bytes, dataset }: { readonly bytes: Uint8Array; readonly dataset: string },
-  signal: AbortSignal,
+  { bytes, dataset, signal, onRows }: EvaluatedCandidate,
 ): Promise<TrainingEvaluation> {
   const model = catalog.model(spec.model)
   const candidate = await evaluatedFile(catalog, spec.model, { bytes, file: 'model.onnx' })
@@ -57,7 +66,7 @@ export async function evaluateCandidate(
         label: spec.label,
         output: spec.output ?? undefined,
         signal,
-        onProgress: () => undefined,
+        onProgress: onRows,
       },
     )
   const notes: string[] = []

@@ -6,10 +6,11 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import { hashFile } from '../offline/files/hash-file.ts'
+import type { JoinProgress } from '../offline/join.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { ModelVersion } from '../registry/model-versions.ts'
 import { listModelVersions } from '../registry/model-versions.ts'
-import type { Decision, MeasuredFigure, TrainingEvaluation, TrainingResult } from '../registry/trainings/training-run.ts'
+import type { Decision, MeasuredFigure, TrainingEvaluation, TrainingPart, TrainingResult } from '../registry/trainings/training-run.ts'
 import { actorOfRun } from '../registry/trainings/training-run.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { StepContext } from '../runtime/jobs/job-kind.ts'
@@ -41,6 +42,11 @@ interface RunFacts {
   readonly seconds: TrainingResult['seconds']
 }
 
+/** Says what the run is at. */
+export function reportPart({ progress }: Pick<StepContext, 'progress'>, part: TrainingPart, done = 0, total = 0): void {
+  progress(done, total, part)
+}
+
 /** Writes the training set, runs the trainer, decides, and registers the version: one version for each run. */
 export async function trainVersion(tools: TrainingTools, job: TrainingJob, step: StepContext): Promise<TrainingResult> {
   const { training: spec } = job.spec
@@ -53,14 +59,17 @@ export async function trainVersion(tools: TrainingTools, job: TrainingJob, step:
   const known = await tools.catalog()
   const service = known.service(known.model(spec.model).spec.service)
   const begun = performance.now()
-  const set = await trainingSet(tools.db, service, spec, job.plan, { folder, signal: step.signal, onProgress: step.progress }).catch(
-    (error: unknown) => {
-      throw withDetails(error, { dataset: job.plan.dataset })
-    },
-  )
+  const { signal } = step
+  reportPart(step, 'training set')
+  const onProgress = ({ step: half, done, total }: JoinProgress): void =>
+    reportPart(step, half === 'join' ? 'features' : 'training set', done, total)
+  const set = await trainingSet(tools.db, service, spec, job.plan, { folder, signal, onProgress }).catch((error: unknown) => {
+    throw withDetails(error, { dataset: job.plan.dataset })
+  })
   faultPoint('training: set written')
   const seconds = { dataset: rounded(performance.now() - begun) }
-  const trained = (await findTrained(folder, set)) ?? (await train(tools, job, set, folder, step.signal))
+  reportPart(step, 'trainer')
+  const trained = (await findTrained(folder, set)) ?? (await train(tools, job, set, folder, signal))
   const result = await registerIfGood(tools, job, step, { known, set, trained, seconds: { ...seconds, trainer: trained.seconds } })
   await forgetTrained(folder)
   return result
@@ -82,11 +91,15 @@ async function registerIfGood(
 ): Promise<TrainingResult> {
   const { training: spec } = job.spec
   const { bytes, report, log } = trained
-  const evaluation = await evaluateCandidate(tools, known, spec, { bytes, dataset: set.manifest.id }, step.signal).catch(
-    (error: unknown) => {
-      throw withDetails(error, { dataset: set.manifest.id, log })
-    },
-  )
+  reportPart(step, 'evaluation')
+  const evaluation = await evaluateCandidate(tools, known, spec, {
+    bytes,
+    dataset: set.manifest.id,
+    signal: step.signal,
+    onRows: (done) => reportPart(step, 'evaluation', done, set.test.rows),
+  }).catch((error: unknown) => {
+    throw withDetails(error, { dataset: set.manifest.id, log })
+  })
   const metrics = { ...report.metrics, ...valuesOf(evaluation.candidate) }
   const decisions = decide(spec.require, metrics, evaluation)
   const rows = { train: set.train.rows, test: set.test.rows }
@@ -95,6 +108,7 @@ async function registerIfGood(
   const refused = decisions.some(({ holds }) => !holds)
   if (refused) return { ...made, outcome: 'refused', version: null, known: false }
   if (!(await step.isHeld())) throw new LockstepError('STOPPED', `The run ${job.id} has ended, or another worker has it.`)
+  reportPart(step, 'registration')
   const { from, split, to } = job.plan
   const times = { from: formatTimestamp(from), split: formatTimestamp(split), to: formatTimestamp(to) }
   const facts: RunFacts = { name: spec.name, job: job.id, trainer: spec.trainer, ...times, rows, evaluation, decisions, seconds }

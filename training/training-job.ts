@@ -10,7 +10,7 @@ import type { JobKind, RunningJob } from '../runtime/jobs/job-kind.ts'
 import type { DeployOptions } from './deploy-version.ts'
 import { deployVersion } from './deploy-version.ts'
 import { forgetSets } from './forget-sets.ts'
-import { trainVersion } from './train-version.ts'
+import { reportPart, trainVersion } from './train-version.ts'
 import { installedTrainers } from './trainers.ts'
 
 export interface TrainingTools extends DeployOptions {
@@ -64,9 +64,10 @@ export function trainingJobs(tools: TrainingTools): JobKind<TrainingRunSpec, Tra
       await forgetSets(tools, job)
       return await trainVersion(tools, job, step)
     },
-    async finish(job, [result], { signal }) {
+    async finish(job, [result], step) {
       if (result === undefined) throw new LockstepError('INTERNAL', `The run ${job.id} of a training has no result.`)
-      return { ...result, deployed: await deployVersion(tools, job, result, signal) }
+      reportPart(step, 'deployment')
+      return { ...result, deployed: await deployVersion(tools, job, result, step.signal) }
     },
     describe: ({ id, subject }, { step }) =>
       step === 'chunk' ? `the training "${subject}" (job ${id})` : `the ${step} of the training "${subject}" (job ${id})`,

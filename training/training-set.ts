@@ -9,6 +9,7 @@ import { createDataset } from '../offline/dataset.ts'
 import type { DatasetFile, DatasetManifest } from '../offline/dataset-manifest.ts'
 import { filesOf } from '../offline/dataset-manifest.ts'
 import { hashFile } from '../offline/files/hash-file.ts'
+import type { JoinProgress } from '../offline/join.ts'
 import { findDataset } from '../offline/stored-datasets.ts'
 import type { TrainingPlan } from '../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../registry/trainings/training-spec.ts'
@@ -29,7 +30,7 @@ export interface SetOptions {
   /** The folder of the run. */
   readonly folder: string
   readonly signal: AbortSignal
-  readonly onProgress: (done: number, total: number) => void
+  readonly onProgress: (progress: JoinProgress) => void
 }
 
 /** The folder of a run: its training set, and the work of its trainer. @param folder that of all trainings */
@@ -78,7 +79,7 @@ export async function trainingSet(
       arrivedBefore: plan.arrivedBefore,
       overwrite: true,
       signal,
-      onProgress: ({ done, total }) => onProgress(done, total),
+      onProgress,
     })
   }
 }

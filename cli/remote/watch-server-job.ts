@@ -4,6 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { JobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Context } from '../context.ts'
+import { jobProgress } from '../watch-job.ts'
 import type { Server } from './server.ts'
 
 const pollMs = 500
@@ -22,11 +23,11 @@ export async function watchServerJob(
   id: number,
   { label, work }: { readonly label: string; readonly work: string },
 ): Promise<JobAnswer> {
-  const progress = context.terminal.progress(label, 'chunks')
+  const progress = jobProgress(context.terminal, label)
   try {
     for (;;) {
       const job = await server.ask('GET', `/v1/jobs/${id}`, undefined, jobAnswer)
-      progress.update(job.chunksDone, job.chunks === 0 ? null : job.chunks)
+      progress.update(job)
       if (job.state === 'done') return job
       if (job.state !== 'running') {
         const { code, message } = job.error ?? { code: 'STOPPED', message: `The job ${id} was ${job.state}.` }

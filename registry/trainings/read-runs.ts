@@ -29,6 +29,8 @@ export async function runJson(db: Pick<Database, 'kysely'>, job: Job) {
     model: training.model,
     trainer: training.trainer,
     state: isWaiting ? ('waiting' as const) : job.state,
+    /** What its worker is at; null: it does not run, or has just begun. */
+    doing: job.state === 'running' ? job.doing : null,
     /** null: it has not come so far. */
     outcome: made?.outcome ?? null,
     at: time(job.moment ?? undefined),

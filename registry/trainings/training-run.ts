@@ -30,6 +30,10 @@ export interface TrainingPlan {
   readonly arrivedBefore: number
 }
 
+/** What the worker of a run is at, in order. */
+export const trainingParts = ['features', 'training set', 'trainer', 'evaluation', 'registration', 'deployment'] as const
+export type TrainingPart = (typeof trainingParts)[number]
+
 /** A requirement, and whether a version meets it. */
 export interface Decision {
   readonly requirement: Requirement

@@ -1,7 +1,10 @@
 import { durationText } from '../../kernel/duration.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
+import type { Doing } from '../../runtime/jobs/job-kind.ts'
 import type { Punctuality } from './late-trainings.ts'
 import type { TrainingRunJson } from './read-runs.ts'
+import type { TrainingPart } from './training-run.ts'
+import { trainingParts } from './training-run.ts'
 import type { Requirement, TrainingSpec } from './training-spec.ts'
 
 /** `90 d, of which the last 7 d are the test, until 21 d before the run` */
@@ -26,6 +29,23 @@ export function deployText(deploy: TrainingSpec['deploy']): string {
 /** The plan by which a training starts rollouts. */
 export function planText({ rollout }: Exclude<TrainingSpec['deploy'], string>): string {
   return typeof rollout === 'string' ? `the plan ${rollout}` : "the training's own plan"
+}
+
+const parts: Readonly<Record<TrainingPart, readonly [does: string, unit: string]>> = {
+  features: ['reads the features', 'lookups'],
+  'training set': ['writes the training set', 'rows'],
+  trainer: ['runs the trainer', ''],
+  evaluation: ['evaluates the version', 'rows'],
+  registration: ['registers the version', ''],
+  deployment: ['deploys the version', ''],
+}
+
+/** What the worker of a run is at: `It writes the training set: 1,200 of 50,000 rows.` */
+export function doingText({ what, done, total }: Doing): string {
+  const part = trainingParts.find((each) => each === what)
+  const [does, unit] = part === undefined ? [`is at the ${what}`, ''] : parts[part]
+  const number = (of: number): string => of.toLocaleString('en-US')
+  return `It ${does}${total === 0 ? '' : `: ${number(done)} of ${number(total)} ${unit}`.trimEnd()}.`
 }
 
 /** What a run waits for. */

@@ -102,10 +102,23 @@ export interface StepContext {
   readonly attempt: number
   /** Of the step; undefined: it is not recorded. */
   readonly span?: Span | undefined
-  /** Tells people how far the step is; it is written down with the next heartbeat. */
-  progress(done: number, total: number): void
+  /**
+   * Tells people how far the step is; it is written down with the next heartbeat.
+   *
+   * @param total 0: there is nothing to count
+   * @param what which part of the step it is, where the step has several
+   */
+  progress(done: number, total: number, what?: string): void
   /** Asks the database whether the job still runs and the step is this process's own. */
   isHeld(): Promise<boolean>
+}
+
+/** What the worker of a step is at: `{ what: 'evaluation', done: 1200, total: 5000 }`. */
+export interface Doing {
+  readonly what: string
+  readonly done: number
+  /** 0: there is nothing to count. */
+  readonly total: number
 }
 
 /** An event of a step in this process. */

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { JobState, JobStep } from '../../migrations/schema.ts'
 import type { Database } from '../database.ts'
 import { noJob } from './end-job.ts'
-import type { JobError } from './job-kind.ts'
+import type { Doing, JobError } from './job-kind.ts'
 
 type Handle = Pick<Database, 'kysely'>
 
@@ -25,6 +25,8 @@ export interface Job {
   readonly totals: Readonly<Record<string, number>>
   /** Who is at work on it now, once for each step. */
   readonly workers: readonly string[]
+  /** What one of them is at within its step; null: the kind does not say, or nobody works on it. */
+  readonly doing: Doing | null
   readonly error: JobError | null
   readonly result: unknown
   readonly submittedBy: string
@@ -75,7 +77,7 @@ export async function readJobs(
     ? sql`id in (select max(id) from lockstep.jobs where ${isOfKind} and ${isEarly} group by kind, subject)`
     : sql`true`
   const { rows } = await sql<JobRow>`
-    select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers
+    select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers, held.doing
     from (
       select * from lockstep.jobs
       where (${optional(id)}::bigint is null or id = ${optional(id)}::bigint)
@@ -97,7 +99,7 @@ export async function readJobs(
       ) by_name
     ) totals on true
     left join lateral (
-      select array_agg(c.worker order by c.worker) as workers from lockstep.job_chunks c
+      select array_agg(c.worker order by c.worker) as workers, (array_agg(c.doing order by c.number) filter (where c.doing is not null))[1] as doing from lockstep.job_chunks c
       where c.job = j.id and c.state = 'open' and c.claim is not null and c.claimable_at > clock_timestamp()
     ) held on true
     order by j.state = 'running' desc, j.id desc`.execute(kysely)
@@ -125,10 +127,11 @@ interface JobRow {
   readonly elapsed: number
   readonly sums: Readonly<Record<string, number>> | null
   readonly workers: readonly string[]
+  readonly doing: Doing | null
 }
 
 function jobOf(row: JobRow): Job {
-  const { id, kind, subject, scope, key, spec, plan, state, chunks, retries, error, result, workers } = row
+  const { id, kind, subject, scope, key, spec, plan, state, chunks, retries, error, result, workers, doing } = row
   const done = row.chunks_done
   return {
     id: Number(id),
@@ -144,6 +147,7 @@ function jobOf(row: JobRow): Job {
     chunksDone: done,
     totals: row.sums ?? {},
     workers,
+    doing,
     error,
     result,
     submittedBy: row.submitted_by,

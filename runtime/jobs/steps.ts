@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import type { JobStep, LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../database.ts'
 import { endJobWithin } from './end-job.ts'
-import type { JobError, PlannedJob, RunningJob } from './job-kind.ts'
+import type { Doing, JobError, PlannedJob, RunningJob } from './job-kind.ts'
 import { announceWork } from './job-notices.ts'
 import { addChunks, openStep } from './submit-job.ts'
 
@@ -69,7 +69,7 @@ export async function claimStep({ kysely }: Handle, { kinds, worker, after, only
       order by c.claimable_at, c.number limit 1 for update skip locked
     )
     update lockstep.job_chunks c
-    set claim = ${claim}::uuid, worker = ${worker}, attempts = c.attempts + 1, progress = null,
+    set claim = ${claim}::uuid, worker = ${worker}, attempts = c.attempts + 1, progress = null, doing = null,
       claimable_at = clock_timestamp() + make_interval(secs => j.lease_seconds)
     from next n, lockstep.jobs j
     where c.job = n.job and c.step = n.step and c.number = n.number and j.id = c.job
@@ -96,9 +96,15 @@ export async function unknownKinds({ kysely }: Handle, known: readonly string[])
 }
 
 /** A heartbeat: the lease starts again. @returns whether the step is still this process's own */
-export async function renewLease({ kysely }: Handle, { job, step, number, claim }: ClaimedStep, progress: number | null): Promise<boolean> {
+export async function renewLease(
+  { kysely }: Handle,
+  { job, step, number, claim }: ClaimedStep,
+  progress: number | null,
+  doing: Doing | null = null,
+): Promise<boolean> {
   const { numAffectedRows = 0n } = await sql`
-    update lockstep.job_chunks c set claimable_at = clock_timestamp() + make_interval(secs => j.lease_seconds), progress = ${progress}
+    update lockstep.job_chunks c set claimable_at = clock_timestamp() + make_interval(secs => j.lease_seconds), progress = ${progress},
+      doing = ${doing === null ? null : JSON.stringify(doing)}
     from lockstep.jobs j
     where j.id = c.job and c.job = ${job.id} and c.step = ${step} and c.number = ${number} and c.claim = ${claim}::uuid`.execute(kysely)
   return numAffectedRows === 1n

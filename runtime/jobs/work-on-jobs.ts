@@ -11,7 +11,7 @@ import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
 import { watchTables } from './lost-tables.ts'
-import type { JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
+import type { Doing, JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
 import type { JobNotices } from './job-notices.ts'
 import { listenToJobs } from './job-notices.ts'
 import { readJob } from './read-jobs.ts'
@@ -32,6 +32,8 @@ export interface WorkOptions {
   /** The names of all kinds that this version has, of which `kinds` may be some: others are reported. */
   readonly known?: readonly string[]
   readonly onEvent?: (event: JobEvent) => void
+  /** Called when a step of this process says what it is at: before it is written down, which may have to wait. */
+  readonly onDoing?: (doing: Doing) => void
   /** Records each step. Default: null, none. */
   readonly tracing?: Tracing | null
   /** How long it waits for a notice before it looks for steps again. Default: 1,000. */
@@ -157,7 +159,7 @@ async function work(
   db: Database,
   claimed: ClaimedStep,
   notices: JobNotices,
-  { kinds, worker, signal, onEvent, tracing }: WorkOptions,
+  { kinds, worker, signal, onEvent, onDoing, tracing }: WorkOptions,
 ): Promise<unknown> {
   const kind = kinds.find(({ name }) => name === claimed.kind)
   if (kind === undefined) return null
@@ -182,7 +184,8 @@ async function work(
   const span = tracing?.begin(`job ${kind.name} ${claimed.step}`, { kind: 'consumer', attributes })
   const lost = new AbortController()
   let progress: number | null = null
-  const isHeld = async (): Promise<boolean> => await renewLease(db, claimed, progress)
+  let doing: Doing | null = null
+  const isHeld = async (): Promise<boolean> => await renewLease(db, claimed, progress, doing)
   const beat = async (): Promise<void> => {
     if (!(await isHeld())) lost.abort(new LockstepError('STOPPED', 'This process no longer owns the step.'))
   }
@@ -194,7 +197,14 @@ async function work(
     worker,
     attempt,
     span,
-    progress: (done, total) => (progress = total === 0 ? null : done / total),
+    progress(done, total, what) {
+      progress = total === 0 ? null : done / total
+      const isNew = what !== doing?.what
+      doing = what === undefined ? null : { what, done, total }
+      if (doing !== null) onDoing?.(doing)
+      // a part that takes long shows at once
+      if (isNew) void beat().catch(() => undefined)
+    },
     isHeld,
   }
   try {

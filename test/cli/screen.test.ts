@@ -5,6 +5,7 @@ import { createProgress } from '../../cli/progress.ts'
 import { jsonText, reportError } from '../../cli/report-error.ts'
 import { table } from '../../cli/table.ts'
 import { createTerminal } from '../../cli/terminal.ts'
+import { jobProgress } from '../../cli/watch-job.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 
 /** What progress writes, with a clock that the test sets. */
@@ -68,6 +69,30 @@ describe('progress', () => {
     open.at(0, 64, null)
     open.at(2000, 4064, null)
     expect(open.written).toEqual(['Ingesting flights: 4,064 rows, 2,000 rows/s\n'])
+  })
+
+  it('of a job shows the chunks, or what its worker is at', () => {
+    const written: string[] = []
+    const progress = jobProgress(
+      createTerminal(false, { out: process.stdout, err: { isTTY: true, columns: 80, write: (text) => written.push(text) } }),
+      'Training daily',
+    )
+    const job = { chunks: 1, chunksDone: 0, doing: null }
+    progress.update(job)
+    progress.update({ ...job, doing: { what: 'trainer', done: 0, total: 0 } })
+    progress.update(job)
+    // what this process says is newer than what is stored
+    progress.show({ what: 'evaluation', done: 12, total: 48 })
+    progress.update({ ...job, doing: { what: 'trainer', done: 0, total: 0 } })
+    progress.end()
+    const lines = written.map((text) => text.replaceAll(/\p{Cc}|\[K/gu, '')).filter((text) => text !== '')
+    expect(lines).toEqual(['Training daily ...', 'Training daily, trainer ...', 'Training daily, evaluation ...'])
+  })
+
+  it('has no number where there is nothing to count', () => {
+    const { written, at } = progressOn({ isTTY: false })
+    for (let ms = 0; ms <= 12_000; ms += 1000) at(ms, 0, 0)
+    expect(written).toEqual(['Ingesting flights ...\n'])
   })
 
   it('is silent with --json', () => {

@@ -177,6 +177,8 @@ describe('the migrations', () => {
         values (1, 0, 'null', 'null', null, null, null, null, null), (1, 1, 'null', 'null', 7, 3, 2, 'a:1', now()),
           (2, 0, 'null', '["m"]', 7, 3, 2, 'a:1', now()), (2, 1, '["m"]', 'null', null, null, null, null, null)`)
     await migrations['0019-jobs']?.up(db.kysely)
+    // which this version reads and writes
+    await migrations['0053-job-doing']?.up(db.kysely)
     const run = { id: '1', startedAt: new Date('2026-03-01T12:00:00.123Z') }
     const plan = { fingerprint: 'f', moment: 5, run, origin: run }
     const same = { view: 'delays@1', store: 'redis:1', plan, startedBy: 'a:1', chunks: 2, chunksDone: 1, rows: 3, entities: 2 }

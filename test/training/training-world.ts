@@ -8,6 +8,7 @@ import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { createLogger } from '../../runtime/log.ts'
+import type { Doing } from '../../runtime/jobs/job-kind.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import type { TrainingTools } from '../../training/training-job.ts'
 import { trainingJobs } from '../../training/training-job.ts'
@@ -53,6 +54,8 @@ export interface TrainingWorld extends World {
   readonly trainers: string
   readonly folder: string
   readonly tools: TrainingTools
+  /** What its workers said that they are at. */
+  readonly doings: Doing[]
   /** Writes a trainer, as a script of the shell. `$1`, `$2` and `$3` are its files. */
   install(name: string, script: string): Promise<string>
   /** Applies trainings, in place of those before. */
@@ -84,11 +87,13 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
     allowPrivate: false,
   }
 
+  const doings: Doing[] = []
   return {
     ...world,
     trainers,
     folder,
     tools,
+    doings,
     async install(name, script) {
       const path = join(trainers, name)
       await writeFile(path, `#!/bin/sh\n${script}\n`)
@@ -107,6 +112,7 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
         idleMs: 20,
         signal: stop.signal,
         clock: () => clock,
+        onDoing: (doing: Doing) => doings.push(doing),
       }
       const working = workOnJobs(world.db, options)
       working.catch(() => undefined)

@@ -94,6 +94,17 @@ describe('a training', () => {
     expect((await stat(own)).mode & 0o777).toBe(0o700)
   })
 
+  it('says which part it is at, with the rows', async () => {
+    await world.install('train', copying())
+    world.doings.splice(0)
+    await run({ name: 'parts', deploy: 'promote' })
+    const parts = world.doings.map(({ what }) => what).filter((what, i, all) => what !== all[i - 1])
+    expect(parts).toEqual(['training set', 'features', 'training set', 'trainer', 'evaluation', 'registration', 'deployment'])
+    expect(world.doings).toContainEqual({ what: 'training set', done: 120, total: 120 })
+    expect(world.doings).toContainEqual({ what: 'trainer', done: 0, total: 0 })
+    expect(world.doings).toContainEqual({ what: 'evaluation', done: 48, total: 48 })
+  })
+
   it('is not run twice for an instant, and joins a run that is done', async () => {
     const joined = await begin('daily')
     expect(joined).toMatchObject({ joined: true, job: { state: 'done' } })
@@ -276,11 +287,14 @@ describe('a training', () => {
     const { job } = await begin('cancelled')
     const pids = await world.workUntil(async () => {
       const found = await readFile(said, 'utf8').catch(() => null)
+      // what it is at is written down at once
+      if (found !== null)
+        expect((await readTrainingRuns(world.db, 'cancelled'))[0]).toMatchObject({ doing: { what: 'trainer', done: 0, total: 0 } })
       if (found !== null) await cancelJob(world.db, job.id, { actor: 'ada' })
       return found
     })
     for (const pid of pids.trim().split(' ')) await isGone(Number(pid))
-    expect((await readTrainingRuns(world.db, 'cancelled'))[0]).toMatchObject({ state: 'cancelled', version: null })
+    expect((await readTrainingRuns(world.db, 'cancelled'))[0]).toMatchObject({ state: 'cancelled', doing: null, version: null })
     // and the same instant can be asked for again
     await world.install('train', copying())
     expect(await begin('cancelled')).toMatchObject({ joined: false, job: { id: job.id, state: 'running' } })

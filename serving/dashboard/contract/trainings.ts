@@ -19,7 +19,7 @@ const compared = z.object({
 const run = z.object({
   job: z.string(),
   state: runState,
-  says: z.string().nullable().describe('Why it was refused, failed or waits, in a sentence'),
+  says: z.string().nullable().describe('Why it was refused, failed or waits, or what it is at, in a sentence'),
   at: moment.nullable().describe('The instant of the run'),
   from: moment.nullable(),
   split: moment.nullable().describe('Rows before it are trained on, later ones are the test'),

@@ -5,7 +5,7 @@ import { nextInstant, rolloutOfRun, runJson } from '../../../registry/trainings/
 import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
 import type { TrainingSpec } from '../../../registry/trainings/training-spec.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'
-import { deployText, requirementText, waitText } from '../../../registry/trainings/training-text.ts'
+import { deployText, doingText, requirementText, waitText } from '../../../registry/trainings/training-text.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { TrainingRun, TrainingsData } from '../contract/trainings.ts'
@@ -173,7 +173,7 @@ function evaluated({
   return { output, rows, champion, figures, notes: [...notes] }
 }
 
-function stateOf({ state, outcome, trainer, decisions, error }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {
+function stateOf({ state, outcome, trainer, decisions, error, doing }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {
   switch (state) {
     case 'waiting':
       return { state: 'no worker', says: waitText({ trainer, error }) }
@@ -184,6 +184,7 @@ function stateOf({ state, outcome, trainer, decisions, error }: TrainingRunJson)
     case 'failed':
       return { state: 'failed', says: error?.message ?? null }
     case 'running':
+      return { state, says: doing === null ? null : doingText(doing) }
     case 'cancelled':
       return { state, says: null }
     default:

@@ -156,10 +156,12 @@ describe.each([
     if (stuck === null || next === null) throw new Error('not claimed')
     expect(await renewLease(db(), stuck, null)).toBe(false)
     expect(await finishChunk(db(), stuck, { n: 1000 })).toBe(false)
-    expect(await renewLease(db(), next, 0.5)).toBe(true)
+    const doing = { what: 'peeling', done: 3, total: 6 }
+    expect(await renewLease(db(), next, 0.5, doing)).toBe(true)
+    expect(await readJob(db(), id)).toMatchObject({ workers: ['next'], doing })
     expect(await readSteps(db(), id)).toMatchObject([{ worker: 'next', atWork: true, progress: 0.5, attempts: 2 }])
     expect(await finishChunk(db(), next, { n: 5 })).toBe(true)
-    expect(await readJob(db(), id)).toMatchObject({ chunksDone: 1, totals: { n: 5 } })
+    expect(await readJob(db(), id)).toMatchObject({ chunksDone: 1, totals: { n: 5 }, doing: null })
   })
 
   it('that fail wait longer each time, and fail for good after their last attempt', async () => {

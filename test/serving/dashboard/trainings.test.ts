@@ -72,6 +72,13 @@ describe('trainings in the dashboard', () => {
       },
       { state: 'refused', says: 'Nothing was registered: auc is 0.7.', version: null, rollout: null, log: 'epoch 1' },
     ])
+    await world.db.query(
+      `update lockstep.job_chunks set claim = gen_random_uuid(), claimable_at = now() + interval '1 hour', doing = $2 where job = $1`,
+      [last, JSON.stringify({ what: 'training set', done: 1200, total: 50_000 })],
+    )
+    const writing = { state: 'running', says: 'It writes the training set: 1,200 of 50,000 rows.' }
+    await vi.waitFor(async () => expect((await shown('weekly')).runs[0]).toMatchObject(writing), { timeout: 60_000 })
+    expect((await ask(url, `/v1/jobs/${last}`)).body).toMatchObject({ doing: { what: 'training set', done: 1200 } })
     await endRun(world.db, last, noon - 1000, {
       error: { code: 'WRITE_FAILED', message: 'The disk is full.', details: { log: 'epoch 2' } },
     })

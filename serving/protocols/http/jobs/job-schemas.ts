@@ -13,6 +13,14 @@ export const backfillAnswer = z.looseObject({
 })
 
 const jobError = z.object({ code: z.string().describe('The error code'), message: z.string().describe('The message') })
+/** What a worker is at within its step. */
+export const doing = z
+  .object({
+    what: z.string().describe('Which part of the work'),
+    done: z.int().describe('How much of it is done'),
+    total: z.int().describe('How much there is; 0: there is nothing to count'),
+  })
+  .nullable()
 const jobFields = {
   id: z.int().describe('Its id'),
   kind: z.string().describe(`The kind of job: ${jobKinds.join(', ')}`),
@@ -23,6 +31,7 @@ const jobFields = {
   chunksDone: z.int().describe('The number of finished chunks'),
   totals: z.record(z.string(), z.number()).describe('Sums over the chunks that are done, such as rows'),
   workers: z.array(z.string()).describe('Who works on it now, as host:pid, once for each step'),
+  doing: doing.describe('What a worker is at within its step; null: its kind does not say, or nobody works on it'),
   secondsLeft: z.number().nullable().describe('How long it takes at the pace so far; null: unknown'),
   error: jobError.optional().describe('Why it failed'),
   result: z.unknown().describe('Its result; null: it has none, or is not done'),

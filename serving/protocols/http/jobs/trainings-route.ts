@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseTimestamp } from '../../../../kernel/time.ts'
 import { beginTraining } from '../../../../registry/trainings/begin-run.ts'
 import { listTrainings, nextInstant, readTrainingRuns, runJson } from '../../../../registry/trainings/read-runs.ts'
+import { trainingParts } from '../../../../registry/trainings/training-run.ts'
 import { processName } from '../../../../runtime/process-name.ts'
 import { momentSchema } from '../../../features/request-schema.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
@@ -11,6 +12,7 @@ import { checkQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { requestId } from '../response/response-schemas.ts'
 import type { Route } from '../route.ts'
+import { doing } from './job-schemas.ts'
 
 /** The maximum number of runs in an answer. */
 export const maxListedRuns = 100
@@ -29,6 +31,7 @@ const runFields = {
   model: z.string().describe('The model'),
   trainer: z.string().describe('The program in the folder of trainers'),
   state: z.enum(['waiting', 'running', 'done', 'failed', 'cancelled']).describe('How far it is. waiting: no worker has it now'),
+  doing: doing.describe(`Of a run that runs, what its worker is at: ${trainingParts.join(', ')}`),
   outcome: z
     .enum(['registered', 'refused'])
     .nullable()
