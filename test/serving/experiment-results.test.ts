@@ -171,8 +171,10 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   const waiting = (await ask(url, '/v1/experiments/weather/results')).body as unknown as ExperimentReport
   expect(waiting.result?.progress.maturesAt).toEqual(maturesAt)
   const second = (moment: string): string => moment.slice(0, 19).replace('T', ' ')
+  // seconds of exposures say nothing of a day
+  expect(waiting.result?.progress.unitsByDay).toBeNull()
   expect(experimentText(waiting)).toContain(
-    `100 % not mature yet (the first at ${second(maturesAt.first)} UTC, all exposed so far at ${second(maturesAt.last)} UTC), `,
+    `100 % not mature yet (the first at ${second(maturesAt.first)} UTC, all exposed so far at ${second(maturesAt.last)} UTC)\n`,
   )
   await analyzeRun(world.db, catalog, started, now + 50 * hour)
 
