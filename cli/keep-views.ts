@@ -44,6 +44,8 @@ export interface UpkeepWork {
    * and figures of models.
    */
   readonly kinds: readonly JobKind[]
+  /** The views whose last attempt of this process failed, one sentence each. */
+  readonly problems: () => readonly string[]
 }
 
 /** The work of a worker, or of a server with an embedded database: the online views, and what is known about models. */
@@ -62,7 +64,9 @@ export function upkeepWork(
     metrics.run(id, rows)
     for (const notKept of [tooLarge, setAside]) if (notKept.entities > 0) onTooLarge(id, notKept)
   }
+  let problems: readonly string[] = []
   return {
+    problems: () => problems,
     keep: (signal) =>
       reconcileViews(all, {
         replayMs: tools.replayMs,
@@ -70,6 +74,7 @@ export function upkeepWork(
         tracing,
         onRun,
         onFailure: ({ id }) => metrics.runFailed(id),
+        onProblems: (found) => (problems = found),
       }),
     kinds: [
       backfills(tools, tools.view, { onTooLarge, now: all.clock }),

@@ -33,10 +33,15 @@ export interface WatchedDependencies {
  * metrics. The ping also cuts the connections of a database that no longer answers (`openPostgres`), so that everything
  * that waits on them fails and is retried.
  *
+ * @param deps.views what is wrong with the online views, one sentence each
  * @param signal that of the database and the store: its abort ends their pings, which is no failure of theirs
  */
 export async function watchDependencies(
-  { db, store }: { readonly db: Database; readonly store: OnlineStore | null },
+  {
+    db,
+    store,
+    views = () => [],
+  }: { readonly db: Database; readonly store: OnlineStore | null; readonly views?: (() => readonly string[]) | undefined },
   registry: ReturnType<typeof createMetricsRegistry>,
   log: Logger,
   signal?: AbortSignal,
@@ -79,7 +84,8 @@ export async function watchDependencies(
       const down = failing()
       const ofDatabase = down.includes('database') ? [] : obstacle.warnings
       const ofStore = [...(down.includes('store') ? [] : servers.warnings), ...memory.warnings]
-      const found = { database: ofDatabase, store: ofStore, clock: machineClock.warnings }
+      // while something is down, no view can be kept current
+      const found = { database: ofDatabase, store: ofStore, views: down.length === 0 ? views() : [], clock: machineClock.warnings }
       const warnings = Object.values(found).flat()
       const degraded = Object.entries(found).flatMap(([name, texts]) => (texts.length === 0 ? [] : [name]))
       return { ready: down.length === 0, failing: down, ...(warnings.length === 0 ? {} : { degraded, warnings }) }

@@ -60,6 +60,8 @@ export interface ReconcileOptions {
   /** Called after each run. */
   readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
   readonly onFailure?: (plan: ViewPlan, error: unknown) => void
+  /** Called at each check with the views whose last attempt failed, one sentence each. */
+  readonly onProblems?: (problems: readonly string[]) => void
   /** Records each run. Default: null, none. */
   readonly tracing?: Tracing | null
   /** How often to check for arrivals, milliseconds. Default: 1,000. */
@@ -128,10 +130,11 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
       )
       for (const [i, plan] of plans.entries()) {
         const known = views.get(plan.id)
-        const fresh = {
+        const fresh: KeptView = {
           plan,
           nextAt: 0,
           failures: 0,
+          failure: null,
           busy: false,
           againAt: performance.now() + againMs,
           readMs: 0,
@@ -143,6 +146,7 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
         const turn = takeTurn(tools, options, view, checkpoints[i] ?? null, slots).finally(() => underWay.delete(turn))
         underWay.add(turn)
       }
+      options.onProblems?.(problemsOf(plans.map(({ id }) => views.get(id))))
       keepHouse(catalog, nowMs)
       failed = { text: '', at: 0 }
     } catch (error) {
@@ -158,6 +162,8 @@ interface KeptView {
   /** `performance.now()` of the next attempt. */
   nextAt: number
   failures: number
+  /** Why the last attempt failed. */
+  failure: string | null
   busy: boolean
   /** `performance.now()` of the next check for entities that are set aside. */
   againAt: number
@@ -165,6 +171,12 @@ interface KeptView {
   readMs: number
   /** For a scheduled view: the last `runPoint` that is done. */
   settled: number
+}
+
+function problemsOf(views: readonly (KeptView | undefined)[]): string[] {
+  return views.flatMap((view) =>
+    view === undefined || view.failure === null ? [] : [`The view "${view.plan.id}" is not kept current: ${view.failure}`],
+  )
 }
 
 async function takeTurn(
@@ -182,10 +194,12 @@ async function takeTurn(
     else if (plan.spec.availability.kind === 'schedule') await keepSchedule(tools, options, view, checkpoint, slots.runs)
     else await bringUpToDate(tools, options, view, checkpoint, slots.runs)
     view.failures = 0
+    view.failure = null
   } catch (error) {
     if (options.signal.aborted) return
     options.onFailure?.(plan, error)
-    tools.log.error({ view: plan.id, error: messageOf(error), failures: view.failures + 1 }, 'a view could not be brought up to date')
+    view.failure = messageOf(error)
+    tools.log.error({ view: plan.id, error: view.failure, failures: view.failures + 1 }, 'a view could not be brought up to date')
     view.nextAt = performance.now() + backoffMs(++view.failures, failureBackoff)
   } finally {
     view.busy = false

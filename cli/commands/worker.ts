@@ -95,7 +95,8 @@ export const workerCommand: Command = {
     const pipelines = does('pipelines') ? keepPipelines(context, shared.catalog) : null
     registerJobGauges(registry, async () => shared.db)
     registerTrainingGauges(registry, { database: async () => shared.db, catalog: shared.catalog })
-    const watched = await watchDependencies({ db: shared.db, store: views?.tools.store ?? null }, registry, log, signal)
+    const deps = { db: shared.db, store: views?.tools.store ?? null, views: views?.problems }
+    const watched = await watchDependencies(deps, registry, log, signal)
     context.add('watch', () => watched.close())
     const source = {
       metrics: () => allMetrics(registry, pipelines?.metrics() ?? null),
@@ -152,6 +153,7 @@ async function viewsWork(context: Context, registry: MetricsRegistry, metrics: V
   return {
     tools,
     kinds: views.kinds,
+    problems: views.problems,
     keep: (signal: AbortSignal, onEvent: (event: JobEvent) => void) =>
       Promise.all([consumeStreams(streams, { signal }), views.keep(signal), monitors(onEvent)]),
   }

@@ -86,10 +86,10 @@ interface Answer {
 }
 
 /** A worker that has started, and so ends cleanly. */
-async function work(settings: Environment): Promise<Running> {
-  const running = start(settings, 'worker')
-  await running.until(/waits for/)
-  return running
+async function work(settings: Environment): Promise<Running & { readiness(): Promise<string> }> {
+  const running = start(settings, 'worker', '--metrics-port', '0')
+  const [, port] = await running.until(/waits for.*metrics are on port (\d+)/)
+  return { ...running, readiness: async () => await (await fetch(`http://127.0.0.1:${port}/readyz`)).text() }
 }
 
 async function end(...running: readonly Running[]): Promise<void> {
@@ -127,6 +127,7 @@ it('a copied data folder, put back under a server and a worker, is refused until
   await server.push(10)
   worker = await work(settings)
   await worker.until(/a view could not be brought up to date.*/)
+  await expect.poll(() => worker.readiness(), wait).toMatch(/"degraded":\["views"\].*The view \\"paid@1\\" is not kept current: .*restored/)
   expect(await server.read()).toMatchObject(refused)
   expect(await lockstep(settings, 'materialize')).toMatchObject({
     code: 1,
@@ -138,6 +139,7 @@ it('a copied data folder, put back under a server and a worker, is refused until
   expect(await server.read('c2')).toMatchObject({ n: 0 })
   await server.push(10)
   await expect.poll(() => server.read(), wait).toMatchObject({ n: 5, total: 23 })
+  await expect.poll(() => worker.readiness(), wait).toBe('{"ready":true,"failing":[]}')
   await end(server, worker)
 })
 
