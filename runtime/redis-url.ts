@@ -16,7 +16,7 @@ const defaultPort = 6379
 
 /**
  * Parses `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`. With
- * `rediss`, the connection uses TLS, and `ca` may name the file of the authorities to trust, `cert` and `key` those of a
+ * `rediss`, the connection uses TLS. `ca` may name the file of the authorities to trust, `cert` and `key` those of a
  * client certificate.
  *
  * @returns null for any other text
