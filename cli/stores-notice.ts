@@ -26,7 +26,7 @@ export function storesNotice({ config, origins, elsewhere }: Settings, folder: s
   return {
     database:
       target !== null
-        ? isThisMachine(target.server)
+        ? target.names.every(isThisMachine)
           ? null
           : `Database: "${target.database}" at ${target.server}${from('LOCKSTEP_POSTGRES_URL')}.`
         : redis !== null || unread !== null

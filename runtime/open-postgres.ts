@@ -14,9 +14,10 @@ import type { PostgresPool } from './postgres-pool.ts'
 import { createPostgresPool } from './postgres-pool.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendPid, withPostgresSnapshot } from './postgres-snapshot.ts'
+import { createPostgresServers } from './postgres-servers.ts'
 import { parseTarget } from './postgres-target.ts'
 import { createPrepareSession } from './prepare-session.ts'
-import { postgresUnavailable, silentText } from './postgres-unavailable.ts'
+import { postgresUnavailable, readOnlyServer, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
 import { createWriteObstacle } from './write-obstacle.ts'
@@ -45,13 +46,15 @@ export interface PostgresOptions {
  * share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for
  * each other.
  *
- * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
+ * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows. Of several servers,
+ *   `host:5432,host:5432`, it uses the first that can be used and accepts writes
  * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,
  *   get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
  */
 export function openPostgres(url: string, { signal, timers }: PostgresOptions = {}): Database {
   const target = parseTarget(url)
-  const sessions = createPostgresSessions(target.url)
+  const servers = createPostgresServers(target)
+  const sessions = createPostgresSessions(servers)
   let stopped = false
   let stopping: Promise<void> | null = null
   const stop = () => void (stopping = stopSessions(sessions, () => (stopped = true)))
@@ -60,9 +63,9 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
     if (stopped) signal?.throwIfAborted()
   }
   const obstacle = createWriteObstacle(() => target.server)
-  const deps = { sessions, prepare: createPrepareSession(target), requireOpen, onError: obstacle.noteError }
-  const statements = createPostgresPool(target, poolSize, deps)
-  const streams = createPostgresPool(target, Number.POSITIVE_INFINITY, deps)
+  const deps = { servers, sessions, prepare: createPrepareSession(servers), requireOpen, onError: obstacle.noteError }
+  const statements = createPostgresPool(target.server, poolSize, deps)
+  const streams = createPostgresPool(target.server, Number.POSITIVE_INFINITY, deps)
   const [timeQuery, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
@@ -122,7 +125,13 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
       const answer = streams.run((client) => client.query<{ readOnly: boolean }>(askReadOnly))
       try {
         const { rows } = await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
-        obstacle.noteReadOnly(rows[0]?.readOnly === true)
+        const readOnly = rows[0]?.readOnly === true
+        if (readOnly && servers.count > 1) {
+          // another one may be the primary by now
+          sessions.cut()
+          throw postgresUnavailable(target.server, readOnlyServer())
+        }
+        obstacle.noteReadOnly(readOnly)
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
         if (error instanceof LockstepError && error.cause === silent) sessions.cut()

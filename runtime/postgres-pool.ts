@@ -4,11 +4,11 @@ import { randomBackoffMs, sleep, startPatientTimer } from './async.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import type { PrepareSession } from './prepare-session.ts'
 import { backendPid } from './postgres-snapshot.ts'
-import type { PostgresTarget } from './postgres-target.ts'
-import { isTooManyConnections, isUnavailable, postgresUnavailable, silentText } from './postgres-unavailable.ts'
+import type { PostgresServers } from './postgres-servers.ts'
+import { failureOfAll, isTooManyConnections, isUnavailable, postgresUnavailable, silentText } from './postgres-unavailable.ts'
 import { typeParsers } from './type-parsers.ts'
 
-/** Including the start and end of a command, a failure is reported within 5 s. */
+/** Including the start and end of a command, a failure is reported within 5 s. Several servers share it. */
 const connectTimeoutMs = 3_000
 /** How long it waits before it connects again to a server that has too many connections. */
 const fullBackoff = { firstMs: 50, maxMs: 500 }
@@ -28,6 +28,7 @@ export interface PostgresPool {
 }
 
 export interface PostgresPoolDeps {
+  readonly servers: PostgresServers
   readonly sessions: PostgresSessions
   readonly prepare: PrepareSession
   /** Throws if no connection may be taken any more. */
@@ -36,26 +37,31 @@ export interface PostgresPoolDeps {
   readonly onError: (error: Error) => void
 }
 
-export function createPostgresPool(
-  { url, server }: PostgresTarget,
-  max: number,
-  { sessions, prepare, requireOpen, onError }: PostgresPoolDeps,
-): PostgresPool {
-  const pool = createPool(url, max, { sessions, prepare, onError })
+/** @param server the names of all servers */
+export function createPostgresPool(server: string, max: number, deps: PostgresPoolDeps): PostgresPool {
+  const { servers, requireOpen } = deps
+  const pool = createPool(max, deps)
   const explain = (error: unknown): unknown => (isUnavailable(error) ? postgresUnavailable(server, error) : error)
 
   async function connect(): Promise<pg.PoolClient> {
     const until = performance.now() + connectTimeoutMs
-    for (let failures = 1; ; failures++) {
-      requireOpen()
-      try {
-        return await pool.connect()
-      } catch (error) {
-        // one of the others may soon be free
-        if (error instanceof LockstepError) throw error
-        if (!isTooManyConnections(error) || performance.now() > until) throw postgresUnavailable(server, error)
+    for (let rounds = 1; ; rounds++) {
+      const failures: { readonly server: string; readonly error: unknown }[] = []
+      while (failures.length < servers.count) {
+        requireOpen()
+        const { at } = servers
+        try {
+          return await pool.connect()
+        } catch (error) {
+          if (error instanceof LockstepError) throw error
+          failures.push({ server: servers.name(at), error })
+          servers.leave(at)
+        }
       }
-      await sleep(randomBackoffMs(failures, fullBackoff))
+      // one of the others may soon be free
+      if (!failures.some(({ error }) => isTooManyConnections(error)) || performance.now() > until)
+        throw postgresUnavailable(server, failureOfAll(failures))
+      await sleep(randomBackoffMs(rounds, fullBackoff))
     }
   }
 
@@ -77,9 +83,8 @@ export function createPostgresPool(
   }
 }
 
-function createPool(connectionString: string, max: number, { sessions, prepare, onError }: Omit<PostgresPoolDeps, 'requireOpen'>): pg.Pool {
+function createPool(max: number, { servers, sessions, prepare, onError }: Omit<PostgresPoolDeps, 'requireOpen'>): pg.Pool {
   const pool = new pg.Pool({
-    connectionString,
     max,
     keepAlive: true,
     types: { getTypeParser },
@@ -87,11 +92,12 @@ function createPool(connectionString: string, max: number, { sessions, prepare, 
     // The pool's own limit would include the wait for a free connection, and that of a client passes during a stall.
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
-        super(config)
-        const session = { pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
+        const { url } = servers
+        super({ ...config, connectionString: url })
+        const session = { url, pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
         this.connection.on('errorMessage', onError)
-        const stop = startPatientTimer(connectTimeoutMs, () => this.connection.stream.destroy(new Error(silentText)))
+        const stop = startPatientTimer(connectTimeoutMs / servers.count, () => this.connection.stream.destroy(new Error(silentText)))
         this.once('connect', stop)
         this.once('end', () => {
           stop()

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import type { PostgresServers } from './postgres-servers.ts'
 
 const cancelTimeoutMs = 700
 const stopStepMs = 250
@@ -8,6 +9,8 @@ const stopMs = 1_000
 
 /** One connection of this process. */
 export interface PostgresSession {
+  /** The URL of its server. */
+  readonly url: string
   /** The process id on the server; null while it is not connected. */
   pid(): number | null
   /** Closes the connection at once, even if a caller waits for an answer on it. */
@@ -29,12 +32,14 @@ export interface PostgresSessions {
  * A statement that waits, for example for a lock, continues without its connection. So the server must be asked on
  * another connection to cancel it.
  */
-export function createPostgresSessions(connectionString: string): PostgresSessions {
+export function createPostgresSessions(servers: PostgresServers): PostgresSessions {
   const open = new Set<PostgresSession>()
   return {
     open,
     async cancel(afterMs) {
-      const pids = [...open].map((session) => session.pid()).filter((pid) => pid !== null)
+      const { url: connectionString } = servers
+      // on another server the same number is the process of somebody else
+      const pids = [...open].map(({ url, pid }) => (url === connectionString ? pid() : null)).filter((pid) => pid !== null)
       if (pids.length === 0) return
       const client = new pg.Client({ connectionString, connectionTimeoutMillis: cancelTimeoutMs, query_timeout: cancelTimeoutMs })
       client.on('error', () => undefined)

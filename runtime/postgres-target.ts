@@ -16,16 +16,33 @@ export const sessionSettings = [
 ] as const
 
 export interface PostgresTarget {
-  /** With what every session sets. */
-  readonly url: string
-  /** `host:port`, which may be printed. */
+  /** One for each server, with what every session sets. */
+  readonly urls: readonly string[]
+  /** `host:port` of each, which may be printed. */
+  readonly names: readonly string[]
+  /** All names, separated by commas. */
   readonly server: string
   /** Its name, which may be printed; empty: the URL has none. */
   readonly database: string
 }
 
+/**
+ * Splits a URL that names several servers, as `postgres://user:password@host:5432,host:5432/database`, into one for
+ * each.
+ */
+export function splitHosts(url: string): string[] {
+  const [, before = '', hosts, after = ''] = /^([a-z]+:\/\/(?:[^/?#]*@)?)([^/?#@]*)(.*)$/is.exec(url) ?? []
+  return hosts === undefined ? [url] : hosts.split(',').map((host) => `${before}${host}${after}`)
+}
+
 /** @throws LockstepError `CONFIG_INVALID` */
 export function parseTarget(url: string): PostgresTarget {
+  const found = splitHosts(url).map(parseServer)
+  const names = found.map(({ name }) => name)
+  return { urls: found.map((each) => each.url), names, server: names.join(','), database: found[0]?.database ?? '' }
+}
+
+function parseServer(url: string): { readonly url: string; readonly name: string; readonly database: string } {
   let parsed: URL
   try {
     parsed = new URL(url)
@@ -42,11 +59,11 @@ export function parseTarget(url: string): PostgresTarget {
     [options, ...sessionSettings.map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)].join(' ').trim(),
   )
   // an application_name from the URL is appended, so that all sessions of Lockstep start with `lockstep`
-  const name = searchParams.get('application_name') ?? ''
-  searchParams.set('application_name', name.startsWith('lockstep') ? name : `lockstep ${name}`.trim())
+  const application = searchParams.get('application_name') ?? ''
+  searchParams.set('application_name', application.startsWith('lockstep') ? application : `lockstep ${application}`.trim())
   // the client decodes no %2F
   parsed.pathname = parsed.pathname.replaceAll(/%2f/gi, '/')
   const host = searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
-  const server = `${host}:${searchParams.get('port') ?? (parsed.port || '5432')}`
-  return { url: parsed.href, server, database: decodeURIComponent(parsed.pathname.slice(1)) }
+  const name = `${host}:${searchParams.get('port') ?? (parsed.port || '5432')}`
+  return { url: parsed.href, name, database: decodeURIComponent(parsed.pathname.slice(1)) }
 }

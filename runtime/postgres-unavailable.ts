@@ -46,6 +46,7 @@ export function isUnavailable(error: unknown): boolean {
 
 /** Whether the server, the database or the user has as many connections as it may: the error, or what caused it. */
 export function isTooManyConnections(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isTooManyConnections)
   return error instanceof Error && (('code' in error && error.code === tooManyConnections) || isTooManyConnections(error.cause))
 }
 
@@ -57,7 +58,21 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
   })
 }
 
+/** What each of several servers failed with. */
+export function failureOfAll(failures: readonly { readonly server: string; readonly error: unknown }[]): unknown {
+  const errors = failures.map(({ error }) => error)
+  if (errors.length === 1) return errors[0]
+  return new AggregateError(errors, failures.map(({ server, error }) => `${server}: ${reasonOf(error)}`).join('; '))
+}
+
+/** Of a server that is passed over, because another one may be the primary. */
+export function readOnlyServer(): Error {
+  return Object.assign(new Error('it accepts no writes'), { code: '25006' })
+}
+
 function remedyOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message !== '')
+    return remedyOf(cause.errors.find((error) => sqlState(error) !== '25006') ?? cause.errors[0])
   if (isTooManyConnections(cause)) return moreConnections
   if (isOutOfFiles(cause)) return 'This process has as many open files as it may: raise "ulimit -n".'
   if (!(cause instanceof Error)) return startIt

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { LockstepError } from '../kernel/errors.ts'
-import type { PostgresTarget } from './postgres-target.ts'
+import type { PostgresServers } from './postgres-servers.ts'
 import { sessionSettings } from './postgres-target.ts'
+import { readOnlyServer } from './postgres-unavailable.ts'
 import { sqlText } from './sql.ts'
 
 /** Both steps of a probe that waits for a session take less than a ping may. */
@@ -9,7 +10,7 @@ const probeTimeoutMs = 1_500
 /** Another client of the pooler may take the session that a probe waits for. */
 const probes = 3
 const shown = sessionSettings.map(([name]) => `current_setting(${sqlText(name)})`)
-const ask = `SELECT pg_backend_pid() AS pid, ARRAY[${shown.join(', ')}] AS settings`
+const ask = `SELECT pg_backend_pid() AS pid, current_setting('transaction_read_only')::bool AS "readOnly", ARRAY[${shown.join(', ')}] AS settings`
 
 /**
  * Prepares a new connection for its first statement, in one round trip if it leads directly to PostgreSQL.
@@ -23,14 +24,18 @@ export type PrepareSession = (client: pg.ClientBase) => Promise<void>
  * again. It also reports another process id than that of the server, by which no statement can be cancelled, so the
  * server's replaces it. A pooler in transaction mode is refused: an advisory lock would stay with a session that is no
  * longer ours, and a view would never be materialized again.
+ *
+ * Where the URL names several servers, one that accepts no writes is refused, so that the next one is tried.
  */
-export function createPrepareSession({ url, server }: PostgresTarget): PrepareSession {
+export function createPrepareSession(servers: PostgresServers): PrepareSession {
   let isOwn = false
   return async (client) => {
-    const [row] = (await client.query<{ pid: number; settings: readonly string[] }>(ask)).rows
+    const { at, url } = servers
+    const [row] = (await client.query<{ pid: number; readOnly: boolean; settings: readonly string[] }>(ask)).rows
     if (row === undefined) return
+    if (row.readOnly && servers.count > 1) throw readOnlyServer()
     if ('processID' in client && client.processID !== row.pid) {
-      if (!isOwn && (await isShared(client, row.pid, url))) throw sharedSessions(server)
+      if (!isOwn && (await isShared(client, row.pid, url))) throw sharedSessions(servers.name(at))
       isOwn = true
       client.processID = row.pid
     }

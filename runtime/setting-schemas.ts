@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseKafkaUrl } from './kafka-url.ts'
+import { splitHosts } from './postgres-target.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
 // The values of settings. A message says what a value must be.
@@ -14,24 +15,41 @@ const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?"
 export function url(protocols: readonly string[], example: string) {
   return z
     .string()
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
+    .refine((text) => isUrl(text, protocols), `a URL such as ${example}`)
     .refine(hasWholeUser, encodedUser)
+}
+
+function isUrl(text: string, protocols: readonly string[]): boolean {
+  return URL.canParse(text) && protocols.includes(new URL(text).protocol)
 }
 
 /** As in libpq, a parameter may name the host, behind a user: `postgres://user@/database?host=/run/postgresql`. */
 export const postgresUrl = z
   .string()
   .transform((text) => text.replace(/^(postgres(?:ql)?:\/\/[^/?#]*@)(?=[/?]|$)/, '$1localhost'))
-  .refine((text) => !namesSeveralHosts(text), {
-    error: 'a URL with one host; for a primary with standbys, an address that always leads to the primary',
+  .refine((text) => !namesHostsInParameter(text), {
+    error: 'a URL that names its servers before the database: postgres://user:password@host:5432,host:5432/database',
     abort: true,
   })
-  .pipe(url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'))
-  .refine((text) => !/%(3f|23)/i.test(URL.parse(text)?.pathname ?? ''), 'a URL of a database without "?" and "#" in its name')
+  .refine(
+    (text) =>
+      splitHosts(text).every((each, _, { length }) => isUrl(each, postgresProtocols) && (length === 1 || URL.parse(each)?.host !== '')),
+    'a URL such as postgres://user:password@host:5432/database',
+  )
+  .refine(hasWholeUser, encodedUser)
+  .refine(
+    (text) => !/%(3f|23)/i.test(URL.parse(splitHosts(text)[0] ?? '')?.pathname ?? ''),
+    'a URL of a database without "?" and "#" in its name',
+  )
 
-function namesSeveralHosts(text: string): boolean {
-  const [, hosts = ''] = /^[a-z]+:\/\/(?:[^/?#]*@)?([^/?#@]*)/.exec(text) ?? []
-  return hosts.includes(',') || URL.parse(text)?.searchParams.get('host')?.includes(',') === true
+const postgresProtocols = ['postgres:', 'postgresql:']
+
+/** A parameter may name one server, in place of the host. */
+function namesHostsInParameter(text: string): boolean {
+  const [first = '', ...others] = splitHosts(text)
+  const parameters = URL.parse(first)?.searchParams
+  if (others.length > 0) return parameters?.has('host') === true || parameters?.has('port') === true
+  return parameters?.get('host')?.includes(',') === true
 }
 
 export const redisUrl = z

@@ -7,9 +7,11 @@ const application = 'lockstep worker'
 
 /** The database's URL for such a session. What the URL called it comes behind that. */
 export function workerUrl(url: string): string {
-  const named = new URL(url)
-  named.searchParams.set('application_name', `${application} ${named.searchParams.get('application_name') ?? ''}`.trim())
-  return named.href
+  // a URL of several servers is none that the platform can parse
+  const [, before = url, query = ''] = /^([^?]*)(?:\?(.*))?$/s.exec(url) ?? []
+  const parameters = new URLSearchParams(query)
+  parameters.set('application_name', `${application} ${parameters.get('application_name') ?? ''}`.trim())
+  return `${before}?${parameters}`
 }
 
 /**

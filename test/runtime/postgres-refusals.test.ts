@@ -116,7 +116,7 @@ describe('a PostgreSQL that cannot be used', () => {
 
 it('a URL with the rules of libpq keeps its mode', () => {
   const query = 'uselibpqcompat=true&sslmode=require'
-  expect(parseTarget(`postgres://host/db?${query}`).url).toContain(query)
-  expect(parseTarget('postgres://host/a%2Fb')).toMatchObject({ url: expect.stringContaining('host/a/b?') as string, database: 'a/b' })
-  expect(parseTarget('postgres://host/db?sslmode=no-verify').url).toContain('sslmode=no-verify')
+  expect(parseTarget(`postgres://host/db?${query}`).urls).toEqual([expect.stringContaining(query)])
+  expect(parseTarget('postgres://host/a%2Fb')).toMatchObject({ urls: [expect.stringContaining('host/a/b?')], database: 'a/b' })
+  expect(parseTarget('postgres://host/db?sslmode=no-verify').urls).toEqual([expect.stringContaining('sslmode=no-verify')])
 })

@@ -1,4 +1,4 @@
-import { chown, cp, readFile, readdir, rm, symlink } from 'node:fs/promises'
+import { appendFile, chown, cp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { Client } from 'pg'
@@ -86,11 +86,14 @@ export interface RestorablePostgres {
   save(): Promise<void>
   /** Puts the copy back in place of the data folder. Only while it is stopped. */
   restore(): Promise<void>
+  /** Starts a copy that follows this server once it runs. Only while it is stopped. */
+  standby(): Promise<RestorablePostgres>
   /** Stops it for good, and removes its data. */
   remove(): Promise<void>
 }
 
-export async function restorablePostgres(): Promise<RestorablePostgres> {
+/** @param fill puts a data folder in place. Default: a new one */
+export async function restorablePostgres(fill: (data: string) => Promise<void> = async () => undefined): Promise<RestorablePostgres> {
   const folder = await serverFolder('postgres-data', await unprivilegedUser())
   const [data, copy, port] = [join(folder, 'data'), join(folder, 'copy'), await freePort()]
   const binaries = await installedFolder().catch(async () => join(await embeddedFolder(), 'bin'))
@@ -110,12 +113,20 @@ export async function restorablePostgres(): Promise<RestorablePostgres> {
       await rm(data, { recursive: true })
       await run('cp', ['-a', copy, data])
     },
+    standby: () =>
+      restorablePostgres(async (other) => {
+        await run('cp', ['-a', data, other])
+        const follows = `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres'\nwal_retrieve_retry_interval = 50\n`
+        await appendFile(join(other, 'postgresql.auto.conf'), follows)
+        await writeFile(join(other, 'standby.signal'), '')
+      }),
     async remove() {
       await service?.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }
   try {
+    await fill(data)
     await server.start()
   } catch (error) {
     await server.remove()
