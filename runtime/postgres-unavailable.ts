@@ -71,8 +71,11 @@ export function readOnlyServer(): Error {
 }
 
 function remedyOf(cause: unknown): string {
-  if (cause instanceof AggregateError && cause.message !== '')
-    return remedyOf(cause.errors.find((error) => sqlState(error) !== '25006') ?? cause.errors[0])
+  if (cause instanceof AggregateError && cause.message !== '') {
+    const broken = cause.errors.filter((error) => sqlState(error) !== '25006')
+    const remedy = remedyOf(broken[0] ?? cause.errors[0])
+    return remedy === startIt && broken.length < cause.errors.length ? startPrimary : remedy
+  }
   if (isTooManyConnections(cause)) return moreConnections
   if (isOutOfFiles(cause)) return 'This process has as many open files as it may: raise "ulimit -n".'
   if (!(cause instanceof Error)) return startIt
@@ -83,6 +86,7 @@ function remedyOf(cause: unknown): string {
 }
 
 const startIt = 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+const startPrimary = 'Start the primary, promote a standby, or correct LOCKSTEP_POSTGRES_URL.'
 const addCertificate = 'add "sslcert=/path/client.crt" and "sslkey=/path/client.key" to LOCKSTEP_POSTGRES_URL.'
 
 interface Refusal {

@@ -52,7 +52,7 @@ it('uses the server that accepts writes, and after a promotion the new one witho
   expect(text).toContain(`PostgreSQL at "${hosts.join(',')}" cannot be used: `)
   expect(text).toContain(`${placeOf(primary)}: ${refused}`)
   expect(text).toContain(`${placeOf(standby)}: it accepts no writes`)
-  expect(text).toMatch(/\. Start it, or correct LOCKSTEP_POSTGRES_URL\.$/)
+  expect(text).toMatch(/\. Start the primary, promote a standby, or correct LOCKSTEP_POSTGRES_URL\.$/)
 
   await administrator.query('select pg_promote()')
   await expect.poll(() => first.ping().then(() => 'answers', String), { timeout: 60_000 }).toBe('answers')
