@@ -1,5 +1,5 @@
 import type { TrainingListJson, TrainingRunJson } from '../registry/trainings/read-runs.ts'
-import { waitText } from '../registry/trainings/training-text.ts'
+import { doingText, waitText } from '../registry/trainings/training-text.ts'
 import { ago, count, duration, firstMetrics, metricsText } from './human.ts'
 import { table } from './table.ts'
 

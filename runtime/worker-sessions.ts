@@ -11,7 +11,7 @@ export function workerUrl(url: string): string {
   const [, before = url, query = ''] = /^([^?]*)(?:\?(.*))?$/s.exec(url) ?? []
   const parameters = new URLSearchParams(query)
   parameters.set('application_name', `${application} ${parameters.get('application_name') ?? ''}`.trim())
-  return `${before}?${parameters}`
+  return `${before}?${parameters.toString()}`
 }
 
 /**
