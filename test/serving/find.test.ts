@@ -36,7 +36,11 @@ function describedSet(more: Readonly<Record<string, Described>> = {}): Definitio
   })
   const { entities, sources, views, services } = set
   // no view reads it, so it has no table yet
-  const namesake = sources.slice(0, 1).map((each) => ({ ...each, spec: { ...each.spec, name: 'airport' }, fingerprint: 'unread' }))
+  const namesake = sources.slice(0, 1).map((each) => ({
+    ...each,
+    spec: { ...each.spec, name: 'airport', key: [{ part: 'no_entity', column: 'airport' }] },
+    fingerprint: 'unread',
+  }))
   const lonely = {
     spec: { name: 'gate', key: [{ name: 'gate', type: { kind: 'string' as const } }] },
     fingerprint: 'gate',
