@@ -102,7 +102,7 @@ describe('the package that is published', () => {
   })
 
   it('loads every module with only its declared dependencies', async () => {
-    // what ends by itself, what a page runs in a browser, and programs of templates
+    // all but programs, which run when they are loaded, and what a page runs in a browser
     const modules = packed
       .filter(
         (file) =>

@@ -72,7 +72,7 @@ it('a worker warns if its clock differs from that of the database', async () => 
   await behind.close()
 })
 
-it('does not log that the database is down when the worker is told to end', async () => {
+it('does not log that the database is down when the worker gets SIGTERM', async () => {
   const ending = new AbortController()
   const stopped = openPostgres(url, { signal: ending.signal })
   const logged: string[] = []
