@@ -28,14 +28,23 @@ export async function forgetSets(
     })
   }
   if (others.length < keepSets) return
-  const sets = await db.kysely
-    .selectFrom('lockstep.datasets')
-    .select('id')
-    .where('id', 'in', others)
-    .orderBy('created_at', 'desc')
+  const old = await db.kysely
+    .selectFrom((of) =>
+      of
+        .selectFrom('lockstep.datasets')
+        .select('id')
+        .where('id', 'in', others)
+        .orderBy('created_at', 'desc')
+        .offset(keepSets - 1)
+        .as('old'),
+    )
+    .select('old.id')
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('lockstep.model_versions').select('version').whereRef('dataset', '=', 'old.id'))),
+    )
     .execute()
   const by = { actor: `training ${training}`, reason: `${keepSets} training sets are kept` }
-  for (const { id } of sets.slice(keepSets - 1)) {
+  for (const { id } of old) {
     const path = runFolder(folder, training, id)
     try {
       await deleteTrainingSet(db, id, by, async () => {
@@ -43,7 +52,7 @@ export async function forgetSets(
         return [path]
       })
     } catch (error) {
-      // a model version was trained on it
+      // a model version that was registered meanwhile was trained on it
       if (error instanceof LockstepError && error.code === 'IN_USE') continue
       log.warn({ training, dataset: id, error: messageOf(error) }, 'an old training set cannot be deleted')
     }
