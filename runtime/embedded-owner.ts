@@ -12,7 +12,8 @@ import { withShortPath } from './short-path.ts'
 
 /** Of the sockets, with the process id. */
 const pattern = /^owner-\d+-(\d+)-[0-9a-f]+\.sock$/
-const yieldMs = 800
+/** How long a process waits for others that started after it to withdraw. */
+const withdrawMs = 10_000
 const pollMs = 20
 
 /** What this process answers, by the folder that it owns. */
@@ -29,10 +30,11 @@ export interface EmbeddedOwner {
  * Each process first listens on a Unix socket in the folder, under a unique name, and then looks for other sockets. So
  * of two starting processes at least one sees the other, and two never own the folder. A socket that refuses
  * connections has lost its process and is removed. A name appears only when its socket already listens and is never
- * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
+ * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins, and
+ * waits for the other to withdraw.
  *
- * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`,
- *   `CONFIG_INVALID`
+ * @throws LockstepError `EMBEDDED_IN_USE` within 1 s if there is an owner, with its pid and command, and after 10 s if a
+ *   process that started later does not answer; `WRITE_FAILED`, `CONFIG_INVALID`
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
   try {
@@ -49,13 +51,13 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
     await new Promise((closed) => server.close(closed))
   }
   try {
-    for (const deadline = Date.now() + yieldMs; ; await delay(pollMs)) {
+    for (const deadline = performance.now() + withdrawMs; ; await delay(pollMs)) {
       const others = await livingOthers(directory, name)
       if (others.length === 0) break
       const stronger = others.find(
-        (other) => other.answer === 'silent' || (other.answer !== 'unclear' && (other.answer.owner || other.name < name)),
+        (other) => other.answer !== 'unclear' && (other.name < name || (other.answer !== 'silent' && other.answer.owner)),
       )
-      const winner = stronger ?? (Date.now() > deadline ? others[0] : undefined)
+      const winner = stronger ?? (performance.now() > deadline ? others[0] : undefined)
       if (winner !== undefined) throw inUse(directory, winner)
     }
     answer.owner = true

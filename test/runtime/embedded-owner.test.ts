@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -118,6 +119,20 @@ describe('the owner of an embedded folder', () => {
       const owner = many[answers.findIndex((answer) => answer.owns === true)]
       if (owner !== undefined) await kill(owner)
     }
+  })
+
+  it('waits for one that started later and does not answer yet', async () => {
+    await mkdir(folder)
+    const later = createServer()
+    await new Promise<void>((resolve) => later.listen(join(folder, `owner-${Date.now() + 60_000}-${process.pid}-ff.sock`), resolve))
+    const owner = ownEmbeddedFolder(folder)
+    const asked: Socket[] = []
+    const askedTwice = new Promise<void>((resolve) => later.on('connection', (socket) => asked.push(socket) === 2 && resolve()))
+    expect(await Promise.race([owner, askedTwice])).toBeUndefined()
+    later.close()
+    for (const socket of asked) socket.destroy()
+    await (await owner).release()
+    expect(await readdir(folder)).toEqual([])
   })
 
   it('is never two, for any order of starts and ends in one process', async () => {
