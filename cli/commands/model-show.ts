@@ -1,3 +1,4 @@
+import { isRecord } from '../../kernel/is-record.ts'
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelLineage } from '../../registry/model-lineage.ts'
 import { readModelLineage } from '../../registry/model-lineage.ts'
@@ -6,7 +7,7 @@ import { noVersion, parseModelReference, pickVersion } from '../../registry/pick
 import { modelAnswer, modelVersionAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
-import { bytes, moment } from '../human.ts'
+import { bytes, metricsText, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
 import type { Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
@@ -67,6 +68,9 @@ function versionText(
     Object.entries(values)
       .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
       .join(', ')
+  const run = runOf(version.metadata)
+  const { training: _, ...others } = version.metadata
+  const metadata = run === null ? version.metadata : others
   const retired = (is: boolean): string => (is ? ', pruned since' : '')
   const fields: (readonly [string, string])[] = [
     ['model', `${version.model}@${version.version}${aliases.length === 0 ? '' : ` (${aliases.join(', ')})`}`],
@@ -82,10 +86,11 @@ function versionText(
     ['file', `${bytes(version.sizeBytes)}, sha256 ${version.sha256}`],
     ...version.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),
     ...version.outputs.map((tensor) => ['output', `${tensor.name} ${tensorText(tensor)}`] as const),
-    ['metrics', named(version.metrics)],
+    ['metrics', metricsText(version.metrics)],
     ['parameters', named(version.params)],
     ['commit', version.gitCommit ?? ''],
-    ['metadata', named(version.metadata)],
+    ['trained by', run === null ? '' : `run ${run.job} of the training ${run.name}`],
+    ['metadata', named(metadata)],
     ['training set', dataset === null ? '' : datasetText(dataset)],
     ['service', `${service.id} ${short(service.fingerprint)}${retired(service.retired)}`],
     ...onDemand.map((view) => ['on demand', `${view.id} ${short(view.fingerprint)}${retired(view.retired)}`] as const),
@@ -119,4 +124,11 @@ function relationText(relation: ModelLineage['sources'][number]['relation']): st
 
 function short(hash: string): string {
   return hash.slice(0, 12)
+}
+
+/** The run of a training that made the version; null: somebody pushed it. */
+function runOf({ training }: Readonly<Record<string, unknown>>): { readonly name: string; readonly job: number } | null {
+  if (!isRecord(training)) return null
+  const { name, job } = training
+  return typeof name === 'string' && typeof job === 'number' ? { name, job } : null
 }

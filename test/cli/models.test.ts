@@ -83,8 +83,11 @@ describe('the life of a model', () => {
     const shown = await text('model', 'show', 'delay')
     expect(shown).toContain('model         delay@1 (champion)\n')
     expect(shown).toMatch(/metrics +auc 0.71, loss 0.2\nparameters +depth 3, kind trees\ncommit +abc123\n/)
+    expect(shown).toMatch(/^trained by +run 7 of the training weekly\nmetadata +team delays$/m)
+    expect(await text('model', 'show', 'delay@2')).toMatch(/^metrics +auc 0\.7123$/m)
     expect(shown).toMatch(/training set +set-one, \/data\/one.parquet, with the features of another definition \(flight@1\)\n/)
     expect(await json('model', 'show', 'delay@2')).toMatchObject({
+      metrics: { auc: 0.7123456789012346 },
       aliases: ['challenger'],
       lineage: {
         dataset: null,
