@@ -1,4 +1,4 @@
-import { formatDuration } from '../kernel/duration.ts'
+import { durationText } from '../kernel/duration.ts'
 import { maxCountedRows } from '../monitoring/freshness/arrived-rows.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
@@ -33,7 +33,7 @@ export function servedRows(views: readonly ViewStatus[]): string[][] {
 }
 
 function allowed(freshnessSeconds: number | null): string {
-  return freshnessSeconds === null ? '' : formatDuration(freshnessSeconds * 1e6)
+  return freshnessSeconds === null ? '' : durationText(freshnessSeconds * 1e6)
 }
 
 function lagRows(rows: number): string {

@@ -1,4 +1,4 @@
-import { formatDuration } from '../kernel/duration.ts'
+import { durationText } from '../kernel/duration.ts'
 import type { CheckResult } from '../monitoring/alerts/check-kind.ts'
 import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../registry/monitor-spec.ts'
@@ -8,15 +8,13 @@ import { table } from './table.ts'
 
 export function monitorText(monitor: ListedMonitor): string {
   const { everyMicros, windowMicros, forMicros, clearAfter, noDataMicros, severity, notify, runbook, description } = monitor
-  const fires = forMicros === 0 ? 'at the first breach' : `after a breach of ${formatDuration(forMicros)}`
+  const fires = forMicros === 0 ? 'at the first breach' : `after a breach of ${durationText(forMicros)}`
   const healthy = counted(clearAfter, 'evaluation that is fine', 'evaluations that are fine')
   return [
     `The monitor ${monitor.name}${monitor.isDefault ? ' (default)' : ''} watches ${watchedName(monitor)}.`,
     ...(description === null ? [] : [plainText(description)]),
-    `It runs every ${formatDuration(everyMicros)}, over ${formatDuration(windowMicros)}. A ${severity} fires ${fires}, and is resolved after ${healthy}.`,
-    noDataMicros === null
-      ? 'It does not alarm when there is no data.'
-      : `After ${formatDuration(noDataMicros)} without data a ticket fires.`,
+    `It runs every ${durationText(everyMicros)}, over ${durationText(windowMicros)}. A ${severity} fires ${fires}, and is resolved after ${healthy}.`,
+    noDataMicros === null ? 'It does not alarm when there is no data.' : `After ${durationText(noDataMicros)} without data a ticket fires.`,
     notify.length === 0 ? 'It notifies no channel.' : `It notifies ${notify.join(', ')}.`,
     ...(runbook === null ? [] : [`Runbook: ${plainText(runbook)}`]),
     ...monitor.checks.map(({ kind, ...options }) => `Check ${kind}: ${JSON.stringify(options)}`),

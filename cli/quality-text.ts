@@ -1,4 +1,4 @@
-import { formatDuration } from '../kernel/duration.ts'
+import { durationText } from '../kernel/duration.ts'
 import type { BusinessFigure } from '../monitoring/quality/business-tally.ts'
 import type { Figure } from '../monitoring/quality/figure.ts'
 import { figureTitle } from '../monitoring/quality/figure-titles.ts'
@@ -54,7 +54,7 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
   const { predictions, judged, assumed, immature, withoutOutcome, unreadable } = total
   const decided = threshold === null ? '' : `, positive from ${threshold} on`
   const left = [
-    ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${formatDuration(withinMicros)}`]),
+    ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${durationText(withinMicros)}`]),
     ...(shadow === 0 ? [] : [`${count(shadow)} shadow ${shadow === 1 ? 'prediction' : 'predictions'}`]),
     ...(withoutOutcome === 0 ? [] : [`${count(withoutOutcome)} without an outcome`]),
     ...(unreadable === 0 ? [] : [`${count(unreadable)} with an output or outcome that cannot be compared`]),
@@ -69,9 +69,7 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
       : [
           `assumed: ${count(assumed)} judged ${assumed === 1 ? 'one has' : 'ones have'} no row of the outcome, which means ${JSON.stringify(missing)}`,
         ]),
-    ...(judged > 0 || immature === 0
-      ? []
-      : [`note: an outcome takes up to ${formatDuration(withinMicros)}: look further back with --since`]),
+    ...(judged > 0 || immature === 0 ? [] : [`note: an outcome takes up to ${durationText(withinMicros)}: look further back with --since`]),
   ].join('\n')
 }
 

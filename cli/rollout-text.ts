@@ -1,9 +1,10 @@
+import { durationText, parseDuration } from '../kernel/duration.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { RolloutChange } from '../registry/rollouts/rollout-transaction.ts'
 import type { RolloutDecision } from '../registry/rollouts/decisions.ts'
 import { requestUnit } from '../registry/rollouts/rollout.ts'
 import type { Rollout } from '../registry/rollouts/rollout.ts'
-import { moment } from './human.ts'
+import { count, moment } from './human.ts'
 
 /** `5%` or `0.05`. @throws LockstepError `USAGE` */
 export function parseShare(text: string): number {
@@ -110,7 +111,10 @@ function planLines({ plan, step, since, state }: ShownRollout): string[] {
   const present = plan.steps[step ?? 0]
   const steps = plan.steps.map(({ share }, i) => (i === step ? `[${shareText(share)}]` : shareText(share))).join('  ')
   const place = `${(step ?? 0) + 1} of ${plan.steps.length}`
-  const until = present === undefined || state !== 'running' ? '' : `, at least ${present.atLeast} and ${present.samples} rows`
+  const until =
+    present === undefined || state !== 'running'
+      ? ''
+      : `, at least ${durationText(parseDuration(present.atLeast))} and ${count(present.samples)} rows`
   return [
     `steps      ${steps}`,
     // the end of a rollout is a revision, too, so its moment says nothing of the step

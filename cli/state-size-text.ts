@@ -1,4 +1,4 @@
-import { formatDuration } from '../kernel/duration.ts'
+import { durationText } from '../kernel/duration.ts'
 import type { GreatestBytes } from '../kernel/greatest-bytes.ts'
 import type { StateSize } from '../registry/change-plan.ts'
 import { bytes, counted } from './human.ts'
@@ -7,7 +7,7 @@ import { bytes, counted } from './human.ts'
 export function stateSizeText({ view, tiles, pending, maxStateBytes, latest, lifetime, ...all }: StateSize): string {
   const levels = tiles.filter((level) => level.tiles > 0)
   const parts = [
-    ...levels.map((level) => `${counted(level.tiles, 'tile')} of ${formatDuration(level.hopMicros)} (${amount(level.each)} each)`),
+    ...levels.map((level) => `${counted(level.tiles, 'tile')} of ${durationText(level.hopMicros)} (${amount(level.each)} each)`),
     ...(lifetime.bytes > 0 ? [`${amount(lifetime)} of all time`] : []),
     ...(pending.kind === 'rows' ? [`${counted(pending.most, 'row')} that are not visible yet (${amount(pending.each)} each)`] : []),
     `${amount(latest)} besides`,

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { formatDuration } from '../kernel/duration.ts'
+import { durationText } from '../kernel/duration.ts'
 import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
@@ -299,8 +299,8 @@ function cursorNote(
       ? indexes.map((statement) => ` ${statement};`).join('')
       : ` an index on "${column}" and one on the key, in the tables behind it.`
   return (
-    `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${formatDuration(overlapMicros)} after the newest one's "${column}", ` +
-    `or that was deleted or changed without it, is found only when all rows are read, every ${formatDuration(reconcileMicros)}.${lacking === '' ? '' : ` This makes runs fast:${lacking}`}`
+    `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${durationText(overlapMicros)} after the newest one's "${column}", ` +
+    `or that was deleted or changed without it, is found only when all rows are read, every ${durationText(reconcileMicros)}.${lacking === '' ? '' : ` This makes runs fast:${lacking}`}`
   )
 }
 

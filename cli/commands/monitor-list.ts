@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import { monitorState } from '../../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../../registry/monitor-spec.ts'
 import type { Command } from '../command.ts'
@@ -25,7 +25,7 @@ export const monitorListCommand: Command = {
           monitor.name,
           watchedName(monitor),
           monitor.checks.map(({ kind }) => kind).join(', '),
-          formatDuration(monitor.everyMicros),
+          durationText(monitor.everyMicros),
           monitor.severity,
           monitor.notify.join(', '),
           state,

@@ -7,7 +7,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { TableChange } from '../../registry/owned-table.ts'
 import { planStoredSources } from '../../registry/plan-sources.ts'
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import { quotedNames } from '../../kernel/quoted-names.ts'
 import { loggedShare } from '../../runtime/log-shares.ts'
 import type { Config } from '../../runtime/config.ts'
@@ -121,7 +121,7 @@ export function checkOutcomes(
         ? []
         : [
             note(
-              `The outcome "${name}" may take ${formatDuration(withinMicros)}, but predictions are kept for ${logRetentionDays} days, so none is ever mature. Set LOCKSTEP_LOG_RETENTION_DAYS to more.`,
+              `The outcome "${name}" may take ${durationText(withinMicros)}, but predictions are kept for ${logRetentionDays} days, so none is ever mature. Set LOCKSTEP_LOG_RETENTION_DAYS to more.`,
             ),
           ]),
     ]

@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from '../../kernel/duration.ts'
+import { durationText, parseDuration } from '../../kernel/duration.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
 import type { ChannelSpec, MonitorSpec } from '../../registry/monitor-spec.ts'
@@ -47,7 +47,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     const { freshnessMicros } = plan.upkeep
     // without an objective nothing says when the view is late
     if (freshnessMicros === null && plan.spec.availability.kind !== 'schedule') return []
-    const target = freshnessMicros === null ? 'its schedule' : `its freshness of ${formatDuration(freshnessMicros)}`
+    const target = freshnessMicros === null ? 'its schedule' : `its freshness of ${durationText(freshnessMicros)}`
     return [
       {
         ...common,

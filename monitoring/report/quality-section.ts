@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/duration.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { Figure } from '../quality/figure.ts'
 import { figureTitle } from '../quality/figure-titles.ts'
@@ -46,7 +46,7 @@ function outcomeParts({ byVersion, byDay, bySlice }: OutcomeQuality): Markup[] {
     element(
       'p',
       { class: 'muted' },
-      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null || answered <= total.predictions ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
+      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${durationText(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null || answered <= total.predictions ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
     ),
     figuresTable('version', versions),
     ...businessTable('version', versions),

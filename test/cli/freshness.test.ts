@@ -143,7 +143,7 @@ it('status and metrics name a late view with its rows and transaction', async ()
   // the row of three hours ago, within 5 %
   const [age] = (served.json as { views: { served: { leastSeconds: number; p95Seconds: number } }[] }).views
   expect(Math.abs((age?.served.leastSeconds ?? 0) / 10_800 - 1)).toBeLessThan(0.06)
-  expect(served.text).toMatch(/^SERVED SINCE \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC .*\nseen@1 .* 1s +1$/m)
+  expect(served.text).toMatch(/^SERVED SINCE \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC .*\nseen@1 .* 1 s +1$/m)
 
   expect(metrics).toMatch(/^lockstep_view_late\{view="seen@1"\} 1$/m)
   expect(metrics).toMatch(/^lockstep_view_lag_rows\{view="seen@1"\} 1$/m)

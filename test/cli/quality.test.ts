@@ -97,8 +97,8 @@ describe('lockstep quality', () => {
       new Date(start / 1000 + 86_000_000).toISOString(),
     )
     expect(out).toContain('24 predictions, of which 0 are judged')
-    expect(out).toContain('left out: 24 not mature: an outcome may still come within 1d')
-    expect(out).toContain('note: an outcome takes up to 1d: look further back with --since')
+    expect(out).toContain('left out: 24 not mature: an outcome may still come within 1 d')
+    expect(out).toContain('note: an outcome takes up to 1 d: look further back with --since')
     expect(out).toContain('note: 0 mature predictions have an outcome, and 200 are needed to calibrate scores')
   })
 })

@@ -21,7 +21,7 @@ const textOf = (shown: Parameters<typeof rolloutText>[1]['rollout']) =>
   rolloutText('fraud', { pinned: null, serves: 1, rollout: shown, decisions: [] })
 
 it('a rollout that has ended shows its last step without the moment of its end', () => {
-  expect(textOf(rollout)).toContain('step       1 of 2 since 2026-03-01 12:00:26 UTC, at least 1h and 100 rows\n')
+  expect(textOf(rollout)).toContain('step       1 of 2 since 2026-03-01 12:00:26 UTC, at least 1 h and 100 rows\n')
   const end = '2026-03-01T12:00:34Z'
   const ended = textOf({ ...rollout, state: 'rolled back', endedAt: end, since: end })
   expect(ended).toContain('last step  1 of 2\n')

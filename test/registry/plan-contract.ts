@@ -105,12 +105,12 @@ export function planContract(opened: () => TestRegistry): void {
       const plan = await withCursor('landed_at')
       expect(plan.problems).toEqual([])
       expect(plan.notes[0]).toContain(
-        '"landings" is scanned by "landed_at", which is best effort: a row that is committed more than 10m after',
+        '"landings" is scanned by "landed_at", which is best effort: a row that is committed more than 10 min after',
       )
       const advised = /This makes runs fast: (create index on "flights" \("landed_at"\);) (create index on "flights" \("origin" .*\);)$/
       const indexes = advised.exec(plan.notes[0] ?? '')?.slice(1) ?? []
       await registry.db.script(indexes.join(' '))
-      expect([indexes.length, (await withCursor('landed_at')).notes[0]]).toEqual([2, expect.stringMatching(/every 1d\.$/)])
+      expect([indexes.length, (await withCursor('landed_at')).notes[0]]).toEqual([2, expect.stringMatching(/every 1 d\.$/)])
       expect(only((await withCursor('origin')).problems)).toMatchObject({ code: 'SOURCE_TYPE_MISMATCH' })
       expect(only((await withCursor('gone')).problems)).toMatchObject({ code: 'UNKNOWN_COLUMN' })
     })
