@@ -1,3 +1,5 @@
+import type { Selectable } from 'kysely'
+import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** A file that was loaded into the table of a source. */
@@ -19,10 +21,51 @@ export interface Load {
   readonly state: 'loaded' | 'undoing' | 'undone'
 }
 
-/** The loads of all sources, newest first. */
-export async function readLoads({ kysely }: Database): Promise<Load[]> {
-  const found = await kysely.selectFrom('lockstep.ingests').selectAll().orderBy('id', 'desc').execute()
-  return found.map(({ id, source, relation, path, sha256, every, again, key, rows, already, actor, at, undoing_at, undone_at }) => ({
+/** The most loads that one list has. */
+export const maxListedLoads = 1_000
+
+interface LoadFilter {
+  readonly source?: string | undefined
+  /** Only loads that are older than the one with this id. */
+  readonly before?: string | undefined
+  /** Absent: 100. */
+  readonly limit?: number | undefined
+}
+
+/** A page of the loads, newest first. */
+export async function readLoads(
+  { kysely }: Database,
+  { source, before, limit = 100 }: LoadFilter = {},
+): Promise<{ readonly loads: Load[]; readonly next: string | null }> {
+  let query = kysely
+    .selectFrom('lockstep.ingests')
+    .selectAll()
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+  if (source !== undefined) query = query.where('source', '=', source)
+  if (before !== undefined) query = query.where('id', '<', before)
+  const found = await query.execute()
+  const loads = found.slice(0, limit).map(loadOf)
+  return { loads, next: found.length > limit ? (loads.at(-1)?.id ?? null) : null }
+}
+
+function loadOf({
+  id,
+  source,
+  relation,
+  path,
+  sha256,
+  every,
+  again,
+  key,
+  rows,
+  already,
+  actor,
+  at,
+  undoing_at,
+  undone_at,
+}: Selectable<LockstepTables['lockstep.ingests']>): Load {
+  return {
     id,
     source,
     table: relation,
@@ -36,5 +79,5 @@ export async function readLoads({ kysely }: Database): Promise<Load[]> {
     already: Number(already),
     at: at.toISOString(),
     state: undone_at !== null ? 'undone' : undoing_at !== null ? 'undoing' : 'loaded',
-  }))
+  }
 }

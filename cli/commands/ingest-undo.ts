@@ -9,6 +9,7 @@ import { counted } from '../human.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import type { Server } from '../remote/server.ts'
+import { queryOf } from '../remote/server.ts'
 
 /** How long to wait for open transactions, milliseconds. */
 const waitMs = 5_000
@@ -43,9 +44,10 @@ async function undoHere(context: Context, input: Input, id: string) {
 }
 
 async function undoThere(context: Context, input: Input, server: Server, id: string) {
-  const { loads } = await server.ask('GET', '/v1/loads', undefined, loadsAnswer)
-  const load = loads.find((each) => each.id === id)
-  if (load === undefined) throw unknownLoad(id)
+  if (!/^[1-9]\d{0,16}$/.test(id)) throw unknownLoad(id)
+  const newest = { before: String(BigInt(id) + 1n), limit: 1 }
+  const [load] = (await server.ask('GET', `/v1/loads${queryOf(newest)}`, undefined, loadsAnswer)).loads
+  if (load?.id !== id) throw unknownLoad(id)
   await confirm(context, input, load, id)
   const path = `/v1/sources/${encodeURIComponent(load.source)}/files/${id}/undo`
   const { requestId: _, ...undone } = await server.ask('POST', path, defined({ reason: input.text('reason') }), undoneIngestAnswer)

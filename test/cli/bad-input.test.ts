@@ -111,6 +111,9 @@ describe('data that do not fit', () => {
     const undone = await lockstep(env, 'ingest', 'undo', '2', '--yes')
     expect(undone.out).toBe('Deleted 2 rows of "landings".\nRebuilt 2 entities of delays@1.\n')
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
+    const newest = await lockstep(env, 'ingest', 'list', '--source', 'landings', '--limit', '1')
+    expect(newest.out).toMatch(/^.*\n *2 +landings .*\nnote: there are older ones; --limit lists more\n$/)
+    expect((await failure(['ingest', 'list', '--source', 'landing'])).message).toContain('Did you mean "landings"?')
   })
 
   it('are not erased without --yes if there is no terminal', async () => {

@@ -406,6 +406,17 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
       return listed.find((each) => each.id === id)?.state
     }
     expect(await stateOf()).toBe('loaded')
+    const page = async (query: string) => {
+      const response = await fetch(`${url}/v1/loads?limit=1${query}`, { headers: { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' } })
+      return (await response.json()) as { loads: readonly { id: string }[]; next: string | null }
+    }
+    const first = await page('')
+    expect(first).toMatchObject({ loads: [{ id: first.next }] })
+    const [older] = (await page(`&before=${first.next}`)).loads
+    expect(Number(older?.id)).toBeLessThan(Number(first.next))
+    expect((await page('&before=1')).loads).toEqual([])
+    expect(await page('&source=fligths')).toMatchObject({ error: { code: 'UNKNOWN_DEFINITION' } })
+    expect(await page('&before=x')).toMatchObject({ error: { code: 'INVALID_REQUEST' } })
     expect(await must(remote, 'ingest', 'undo', id, '--yes', '--reason', 'a test')).toMatchObject({ id, source: 'flights', rows: 1 })
     expect(await stateOf()).toBe('undone')
     expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: 1 } }] })

@@ -40,6 +40,7 @@ export const loadsAnswer = z.object({
       }),
     )
     .describe('The newest first'),
+  next: z.string().nullable().describe('Send it as `before` to read the next page; null: there are no more'),
   requestId,
 })
 

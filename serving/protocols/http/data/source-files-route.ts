@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { readLoads } from '../../../../offline/read-loads.ts'
+import { maxListedLoads, readLoads } from '../../../../offline/read-loads.ts'
 import { readStoredFiles, storedFileJson } from '../../../../offline/source-files/stored-files.ts'
 import { ingestOnce } from '../../../../offline/ingest-once.ts'
 import { beginSourceSync } from '../../../../materializer/sync-source.ts'
@@ -8,6 +8,7 @@ import { processName } from '../../../../runtime/process-name.ts'
 import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
+import { checkQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { ingestAnswer, loadsAnswer, undoneIngestAnswer } from './event-schemas.ts'
 import { requestId as requestIdField } from '../response/response-schemas.ts'
@@ -62,6 +63,16 @@ export const sourceFilesAnswer = z.object({
   requestId: requestIdField,
 })
 
+const loadsQuery = z.object({
+  source: z.string().optional().describe('Only those of this source'),
+  before: z
+    .string()
+    .regex(/^[1-9]\d{0,17}$/)
+    .optional()
+    .describe('Only those older than the one with this id: `next` of the previous answer'),
+  limit: z.coerce.number().int().min(1).max(maxListedLoads).optional().describe('The maximum number. Default: 100'),
+})
+
 /** How long transactions that were open before are waited for. */
 const waitMs = 5_000
 
@@ -71,11 +82,16 @@ export const sourceFileRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/loads',
     scope: 'read',
-    summary: 'The files that were loaded into the tables of sources',
+    summary: 'The files that were loaded into the tables of sources, newest first',
     tag: 'Events',
+    query: loadsQuery,
     answer: loadsAnswer,
     async handle(call, deps) {
-      return jsonAnswer({ loads: await readLoads(deps.upkeep.database()), requestId: call.requestId })
+      const filter = checkQuery(call, loadsQuery)
+      const found = await readLoads(deps.upkeep.database(), filter)
+      // a source that was removed may still have loads
+      if (filter.source !== undefined && filter.before === undefined && found.loads.length === 0) deps.catalog().source(filter.source)
+      return jsonAnswer({ ...found, requestId: call.requestId })
     },
   },
   {
