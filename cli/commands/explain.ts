@@ -8,6 +8,8 @@ import { explainPrediction } from '../../serving/features/explain-prediction.ts'
 import { explainAnswer } from '../../serving/protocols/http/features/explain-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
+import type { Explained } from '../explain-text.ts'
+import { explainedText } from '../explain-text.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
@@ -15,7 +17,7 @@ export const explainCommand: Command = {
   name: 'explain',
   summary: 'Explain why the features of one entity have their values',
   description: [
-    'Shows for each feature the row that won, the rows that it beat and why, and for a window the time that it covers. Reads the offline history.',
+    'Shows for each feature its rows with their event and known times, whether each counts, and why. Reads the offline history.',
     'The id of a logged prediction explains its features: those of its entity, as of its moment.',
   ],
   arguments: [{ name: 'NAME', help: 'A feature service, a feature view, or the id of a logged prediction.' }],
@@ -28,12 +30,9 @@ export const explainCommand: Command = {
   example: `lockstep explain airport_delays --entity '{"airport": "ATL"}' --as-of 2001-06-30T12:00:00Z`,
   async run(context, input) {
     const explained = await explainedBy(context, input)
-    return { json: explained, text: [...headLines(explained), ...explained.views.map(viewText)].join('\n\n') }
+    return { json: explained, text: explainedText(explained) }
   },
 }
-
-type Explained = Awaited<ReturnType<typeof explain>> & Partial<Pick<Awaited<ReturnType<typeof explainPrediction>>, 'prediction'>>
-type ViewJson = Explained['views'][number]
 
 async function explainedBy(context: Context, input: Input): Promise<Explained> {
   const name = input.argument('NAME')
@@ -66,42 +65,6 @@ async function explainedBy(context: Context, input: Input): Promise<Explained> {
   const isService = [...catalog.services.values()].some((service) => service.name === plain)
   const named = isService ? { service: name } : { view: name }
   return await explain(catalog, read, { ...named, entity, asOf: asOf ?? Date.now() * 1000, maxRows })
-}
-
-/** Which prediction it was. */
-function headLines({ prediction, asOf }: Explained): string[] {
-  if (prediction === undefined) return []
-  const { id, model, version, at, outputs } = prediction
-  return [`prediction ${id} of ${model}@${version}, answered at ${at} as of ${asOf}: ${JSON.stringify(outputs)}`]
-}
-
-function viewText(view: ViewJson): string {
-  const { visible, notYetVisible, dropped } = view.rows
-  const lines = [
-    `${view.view} of ${JSON.stringify(view.key)}: ${visible} rows visible, ${notYetVisible} not yet, ${dropped} dropped by the transform`,
-  ]
-  for (const feature of view.features) {
-    lines.push(`  ${feature.feature} = ${JSON.stringify(feature.value)} (${feature.status})`)
-    if (feature.kind === 'latest') {
-      const { winner, beaten } = feature
-      lines.push(winner === null ? '    no row' : `    won by ${rowText(winner)}`)
-      for (const row of beaten) lines.push(`    beat   ${rowText(row)}: ${row.why}`)
-    } else {
-      const span = 'span' in feature ? ` from ${feature.span.from} to ${feature.span.to}, ${feature.outsideWindow} outside` : ''
-      lines.push(`    ${feature.aggregate} of ${feature.counted} rows${span}`)
-      if ('winner' in feature) lines.push(`    won by ${rowText(feature.winner)}`)
-      for (const row of feature.newest) lines.push(`    counts ${rowText(row)}`)
-    }
-  }
-  for (const row of view.notYetVisible) lines.push(`  not yet visible: ${rowText(row)}`)
-  return lines.join('\n')
-}
-
-function rowText(row: ViewJson['notYetVisible'][number]): string {
-  const value = row.value === undefined ? '' : `${JSON.stringify(row.value)}, `
-  const known = row.knownTime === row.eventTime ? '' : `, known ${row.knownTime ?? 'never'}`
-  const visible = row.visibleAt === row.knownTime ? '' : `, visible ${row.visibleAt ?? 'never'}`
-  return `${value}${row.eventTime}${known}${visible}${row.row === undefined ? '' : `, row ${row.row}`}`
 }
 
 function entityOf(text: string): Readonly<Record<string, unknown>> {

@@ -176,7 +176,7 @@ describe('lockstep explain', () => {
     expect(await must(env, 'explain', 'p3/0', '--server', url)).toEqual(explained)
     const { out } = await lockstep(env, 'explain', 'p3/0')
     expect(out).toMatch(
-      /^prediction p3\/0 of fraud@1, answered at 2026-03-02T03:00:00Z as of .*: \{"probability":0\.3\}\n\nspending@1 of \{"card":"c3"\}/,
+      /^prediction p3\/0 of fraud@1, answered at 2026-03-02T03:00:00Z as of .*: \{"probability":0\.3\}\n\nspending@1 of \{"card":"c3"\} as of /,
     )
   })
 
