@@ -1,8 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { jobJson, stepJson } from '../runtime/jobs/job-json.ts'
+import { doingText } from '../runtime/jobs/job-json.ts'
 import { ago, count, duration, moment } from './human.ts'
 import type { Input } from './input.ts'
-import { table } from './table.ts'
+import { table, tableOf } from './table.ts'
 
 /** As `--json` and HTTP show it. */
 type ShownJob = Omit<ReturnType<typeof jobJson>, 'error'> & { readonly error?: ShownError | undefined }
@@ -17,17 +18,18 @@ export function jobIdOf(input: Input): number {
 }
 
 export function jobTable(jobs: readonly ShownJob[]): string {
-  return table(
-    ['ID', 'KIND', 'ABOUT', 'STATE', 'CHUNKS', 'WORKERS', 'SUBMITTED'],
-    jobs.map((job) => [
-      String(job.id),
-      job.kind,
-      job.subject,
-      stateOf(job),
-      `${count(job.chunksDone)} of ${count(job.chunks)}`,
-      String(job.workers.length),
-      ago(Date.now() - Date.parse(job.submittedAt)),
-    ]),
+  return tableOf<ShownJob>(
+    [
+      ['ID', ({ id }) => String(id)],
+      ['KIND', ({ kind }) => kind],
+      ['ABOUT', ({ subject }) => subject],
+      ['STATE', stateOf],
+      ['CHUNKS', ({ chunks, chunksDone }) => `${count(chunksDone)} of ${count(chunks)}`],
+      ['AT WORK ON', ({ doing }) => (doing === null ? '' : doingText(doing))],
+      ['WORKERS', ({ workers }) => String(workers.length)],
+      ['SUBMITTED', ({ submittedAt }) => ago(Date.now() - Date.parse(submittedAt))],
+    ],
+    jobs,
   )
 }
 
@@ -45,10 +47,6 @@ export function jobText(job: ShownJob, steps: readonly ShownStep[]): string {
     '',
     table(['STEP', 'STATE', 'ATTEMPTS', 'WORKER', 'LAST ERROR'], steps.map(stepRow)),
   ].join('\n')
-}
-
-function doingText({ what, done, total }: NonNullable<ShownJob['doing']>): string {
-  return total === 0 ? what : `${what}, ${count(done)} of ${count(total)}`
 }
 
 function stepRow({ step, number, state, atWork, progress, attempts, worker, error }: ShownStep): string[] {

@@ -1,4 +1,5 @@
 import { formatTimestamp } from '../../kernel/time.ts'
+import type { Doing } from './job-kind.ts'
 import type { Job, JobStepStatus } from './read-jobs.ts'
 
 /** A job as `--json` and HTTP show it: without its spec and plan, which may hold queries and paths. */
@@ -36,6 +37,12 @@ export function jobJson({
     submittedAt: job.submittedAt.toISOString(),
     finishedAt: job.finishedAt?.toISOString() ?? null,
   }
+}
+
+/** What a worker is at within its step: `training set, 1,200 of 50,000`. */
+export function doingText({ what, done, total }: Doing): string {
+  const number = (of: number): string => of.toLocaleString('en-US')
+  return total === 0 ? what : `${what}, ${number(done)} of ${number(total)}`
 }
 
 /** A step as `--json` and HTTP show it. */

@@ -123,7 +123,11 @@ export default function Jobs(): ReactElement {
   )
 }
 
-function JobProgress({ job: { chunks, chunksDone, workers, secondsLeft, state, kind, subject } }: { readonly job: Job }): ReactElement {
+function JobProgress({
+  job: { chunks, chunksDone, workers, secondsLeft, doing, state, kind, subject },
+}: {
+  readonly job: Job
+}): ReactElement {
   if (chunks === null || chunks === 0) return <span className="dim">–</span>
   const left = state !== 'running' ? null : secondsLeft === null ? 'started' : `${formatDuration(secondsLeft)} left`
   return (
@@ -139,6 +143,7 @@ function JobProgress({ job: { chunks, chunksDone, workers, secondsLeft, state, k
         {[
           `${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')} ${chunks === 1 ? 'step' : 'steps'}`,
           left,
+          doing,
           workers > 0 ? `${workers} ${workers === 1 ? 'worker' : 'workers'}` : null,
         ]
           .filter(Boolean)

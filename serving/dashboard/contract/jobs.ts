@@ -13,6 +13,7 @@ export const jobs = z.object({
       chunksDone: z.number(),
       workers: z.number(),
       secondsLeft: z.number().nullable(),
+      doing: z.string().nullable().describe('What a worker is at within its step, for people'),
       error: z.string().nullable(),
       submittedBy: z.string(),
       submittedAt: moment,

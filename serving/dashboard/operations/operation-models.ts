@@ -3,6 +3,7 @@ import type { ApiKey } from '../../../registry/keys/api-keys.ts'
 import { keysRevision, listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readActions, readAudit } from '../../../runtime/audit.ts'
+import { doingText } from '../../../runtime/jobs/job-json.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AuditData } from '../contract/audit.ts'
@@ -31,6 +32,7 @@ export const jobsModel = readModel({
         chunksDone: job.chunksDone,
         workers: job.workers.length,
         secondsLeft: job.secondsLeft,
+        doing: job.doing === null ? null : doingText(job.doing),
         error: job.error?.message ?? null,
         submittedBy: job.submittedBy,
         submittedAt: job.submittedAt.toISOString(),
@@ -124,5 +126,5 @@ export function keyRevision({ expiresAt, revokedAt, replacedBy }: Pick<ApiKey, '
 /** A job as it was at a moment. Its progress at that moment is not kept. */
 export function jobAt(job: Job, at: Date): Job {
   if (job.finishedAt !== null && job.finishedAt <= at) return job
-  return { ...job, state: 'running', chunks: 0, chunksDone: 0, workers: [], secondsLeft: null, error: null, finishedAt: null }
+  return { ...job, state: 'running', chunks: 0, chunksDone: 0, workers: [], secondsLeft: null, doing: null, error: null, finishedAt: null }
 }
