@@ -104,8 +104,8 @@ export interface EmbeddedKeeper {
    */
   keep(signal: AbortSignal): Promise<void>
   /**
-   * Leaves the views as they are, for a server of history: only makes the training sets and batches that are asked for,
-   * controls rollouts and analyzes experiments.
+   * Leaves the views as they are, for a server of history: only makes the training sets and batches, and runs the
+   * trainings, that are asked for, controls rollouts and analyzes experiments.
    */
   leaveViews(signal: AbortSignal): Promise<void>
 }
@@ -152,15 +152,11 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const exports = exportsInParts({ db: tools.db, find: tools.service })
     const batches = createBatchJobs({ ...tools, log, store: () => Promise.resolve(tools.store) })
     const kinds: readonly JobKind[] = [rolloutControl(tools, config), experiments, exports, batches.kind]
-    const working = workOnJobs(tools.jobs, {
-      kinds,
-      known: jobKinds,
-      worker: tools.worker,
-      signal,
-      concurrency: kinds.length,
-      idleMs,
-      onEvent: jobMetrics.job,
-    })
+    const common = { signal, idleMs, onEvent: jobMetrics.job }
+    const working = Promise.all([
+      workOnTrainings(context, { ...tools, ...common, scheduled: false }),
+      workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, concurrency: kinds.length, ...common }),
+    ])
     await working.finally(() => batches.close())
   }
 
@@ -178,6 +174,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
 
   return {
     keep: (signal) => repeat(work, signal, 'the views cannot be kept up to date'),
-    leaveViews: (signal) => repeat(workBesideViews, signal, 'rollouts, experiments, training sets and batches cannot be worked on'),
+    leaveViews: (signal) =>
+      repeat(workBesideViews, signal, 'rollouts, experiments, training sets, trainings and batches cannot be worked on'),
   }
 }

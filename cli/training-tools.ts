@@ -24,9 +24,14 @@ export function trainingsHere(
  */
 export async function workOnTrainings(
   context: Pick<Context, 'config' | 'log'>,
-  tools: JobTools & Pick<WorkOptions, 'signal' | 'onEvent' | 'tracing' | 'idleMs'>,
+  tools: JobTools &
+    Pick<WorkOptions, 'signal' | 'onEvent' | 'tracing' | 'idleMs'> & {
+      /** false: runs of schedules are not begun. */
+      readonly scheduled?: boolean
+    },
 ): Promise<void> {
-  const { jobs, worker, signal, onEvent, tracing, idleMs } = tools
-  const kinds = [trainingsHere(context, tools)]
+  const { jobs, worker, signal, onEvent, tracing, idleMs, scheduled = true } = tools
+  const kind = trainingsHere(context, tools)
+  const kinds = [scheduled ? kind : { ...kind, schedules: () => Promise.resolve([]) }]
   await workOnJobs(jobs, { ...defined({ onEvent, tracing, idleMs }), kinds, known: jobKinds, worker, signal })
 }

@@ -87,9 +87,10 @@ try {
   const logShares = { share: 1, models: new Map<string, number>() }
   // 60 histories of all 3,000,000 flights keep an embedded database busy for long: the plain demo compares a few itself
   const quiet: Config = { ...loaded, logLevel, logShares, parityPerMinute: values.rollout ? 60 : 0 }
+  const trainers = loaded.trainers ?? join(import.meta.dirname, '../../templates/fraud/trainers')
   // in the plain demo hours pass in seconds: an hour of the day alone, or a weekday, would make the default monitors
   // fire
-  const config = values.rollout ? ofRollout(quiet) : { ...quiet, defaultMonitors: false }
+  const config = values.rollout ? ofRollout(quiet) : { ...quiet, trainers, defaultMonitors: false }
   const shown = new AbortController()
   const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))
   await withContext(context, async () => {
@@ -201,6 +202,7 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
   } else {
     await step('Register the model, and predict June', async () => {
       await lockstep('apply', here('live-experiment.ts'))
+      await lockstep('apply', here('training.ts'))
       const champion = ['--alias', 'champion', '--reason', 'the first version']
       await lockstep('model', 'push', 'delay', here('delay.onnx'), '--dataset', dataset, ...champion)
       // a worker makes it within ten minutes
@@ -230,14 +232,15 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
     await goLive(context, steps, { url, from: Date.parse(asOf), endMs: Date.parse(endOfData), here })
   }
   if (end === null) {
-    say(invitation(url, asOf, flights))
+    say(invitation(url, asOf, flights, embedded && !rollout))
     say(`The dashboard, for one log-in within ${codeSeconds} s (press Enter for another link):\n  ${await uiLink(context, `${url}/ui/`)}`)
   }
   end?.abort()
   await staying
 }
 
-function invitation(url: string, asOf: string, [first]: readonly AskedFlight[]): string {
+/** @param hasTraining whether the process of the demo runs trainings: on PostgreSQL, workers do */
+function invitation(url: string, asOf: string, [first]: readonly AskedFlight[], hasTraining: boolean): string {
   return [
     `\nThe server stays up on ${url} until you press Ctrl-C. It answers as of ${asOf}, where a request names no "asOf". Try`,
     `  ${url}/docs`,
@@ -246,6 +249,12 @@ function invitation(url: string, asOf: string, [first]: readonly AskedFlight[]):
     `  ${url}/metrics`,
     `  curl -s ${url}/v1/predict -H 'content-type: application/json' -d '${first === undefined ? '' : requestBody(first)}'`,
     `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"DEN","destination":"LAX","distance":862}]}'`,
+    ...(hasTraining
+      ? [
+          'Train the model again, as of another Monday:',
+          `  npm run lockstep -- training run weekly_delays --at 2001-06-18T04:00:00Z --server ${url}`,
+        ]
+      : []),
     'Push an airport, and read it:',
     `  curl -s ${url}/v1/sources/airports/events -H 'content-type: application/json' -d '${JSON.stringify({ events: [newAirport] })}'`,
     `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"ZZZ","destination":"LAX","distance":862}]}'`,

@@ -30,6 +30,8 @@ import type { Steps } from './steps.ts'
 const flightsPerHour = 60
 /** How long the clock of the data stands still between two hours. */
 const pauseMs = 10_000
+/** A Monday at 4:00, as the schedule of the training says. */
+const trainedAt = '2001-06-25T04:00:00Z'
 /** After so many hours of flights, what workers do once an hour is done. */
 const hourlyEvery = 6
 /**
@@ -84,6 +86,8 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
   void work(context, tools).catch(fail)
   await lockstep('model', 'push', 'delay', here('delay-2.onnx'))
   await lockstep('model', 'push', 'delay', here('delay-broken.onnx'))
+  say('Training the model again on the week before 25 June, while no flight is asked about.')
+  await lockstep('training', 'run', 'weekly_delays', '--at', trainedAt)
   const { rollout, experiments } = (await loadCatalog(db)).model('delay')
   if (rollout === null) {
     await lockstep('rollout', 'start', 'delay@3', '--plan', here('rollout-plan.ts'), '--unit', 'request-id', '--reason', 'a smaller model')

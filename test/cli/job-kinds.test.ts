@@ -81,7 +81,8 @@ it('"lockstep worker" works on jobs of every kind', { timeout: 400_000 }, async 
   await expect.poll(async () => untaken(await readJobs(db, { subject, limit: maxListedJobs })), wait).toEqual([])
 })
 
-it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 400_000 }, async () => {
+/** Reads the kinds that a server with the embedded database does not work on. */
+async function untakenByServer(...options: readonly string[]): Promise<() => Promise<string[]>> {
   const env = { LOCKSTEP_DIR: join(await folder(), 'data'), LOCKSTEP_HOST: '127.0.0.1', LOCKSTEP_TRAINERS: await trainers() }
   await must(env, 'migrate')
   const context = contextOf(env)
@@ -90,8 +91,20 @@ it('"lockstep serve" works on jobs of every kind with the embedded database', { 
   } finally {
     await context.close()
   }
-  const [, url = ''] = await start(env, 'serve', '--port', '0').until(/Listening on (http\S+?)\.?\s/)
+  const [, url = ''] = await start(env, 'serve', '--port', '0', ...options).until(/Listening on (http[^\s,]+?)[.,]?\s/)
   await whenReady(url)
-  const listed = async () => (await (await fetch(`${url}/v1/jobs?subject=${subject}&limit=${maxListedJobs}`)).json()) as { jobs: [] }
-  await expect.poll(async () => untaken((await listed()).jobs), wait).toEqual([])
+  return async () => {
+    const { jobs } = (await (await fetch(`${url}/v1/jobs?subject=${subject}&limit=${maxListedJobs}`)).json()) as { jobs: [] }
+    return untaken(jobs)
+  }
+}
+
+it('"lockstep serve" works on jobs of every kind with the embedded database', { timeout: 400_000 }, async () => {
+  await expect.poll(await untakenByServer(), wait).toEqual([])
+})
+
+it('"lockstep serve --as-of" works on what is asked for, trainings too', { timeout: 400_000 }, async () => {
+  const asked = new Set(['export', 'batch', 'training', 'rollouts', 'experiments'])
+  const left = await untakenByServer('--as-of', '2026-03-01T00:00:00Z')
+  await expect.poll(left, wait).toEqual(jobKinds.filter((kind) => !asked.has(kind)))
 })

@@ -98,6 +98,7 @@ describe('the demo', () => {
       where date >= '2001-06-27' and date < '2001-06-28'`)
     // it goes on live, as its own worker
     const second = startDemo(0, folder, ['--every', '400'], stores)
+    await second.until(/^Run \d+ of the training weekly_delays: registered\.$/m)
     await second.until(/^delay@3 gets 20 % of the requests/m)
     expect(await hasWorker(db)).toBe(true)
     await second.until(/^The flights go on, for \d+ hours of the data/m)

@@ -13,13 +13,16 @@ const rows = readFileSync(trainFile, 'utf8')
   .split('\n')
   .map((line) => JSON.parse(line))
 const labels = rows.map((row) => Number(row[label]))
-const columns = features.map((name) => rows.map((row) => Number(row[name] ?? 0)))
+// null: no value
+const columns = features.map((name) => rows.map((row) => (row[name] === null ? null : Number(row[name]))))
 
 // gradient descent on features with mean 0 and standard deviation 1
 const average = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length
-const means = columns.map(average)
-const deviations = columns.map((column, f) => Math.sqrt(average(column.map((value) => (value - means[f]) ** 2))) || 1)
-const scaled = columns.map((column, f) => column.map((value) => (value - means[f]) / deviations[f]))
+// a value that is missing counts as the mean
+const means = columns.map((column) => average(column.filter((value) => value !== null)) || 0)
+const filled = columns.map((column, f) => column.map((value) => value ?? means[f]))
+const deviations = filled.map((column, f) => Math.sqrt(average(column.map((value) => (value - means[f]) ** 2))) || 1)
+const scaled = filled.map((column, f) => column.map((value) => (value - means[f]) / deviations[f]))
 const weights = features.map(() => 0)
 let bias = 0
 let errors = []
@@ -31,16 +34,21 @@ for (let round = 0; round < rounds; round++) {
 // the model takes features as they are
 const factors = weights.map((weight, f) => weight / deviations[f])
 const offset = bias - factors.reduce((sum, factor, f) => sum + factor * means[f], 0)
-writeFileSync(modelFile, onnxModel(factors, offset))
+writeFileSync(modelFile, onnxModel(factors, offset, means))
 
 // the last line of the output is for Lockstep
 const report = { metrics: { meanAbsoluteErrorInTraining: average(errors.map(Math.abs)) } }
 process.stdout.write(`${rows.length} rows to train on\n${JSON.stringify(report)}\n`)
 
-/** `probability = Sigmoid(features × factors + offset)` as an ONNX file, which is a message of Protocol Buffers. */
-function onnxModel(factors, offset) {
+/**
+ * `probability = Sigmoid(features × factors + offset)` as an ONNX file, which is a message of Protocol Buffers. A server
+ * gives NaN for a value that is missing.
+ */
+function onnxModel(factors, offset, means) {
   const nodes = [
-    node('MatMul', ['features', 'factors'], 'product'),
+    node('IsNaN', ['features'], 'missing'),
+    node('Where', ['missing', 'means', 'features'], 'filled'),
+    node('MatMul', ['filled', 'factors'], 'product'),
     node('Add', ['product', 'offset'], 'sum'),
     node('Sigmoid', ['sum'], 'probability'),
   ]
@@ -49,6 +57,7 @@ function onnxModel(factors, offset) {
     field(2, 'fraud'),
     field(5, tensor('factors', [factors.length, 1], factors)),
     field(5, tensor('offset', [1], [offset])),
+    field(5, tensor('means', [1, means.length], means)),
     field(11, tensorInfo('features', factors.length)),
     field(12, tensorInfo('probability', 1)),
   ]
