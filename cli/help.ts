@@ -4,6 +4,13 @@ import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
 import { wrap } from './wrap-text.ts'
 
+const [narrowest, widest] = [60, 100]
+
+/** How wide lines may be: as the screen, within limits. */
+function pageWidth({ isTTY, columns }: { readonly isTTY?: boolean; readonly columns?: number } = process.stdout): number {
+  return isTTY === true ? Math.max(narrowest, Math.min(widest, columns ?? widest)) : widest
+}
+
 /**
  * The help for the words of a command line: of a command, of a group such as `dataset`, or of all commands where there
  * are no words.
@@ -41,37 +48,47 @@ export async function startHelp(commands: readonly CommandEntry[]): Promise<stri
   ].join('\n')
 }
 
-/** The text of `lockstep help`. */
-export function generalHelp(commands: readonly Command[]): string {
+/** The text of `lockstep help`. @param width of the lines, but for names that are longer */
+export function generalHelp(commands: readonly Command[], width = pageWidth()): string {
   return [
     'Lockstep: a feature store with model serving.',
     '',
     'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
     '',
     'Commands:',
-    ...summaries(commands),
+    ...summaries(commands, width),
     '',
     'Options: --json, --help or -h (for each command), --version or -v',
     '',
-    'Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data is in .lockstep (LOCKSTEP_DIR).',
+    ...wrap('Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data is in .lockstep (LOCKSTEP_DIR).', width),
     'Help for one command: lockstep COMMAND --help',
   ].join('\n')
 }
 
-/** The text of `lockstep COMMAND --help`. */
-export function commandHelp(command: Command): string {
+/** The text of `lockstep COMMAND --help`. @param width as of `generalHelp` */
+export function commandHelp(command: Command, width = pageWidth()): string {
   const options = Object.entries({ ...command.options, ...commonOptions })
   return [
     `Usage: lockstep ${usageOf(command)} [OPTIONS]`,
     '',
-    `${command.summary}.`,
-    ...(command.description ?? []).flatMap((paragraph) => ['', ...wrap(paragraph, 100)]),
+    ...wrap(`${command.summary}.`, width),
+    ...(command.description ?? []).flatMap((paragraph) => ['', ...wrap(paragraph, width)]),
     ...((command.arguments ?? []).length > 0
-      ? ['', 'Arguments:', ...pairs((command.arguments ?? []).map(({ name, help }) => [name, help]))]
+      ? [
+          '',
+          'Arguments:',
+          ...pairs(
+            (command.arguments ?? []).map(({ name, help }) => [name, help]),
+            width,
+          ),
+        ]
       : []),
     '',
     'Options:',
-    ...pairs(options.map(([name, option]) => [`--${name}${option.value !== undefined ? ` ${option.value}` : ''}`, help(option)])),
+    ...pairs(
+      options.map(([name, option]) => [`--${name}${option.value !== undefined ? ` ${option.value}` : ''}`, help(option)]),
+      width,
+    ),
     '',
     'Example:',
     `  ${command.example}`,
@@ -82,8 +99,11 @@ function help({ help: text, needed, many }: Option): string {
   return [text, ...(needed === true ? ['Needed.'] : []), ...(many === true ? ['May be repeated.'] : [])].join(' ')
 }
 
-function summaries(commands: readonly Command[]): string[] {
-  return pairs(commands.map((command) => [usageOf(command), command.summary]))
+function summaries(commands: readonly Command[], width = pageWidth()): string[] {
+  return pairs(
+    commands.map((command) => [usageOf(command), command.summary]),
+    width,
+  )
 }
 
 function usageOf(command: Command): string {
@@ -100,10 +120,10 @@ function argumentUsage({ name, takes }: Argument): string {
 }
 
 /** Name and text in two columns. A name that is too long has its own line. */
-function pairs(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.min(30, Math.max(...rows.map(([name]) => name.length)))
+function pairs(rows: readonly (readonly [string, string])[], page: number): string[] {
+  const width = Math.min(page < 80 ? 20 : 30, Math.max(...rows.map(([name]) => name.length)))
   return rows.flatMap(([name, text]) => {
-    const lines = wrap(text, 96 - width)
+    const lines = wrap(text, page - 4 - width)
     const rest = lines.slice(name.length > width ? 0 : 1).map((line) => `  ${' '.repeat(width)}  ${line}`)
     return name.length > width ? [`  ${name}`, ...rest] : [`  ${name.padEnd(width)}  ${lines[0] ?? ''}`.trimEnd(), ...rest]
   })

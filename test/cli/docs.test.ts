@@ -18,7 +18,7 @@ const sections = new Map(
 )
 
 const loaded = await Promise.all(commands.map((entry) => entry.load()))
-const helps = loaded.map(commandHelp)
+const helps = loaded.map((each) => commandHelp(each))
 
 /** `model push NAME FILE`, by what a command prints with --help. */
 const usageOf = (help: string): string => /^Usage: lockstep (.*?)( --.*)? \[OPTIONS\]$/m.exec(help)?.[1] ?? ''

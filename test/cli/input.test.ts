@@ -110,6 +110,13 @@ describe('help', () => {
     }
   })
 
+  it('fits a narrow screen, but for usages and examples', async () => {
+    const loaded = await Promise.all(commands.map((entry) => entry.load()))
+    const text = [generalHelp(loaded, 80), ...loaded.map((command) => commandHelp(command, 80))].join('\n')
+    const tooLong = text.split('\n').filter((line) => line.length > 80 && !/^Usage: | {2}lockstep /.test(line))
+    expect(tooLong).toEqual([])
+  })
+
   it('of a command with subcommands mentions and lists them', async () => {
     const text = await helpFor(commands, ['ingest'])
     expect(text).toMatch(/^Usage: lockstep ingest SOURCE FILE/)
