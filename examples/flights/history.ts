@@ -37,7 +37,7 @@ export async function writeHistory(context: Context, { lockstep, say }: Steps, {
   const asked = (id: string, distance: string, since: number): string =>
     `select '${id}-' || _row as id, date - interval '1 minute' as asked_at, origin, destination, ${distance} as distance ${departing(since)} and _row % ${every} = 0`
   say(
-    `The flights of June until then are predicted a minute before they depart, and logged ${shift} later, as if they had been asked about in the last weeks.` +
+    `The flights of June until then are predicted a minute before they depart, and logged ${count(Math.round(minutes / 1440))} days later, as if they had been asked about in the last weeks.` +
       ` On the last ${faultyDays} days another client asks as well, and sends metres where miles belong.`,
   )
   const spine = `${asked('flight', 'distance', from)} union all ${asked('metres', 'distance * 1609', to - faultyDays * 86_400_000)}`
