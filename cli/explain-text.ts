@@ -39,7 +39,7 @@ function viewText(view: View, asOf: string): string {
   return [
     [
       `${view.view}${as} of ${JSON.stringify(view.key)} as of ${asOf}`,
-      `The source ${view.source} has ${counted(visible, 'row')} of it that can count, and ${count(notYetVisible)} that cannot yet.${dropped === 0 ? '' : ` The transform drops ${counted(dropped, 'row')}.`}`,
+      `Of its rows in the source ${view.source}, ${count(visible)} can count, and ${count(notYetVisible)} cannot yet.${dropped === 0 ? '' : ` The transform drops ${counted(dropped, 'row')}.`}`,
     ].join('\n'),
     ...view.features.map(featureText),
     ...(late.length === 0
@@ -64,15 +64,16 @@ function featureText(feature: Feature): string {
 /** How the value comes about. */
 function howText(feature: Feature): string {
   if (feature.kind === 'latest') {
+    if (feature.candidates === 0) return 'No row can give the value.'
     const age = feature.ttl === undefined ? '' : ` It may be at most ${inWords(feature.ttl)} old.`
-    return `The newest row gives the value: ${counted(feature.candidates, 'row')} can.${age}`
+    return `The newest of ${counted(feature.candidates, 'row')} gives the value.${age}`
   }
   const listed = feature.newest.length < feature.counted ? `, the newest ${feature.newest.length} of which are` : ''
   const over = feature.window === undefined ? 'all rows' : `the last ${inWords(feature.window)}`
   const what = `${feature.aggregate}${feature.column === null ? '' : ` of ${feature.column}`} over ${over}`
   const { span } = feature
   const outside =
-    span === undefined ? '' : ` It begins at ${span.from}, which ${counted(feature.outsideWindow ?? 0, 'row is', 'rows are')} before.`
+    span === undefined ? '' : ` The window begins at ${span.from}; ${counted(feature.outsideWindow ?? 0, 'row is', 'rows are')} older.`
   return `${what}: ${counted(feature.counted, 'row counts', 'rows count')}${listed === '' ? '' : `${listed} listed`}.${outside}`
 }
 

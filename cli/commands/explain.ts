@@ -72,8 +72,15 @@ function entityOf(text: string): Readonly<Record<string, unknown>> {
   try {
     json = parseJson(text)
   } catch (cause) {
-    throw new LockstepError('USAGE', `The option "--entity" is not JSON: ${messageOf(cause)}. Write it as '{"airport": "ATL"}'.`, { cause })
+    throw new LockstepError('USAGE', `The option "--entity" is not JSON: ${messageOf(cause)}. Write it as '${asJson(text)}'.`, { cause })
   }
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json }
   throw new LockstepError('USAGE', `The option "--entity" is not a JSON object. Write it as '{"airport": "ATL"}'.`)
+}
+
+/** `card=c36`, as other commands take it, in JSON; else an example. */
+function asJson(text: string): string {
+  const pairs = text.split(',').map((pair) => /^(\w+)=(.*)$/.exec(pair))
+  if (pairs.includes(null)) return '{"airport": "ATL"}'
+  return JSON.stringify(Object.fromEntries(pairs.map((pair) => [pair?.[1], pair?.[2]])))
 }

@@ -38,6 +38,16 @@ const explained: Explained = {
           beaten: [{ ...row('2026-03-04T00:00:00Z', '2026-03-04T01:00:00Z', 7), why: 'earlier event' }],
         },
         {
+          feature: 'lastShop',
+          column: 'shop',
+          value: null,
+          status: 'NULL_VALUE',
+          kind: 'latest',
+          candidates: 0,
+          winner: null,
+          beaten: [],
+        },
+        {
           feature: 'greatest7d',
           column: 'amount',
           value: null,
@@ -63,16 +73,19 @@ it('lists the rows of each feature with their times, whether each counts, and wh
   expect(explainedText(explained)).toBe(
     `
 spending@1 of {"card":"c36"} as of 2026-03-10T12:00:00Z
-The source payments has 3 rows of it that can count, and 12 that cannot yet. The transform drops 1 row.
+Of its rows in the source payments, 3 can count, and 12 cannot yet. The transform drops 1 row.
 
 lastAmount = 12
-  The newest row gives the value: 2 rows can. It may be at most 2 d old.
+  The newest of 2 rows gives the value. It may be at most 2 d old.
   EVENT TIME            KNOWN                 VALUE  ROW  COUNTS
   2026-03-05T00:00:00Z  2026-03-05T01:00:00Z     12    5  yes
   2026-03-04T00:00:00Z  2026-03-04T01:00:00Z      7    4  no: earlier event
 
+lastShop = null, status NULL_VALUE
+  No row can give the value.
+
 greatest7d = null, status NULL_VALUE
-  max of amount over the last 7 d: 5 rows count, the newest 2 of which are listed. It begins at 2026-03-03T12:00:00Z, which 1 row is before. Its "where" (abroad) leaves out 2 rows.
+  max of amount over the last 7 d: 5 rows count, the newest 2 of which are listed. The window begins at 2026-03-03T12:00:00Z; 1 row is older. Its "where" (abroad) leaves out 2 rows.
   EVENT TIME            KNOWN                 VALUE  ROW  COUNTS
   2026-03-04T00:00:00Z  2026-03-04T01:00:00Z      7    4  yes: it gives the value
   2026-03-05T00:00:00Z  2026-03-05T01:00:00Z      2    5  yes

@@ -190,6 +190,8 @@ describe('lockstep explain', () => {
     [['p99/0'], 1, 'The prediction log has no prediction "p99/0"'],
     [['p3/0', '--as-of', asOf], 2, '"p3/0" is a prediction, which has its own entity and moment'],
     [['spending'], 2, 'The option "--entity" is missing'],
+    [['spending', '--entity', 'card=c3'], 2, `Write it as '{"card":"c3"}'.`],
+    [['spending', '--entity', 'c3'], 2, `Write it as '{"airport": "ATL"}'.`],
   ])('refuses %j', async (asked, code, message) => {
     for (const server of [[], ['--server', url]]) {
       const refused = await lockstep(env, 'explain', ...asked, ...server)
