@@ -38,7 +38,7 @@ const slice = z.strictObject({
 })
 const described = { description: z.string().max(100_000).exactOptional(), owner: text.exactOptional(), tags: z.array(text).exactOptional() }
 
-const entity = z.strictObject({ name, key: z.array(z.strictObject({ name: fieldName, type: keyType })).min(1) })
+const entity = z.strictObject({ name, key: z.array(z.strictObject({ name: fieldName, type: keyType })) })
 const source = z.strictObject({
   name,
   relation: z.discriminatedUnion('kind', [

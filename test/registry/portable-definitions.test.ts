@@ -36,10 +36,17 @@ function fullSet(): DefinitionSet {
   }
 }
 
+function ofSingleEntity(): DefinitionSet {
+  const set = sampleSet()
+  const single = { spec: { name: 'everything', key: [] }, operational: {} }
+  return declareDefinitions(set.file, { ...set, entities: [...set.entities, single] }, set.code)
+}
+
 describe('definitions that are sent to a server', () => {
   it.each([
     ['of flights', fullSet()],
     ['of a server', servingSet],
+    ['of a single entity', ofSingleEntity()],
   ])('arrive as they were, with the fingerprints that the server computes: %s', (_, set) => {
     const { unexported } = set
     const expected = { ...declareDefinitions(set.file, set, set.code), ...(unexported === undefined ? {} : { unexported }) }
