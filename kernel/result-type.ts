@@ -7,8 +7,9 @@ import type { OnDemandFeatureSpec } from './service-spec.ts'
  * The type of an aggregate's value; null if the aggregate does not accept the column's type. `column` is null for a
  * count of rows. Counts are int32. The sum of int64 stays int64 (out of range it is null with status INVALID). Other
  * sums and every mean, variance, stddev and quantile are float64. min and max keep the type of numbers and times; first
- * and last keep any type. firstN and lastN are lists of any scalar type, including nulls. topK is a list of the
- * column's type, and histogram is counts; both accept texts, bools and integers.
+ * and last keep any type. firstN and lastN are lists of any scalar type, including nulls. lastDistinctN is
+ * such a list without nulls. topK is a list of the column's type, and histogram is counts; both accept texts, bools and
+ * integers.
  */
 export function aggregateResultType(aggregate: AggregateName, column: ColumnType | null): ValueType | null {
   if (aggregate === 'count') return { kind: 'int32' }
@@ -32,6 +33,8 @@ export function aggregateResultType(aggregate: AggregateName, column: ColumnType
     case 'firstN':
     case 'lastN':
       return column.kind === 'vector' ? null : { kind: 'list', of: column, nulls: true }
+    case 'lastDistinctN':
+      return column.kind === 'vector' ? null : { kind: 'list', of: column, nulls: false }
     case 'topK':
       return isCategory(column) ? { kind: 'list', of: column, nulls: false } : null
     case 'histogram':

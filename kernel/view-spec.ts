@@ -84,7 +84,7 @@ export interface AggregateParameters {
   /** For `quantile`: which one, between 0 and 1, and its maximum relative error. */
   readonly quantile?: number
   readonly error?: number
-  /** For `firstN`, `lastN` and `topK`: the maximum number of values. */
+  /** For `firstN`, `lastN`, `lastDistinctN` and `topK`: the maximum number of values. */
   readonly n?: number
   /** For `topK` and `histogram`: the maximum number of categories. With more the feature fails. */
   readonly cap?: number
@@ -116,6 +116,7 @@ export const aggregateNames = [
   'last',
   'firstN',
   'lastN',
+  'lastDistinctN',
   'topK',
   'histogram',
 ] as const
@@ -123,7 +124,7 @@ export type AggregateName = (typeof aggregateNames)[number]
 /** How many there are: zero for none, never null. */
 export type CountName = Extract<AggregateName, 'count' | 'distinctCount'>
 /** What gives many values: a list or counts. */
-export type ManyName = Extract<AggregateName, 'firstN' | 'lastN' | 'topK' | 'histogram'>
+export type ManyName = Extract<AggregateName, 'firstN' | 'lastN' | 'lastDistinctN' | 'topK' | 'histogram'>
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 

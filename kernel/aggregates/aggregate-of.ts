@@ -9,6 +9,7 @@ import { firstLast } from './first-last.ts'
 import { firstLastN } from './first-last-n.ts'
 import { extreme } from './extreme.ts'
 import { histogram } from './histogram.ts'
+import { lastDistinctN } from './last-distinct-n.ts'
 import { mean } from './mean.ts'
 import { quantile } from './quantile.ts'
 import { variance } from './variance.ts'
@@ -64,6 +65,8 @@ function overAll(
     case 'firstN':
     case 'lastN':
       return firstLastN(feature.aggregate, feature.n as number, slot, type)
+    case 'lastDistinctN':
+      return lastDistinctN(feature.n as number, slot, type)
     case 'topK':
       return topK(feature.n as number, slot, type, limitOf(feature, view))
     case 'histogram':

@@ -192,7 +192,7 @@ class PartitionTrack {
   }
 }
 
-const ordered: readonly string[] = ['first', 'last', 'firstN', 'lastN']
+const ordered: readonly string[] = ['first', 'last', 'firstN', 'lastN', 'lastDistinctN']
 
 /** Whether the order of rows of equal times matters to a view. */
 function comparesTies({ spec: { features } }: ViewPlan): boolean {

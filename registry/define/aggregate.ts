@@ -82,11 +82,13 @@ export type ResultType<A extends AggregateName, V extends ColumnType> = A extend
 type ManyType<A extends ManyName, V extends ColumnType> = V extends ScalarType
   ? A extends 'firstN' | 'lastN'
     ? { readonly kind: 'list'; readonly of: V; readonly nulls: true }
-    : V['kind'] extends CategoryKind
-      ? A extends 'topK'
-        ? { readonly kind: 'list'; readonly of: V; readonly nulls: false }
-        : { readonly kind: 'counts' }
-      : never
+    : A extends 'lastDistinctN'
+      ? { readonly kind: 'list'; readonly of: V; readonly nulls: false }
+      : V['kind'] extends CategoryKind
+        ? A extends 'topK'
+          ? { readonly kind: 'list'; readonly of: V; readonly nulls: false }
+          : { readonly kind: 'counts' }
+        : never
   : never
 
 /** The columns that can be a `where`. */

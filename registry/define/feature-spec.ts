@@ -20,6 +20,7 @@ const taken: Partial<Record<AggregateName, string>> = {
   distinctCount: 'all types but vectors',
   firstN: 'all types but vectors',
   lastN: 'all types but vectors',
+  lastDistinctN: 'all types but vectors',
   topK: 'strings, bools and integers',
   histogram: 'strings, bools and integers',
 }

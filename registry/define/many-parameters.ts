@@ -15,6 +15,7 @@ export function manyParameters({ aggregate, n, cap }: Aggregate, what: string): 
   switch (aggregate) {
     case 'firstN':
     case 'lastN':
+    case 'lastDistinctN':
       return { n: integer(n, maxElements, `The ${what} takes ${aggregate} of`) }
     case 'topK':
       return { n: integer(n, maxElements, `The ${what} takes topK of`), cap: integer(cap, maxCategories, `The ${what} has a cap of`) }

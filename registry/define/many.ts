@@ -42,6 +42,15 @@ export const lastN: ManyOf<'lastN', {}> = (column, n, window, options) =>
   Object.freeze({ ...windowed('lastN', column, window, options), n })
 
 /**
+ * The `n` distinct non-null values that occurred last in the window. Each stands where its newest row does, newest
+ * last. Null if there are none.
+ *
+ * @example lastDistinctN('merchant', 5, '24h', { default: [] })
+ */
+export const lastDistinctN: ManyOf<'lastDistinctN', {}> = (column, n, window, options) =>
+  Object.freeze({ ...windowed('lastDistinctN', column, window, options), n })
+
+/**
  * The `n` most frequent values in the window, most frequent first. Of two equally frequent values, the lesser comes
  * first. Null if there are none.
  *

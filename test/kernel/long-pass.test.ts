@@ -16,6 +16,7 @@ const names: readonly AggregateName[] = [
   'last',
   'firstN',
   'lastN',
+  'lastDistinctN',
   'distinctCount',
   'quantile',
   'histogram',
@@ -40,7 +41,7 @@ const features = windows.flatMap(([windowMicros, hopMicros]) =>
         default: null,
         required: false,
         ...(aggregate === 'quantile' ? { quantile: 0.5, error: 0.01 } : {}),
-        ...(aggregate === 'firstN' || aggregate === 'lastN' ? { n: 3 } : {}),
+        ...(aggregate.endsWith('N') ? { n: 3 } : {}),
         ...(aggregate === 'histogram' ? { cap: 2000 } : {}),
         ...(some ? { where: 'ok' } : {}),
       }

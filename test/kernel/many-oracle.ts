@@ -11,6 +11,7 @@ export function many({ aggregate, n }: AggregateSpec, all: readonly (Scalar | nu
   if (aggregate === 'lastN') return all.length === 0 ? null : all.slice(-(n as number))
   const some = all.filter((v) => v !== null)
   if (some.length === 0) return null
+  if (aggregate === 'lastDistinctN') return [...new Set(some.toReversed())].slice(0, n).toReversed()
   const counts = [...new Set(some)].map((value) => ({ value, count: some.filter((v) => v === value).length }))
   if (aggregate === 'topK') {
     return counts

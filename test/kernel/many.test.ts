@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Accumulator, Aggregate } from '../../kernel/aggregates/aggregate.ts'
 import { firstLastN } from '../../kernel/aggregates/first-last-n.ts'
 import { histogram } from '../../kernel/aggregates/histogram.ts'
+import { lastDistinctN } from '../../kernel/aggregates/last-distinct-n.ts'
 import { topK } from '../../kernel/aggregates/top-k.ts'
 import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { compileView } from '../../kernel/compile-view.ts'
@@ -22,6 +23,7 @@ const limit = { view: 'things@1', feature: 'f', cap: 1000, shared: 1000 }
 const aggregates: readonly (readonly [aggregate: Aggregate, spec: Pick<AggregateSpec, 'aggregate' | 'n'>])[] = [
   [firstLastN('firstN', 3, 0, text), { aggregate: 'firstN', n: 3 }],
   [firstLastN('lastN', 3, 0, text), { aggregate: 'lastN', n: 3 }],
+  [lastDistinctN(3, 0, text), { aggregate: 'lastDistinctN', n: 3 }],
   [topK(2, 0, text, limit), { aggregate: 'topK', n: 2 }],
   [histogram(0, text, limit), { aggregate: 'histogram' }],
 ]
@@ -107,6 +109,30 @@ describe('firstN and lastN', () => {
       ['a', 'a', 'a'],
       ['a', 'a', 'b'],
     ])
+  })
+})
+
+describe('lastDistinctN', () => {
+  it('moves a value to the place of its newest row, and leaves out nulls', () => {
+    const aggregate: Aggregate = lastDistinctN(2, 0, text)
+    const rows = ['a', 'b', 'c', 'a', null, '\uD83D', 'a', '\uFFFD'].map((v, i) => row(i, 0, i, v))
+    expect(rows.map((_, i) => aggregate.value(of(aggregate, rows.slice(0, i + 1))))).toEqual([
+      ['a'],
+      ['a', 'b'],
+      ['b', 'c'],
+      ['c', 'a'],
+      ['c', 'a'],
+      ['a', '\uFFFD'],
+      ['\uFFFD', 'a'],
+      ['a', '\uFFFD'],
+    ])
+    expect(aggregate.value(of(aggregate, [row(1, 0, 1, null)]))).toBeNull()
+  })
+
+  it('takes NaN as one value', () => {
+    const aggregate: Aggregate = lastDistinctN(3, 0, { kind: 'float64' })
+    const rows = [Number.NaN, 1, Number.NaN].map((v, i) => row(i, 0, i, v))
+    expect(aggregate.value(of(aggregate, rows))).toEqual([1, Number.NaN])
   })
 })
 

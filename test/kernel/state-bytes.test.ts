@@ -118,6 +118,7 @@ const cases: readonly [string, string, FeatureSpec[]][] = [
   ['extremes', 'i', [...over('max', 'i')]],
   ['edges', 'big', over('first', 'big')],
   ['many edges', 'i', over('lastN', 'i', { n: 3 })],
+  ['many distinct values', 'i', over('lastDistinctN', 'i', { n: 2 })],
   ['categories', 's', over('histogram', 's', { cap: 3 })],
 ]
 

@@ -55,7 +55,7 @@ export function viewSpec(name: string, features: readonly FeatureSpec[], availab
 
 const aggregates = fc.constantFrom<AggregateName>(
   ...(['count', 'sum', 'mean', 'min', 'max', 'variance', 'stddev', 'quantile', 'distinctCount', 'first', 'last'] as const),
-  ...(['firstN', 'lastN', 'topK', 'histogram'] as const),
+  ...(['firstN', 'lastN', 'lastDistinctN', 'topK', 'histogram'] as const),
 )
 
 const defaults: Readonly<Record<string, JsonValue>> = { float64: -1, list: [], counts: { none: 1 } }
@@ -230,7 +230,7 @@ function aggregate(feature: AggregateSpec, rows: readonly RawRow[]): Value | Nea
   const all = rows.map((row) => at(row, column))
   const some = all.filter((v) => v !== null)
   if (name === 'count') return some.length
-  if (name === 'firstN' || name === 'lastN' || name === 'topK' || name === 'histogram') return many(feature, all as (Scalar | null)[])
+  if ('n' in feature || name === 'histogram') return many(feature, all as (Scalar | null)[])
   if (name === 'distinctCount') return new Set(some).size
   if (name === 'last') return all.at(-1) ?? null
   if (name === 'first') return all[0] ?? null

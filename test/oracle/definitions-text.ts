@@ -12,6 +12,7 @@ const functions = [
   'firstN',
   'histogram',
   'last',
+  'lastDistinctN',
   'lastN',
   'max',
   'mean',

@@ -1,6 +1,19 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import type { FeatureValues } from '../../index.ts'
-import { entity, featureService, featureView, firstN, histogram, lastN, model, onDemandView, source, t, topK } from '../../index.ts'
+import {
+  entity,
+  featureService,
+  featureView,
+  firstN,
+  histogram,
+  lastDistinctN,
+  lastN,
+  model,
+  onDemandView,
+  source,
+  t,
+  topK,
+} from '../../index.ts'
 
 const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', {
@@ -14,6 +27,7 @@ const habits = featureView('habits', {
   features: {
     merchants: lastN('merchant', 5, '24h'),
     amounts: firstN('amount', 3, '1h', { default: [] }),
+    recent: lastDistinctN('merchant', 5, '24h', { default: [] }),
     favourites: topK('merchant', 3, '30d', { cap: 5000, required: true }),
     terminals: topK('terminal', 1, '30d'),
     byChannel: histogram('online', '24h'),
@@ -26,6 +40,7 @@ describe('features of many values', () => {
     expectTypeOf<FeatureValues<typeof habits.features>>().toEqualTypeOf<{
       readonly merchants: readonly (string | null)[] | null
       readonly amounts: readonly (number | null)[]
+      readonly recent: readonly string[]
       readonly favourites: readonly string[]
       readonly terminals: readonly bigint[] | null
       readonly byChannel: ReadonlyMap<string, number> | null

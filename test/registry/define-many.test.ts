@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { LockstepError } from '../../kernel/errors.ts'
 import type { ViewSpec } from '../../kernel/view-spec.ts'
-import { entity, featureView, firstN, histogram, lastN, model, onDemandView, source, t, topK } from '../../index.ts'
+import { entity, featureView, firstN, histogram, lastDistinctN, lastN, model, onDemandView, source, t, topK } from '../../index.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
 import { load } from './definition-files.ts'
 
@@ -34,6 +34,7 @@ describe('a feature of many values', () => {
     const { spec } = view({
       merchants: lastN('merchant', 5, '1h', { default: ['none', null], hop: '1m' }),
       terminals: firstN('terminal', 2, '1h', { default: [5n] }),
+      distinct: lastDistinctN('amount', 4, '1h', { default: [1] }),
       top: topK('merchant', 3, '1h'),
       counts: histogram('merchant', '1h', {
         cap: 100,
@@ -67,6 +68,15 @@ describe('a feature of many values', () => {
       },
       {
         ...window,
+        name: 'distinct',
+        aggregate: 'lastDistinctN',
+        column: 'amount',
+        n: 4,
+        type: { kind: 'list', of: t.float64, nulls: false },
+        default: [1],
+      },
+      {
+        ...window,
         name: 'top',
         aggregate: 'topK',
         column: 'merchant',
@@ -90,6 +100,7 @@ describe('a feature of many values', () => {
     expect(stored.newState().valueAt(0).values).toEqual([
       ['none', null],
       [5n],
+      [1],
       null,
       new Map([
         ['a', 1],
@@ -107,6 +118,7 @@ describe('a feature of many values', () => {
       topK('merchant', 3, '1h', { default: ['a'] }),
       firstN('merchant', 3, '1h'),
       lastN('merchant', 3, '1h'),
+      lastDistinctN('merchant', 3, '1h'),
     ]
     const prints = variants.map((x) => viewFingerprint({ ...view({ x })().spec, code: null }, null))
     expect(new Set(prints).size).toBe(variants.length)
@@ -116,6 +128,8 @@ describe('a feature of many values', () => {
   const refused: [what: string, run: () => unknown, code: string, parts: string[]][] = [
     ['no rows at all', view({ x: lastN('merchant', 0, '1h') }), 'DEFINITIONS_INVALID', ['"x"', '"v"', 'lastN of 0', '1 to 1000']],
     ['too many rows', view({ x: firstN('merchant', 1001, '1h') }), 'DEFINITIONS_INVALID', ['firstN of 1001', '1 to 1000']],
+    ['distinct vectors', view({ x: lastDistinctN('place', 1, '1h') }), 'INVALID_TYPE', ['"place"', 'all types but vectors']],
+    ['too many distinct values', view({ x: lastDistinctN('merchant', 1001, '1h') }), 'DEFINITIONS_INVALID', ['lastDistinctN of 1001']],
     ['half a value', view({ x: topK('merchant', 1.5, '1h') }), 'DEFINITIONS_INVALID', ['topK of 1.5']],
     ['a cap of none', view({ x: histogram('merchant', '1h', { cap: 0 }) }), 'DEFINITIONS_INVALID', ['"x"', 'cap of 0', '1 to 10000']],
     ['a cap of too many', view({ x: topK('merchant', 1, '1h', { cap: 10_001 }) }), 'DEFINITIONS_INVALID', ['cap of 10001']],

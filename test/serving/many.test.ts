@@ -10,7 +10,7 @@ import { load } from '../registry/definition-files.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
-const definitions = `import { entity, featureService, featureView, firstN, histogram, lastN, onDemandView, source, t, topK } from 'lockstep'
+const definitions = `import { entity, featureService, featureView, firstN, histogram, lastDistinctN, lastN, onDemandView, source, t, topK } from 'lockstep'
 
 const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', {
@@ -20,6 +20,7 @@ const features = {
   first: firstN('terminal', 2, '24h'),
   recent: lastN('merchant', 3, '24h', { default: [] }),
   amounts: lastN('amount', 2, '24h'),
+  distinct: lastDistinctN('merchant', 3, '24h'),
   top: topK('merchant', 2, '24h', { cap: 4 }),
   tally: histogram('merchant', '24h', { cap: 4, default: new Map([['none', 1]]) }),
 }
@@ -86,6 +87,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
         first: [expect.anything(), 2],
         recent: [null, '', 'x'],
         amounts: [null, 4],
+        distinct: ['', 'x'],
         top: ['x', ''],
         tally: { '': 1, x: 2 },
         known: ['x', ''],
@@ -93,7 +95,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
         changed: 0,
       },
       statuses: Object.fromEntries(
-        ['first', 'recent', 'amounts', 'top', 'tally', 'known', 'share', 'changed'].map((name) => [name, 'PRESENT']),
+        ['first', 'recent', 'amounts', 'distinct', 'top', 'tally', 'known', 'share', 'changed'].map((name) => [name, 'PRESENT']),
       ),
     })
     expect(body.results[1]).toMatchObject({
@@ -151,6 +153,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
       'list(string or null)',
       'list(float64 or null)',
       'list(string)',
+      'list(string)',
       'counts',
       'list(string)',
       'counts',
@@ -162,6 +165,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
         first: [9007199254740993n, 2n],
         recent: [null, '', 'x'],
         amounts: [null, 4],
+        distinct: ['', 'x'],
         top: ['x', ''],
         tally: { '': 1n, x: 2n },
         share: { a: 2n, z: 2n },
@@ -184,7 +188,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     const tensor = (name: string, ...shape: (string | number)[]) => ({ name, isTensor: true, type: 'float32', shape })
     const packed = bindModel(service, { inputs: [tensor('x', 'N', 1)], outputs: [] }, model)
     expect(packed.inputs[0]?.columns.map(({ name }) => name)).toEqual(['changed'])
-    expect(packed.unused).toEqual(['first', 'recent', 'amounts', 'top', 'tally', 'known', 'share'])
+    expect(packed.unused).toEqual(['first', 'recent', 'amounts', 'distinct', 'top', 'tally', 'known', 'share'])
     for (const [name, type] of [
       ['amounts', 'list(float64 or null)'],
       ['tally', 'counts'],
