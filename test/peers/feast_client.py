@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import requests
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource
 from feast.errors import FeatureViewNotFoundException
 from feast.infra.online_stores.remote import get_remote_online_features
 from feast.types import Float64, Int64, String
@@ -44,7 +44,10 @@ stats = FeatureView(
     entities=[driver],
     ttl=timedelta(days=1),
     schema=[Field(name="conv_rate", dtype=Float64), Field(name="avg_daily_trips", dtype=Int64), Field(name="city", dtype=String)],
-    source=FileSource(name="stats", path=str(folder / "stats.parquet"), timestamp_field="event_timestamp"),
+    source=PushSource(
+        name="driver_stats_push",
+        batch_source=FileSource(name="stats", path=str(folder / "stats.parquet"), timestamp_field="event_timestamp"),
+    ),
 )
 service = FeatureService(name="driver_profile", features=[stats])
 store = FeatureStore(repo_path=str(folder))
@@ -85,6 +88,32 @@ full = store.get_online_features(features=features, entity_rows=entities[:1], fu
 check("full names", full["driver_stats__conv_rate"], [0.5])
 ofService = store.get_online_features(features=store.get_feature_service("driver_profile"), entity_rows=entities[:2]).to_dict()
 check("service", ofService["city"], ["Zürich", "Bern"])
+
+# rows go in by the client's own calls
+def newer(**columns):
+    return pd.DataFrame({"event_timestamp": [now], **columns})
+
+
+def stats_of(driver_id):
+    answer = store.get_online_features(features=features, entity_rows=[{"driver_id": driver_id}]).to_dict()
+    return [answer[name][0] for name in ("conv_rate", "avg_daily_trips", "city")]
+
+
+store.push("driver_stats_push", newer(driver_id=[2001], conv_rate=[0.75], avg_daily_trips=[2**62 + 1], city=["Genève"]))
+check("pushed by the client", stats_of(2001), [0.75, 2**62 + 1, "Genève"])
+store.write_to_online_store("driver_stats", newer(driver_id=[2001], conv_rate=[None], avg_daily_trips=[1], city=["Basel"]))
+check("written by the client", stats_of(2001), [None, 1, "Basel"])
+
+# and the client's calls for materialization are the server's
+for driver_id, materialize in (
+    (2002, lambda: store.materialize_incremental(now, feature_views=["driver_stats"])),
+    (2003, lambda: store.materialize(now - timedelta(days=1), now + timedelta(days=1), feature_views=["driver_stats"])),
+):
+    df = {"driver_id": [driver_id], "event_timestamp": [now.isoformat()], "conv_rate": [0.125], "avg_daily_trips": [3], "city": ["Sion"]}
+    pushed = requests.post(f"{url}/push", json={"push_source_name": "driver_hourly_stats", "df": df, "to": "offline"}, timeout=30)
+    check("push for history", pushed.status_code, 200)
+    materialize()
+    check("materialized by the client", stats_of(driver_id), [0.125, 3, "Sion"])
 
 # the client's own way to the server, for what its feature views do not know: a feature service with request data, and
 # errors

@@ -153,6 +153,37 @@ describe('POST /push', () => {
   })
 })
 
+describe('POST /write-to-online-store', () => {
+  const others = Object.fromEntries(['amount', 'count', 'city', 'open', 'vec'].map((name) => [name, [null]]))
+  const write = (name: string, df: object) =>
+    ask(url, '/write-to-online-store', { feature_view_name: name, df, allow_registry_cache: false })
+
+  it('writes rows of a feature view to its source, for the online store only', async () => {
+    const rows = { airport: ['WRT'], event_timestamp: ['2001-07-01T11:20:00'], created: [null], lastDelay: [8], ...others }
+    const written = await write('airport_delays', rows)
+    expect([written.status, written.text]).toEqual([200, 'null'])
+    const { body } = await read({ features: ['airport_delays:lastDelay'], entities: { airport: ['WRT'] } })
+    expect(body.results).toMatchObject([{}, { values: [8], event_timestamps: ['2001-07-01T11:20:00Z'] }])
+    const stored = await world.db.query(`select delay, _online_only from lockstep_source.landings where airport = 'WRT'`)
+    expect(stored).toEqual([{ delay: 8, _online_only: true }])
+  })
+
+  it("takes the entity's name for a key, where the source's column has another", async () => {
+    const df = { id: [77], event_timestamp: ['2001-07-01T11:20:00'], balance: [3], seen: [null] }
+    expect((await write('account_balance', df)).status).toBe(200)
+    const { body } = await read({ features: ['account_balance:balance'], entities: { id: [77] } })
+    expect(body.results).toMatchObject([{}, { values: [3] }])
+  })
+
+  it('refuses an unknown view, and a feature that is computed', async () => {
+    const unknown = await write('nothing', { airport: ['A'] })
+    expect([unknown.status, unknown.text]).toEqual([404, expect.stringContaining('FeatureViewNotFoundException')])
+    const computed = await write('airport_delays', { airport: ['A'], event_timestamp: ['2001-07-01T11:20:00'], landed1h: [1], ...others })
+    expect(computed.status).toBe(400)
+    expect(computed.text).toMatch(/"landed1h.* of view .*airport_delays.* to the source .*landings/)
+  })
+})
+
 describe('POST /materialize', () => {
   it('materializes new arrivals incrementally, and answers when they are online', async () => {
     await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 9)`)

@@ -9,7 +9,7 @@ import {
   materializeQuery,
   materializeSchema,
 } from './materialize-route.ts'
-import { answerPush, pushSchema } from './push-route.ts'
+import { answerPush, answerWriteOnline, pushSchema, writeOnlineSchema } from './push-route.ts'
 
 const common = { tag: 'Feast', errors: 'feast' } as const
 
@@ -43,6 +43,21 @@ export const feastRoutes: readonly Route[] = [
     },
     answer: z.null(),
     handle: answerPush,
+  },
+  {
+    ...common,
+    method: 'POST',
+    path: '/write-to-online-store',
+    scope: 'push',
+    rowsIn: 'df',
+    summary: 'Write the rows of a data frame to the source of a feature view, for the online store only',
+    body: writeOnlineSchema,
+    example: {
+      feature_view_name: 'airport_delays',
+      df: { airport: ['ATL'], event_timestamp: ['2001-06-30T12:00:00Z'], lastDelay: [12] },
+    },
+    answer: z.null(),
+    handle: answerWriteOnline,
   },
   {
     ...common,

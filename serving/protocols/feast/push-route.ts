@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import type { SourceSpec } from '../../../kernel/view-spec.ts'
+import type { SourceSpec, ViewSpec } from '../../../kernel/view-spec.ts'
 import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
@@ -8,14 +8,25 @@ import { jsonAnswer } from '../http/call.ts'
 import { maxEvents } from '../http/data/events-route.ts'
 import { withEventIds } from '../http/request/idempotent.ts'
 
-export const pushSchema = z.object({
-  push_source_name: z.string().describe('The source'),
-  df: z
-    .record(z.string(), z.array(z.unknown()).max(maxEvents))
-    .describe('By column of the source: a value for each row. All columns have the same length'),
-  to: z.enum(['online', 'offline', 'online_and_offline']).default('online').describe('Where the rows go'),
+type DataFrame = Readonly<Record<string, readonly unknown[]>>
+
+const dataFrame = z.record(z.string(), z.array(z.unknown()).max(maxEvents))
+const flags = {
   allow_registry_cache: z.boolean().default(true).describe('Accepted, without effect'),
   transform_on_write: z.boolean().default(true).describe('Accepted, without effect'),
+}
+
+export const pushSchema = z.object({
+  push_source_name: z.string().describe('The source'),
+  df: dataFrame.describe('By column of the source: a value for each row. All columns have the same length'),
+  to: z.enum(['online', 'offline', 'online_and_offline']).default('online').describe('Where the rows go'),
+  ...flags,
+})
+
+export const writeOnlineSchema = z.object({
+  feature_view_name: z.string().describe('The feature view'),
+  df: dataFrame.describe('By key and feature of the view: a value for each row. All columns have the same length'),
+  ...flags,
 })
 
 const targets = { online: 'online', offline: 'offline', online_and_offline: 'both' } as const
@@ -26,17 +37,55 @@ const feastCreated = new Set(['created', 'created_timestamp'])
 /** `POST /push`: the columns of a data frame as events of a source. */
 export async function answerPush(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
-  const source = deps.catalog().pushSource(name)
+  return await push(call, deps, deps.catalog().pushSource(name), df, targets[to])
+}
+
+/** `POST /write-to-online-store`: rows of a feature view, as events of its source. */
+export async function answerWriteOnline(call: Call, deps: ServingContext): Promise<RouteAnswer> {
+  const { feature_view_name: name, df } = await readBody(call, deps.bodyLimitBytes, writeOnlineSchema)
+  const { spec } = deps.catalog().view(name)
+  const source = deps.catalog().pushSource(spec.source.name)
+  return await push(call, deps, source, columnsOf(spec, source, df), 'online')
+}
+
+async function push(
+  call: Call,
+  deps: ServingContext,
+  source: SourceSpec,
+  df: DataFrame,
+  to: (typeof targets)[keyof typeof targets],
+): Promise<RouteAnswer> {
   const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {
-    to: targets[to],
+    to,
     receivedAt: deps.clock(),
     span: call.span,
   })
-  deps.metrics.push.pushed(name, accepted, duplicates)
+  deps.metrics.push.pushed(source.name, accepted, duplicates)
   return jsonAnswer(null)
 }
 
-function eventsOf(source: SourceSpec, df: Readonly<Record<string, readonly unknown[]>>): Record<string, unknown>[] {
+/**
+ * A data frame of keys and features, by the source's columns.
+ *
+ * @throws LockstepError `INVALID_EVENT` where a feature is not the latest value of such a column
+ */
+function columnsOf(view: ViewSpec, source: SourceSpec, df: DataFrame): DataFrame {
+  const columns = new Map(source.key.map(({ part, column }) => [part, column]))
+  for (const feature of view.features) {
+    const { name, column } = feature
+    if (feature.kind === 'latest' && source.columns.some((each) => each.name === column)) columns.set(name, feature.column)
+    else if (Object.hasOwn(df, name)) {
+      throw new LockstepError(
+        'INVALID_EVENT',
+        `The feature "${name}" of view "${view.name}" is computed, so it cannot be written. Push the rows that it is computed from to the source "${source.name}".`,
+        { details: { feature: name } },
+      )
+    }
+  }
+  return Object.fromEntries(Object.entries(df).map(([name, values]) => [columns.get(name) ?? name, values]))
+}
+
+function eventsOf(source: SourceSpec, df: DataFrame): Record<string, unknown>[] {
   const known = new Set([
     source.eventTime,
     ...source.key.map(({ column }) => column),

@@ -250,6 +250,7 @@ describe('the examples of the OpenAPI document', () => {
         '/v1/sources/{name}/events',
         '/get-online-features',
         '/push',
+        '/write-to-online-store',
         '/v2/models/{model}/infer',
         '/v2/models/{model}/versions/{version}/infer',
         '/v1/models/{name}/promote',

@@ -74,6 +74,8 @@ export async function examplesOf(deps: ExampleDeps): Promise<Examples> {
     bodies['POST /v1/sources/:name/events'] = { events: [event] }
     const df = Object.fromEntries(Object.entries(event).map(([name, value]) => [name, [value]]))
     bodies['POST /push'] = { push_source_name: source.name, df, to: 'online_and_offline' }
+    const reader = views.find(({ spec }) => spec.source.name === source.name)
+    if (reader !== undefined) bodies['POST /write-to-online-store'] = { feature_view_name: reader.spec.name, df }
   }
   const [job] = await readJobs(deps.db, { limit: 1 })
   const [dataset] = await deps.db.query<{ readonly id: string }>('select id from lockstep.datasets order by created_at desc limit 1')
