@@ -99,21 +99,28 @@ export function metricValue(
   return mean[1] === 0 ? null : (mean[0] as number) / (mean[1] as number)
 }
 
-/** The arms after the covariates took out what they explain, and the share of the variance that this was. */
+/**
+ * The arms after the covariates took out what they explain, and the share of the variance that this was. An arm with too
+ * few units stays as it is.
+ */
 export function adjustedArms(
   metric: MetricSpec,
   sums: readonly UnitSums[],
 ): { readonly arms: readonly AdjustedArm[]; readonly explained: number | null } {
   const raw = sums.map((arm) => linearized(arm, hasDenominator(metric)).sums)
   const hasCovariates = (sums[0]?.mean.length ?? 0) > 2
-  const usable = raw.every(({ n, meanY }) => n >= 2 && Number.isFinite(meanY))
-  if (!hasCovariates || !usable || metric.kind === 'quantile')
-    return { arms: raw.map(({ n, meanY, squaresY }) => ({ n, mean: meanY, variance: squaresY / (n - 1) })), explained: null }
-  const { arms } = adjustForCovariates(raw)
+  const plain = raw.map(({ n, meanY, squaresY }) => ({ n, mean: meanY, variance: squaresY / (n - 1) }))
+  const usable = raw.filter(({ n, meanY }) => n >= 2 && Number.isFinite(meanY))
+  if (!hasCovariates || usable.length === 0 || metric.kind === 'quantile') return { arms: plain, explained: null }
+  const { arms } = adjustForCovariates(usable)
   const total = (parts: readonly number[]): number => parts.reduce((sum, part) => sum + part, 0)
-  const before = total(raw.map(({ squaresY }) => squaresY))
+  const before = total(usable.map(({ squaresY }) => squaresY))
   const after = total(arms.map(({ variance, n }) => variance * (n - 1)))
-  return { arms, explained: before === 0 ? null : Math.max(0, 1 - after / before) }
+  const adjusted = new Map(usable.map((arm, i) => [arm, arms[i] as AdjustedArm]))
+  return {
+    arms: raw.map((arm, i) => adjusted.get(arm) ?? (plain[i] as AdjustedArm)),
+    explained: before === 0 ? null : Math.max(0, 1 - after / before),
+  }
 }
 
 interface ComparedArms {

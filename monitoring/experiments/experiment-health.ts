@@ -139,7 +139,7 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
   const tests = 2 * covariates.names.length * treatments.length
   const value = Math.min(before, 1, least.p * tests)
   if (value > alarmP) {
-    const few = `${quotedNames(waiting)} ${waiting.size === 1 ? 'has' : 'have'} too few units yet to be compared, as few units have most of the total.`
+    const few = `${quotedNames(waiting)} ${waiting.size === 1 ? 'has' : 'have'} too few units in a variant to be compared yet; the more a few units differ from the others, the more are needed.`
     if (compared === 0 && waiting.size > 0)
       return { check, state: 'unknown', value: null, text: `The covariates cannot be compared: ${few}` }
     return { check, state: 'ok', value, text: `The covariates are alike in all variants.${waiting.size === 0 ? '' : ` ${few}`}` }

@@ -303,6 +303,14 @@ describe('analyzeExperiment', () => {
     expect(adjusted.width / plain.width).toBeCloseTo(noise, 1)
     expect(adjusted.explained).toBeCloseTo(correlation ** 2, 1)
     expect(ratio.explained).toBeGreaterThan(0.4)
+    // a variant without traffic changes nothing for the others
+    const spec = specOf([metricOf('mean')])
+    const idle = { ...spec, variants: [...spec.variants, { name: 'idle', serves: 8, weight: 0 }] }
+    const withIdle = evidenceOf([metricEvidence([...arms.map((arm) => arm.map(({ adjusted: unit }) => unit)), []])])
+    const result = analyzeExperiment(idle, withIdle, null)
+    const { low, high } = first(result).difference ?? { low: Number.NaN, high: Number.NaN }
+    expect([high - low, result.metrics[0]?.explained]).toEqual([adjusted.width, adjusted.explained])
+    expect(result.metrics[0]?.comparisons[1]?.state).toBe('not enough units')
   })
 
   test('a covariate that is the same for all units explains nothing', () => {
