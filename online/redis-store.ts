@@ -178,13 +178,17 @@ function partsOf(commands: RedisCommands, prefix: string, guarded: Guard, someSl
  *
  * A replica that takes over begins a new history of writes, and keeps the id of the one before as a second id. A
  * primary also begins a new history when its first replica connects. It has lost nothing then, and has no second id.
+ * The second id is also dropped once no replica has been connected for `repl-backlog-ttl`. What the process has
+ * received as a replica still shows then that it was one.
  */
 async function primaryId(node: Redis): Promise<string | null> {
-  const info = await node.info('server', 'replication')
+  const info = await node.info('server', 'replication', 'stats')
   const [run, history] = [/^run_id:(\w+)/m.exec(info)?.[1], /^master_replid:(\w+)/m.exec(info)?.[1]]
   if (run === undefined || history === undefined) throw new Error('It does not report its process (INFO server)')
   if (isReplica(info)) return null
-  return /^master_replid2:0+\r?$/m.test(info) ? run : `${run}:${history}`
+  const received = /^total_net_repl_input_bytes:([1-9]\d*)/m.exec(info)?.[1]
+  const term = /^master_replid2:0+\r?$/m.test(info) ? received : history
+  return term === undefined ? run : `${run}:${term}`
 }
 
 async function removeFrom(

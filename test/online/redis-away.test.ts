@@ -145,9 +145,18 @@ it('keeps its primary when that gets its first replica, and notices a failover a
   expect(await store.primaries()).toEqual(before)
   await promote(second)
   expect(await other.primaries()).not.toEqual(others)
+  // lost when it follows the other
+  await asking(first.port, (redis) => redis.set('lost', '1'))
   await follow(first, second)
   await promote(first)
   expect(await store.primaries()).not.toEqual(before)
+  // it forgets the history before its promotion once it has no replica
+  await asking(first.port, (redis) => redis.config('SET', 'repl-backlog-ttl', 1))
+  await until(() => asking(first.port, async (redis) => (await redis.info('replication')).includes('repl_backlog_active:0')))
+  const after = await store.primaries()
+  expect(after).not.toEqual(before)
+  await follow(second, first)
+  expect(await store.primaries()).toEqual(after)
 })
 
 it('advises TLS where a connection is reset, unless one has worked', async () => {
