@@ -1,13 +1,11 @@
 import { join } from 'node:path'
+import { openAnyRedis } from '../runtime/any-redis.ts'
 import type { Config } from '../runtime/config.ts'
-import { openRedis } from '../runtime/redis.ts'
-import { openRedisCluster } from '../runtime/redis-cluster.ts'
-import { parseRedisUrl } from '../runtime/redis-url.ts'
 import { createRedisStore } from './redis-store.ts'
 import type { OnlineStore } from './store.ts'
 
 /**
- * Opens the configured online store: Redis or a Redis Cluster if `redisUrl` is set, else the embedded one in the folder
+ * Opens the configured online store: Redis, of any kind, if `redisUrl` is set, else the embedded one in the folder
  * `online` of `config.directory`. An unavailable Redis does not fail here, but when it is used (`ping` within 5 s), so
  * that a server can start without it.
  */
@@ -16,8 +14,7 @@ export async function openOnlineStore(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<OnlineStore> {
   if (config.redisUrl !== null) {
-    const address = parseRedisUrl(config.redisUrl)
-    const redis = address?.cluster === true ? openRedisCluster(address, options) : openRedis(config.redisUrl, options)
+    const redis = openAnyRedis(config.redisUrl, options)
     return createRedisStore({ redis, prefix: config.redisPrefix, reads: config.redisReads ?? 'primary' })
   }
   const { openEmbeddedStore } = await import('./embedded-store.ts')

@@ -26,7 +26,7 @@ const ofCluster: ReadonlySet<string> = new Set(['MOVED', 'ASK', 'CROSSSLOT', 'CL
 export function redisError(cause: unknown, connection: RedisConnection): LockstepError {
   if (cause instanceof LockstepError) return cause
   const where = `Redis at "${connection.server}"`
-  const trouble = connection.cluster ? (connection.trouble()?.message ?? '') : ''
+  const trouble = connection.kind === 'cluster' ? (connection.trouble()?.message ?? '') : ''
   if (trouble.includes('cluster support disabled')) {
     return new LockstepError(
       'CONFIG_INVALID',
@@ -43,7 +43,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
   // the server's own text explains a command of the protocol
   const text = root.message.startsWith('NOAUTH ') ? 'NOAUTH (it requires a password, and got none)' : sentence(root.message)
   const kind = text.split(' ', 1)[0] ?? ''
-  if (!connection.cluster && ofCluster.has(kind)) return nodeOfCluster(connection.server, cause)
+  if (connection.kind !== 'cluster' && ofCluster.has(kind)) return nodeOfCluster(connection.server, cause)
   if (kind === 'WRONGTYPE') {
     return new LockstepError(
       'STATE_CORRUPT',
@@ -75,7 +75,8 @@ const noCertificate =
   'If it requires a client certificate, name one that it accepts: add "cert=/path/client.crt" and "key=/path/client.key" to LOCKSTEP_REDIS_URL.'
 
 function remedyOf(root: unknown, connection: RedisConnection): string {
-  switch (tlsFailureOf(root)) {
+  // no Sentinel could be asked, and its cause says why
+  switch (tlsFailureOf(root) ?? (root instanceof Error ? tlsFailureOf(root.cause) : null)) {
     case 'untrusted':
       return 'Its certificate is not trusted: add "ca=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_REDIS_URL.'
     case 'name':
@@ -95,12 +96,13 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
  * A server with TLS hangs up on a client without it, and some do the other way round. One that requires a client
  * certificate may hang up before its alert is read. The client of a cluster does not report how its nodes failed.
  */
-function tlsHint(root: unknown, { cluster, tls, worked }: RedisConnection): string {
-  if (worked()) return ''
+function tlsHint(root: unknown, { kind, tls, worked }: RedisConnection): string {
+  if (worked() || kind === 'socket') return ''
   const text = messageOf(root)
   const hangsUp = /ECONNRESET|EPIPE/.test(text) || text.startsWith('Reached the max retries')
-  if (!cluster && !hangsUp) return ''
-  const [is, other] = cluster ? ['rediss+cluster', 'redis+cluster'] : ['rediss', 'redis']
+  if (kind !== 'cluster' && !hangsUp) return ''
+  const more = kind === 'single' ? '' : `+${kind}`
+  const [is, other] = [`rediss${more}`, `redis${more}`]
   return tls
     ? ` If it does not use TLS, write "${other}" in place of "${is}". ${noCertificate}`
     : ` If it uses TLS, write "${is}" in place of "${other}".`
@@ -113,7 +115,7 @@ function reasonOf(root: unknown, connection: RedisConnection): string {
   }
   if (text === 'timeout') return 'it does not answer in time'
   if (text.startsWith('Reached the max retries')) return 'the connection was lost'
-  if (connection.cluster && text.startsWith('Connection is closed')) return 'none of its nodes can be reached'
+  if (connection.kind === 'cluster' && text.startsWith('Connection is closed')) return 'none of its nodes can be reached'
   if (text.startsWith('Too many Cluster redirections'))
     return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
   if (text.startsWith('Unknown RESP type')) return 'it does not speak the Redis protocol'

@@ -399,7 +399,7 @@ function configOf(
     const name = String(issue.path[0])
     problems.push(`${label(name)} is ${shown(name, given[name])}; it must be ${issue.message}`)
   }
-  if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.cluster !== true)
+  if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.kind !== 'cluster')
     problems.push(
       `${label('LOCKSTEP_REDIS_READS')} is "replica", which needs a cluster: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379`,
     )

@@ -114,5 +114,5 @@ export function watchCluster(cluster: Cluster): RedisConnection {
   const address = addresses.get(cluster)
   const server = address === undefined ? 'a cluster' : redisServers(address)
   const tls = address?.tls === true
-  return { server, cluster: true, tls, answerMs: commandTimeoutMs, trouble: () => trouble, worked: () => worked }
+  return { server, kind: 'cluster', tls, answerMs: commandTimeoutMs, trouble: () => trouble, worked: () => worked }
 }

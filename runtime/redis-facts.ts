@@ -1,8 +1,7 @@
+import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
+import { openAnyRedis, watchAnyRedis } from './any-redis.ts'
 import type { RedisConnection } from './redis.ts'
-import { openRedis, watchRedis } from './redis.ts'
-import { openRedisCluster, watchCluster } from './redis-cluster.ts'
-import { parseRedisUrl } from './redis-url.ts'
 
 /** How one Redis server is set up. */
 export interface RedisFacts {
@@ -32,27 +31,16 @@ export interface RedisFacts {
  * @throws Error that `explain` makes
  */
 export async function readRedisFacts(url: string, explain: (cause: unknown, connection: RedisConnection) => Error): Promise<RedisFacts[]> {
-  const address = parseRedisUrl(url)
-  if (address?.cluster !== true) {
-    const redis = openRedis(url)
-    const connection = watchRedis(redis)
-    try {
-      return [await factsOf(redis)]
-    } catch (error) {
-      throw explain(error, connection)
-    } finally {
-      redis.disconnect()
-    }
-  }
-  const cluster = openRedisCluster(address)
-  const connection = watchCluster(cluster)
+  const redis = openAnyRedis(url)
+  const connection = watchAnyRedis(redis)
   try {
-    await cluster.ping()
-    return await Promise.all(cluster.nodes('master').map(factsOf))
+    if (!(redis instanceof Cluster)) return [await factsOf(redis)]
+    await redis.ping()
+    return await Promise.all(redis.nodes('master').map(factsOf))
   } catch (error) {
     throw explain(error, connection)
   } finally {
-    cluster.disconnect()
+    redis.disconnect()
   }
 }
 

@@ -1,9 +1,7 @@
 import type { Cluster, Redis } from 'ioredis'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { cutAnyRedis, openAnyRedis } from './any-redis.ts'
 import { withTimeout } from './async.ts'
-import { cutCluster, openRedisCluster } from './redis-cluster.ts'
-import { parseRedisUrl } from './redis-url.ts'
-import { cutRedis, openRedis } from './redis.ts'
 
 /** The result of taking units from a shared limit. */
 export interface RateTaken {
@@ -76,10 +74,9 @@ return taken
 /** Connects when it is first asked. Keys are `PREFIX:limit:{OWNER}:NAME`. */
 export function createRedisRateLimits(url: string, prefix: string): RedisRateLimits {
   let redis: Redis | Cluster | null = null
-  const address = parseRedisUrl(url)
 
   async function answer(keys: readonly string[], values: readonly number[]): Promise<unknown> {
-    redis ??= address?.cluster === true ? openRedisCluster(address) : openRedis(url)
+    redis ??= openAnyRedis(url)
     const taken = redis.eval(script, keys.length, ...keys, ...values)
     return await withTimeout(taken, answerMs, () => new Error(`It did not answer within ${answerMs} ms.`))
   }
@@ -96,9 +93,7 @@ export function createRedisRateLimits(url: string, prefix: string): RedisRateLim
       return { granted: granted ?? 0, remaining: remaining ?? 0, retryMs: retryMs ?? 0, resetMs: resetMs ?? 0 }
     },
     close() {
-      if (redis === null) return
-      if ('nodes' in redis) cutCluster(redis)
-      else cutRedis(redis)
+      if (redis !== null) cutAnyRedis(redis)
     },
   }
 }

@@ -2,9 +2,10 @@ import { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
-import type { Command } from 'ioredis'
+import type { Command, RedisOptions } from 'ioredis'
 import { startPatientTimer } from './async.ts'
-import { parseRedisUrl } from './redis-url.ts'
+import { parseRedisUrl, redisServers } from './redis-url.ts'
+import type { RedisAddress, RedisKind } from './redis-url.ts'
 import { SilentHandshake } from './tls-failure.ts'
 import type { TrustedFiles } from './trusted-files.ts'
 import { readTrusted } from './trusted-files.ts'
@@ -18,24 +19,43 @@ export const maxReconnectDelayMs = 1_000
 /** How long running commands may continue after the process was asked to stop. */
 export const stopMs = 1_000
 
+/** The addresses of clients for messages. */
+const addresses = new WeakMap<Redis, RedisAddress>()
+
 /**
- * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can
- * start while its Redis is down. A command fails within 3 s where there is no connection or no answer; the online store
- * says `REDIS_UNAVAILABLE` then.
+ * Connects to one Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server
+ * can start while its Redis is down. A command fails within 3 s where there is no connection or no answer; the online
+ * store says `REDIS_UNAVAILABLE` then.
  *
- * @param url as `redis://:password@host:6379`, or `rediss:` for TLS
+ * @param url as `redis://:password@host:6379`, `rediss:` for TLS, or `unix:` for a socket
  * @param options.signal once it is aborted, commands get a second more; then the connection is cut
  * @throws LockstepError `CONFIG_INVALID` where a file of its certificates cannot be used
  */
 export function openRedis(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
   const address = parseRedisUrl(url)
-  const redis = new Redis(url, {
-    ...(address?.tls === true ? { tls: redisTls(address) } : {}),
-    connectTimeout: noConnectTimeout,
-    commandTimeout: commandTimeoutMs,
-    maxRetriesPerRequest: 1,
-    retryStrategy: (attempt) => Math.min(attempt * 50, maxReconnectDelayMs),
-  })
+  const redis =
+    address?.kind === 'socket'
+      ? new Redis({ ...clientOptions, ...accountOf(address), path: address.path ?? '' })
+      : new Redis(url, { ...clientOptions, ...(address?.tls === true ? { tls: redisTls(address) } : {}) })
+  superviseClient(redis, address, options.signal)
+  return redis
+}
+
+export const clientOptions = {
+  connectTimeout: noConnectTimeout,
+  commandTimeout: commandTimeoutMs,
+  maxRetriesPerRequest: 1,
+  retryStrategy: (attempt: number) => Math.min(attempt * 50, maxReconnectDelayMs),
+} satisfies RedisOptions
+
+/** The user and the database of an address, for clients that do not get its URL. */
+export function accountOf({ username, password, database }: Pick<RedisAddress, 'username' | 'password' | 'database'>) {
+  return { ...(username === null ? {} : { username }), ...(password === null ? {} : { password }), db: database }
+}
+
+/** Limits the time of connections and commands, and cuts the client when the signal is aborted. */
+export function superviseClient(redis: Redis, address: RedisAddress | null, signal: AbortSignal | undefined): void {
+  if (address !== null) addresses.set(redis, address)
   setPatientTimeouts(redis)
   // every command reports the lost connection to its caller; without a listener the client would also print it
   redis.on('error', (error: Error & { command?: { name: string } }) => {
@@ -43,9 +63,21 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
     if (error.command?.name === 'select') cutStream(redis, error)
   })
   const stop = () => setTimeout(() => cutRedis(redis), stopMs).unref()
-  options.signal?.addEventListener('abort', stop, { once: true })
-  redis.on('end', () => options.signal?.removeEventListener('abort', stop))
-  return redis
+  signal?.addEventListener('abort', stop, { once: true })
+  redis.on('end', () => signal?.removeEventListener('abort', stop))
+  endWhileWaiting(redis)
+}
+
+/** The client library ends a client that waits for its next attempt without an event, for which others may listen. */
+function endWhileWaiting(redis: Redis): void {
+  const disconnect = redis.disconnect.bind(redis)
+  redis.disconnect = (reconnect) => {
+    const waits = redis.status === 'reconnecting' && reconnect !== true
+    disconnect(reconnect)
+    if (!waits) return
+    redis['setStatus']('end')
+    redis['flushQueue'](new Error('Connection is closed.'))
+  }
 }
 
 /**
@@ -150,7 +182,7 @@ function streamOf(redis: Redis): Redis['stream'] | undefined {
 export interface RedisConnection {
   /** `host:port`, without user and password. */
   readonly server: string
-  readonly cluster: boolean
+  readonly kind: RedisKind
   /** Whether LOCKSTEP_REDIS_URL asks for TLS. */
   readonly tls: boolean
   /** How long a command waits for its answer, milliseconds; null: without end. */
@@ -162,7 +194,8 @@ export interface RedisConnection {
 }
 
 export function watchRedis(redis: Redis): RedisConnection {
-  const { host, port, path, tls, commandTimeout } = redis.options
+  const { host, port, tls, commandTimeout } = redis.options
+  const address = addresses.get(redis)
   let trouble: Error | null = null
   let worked = false
   redis.on('error', (error) => (trouble = error))
@@ -171,8 +204,8 @@ export function watchRedis(redis: Redis): RedisConnection {
     worked = true
   })
   return {
-    server: path ?? `${host}:${port}`,
-    cluster: false,
+    server: address === undefined ? `${host}:${port}` : redisServers(address),
+    kind: address?.kind ?? 'single',
     tls: tls !== undefined,
     answerMs: commandTimeout ?? null,
     trouble: () => trouble,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseKafkaUrl } from './kafka-url.ts'
 import { splitHosts } from './postgres-target.ts'
-import { parseRedisUrl } from './redis-url.ts'
+import { redisUrlProblem } from './redis-url.ts'
 
 // The values of settings. A message says what a value must be.
 
@@ -54,10 +54,10 @@ function namesHostsInParameter(text: string): boolean {
 
 export const redisUrl = z
   .string()
-  .refine(
-    (text) => parseRedisUrl(text) !== null,
-    'a URL such as redis://:password@host:6379, rediss://host:6379?ca=FILE&cert=FILE&key=FILE, or for a cluster redis+cluster://:password@host:6379,host:6379',
-  )
+  .superRefine((text, context) => {
+    const message = redisUrlProblem(text)
+    if (message !== null) context.addIssue({ code: 'custom', message })
+  })
   .refine(hasWholeUser, encodedUser)
 
 /** These characters end the host, so parts of a password would be shown as a host or a database. */

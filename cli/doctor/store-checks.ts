@@ -19,7 +19,7 @@ export async function checkEmbeddedStore(store: OnlineStore, { directory }: Pick
 
 export async function checkRedis(url: string): Promise<Answer[]> {
   const found = await readRedisFacts(url, redisError)
-  return found.flatMap((facts) => answersOf(facts, parseRedisUrl(url)?.cluster === true))
+  return found.flatMap((facts) => answersOf(facts, parseRedisUrl(url)?.kind === 'cluster'))
 }
 
 function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {

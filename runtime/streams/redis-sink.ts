@@ -16,7 +16,7 @@ export function openRedisSink(url: string, spec: RedisSinkSpec, from: RedisStrea
   const { stream, field, maxLength, windowSeconds } = spec
   const { redis, connection, cut } = connectToStreams(url)
   let maxBytes = Infinity
-  const acknowledged = connection.cluster ? null : from
+  const acknowledged = connection.kind === 'cluster' ? null : from
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {

@@ -10,6 +10,8 @@ import { rootFolder } from '../source-files.ts'
 import { freePort } from '../services/keeper.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
+import type { OwnSentinel } from '../services/redis-sentinel.ts'
+import { ownSentinel } from '../services/redis-sentinel.ts'
 
 const pair = join(rootFolder, 'test/runtime/tls/localhost')
 const other = join(rootFolder, 'test/runtime/tls/second')
@@ -21,8 +23,10 @@ let strict: OwnRedis
 let strictPort: number
 let cluster: OwnRedis
 let clusterPort: number
+let sentinel: OwnSentinel
+let sentinelPort: number
 beforeAll(async () => {
-  ;[tlsPort, strictPort, clusterPort] = await Promise.all([freePort(), freePort(), freePort()])
+  ;[tlsPort, strictPort, clusterPort, sentinelPort] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
   const files = ['--tls-cert-file', `${pair}.crt`, '--tls-key-file', `${pair}.key`, '--tls-ca-cert-file', `${pair}.crt`]
   const tls = (port: number, clients: 'yes' | 'no') => [...files, '--tls-port', String(port), '--tls-auth-clients', clients]
   const named = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname']
@@ -32,11 +36,14 @@ beforeAll(async () => {
     ownRedis('redis-server', { args: tls(strictPort, 'yes') }),
     ownRedis('redis-server', { args: ['--cluster-enabled', 'yes', ...named, ...tls(clusterPort, 'yes')] }),
   ])
+  const lines = ['tls-replication', 'yes', ...tls(sentinelPort, 'yes')].join(' ').split(/ ?--/)
+  const settings = [lines.slice(1).join('\n'), String(lines[0]), 'sentinel resolve-hostnames yes', 'sentinel announce-hostnames yes']
+  sentinel = await ownSentinel('redis-server', strictPort, { host: 'localhost', settings })
   await asking(cluster.port, (redis) => redis.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383))
   for (const { port } of [locked, cluster]) await asking(port, (redis) => redis.config('SET', 'requirepass', 'secret'))
 })
 afterAll(async () => {
-  for (const server of [locked, open, strict, cluster]) await server?.stop()
+  for (const server of [sentinel, locked, open, strict, cluster]) await server?.stop()
 })
 
 async function isReported(url: string, text: string | RegExp): Promise<void> {
@@ -75,6 +82,11 @@ describe('a Redis that cannot be used', () => {
       'If it does not use TLS, write "redis+cluster" in place of "rediss+cluster".',
     ],
     [
+      'by TLS with a certificate of a Sentinel that is not trusted',
+      () => `rediss+sentinel://localhost:${sentinelPort}/mymaster`,
+      /no Sentinel names the primary "mymaster" \(.*self-signed certificate\)\. Its certificate is not trusted: add "ca=\/path\/ca.pem"/,
+    ],
+    [
       'by TLS with a certificate that is not trusted',
       () => `rediss://localhost:${tlsPort}`,
       'self-signed certificate. Its certificate is not trusted: add "ca=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_REDIS_URL.',
@@ -94,6 +106,7 @@ describe('the files of certificates in the URL of Redis', () => {
   it.each([
     ['a single server', () => `rediss://localhost:${strictPort}`],
     ['a cluster', () => `rediss+cluster://:secret@localhost:${clusterPort}/`],
+    ['Sentinels and their primary', () => `rediss+sentinel://localhost:${sentinelPort}/mymaster`],
   ])('are used for %s', async (_, url) => {
     const whole = `${url()}?ca=${pair}.crt&cert=${pair}.crt&key=${pair}.key`
     const store = await openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: whole }))

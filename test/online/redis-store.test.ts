@@ -161,7 +161,7 @@ describe('the Redis store, beyond the contract', () => {
       "READONLY You can't write against a read only replica.": 'set LOCKSTEP_REDIS_URL to the primary',
       "ERR unknown command 'X'": 'Redis 7.2 or newer',
     }
-    const place = { server: 'redis.example:6379', cluster: false, tls: false, answerMs: 3_000 }
+    const place = { server: 'redis.example:6379', kind: 'single', tls: false, answerMs: 3_000 } as const
     const connection = { ...place, trouble: () => null, worked: () => false }
     for (const [answer, remedy] of Object.entries(answers)) {
       const error: unknown = await admin

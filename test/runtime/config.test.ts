@@ -224,6 +224,10 @@ describe('the configuration', () => {
     expect(failure({ [name]: value })).toContain(`"${name}" is "${value}"; it must be ${allowed}`)
   })
 
+  it.each(['redis+sentinel://host/main', 'unix:///run/redis.sock'])('refuses to read from replicas at %s, which is no cluster', (url) => {
+    expect(failure({ LOCKSTEP_REDIS_URL: url, LOCKSTEP_REDIS_READS: 'replica' })).toContain('which needs a cluster')
+  })
+
   it.each([
     ['LOCKSTEP_POSTGRES_URL', 'mysql://somebody:hush@host/x', 'postgres://user:password@host:5432/database'],
     ['LOCKSTEP_POSTGRES_URL', 'host=somewhere password=hush', 'postgres://user:password@host:5432/database'],
@@ -236,12 +240,30 @@ describe('the configuration', () => {
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@/x?host=one,two', 'a URL that names its servers before the database'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@one,two/x?port=5433', 'a URL that names its servers before the database'],
     ['LOCKSTEP_POSTGRES_URL', 'postgres://user:hush@host/what%3F', 'without "?" and "#" in its name'],
-    ['LOCKSTEP_REDIS_URL', 'redis:///run/hush.sock', 'a URL such as redis://'],
+    ['LOCKSTEP_REDIS_URL', 'redis:///run/hush.sock', 'or unix:///run/redis/redis.sock'],
     ['LOCKSTEP_REDIS_URL', 'redis://host:6379/hush', 'a URL such as redis://'],
     ['LOCKSTEP_REDIS_URL', 'redis://user:12?hush@host:6379', '%3F for each "?"'],
     ['LOCKSTEP_REDIS_URL', 'redis://:hush@host:6379?ca=/ca.pem', 'rediss://host:6379?ca=FILE&cert=FILE&key=FILE'],
     ['LOCKSTEP_REDIS_URL', 'rediss://:hush@host:6379?cert=/client.pem', 'rediss://host:6379?ca=FILE&cert=FILE&key=FILE'],
-    ['LOCKSTEP_REDIS_URL', 'rediss+cluster://:hush@host:6379?db=2', 'a URL such as redis://'],
+    ['LOCKSTEP_REDIS_URL', 'rediss+cluster://:hush@host:6379?db=2', 'a URL without a database'],
+    ['LOCKSTEP_REDIS_URL', 'redis+cluster://:hush@host:6379/2', 'a URL without a database'],
+    ['LOCKSTEP_REDIS_URL', 'redis+cluster://:hush@host:6379?hush=1', 'no other parameters than ca, cert and key'],
+    ['LOCKSTEP_REDIS_URL', 'redis://:hush@one:6379,two:6379', 'redis+sentinel://host:26379,host:26379/NAME for Sentinel'],
+    ['LOCKSTEP_REDIS_URL', 'redis://:hush@host:70000', 'a URL whose servers are HOST:PORT'],
+    ['LOCKSTEP_REDIS_URL', 'redis://:100%hush@host:6379', 'has %25 for each "%"'],
+    ['LOCKSTEP_REDIS_URL', 'constructor://:hush@host:6379', 'a URL such as redis://'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379', 'the name of the primary behind the Sentinels'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379/my%20master', 'the name of the primary behind the Sentinels'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379/main/two', 'the name of the primary behind the Sentinels'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379/main?db=2', 'redis+sentinel://host:26379,host:26379/NAME/2'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@one:26379,/main', 'a URL whose servers are HOST:PORT, separated by commas'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://host:26379/main?password=hush', 'no other parameters than sentinel_username'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379/main?sentinel_username=me', 'a sentinel_password with the sentinel_username'],
+    ['LOCKSTEP_REDIS_URL', 'redis+sentinel://:hush@host:26379/main?ca=/ca.pem', 'certificates with TLS alone'],
+    ['LOCKSTEP_REDIS_URL', 'unix://:hush@/', 'a URL of a socket such as unix:///run/redis/redis.sock'],
+    ['LOCKSTEP_REDIS_URL', 'unix://:hush@run/redis.sock', 'a URL of a socket such as unix:///run/redis/redis.sock'],
+    ['LOCKSTEP_REDIS_URL', 'unix://:hush@/run/redis.sock?db=two', 'a URL of a socket such as unix:///run/redis/redis.sock'],
+    ['LOCKSTEP_REDIS_URL', 'unix://:hush@/run/redis.sock?database=2', 'a URL of a socket such as unix:///run/redis/redis.sock'],
     ['LOCKSTEP_SIGNING_KEY', 'hush', 'a secret of 32 characters or more'],
     ['LOCKSTEP_SCHEMA_REGISTRY_URL', 'https://user:100%hush@host:8081', 'have %25 for each "%"'],
     ['LOCKSTEP_SCHEMA_REGISTRY_TOKEN', 'hush\nhush', 'a token without spaces and line breaks'],

@@ -44,6 +44,15 @@ describe('the Redis client', () => {
     }
   })
 
+  it('ends at once if it is closed while it waits for its next attempt', async () => {
+    const redis = openRedis('redis://127.0.0.1:1')
+    await once(redis, 'reconnecting')
+    const [waiting, ended] = [redis.get('a').catch(String), once(redis, 'end')]
+    redis.disconnect()
+    await ended
+    expect(await waiting).toBe('Error: Connection is closed.')
+  })
+
   it('works once a server appears', async () => {
     const { url } = await testRedis()
     const target = new URL(url)
