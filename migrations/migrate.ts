@@ -23,7 +23,11 @@ const table = 'migrations'
  */
 export async function migrate(kysely: Kysely<LockstepTables>, signal?: AbortSignal): Promise<string[]> {
   return await kysely.connection().execute(async (db) => {
-    await sql`select pg_advisory_lock(${sql.lit(advisoryLock)})`.execute(db)
+    try {
+      await sql`select pg_advisory_lock(${sql.lit(advisoryLock)})`.execute(db)
+    } catch (error) {
+      throw failure('The migration of the database', error)
+    }
     try {
       const migrator = new Migrator({
         db,
@@ -37,7 +41,7 @@ export async function migrate(kysely: Kysely<LockstepTables>, signal?: AbortSign
         signal?.throwIfAborted()
         const failed = results?.find(({ status }) => status === 'Error')?.migrationName
         const what = failed === undefined ? 'The migration of the database' : `The migration "${failed}"`
-        throw new Error(`${what} failed, and nothing was changed: ${reasonOf(error)}.`, { cause: error })
+        throw failure(what, error)
       }
       return (results ?? []).map(({ migrationName }) => migrationName)
     } finally {
@@ -58,12 +62,16 @@ function stoppable(signal: AbortSignal): Record<string, Migration> {
   return Object.fromEntries(Object.entries(migrations).map(([name, migration]) => [name, guarded(migration)]))
 }
 
+function failure(what: string, cause: unknown): Error {
+  return new Error(`${what} failed, and nothing was changed: ${reasonOf(cause)}.`, { cause })
+}
+
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'no reason given'
   const code = 'code' in error ? error.code : undefined
   if (code === insufficientPrivilege) return `${error.message}. Run "lockstep doctor", which prints the grants that the role lacks`
   if (code !== lockNotAvailable) return error.message
-  return `another session has used a table for too long (${error.message}). End it, or run the migration again when it has ended`
+  return `another session has held a lock for too long (${error.message}). End it, or run the migration again when it has ended`
 }
 
 /** The names of the migrations that `migrate` would run. Reads only, and works on an empty database. */

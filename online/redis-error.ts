@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
-import { tlsFailureOf } from '../runtime/tls-failure.ts'
+import { tlsFailureOf, tlsMessage } from '../runtime/tls-failure.ts'
 
 /** What to do about errors of Redis, by their first word. */
 const remedies: Readonly<Record<string, string>> = {
@@ -82,7 +82,7 @@ function remedyOf(root: unknown, connection: RedisConnection): string {
     case 'name':
       return 'Use the host name of its certificate in LOCKSTEP_REDIS_URL.'
     case 'expired':
-      return 'Replace its certificate.'
+      return 'Replace its certificate. If it is valid, correct the clock of this machine.'
     case 'refused':
       return noCertificate
     case 'plain':
@@ -119,15 +119,8 @@ function reasonOf(root: unknown, connection: RedisConnection): string {
   if (text.startsWith('Too many Cluster redirections'))
     return `a part of it does not answer (${sentence(text.replace(/^.*Last error: (\w*Error: )?/, ''))})`
   if (text.startsWith('Unknown RESP type')) return 'it does not speak the Redis protocol'
-  switch (tlsFailureOf(root)) {
-    case 'plain':
-      return 'it does not answer the TLS handshake'
-    case 'untrusted':
-      // Node's advice is about its own options
-      return sentence(text.split(';', 1)[0] ?? '')
-    default:
-      return sentence(text)
-  }
+  if (tlsFailureOf(root) === 'plain') return 'it does not answer the TLS handshake'
+  return sentence(root instanceof Error ? tlsMessage(root) : text)
 }
 
 /** The key under which a GET or the script found something else. */

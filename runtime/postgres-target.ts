@@ -1,4 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
+import { resolvePostgresTls } from './postgres-tls.ts'
 
 /** Names and values of session settings, independent of the defaults of role and database. */
 export const sessionSettings = [
@@ -49,10 +50,9 @@ function parseServer(url: string): { readonly url: string; readonly name: string
   } catch {
     throw new LockstepError('CONFIG_INVALID', 'LOCKSTEP_POSTGRES_URL is not a URL; write "postgres://user:password@host:5432/database".')
   }
-  // so the client takes these modes too, but prints a warning that a later version will not
   const { searchParams } = parsed
-  if (searchParams.get('uselibpqcompat') !== 'true' && ['prefer', 'require', 'verify-ca'].includes(searchParams.get('sslmode') ?? ''))
-    searchParams.set('sslmode', 'verify-full')
+  const host = searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
+  resolvePostgresTls(searchParams, host)
   const options = searchParams.get('options') ?? ''
   searchParams.set(
     'options',
@@ -63,7 +63,6 @@ function parseServer(url: string): { readonly url: string; readonly name: string
   searchParams.set('application_name', application.startsWith('lockstep') ? application : `lockstep ${application}`.trim())
   // the client decodes no %2F
   parsed.pathname = parsed.pathname.replaceAll(/%2f/gi, '/')
-  const host = searchParams.get('host') ?? (decodeURIComponent(parsed.hostname) || 'localhost')
   const name = `${host}:${searchParams.get('port') ?? (parsed.port || '5432')}`
   return { url: parsed.href, name, database: decodeURIComponent(parsed.pathname.slice(1)) }
 }

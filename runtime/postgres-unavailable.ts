@@ -1,8 +1,10 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
-import { tlsFailureOf } from './tls-failure.ts'
+import { tlsFailureOf, tlsMessage } from './tls-failure.ts'
 
 const tooManyConnections = '53300'
+/** The role may not do something. */
+const insufficientPrivilege = '42501'
 /** What helps against it. */
 export const moreConnections = 'Allow more connections there, or run fewer processes.'
 /** The error message of pg for a connection timeout. */
@@ -73,7 +75,10 @@ export function readOnlyServer(): Error {
 function remedyOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message !== '') {
     const broken = cause.errors.filter((error) => sqlState(error) !== '25006')
-    const remedy = remedyOf(broken[0] ?? cause.errors[0])
+    const remedies = new Set((broken.length > 0 ? broken : cause.errors).map(remedyOf))
+    // one that is down needs no more, once another has what to correct
+    if (remedies.size > 1) remedies.delete(startIt)
+    const remedy = [...remedies].join(' ')
     return remedy === startIt && broken.length < cause.errors.length ? startPrimary : remedy
   }
   if (isTooManyConnections(cause)) return moreConnections
@@ -87,7 +92,7 @@ function remedyOf(cause: unknown): string {
 
 const startIt = 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
 const startPrimary = 'Start the primary, promote a standby, or correct LOCKSTEP_POSTGRES_URL.'
-const addCertificate = 'add "sslcert=/path/client.crt" and "sslkey=/path/client.key" to LOCKSTEP_POSTGRES_URL.'
+const nameCertificate = 'name its files in LOCKSTEP_POSTGRES_URL: "sslcert=/path/client.crt" and "sslkey=/path/client.key".'
 
 interface Refusal {
   /** Absent: what the server says. */
@@ -116,22 +121,32 @@ function refusalOf(cause: Error): Refusal | null {
 }
 
 function whatAllows(message: string): string {
-  if (/client certificate|^certificate authentication/.test(message)) return `For a client certificate, ${addCertificate}`
+  if (message.startsWith('certificate authentication'))
+    return 'The common name (CN) of the client certificate must be the user in LOCKSTEP_POSTGRES_URL, or a map of PostgreSQL (pg_ident.conf) must allow it.'
+  if (message.includes('client certificate')) return `For a client certificate, ${nameCertificate}`
   if (!message.includes('pg_hba.conf')) return 'Correct the user in LOCKSTEP_POSTGRES_URL.'
-  return 'Allow this user, database and host in the pg_hba.conf of PostgreSQL. If it allows them by TLS only, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL.'
+  const tls = message.endsWith('SSL encryption')
+    ? 'If it allows them without TLS only, remove "sslmode" from'
+    : 'If it allows them by TLS only, add "sslmode=verify-full" to'
+  return `Allow this user, database and host in the pg_hba.conf of PostgreSQL. ${tls} LOCKSTEP_POSTGRES_URL.`
 }
 
 function tlsRemedyOf(cause: Error): string | null {
   if (cause.message === noTls) return 'Remove "sslmode" from LOCKSTEP_POSTGRES_URL, or set up TLS in PostgreSQL (ssl = on).'
+  // while the files are replaced; when it starts, Lockstep checks them
+  if ('syscall' in cause && (cause.syscall === 'open' || cause.syscall === 'read') && 'code' in cause && !isUnavailable(cause))
+    return 'LOCKSTEP_POSTGRES_URL names this file: put it back.'
+  if (cause.message.startsWith('Client network socket disconnected before secure TLS'))
+    return 'If it is older than PostgreSQL 17, remove "sslnegotiation=direct" from LOCKSTEP_POSTGRES_URL; else see its log.'
   switch (tlsFailureOf(cause)) {
     case 'untrusted':
-      return 'Its certificate is not trusted: add "sslrootcert=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_POSTGRES_URL.'
+      return 'Its certificate is not trusted: name the file of the authority that signed it in LOCKSTEP_POSTGRES_URL, "sslrootcert=/path/ca.pem".'
     case 'name':
       return 'Use the host name of its certificate in LOCKSTEP_POSTGRES_URL.'
     case 'expired':
-      return 'Replace its certificate.'
+      return 'Replace its certificate. If it is valid, correct the clock of this machine.'
     case 'refused':
-      return `If it requires a client certificate, ${addCertificate}`
+      return `It wants a client certificate that is valid and signed by an authority in its ssl_ca_file: ${nameCertificate}`
     case 'plain':
       return 'If it does not use TLS, remove "sslmode" and "sslnegotiation" from LOCKSTEP_POSTGRES_URL.'
     default:
@@ -152,9 +167,7 @@ function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   if (cause.message.startsWith(silentText) || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
   if (cause.message === noTls) return 'it does not use TLS'
-  // Node's advice on certificates is about its own options
-  const text = tlsFailureOf(cause) === 'untrusted' ? cause.message.split(';', 1)[0] : cause.message
-  return refusalOf(cause)?.reason ?? (text ?? '').replace(/\.$/, '')
+  return refusalOf(cause)?.reason ?? tlsMessage(cause).trim().replace(/\.$/, '')
 }
 
 interface Obstacle {
@@ -180,6 +193,11 @@ export function obstacleOf(error: unknown): Obstacle | null {
         problem: 'cancelled a statement',
         remedy: "If it took too long, raise the role's statement_timeout: ALTER ROLE … SET statement_timeout = 0.",
       }
+    case '55P03':
+      return {
+        problem: 'gave up waiting for a lock',
+        remedy: 'Try again. If the role has a lock_timeout, raise it: ALTER ROLE … SET lock_timeout = 0.',
+      }
     default:
       return null
   }
@@ -190,6 +208,10 @@ export function asLockstepError(error: unknown): LockstepError {
   if (error instanceof LockstepError) return error
   const message = messageOf(error)
   const obstacle = obstacleOf(error)
+  if (sqlState(error) === insufficientPrivilege)
+    return new LockstepError('INTERNAL', `${message}. Run "lockstep doctor", which prints the grants that the role lacks.`, {
+      cause: error,
+    })
   if (obstacle === null) return new LockstepError('INTERNAL', message, { cause: error })
   return new LockstepError('POSTGRES_UNAVAILABLE', `The database ${obstacle.problem}: ${message}. ${obstacle.remedy}`, { cause: error })
 }

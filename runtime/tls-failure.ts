@@ -26,3 +26,10 @@ export function tlsFailureOf(error: unknown): TlsFailure | null {
   if (/^ERR_SSL_.*_ALERT_/.test(code)) return 'refused'
   return /^ERR_SSL_|^EPROTO$/.test(code) ? 'plain' : null
 }
+
+/** The message without what is about OpenSSL's sources and Node's own options. */
+export function tlsMessage(error: Error): string {
+  if (tlsFailureOf(error) === null) return error.message
+  if ('reason' in error && typeof error.reason === 'string' && error.message.includes(':error:')) return error.reason
+  return error.message.split(';', 1)[0] ?? ''
+}

@@ -11,6 +11,9 @@ export interface TrustedFiles {
   readonly client: { readonly cert: string; readonly key: string } | null
 }
 
+/** What the parameters of a URL that name the files are called. */
+type TrustedNames = Readonly<Record<'ca' | 'cert' | 'key', string>>
+
 /**
  * The files in the parameters `ca`, `cert` and `key` of a URL.
  *
@@ -29,38 +32,45 @@ export function trustedFiles(
  * Reads the files as options of TLS.
  *
  * @param setting the setting whose URL names them
+ * @param names the parameters of that URL
  * @throws LockstepError `CONFIG_INVALID`
  */
-export function readTrusted({ ca, client }: TrustedFiles, setting: string): { ca?: string; cert?: string; key?: string } {
+export function readTrusted(
+  { ca, client }: TrustedFiles,
+  setting: string,
+  names: TrustedNames = { ca: 'ca', cert: 'cert', key: 'key' },
+): { ca?: string; cert?: string; key?: string } {
   const tls = {
-    ...(ca === null ? {} : { ca: textOf('ca', ca, setting) }),
-    ...(client === null ? {} : { cert: textOf('cert', client.cert, setting), key: textOf('key', client.key, setting) }),
+    ...(ca === null ? {} : { ca: textOf(names.ca, ca, setting, hasCertificate) }),
+    ...(client === null ? {} : { cert: textOf(names.cert, client.cert, setting), key: textOf(names.key, client.key, setting) }),
   }
   try {
     createSecureContext(tls)
   } catch (cause) {
-    const names = Object.keys(tls).map((name) => `"${name}"`)
+    const given = (['ca', 'cert', 'key'] as const).filter((name) => name in tls).map((name) => `"${names[name]}"`)
     throw new LockstepError(
       'CONFIG_INVALID',
-      `The files ${names.join(', ')} in ${setting} cannot be used: ${messageOf(cause)}. Name files in PEM, and the key that belongs to the certificate, without a passphrase.`,
+      `The files ${given.join(', ')} in ${setting} cannot be used: ${messageOf(cause)}. Name files in PEM, and the key that belongs to the certificate, without a passphrase.`,
       { cause },
     )
   }
   return tls
 }
 
-function textOf(name: 'ca' | 'cert' | 'key', file: string, setting: string): string {
+function textOf(name: string, file: string, setting: string, isRight: (pem: string) => boolean = () => true): string {
   const problem = (reason: string, cause?: unknown): LockstepError =>
-    new LockstepError('CONFIG_INVALID', `The "${name}" in ${setting} cannot be ${reason}. Name a file in PEM.`, { cause })
+    new LockstepError('CONFIG_INVALID', `The "${name}" in ${setting} cannot be used: the file "${file}" ${reason}. Name a file in PEM.`, {
+      cause,
+    })
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw problem(`read: ${messageOf(cause)}`, cause)
+    throw problem(`cannot be read: ${messageOf(cause)}`, cause)
   }
   // TLS ignores an empty file, and an authority without a certificate
-  if (text === '') throw problem(`used: the file "${file}" is empty`)
-  if (name === 'ca' && !hasCertificate(text)) throw problem(`used: the file "${file}" has no certificate`)
+  if (text === '') throw problem('is empty')
+  if (!isRight(text)) throw problem('has no certificate')
   return text
 }
 

@@ -210,9 +210,24 @@ describe('the migrations', () => {
     await db.kysely.transaction().execute(async (reader) => {
       await sql`select from lockstep.prediction_log`.execute(reader)
       await expect(migrateDatabase(db.kysely)).rejects.toThrow(
-        'The migration "0042-prediction-stages" failed, and nothing was changed: another session has used a table for too long (canceling statement due to lock timeout). End it, or run the migration again when it has ended.',
+        'The migration "0042-prediction-stages" failed, and nothing was changed: another session has held a lock for too long (canceling statement due to lock timeout). End it, or run the migration again when it has ended.',
       )
     })
+    await close()
+  })
+
+  it('say that another one runs if the role has a lock_timeout', async () => {
+    const { db, url, close } = await openServer()
+    const impatient = openPostgres(`${url}?options=-c%20lock_timeout=20`)
+    await db.kysely.connection().execute(async (other) => {
+      await sql`select pg_advisory_lock(5496228817)`.execute(other)
+      await expect(migrateDatabase(impatient.kysely)).rejects.toThrow(
+        'The migration of the database failed, and nothing was changed: another session has held a lock for too long (canceling statement due to lock timeout). End it, or run the migration again when it has ended.',
+      )
+      await sql`select pg_advisory_unlock(5496228817)`.execute(other)
+    })
+    expect(await migrateDatabase(impatient.kysely)).toEqual([])
+    await impatient.close()
     await close()
   })
 

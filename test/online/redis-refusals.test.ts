@@ -143,7 +143,11 @@ describe('the files of certificates in the URL of Redis', () => {
   })
 
   it.each([
-    ['is missing', '/nowhere.pem', /^The "ca" in the URL of Redis cannot be read: .* Name a file in PEM\.$/],
+    [
+      'is missing',
+      '/nowhere.pem',
+      /^The "ca" in the URL of Redis cannot be used: the file "\/nowhere\.pem" cannot be read: .* Name a file in PEM\.$/,
+    ],
     ['is no certificate', `${pair}.key`, /^The "ca" in the URL of Redis cannot be used: the file ".*" has no certificate/],
   ])('are refused at once if one %s', async (_, ca, message) => {
     const opening = openOnlineStore(loadConfig({ LOCKSTEP_REDIS_URL: `rediss://localhost:${tlsPort}?ca=${ca}` }))

@@ -298,6 +298,34 @@ describe('PostgreSQL', () => {
     }
   })
 
+  it('reports what a lock_timeout and a missing right refuse, with the remedy', async () => {
+    const url = new URL(database.url)
+    url.searchParams.set('options', '-c lock_timeout=20')
+    const impatient = openPostgres(url.href)
+    const release = await db.lock(7, 7)
+    try {
+      const error = await failureOf(impatient.query('select pg_advisory_lock(7, 7)'))
+      expect(shownError('r', error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message: 'The database, which this request needs, gave up waiting for a lock; try again soon.',
+      })
+      expect(asLockstepError(error)).toMatchObject({
+        code: 'POSTGRES_UNAVAILABLE',
+        message: expect.stringMatching(/^The database gave up waiting for a lock: .*lock timeout\. Try again\. .* SET lock_timeout = 0\.$/),
+      })
+    } finally {
+      await release()
+      await impatient.close()
+    }
+    const denied = await failureOf(db.script(`set role pg_monitor; create schema denied`))
+    expect(asLockstepError(denied)).toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringMatching(
+        /^permission denied for database .*\. Run "lockstep doctor", which prints the grants that the role lacks\.$/,
+      ),
+    })
+  })
+
   it('reports a full disk as unavailable, with the remedy, and a lack of memory as it is', async () => {
     const raised = (state: string) => failureOf(db.script(`DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '${state}'; END $$`))
     const full = await raised('53100')

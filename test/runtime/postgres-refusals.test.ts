@@ -1,13 +1,16 @@
-import { readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { parseTarget } from '../../runtime/postgres-target.ts'
 import type { RestorablePostgres } from '../services/postgres.ts'
 import { restorablePostgres } from '../services/postgres.ts'
+import { freePort } from '../services/keeper.ts'
 import { failureOf } from './failure-of.ts'
 
-const pair = join(import.meta.dirname, 'tls/localhost')
+const tls = join(import.meta.dirname, 'tls')
+const pair = join(tls, 'localhost')
 /** Authentication by role. Only this machine can connect. */
 const rules = `
 hostssl all only_tls all trust
@@ -16,6 +19,7 @@ host all by_md5 all md5
 host all by_text all password
 host all by_scram all scram-sha-256
 hostssl all by_cert all cert
+hostnossl all only_plain all trust
 host all postgres all trust`
 
 let server: RestorablePostgres
@@ -26,7 +30,7 @@ beforeAll(async () => {
     await db.script(`
       set password_encryption = 'md5'; create role by_md5 login password 'secret';
       set password_encryption = 'scram-sha-256'; create role by_scram login password 'secret';
-      create role by_text login password 'secret'; create role only_tls login; create role by_cert login`)
+      create role by_text login password 'secret'; create role only_tls login; create role by_cert login; create role only_plain login`)
     const [{ data } = { data: '' }] = await db.query<{ data: string }>(`select current_setting('data_directory') as data`)
     const write = async (file: string, text: string): Promise<void> =>
       await db.script(
@@ -100,17 +104,96 @@ describe('a PostgreSQL that cannot be used', () => {
     await expect.poll(() => refusal(urlOf('only_tls', '?sslmode=no-verify')), { timeout: 60_000 }).toBe('none')
     for (const mode of ['prefer', 'require', 'verify-ca', 'verify-full']) {
       expect(await refusal(urlOf('only_tls', `?sslmode=${mode}`))).toBe(
-        'self-signed certificate. Its certificate is not trusted: add "sslrootcert=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_POSTGRES_URL.',
+        'self-signed certificate. Its certificate is not trusted: name the file of the authority that signed it in LOCKSTEP_POSTGRES_URL, "sslrootcert=/path/ca.pem".',
       )
       const trusted = `?sslmode=${mode}&sslrootcert=${pair}.crt`
       expect(await refusal(urlOf('only_tls', trusted, 'localhost'))).toBe('none')
       expect(await refusal(urlOf('only_tls', trusted))).toMatch(/ Use the host name of its certificate in LOCKSTEP_POSTGRES_URL\.$/)
     }
     expect(await refusal(urlOf('by_cert', '?sslmode=no-verify'))).toBe(
-      'connection requires a valid client certificate. For a client certificate, add "sslcert=/path/client.crt" and "sslkey=/path/client.key" to LOCKSTEP_POSTGRES_URL.',
+      'connection requires a valid client certificate. For a client certificate, name its files in LOCKSTEP_POSTGRES_URL: "sslcert=/path/client.crt" and "sslkey=/path/client.key".',
     )
     expect(warned).not.toHaveBeenCalled()
     warned.mockRestore()
+
+    // the client takes these values for its options of TLS, and ends the process
+    for (const query of ['?ssl=false', '?ssl=0', '?sslmode=disable&ssl=true']) expect(await refusal(urlOf('postgres', query))).toBe('none')
+    const asClient = (name: string) => `?sslmode=no-verify&sslcert=${tls}/${name}.crt&sslkey=${tls}/${name}.key`
+    expect(await refusal(urlOf('by_cert', asClient('localhost')))).toBe(
+      'certificate authentication failed for user "by_cert". The common name (CN) of the client certificate must be the user in LOCKSTEP_POSTGRES_URL, or a map of PostgreSQL (pg_ident.conf) must allow it.',
+    )
+    expect(await refusal(urlOf('by_cert', asClient('first')))).toBe(
+      'tlsv1 alert unknown ca. It wants a client certificate that is valid and signed by an authority in its ssl_ca_file: name its files in LOCKSTEP_POSTGRES_URL: "sslcert=/path/client.crt" and "sslkey=/path/client.key".',
+    )
+    expect(await refusal(urlOf('only_plain', '?sslmode=no-verify'))).toMatch(
+      /SSL encryption\. .* If it allows them without TLS only, remove "sslmode" from LOCKSTEP_POSTGRES_URL\.$/,
+    )
+  })
+
+  it('asks for a file of TLS that is gone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lockstep-tls-'))
+    const ca = join(folder, 'ca.crt')
+    copyFileSync(`${pair}.crt`, ca)
+    const db = openPostgres(urlOf('postgres', `?sslmode=verify-full&sslrootcert=${ca}`))
+    rmSync(folder, { recursive: true })
+    try {
+      const error = await failureOf(db.query('select 1'))
+      expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE' })
+      expect((error as Error).message).toContain(`open '${ca}'. LOCKSTEP_POSTGRES_URL names this file: put it back.`)
+    } finally {
+      await db.close()
+    }
+  })
+
+  it('says of each of several servers what to correct', async () => {
+    const down = await freePort()
+    const hosts = `postgres@127.0.0.1:${down},127.0.0.1:${new URL(server.url).port}`
+    expect(await refusal(`postgres://${hosts}/none`)).toMatch(
+      /ECONNREFUSED .*; .*database "none" does not exist\. Create it, or correct LOCKSTEP_POSTGRES_URL\.$/,
+    )
+  })
+})
+
+/** What the client is told of TLS. */
+function tlsOf(query: string, host = 'host'): Record<string, string> {
+  const { searchParams } = new URL(parseTarget(`postgres://${host}/db?${query}`).urls[0] ?? '')
+  return Object.fromEntries([...searchParams].filter(([name]) => name.startsWith('ssl')))
+}
+
+describe('the parameters of TLS', () => {
+  it.each([
+    ['', {}],
+    ['sslmode=', {}],
+    ['ssl=true', { sslmode: 'verify-full' }],
+    ['ssl=1', { sslmode: 'verify-full' }],
+    ['ssl=no-verify', { sslmode: 'no-verify' }],
+    ['ssl=0', { sslmode: 'disable' }],
+    ['sslmode=allow', { sslmode: 'verify-full' }],
+    ['sslrootcert=system', { sslmode: 'verify-full' }],
+    ['sslnegotiation=direct', { sslmode: 'verify-full', sslnegotiation: 'direct' }],
+    [`sslrootcert=${pair}.crt`, { sslmode: 'verify-full', sslrootcert: `${pair}.crt` }],
+  ])('"%s" has one meaning', (query, expected) => expect(tlsOf(query)).toEqual(expected))
+
+  it('do not count for a Unix socket', () => {
+    const query = 'sslmode=verify-full&sslrootcert=/none&ssl=true'
+    expect(tlsOf(`host=/run/postgresql&${query}`)).toEqual({ sslmode: 'disable' })
+    expect(tlsOf(query, '%2Frun%2Fpostgresql')).toEqual({ sslmode: 'disable' })
+  })
+
+  it.each([
+    ['sslmode=verify_full', 'has "sslmode=verify_full", which is no mode of TLS. Write one of disable, allow, prefer, require,'],
+    ['ssl=on', 'has "ssl=on", which says nothing about TLS. Write "sslmode=verify-full" or "sslmode=disable".'],
+    ['sslcert=/a', 'names a "sslcert" without a "sslkey". Name both files, or neither.'],
+    ['sslkey=/a', 'names a "sslkey" without a "sslcert". Name both files, or neither.'],
+    ['sslmode=verify-ca&uselibpqcompat=true', 'has "sslmode=verify-ca" and no "sslrootcert". Add "sslrootcert=/path/ca.pem", or write'],
+    [
+      'sslrootcert=/none/ca.pem',
+      'The "sslrootcert" in LOCKSTEP_POSTGRES_URL cannot be used: the file "/none/ca.pem" cannot be read: there is no such file',
+    ],
+    [`sslrootcert=${pair}.key`, `The "sslrootcert" in LOCKSTEP_POSTGRES_URL cannot be used: the file "${pair}.key" has no certificate.`],
+    [`sslcert=${pair}.crt&sslkey=${tls}/first.key`, 'The files "sslcert", "sslkey" in LOCKSTEP_POSTGRES_URL cannot be used: '],
+  ])('are refused if they mean nothing: %s', (query, reason) => {
+    expect(() => tlsOf(query)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(reason) }))
   })
 })
 

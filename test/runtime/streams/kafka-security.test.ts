@@ -115,11 +115,17 @@ it.concurrent('says what is wrong with a password, a user, a mechanism or a cert
     [mutualAt(''), askForCertificate],
     [mutualAt(`&cert=${ca}&key=${ca.replace('.crt', '.key')}`), askForCertificate],
     [mutualAt(`&cert=${ca}&key=${otherKey}`), 'The files "ca", "cert", "key" in LOCKSTEP_KAFKA_URL cannot be used'],
-    [mutualAt(`&cert=${ca}&key=/nowhere.key`), 'The "key" in LOCKSTEP_KAFKA_URL cannot be read: there is no such file or folder'],
+    [
+      mutualAt(`&cert=${ca}&key=/nowhere.key`),
+      'The "key" in LOCKSTEP_KAFKA_URL cannot be used: the file "/nowhere.key" cannot be read: there is no such file or folder',
+    ],
     [at(right, `ca=${empty}`), `The "ca" in LOCKSTEP_KAFKA_URL cannot be used: the file "${empty}" is empty.`],
     [at(right, `ca=${otherKey}`), `The "ca" in LOCKSTEP_KAFKA_URL cannot be used: the file "${otherKey}" has no certificate.`],
     [mutualAt(`&cert=${empty}&key=${otherKey}`), `The "cert" in LOCKSTEP_KAFKA_URL cannot be used: the file "${empty}" is empty.`],
-    [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: there is no such file or folder'],
+    [
+      at(right, 'ca=/nowhere.pem'),
+      'The "ca" in LOCKSTEP_KAFKA_URL cannot be used: the file "/nowhere.pem" cannot be read: there is no such file or folder',
+    ],
   ] as const
   const messages = await Promise.all(cases.map(([url]) => said(url)))
   for (const [i, [url, reason]] of cases.entries()) {
