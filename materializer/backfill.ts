@@ -11,6 +11,7 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Actor } from '../runtime/audit.ts'
 import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
+import { sharedNowMicros } from '../runtime/database-clock.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { findJob, submitJob } from '../runtime/jobs/submit-job.ts'
@@ -72,7 +73,7 @@ export async function beginBackfill(
   for (;;) {
     const running = await findJob(db, { kind: kind.name, ...what })
     if (running !== null) return { id: running, joined: true }
-    const planned = await planBackfill(tools, plan, spec, now())
+    const planned = await planBackfill(tools, plan, spec, now)
     const submitted = await submitJob(db, kind, {
       ...what,
       spec,
@@ -112,10 +113,12 @@ async function planBackfill(
   { db, store }: BackfillTools,
   plan: ViewPlan,
   { events, chunks }: BackfillSpec,
-  now: number,
+  clock: () => number,
 ): Promise<{ readonly plan: BackfillPlan; readonly chunks: readonly KeyRange[] }> {
   if (events !== null) await refuseUnmaterialized(store, plan)
   const table = await readSourceTable(db, plan.spec.source)
+  // as in a run: what begins later than now would stand for later instants of the schedule, too
+  const now = await sharedNowMicros(db, clock())
   const run = await startRun(db, {
     view: plan.id,
     fingerprint: plan.fingerprint,
@@ -169,7 +172,7 @@ export function backfills(
     retries: 9,
     backoffSeconds: { from: 1, to: 60 },
     scope: () => store.identity(),
-    plan: async ({ spec }) => await planBackfill(tools, await find(spec.view), spec, now()),
+    plan: async ({ spec }) => await planBackfill(tools, await find(spec.view), spec, now),
     async run({ id, spec, plan: stored }, range, { signal }) {
       const { plan, checkpoint, moment } = await begun(id, spec, stored)
       const { rows, entities, below } = await rebuildRange(db, store, plan, {

@@ -10,6 +10,7 @@ import type { Checkpoint } from '../online/checkpoint.ts'
 import { advanceCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
+import { sharedClock } from '../runtime/database-clock.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { RegressionGuard } from './regression-guard.ts'
@@ -100,7 +101,8 @@ export async function materializeView(
   plan: ViewPlan,
   options: MaterializeOptions = {},
 ): Promise<MaterializeResult> {
-  const now = options.now ?? (() => Date.now() * 1000)
+  // a run that seems to have begun later than it has would stand for later instants of its schedule, too
+  const now = await sharedClock(db, options.now ?? (() => Date.now() * 1000))
   const begunAt = Math.floor(now())
   const moment = options.moment ?? begunAt
   const identity = await store.identity()

@@ -80,10 +80,8 @@ export function scheduledRuns(
       const plan = await find(spec.view)
       // it was rebuilt, and has asked for runs of its own
       if (plan.fingerprint !== spec.fingerprint || plan.spec.availability.kind !== 'schedule') return null
-      // a run that seems to have begun later than it has would stand for later instants, too
-      const own = clock()
-      const aheadMicros = own - (await sharedNowMicros(db, own))
-      const now = () => clock() - aheadMicros
+      // the moment has passed by the clock of the database; a run that began before it would not stand for it
+      const now = () => Math.max(clock(), moment ?? 0)
       const run = () => materializeView(db, store, plan, { now, signal, replayMs, log })
       const result = await recordRun(span?.child(runSpan), plan, run)
       onRun(plan, result)

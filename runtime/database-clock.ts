@@ -13,3 +13,10 @@ export async function sharedNowMicros(db: Pick<Database, 'query'>, ownNowMicros:
   const [row] = await db.query<{ now: number }>('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
   return Math.min(ownNowMicros, row?.now ?? ownNowMicros)
 }
+
+/** A clock that goes on from `sharedNowMicros`, epoch microseconds. */
+export async function sharedClock(db: Pick<Database, 'query'>, own: () => number): Promise<() => number> {
+  const ownNow = own()
+  const aheadMicros = ownNow - (await sharedNowMicros(db, ownNow))
+  return () => own() - aheadMicros
+}

@@ -16,6 +16,8 @@ export interface DashboardSession {
   readonly actor: string
   readonly scopes: readonly DashboardScope[]
   readonly createdAt: Date
+  /** By the clock of the database, which also set `createdAt`: that of a server may differ. */
+  readonly ageMs: number
 }
 
 /** A session ends after this time without a request, and after this time in any case. */
@@ -97,6 +99,7 @@ export async function findSession({ kysely }: Handle, secret: string): Promise<D
     .selectFrom('lockstep.ui_sessions as s')
     .leftJoin('lockstep.api_keys as k', 'k.id', 's.key_id')
     .select(['s.hash', 's.actor', 's.scopes', 's.created_at', sql<boolean>`s.seen_at < now() - interval '1 minute'`.as('isOld')])
+    .select(sql<number>`extract(epoch from now() - s.created_at)::float8 * 1000`.as('ageMs'))
     .where('s.hash', '=', hash)
     .where('s.expires_at', '>', sql<Date>`now()`)
     .where('s.seen_at', '>', sql<Date>`now() - make_interval(mins => ${idleMinutes}::int)`)
@@ -112,7 +115,8 @@ export async function findSession({ kysely }: Handle, secret: string): Promise<D
       .where('hash', '=', hash)
       .execute()
   }
-  return { actor: row.actor, scopes: dashboardScopes.filter((scope) => row.scopes.includes(scope)), createdAt: row.created_at }
+  const { actor, created_at: createdAt, ageMs } = row
+  return { actor, scopes: dashboardScopes.filter((scope) => row.scopes.includes(scope)), createdAt, ageMs }
 }
 
 export async function endSession({ kysely }: Handle, secret: string): Promise<void> {

@@ -425,31 +425,6 @@ describe('what keeps views current', () => {
     expect(asked).toMatchObject([{ state: 'running', moment: due }])
   })
 
-  it('runs nothing of a schedule before its instant if the clock of a worker is ahead', async () => {
-    const { db, store } = fixture().open('redis')
-    await createPaymentsTable(db, 'early')
-    const hourly = { kind: 'schedule', schedule: '0 * * * *', delayMicros: minute } as const
-    const plan = paymentsPlan({ name: 'early', relation: { kind: 'table', table: 'early' }, availability: hourly })
-    const tools = { db, store, clock: () => (Date.now() + 7_200_000) * 1000, worker: 'test' }
-    await materializeView(db, store, plan, { now: () => (Date.now() - 7_200_000) * 1000 })
-    await askForScheduledRun(tools, plan)
-    const [asked] = await readJobs(db, { kind: scheduledRunKind, subject: plan.id })
-    expect(asked?.moment).toBeLessThanOrEqual(Date.now() * 1000)
-    const kinds = [
-      scheduledRuns(
-        tools,
-        () => Promise.resolve(plan),
-        () => undefined,
-      ),
-    ]
-    const work = { kinds, worker: 'test', idleMs: 20 }
-    expect(await awaitJob(db, asked?.id ?? 0, { signal: AbortSignal.timeout(60_000), work })).toMatchObject({
-      state: 'done',
-      totals: { rows: 0 },
-    })
-    expect((await readCheckpoint(store, plan.id))?.begunAt).toBeLessThanOrEqual(Date.now() * 1000)
-  })
-
   it('fails a backfill whose view was retired during it', async () => {
     const { db, store } = fixture().open('redis')
     const { plan } = await freshView(db)

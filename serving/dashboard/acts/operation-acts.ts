@@ -75,7 +75,7 @@ export const operationActs: readonly Act[] = [
     revision: async ({ db }) => String(await keysRevision(db)),
     body: reasonBody.extend({ name: storedText(200).trim().min(1), scopes: z.array(z.enum(scopes)).min(1) }),
     async run({ db, session, by, body }): Promise<NewKey> {
-      if (Date.now() - session.createdAt.getTime() > recentMs) {
+      if (session.ageMs > recentMs) {
         throw new LockstepError('FORBIDDEN', 'To create a key, log in again: it needs a log-in within the last five minutes.', {
           details: { login: 'again' },
         })
