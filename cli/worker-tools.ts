@@ -40,8 +40,16 @@ export async function jobTools(context: Context, keepsViews = false): Promise<Jo
     : await openLasting(context, keepsViews && config.postgresUrl !== null ? workerUrl(config.postgresUrl) : null)
   let known: Catalog | null = null
   const catalog = async (): Promise<Catalog> => {
-    if (known === null || known.revision !== (await catalogRevision(db))) known = await loadCatalog(db)
-    return known
+    const former = known
+    try {
+      const current = former !== null && former.revision === (await catalogRevision(db)) ? former : await loadCatalog(db)
+      known = current
+      return current
+    } catch (error) {
+      // after an outage it is loaded in any case: a database that was restored from a backup counts its revisions again
+      known = null
+      throw error
+    }
   }
   return {
     db,

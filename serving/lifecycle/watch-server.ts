@@ -69,6 +69,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
   let loops: PollLoop[] = []
   let listening: Promise<() => Promise<void>> | null = null
   let stopped = false
+  let heard = false
 
   async function watchDatabase(): Promise<void> {
     await database.check()
@@ -96,6 +97,9 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     const erased = notice === null ? null : parseForgetNotice(notice)
     if (erased !== null) return rollups.forget(erased)
     models.forgetAnswers()
+    // its connection was lost, as when the database is restored from a backup
+    if (notice === null && heard) for (const known of [catalog, traffic.keys]) known.distrust()
+    heard = true
     if (notice === null || notice === erasedNotice) staleCache?.forget()
     loops[0]?.wake()
   }

@@ -33,6 +33,8 @@ export interface LiveCatalog {
    * meanwhile.
    */
   refresh(db: Database): Promise<void>
+  /** The next refresh loads the registry even if its revision is the same: a restored database counts it again. */
+  distrust(): void
 }
 
 /**
@@ -127,6 +129,9 @@ export function createLiveCatalog({
         if (message !== failure) log.warn({ error: message }, 'the registry cannot be read')
         failure = message
       }
+    },
+    distrust() {
+      reloadsAsked++
     },
   }
   return live

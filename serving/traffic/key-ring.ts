@@ -56,6 +56,8 @@ export interface KeyRing {
   expose(): void
   /** Reads changed keys and notes which were used. Never rejects: if it fails, the keys stay as they were. */
   refresh(db: Database): Promise<void>
+  /** The next refresh reads the keys even if their revision is the same: a restored database counts it again. */
+  distrust(): void
 }
 
 export interface KeyRingDeps {
@@ -79,6 +81,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   /** By their complete texts: those of `keys` that were verified by their SHA-256. A look-up compares seeded hashes. */
   let proven = new Map<string, StoredKey>()
   let revision: number | null = null
+  let distrusted = false
   let configured = false
   let exposed = false
   let failure: string | null = null
@@ -130,7 +133,8 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   async function load(db: Database): Promise<void> {
     if (revision === null) await requireMigrated(db.kysely)
     const newest = await keysRevision(db)
-    if (newest !== revision) {
+    if (newest !== revision || distrusted) {
+      distrusted = false
       const read = await readKeys(db)
       keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
       proven = new Map()
@@ -196,6 +200,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     },
     get unprotected() {
       return mode === 'auto' && !required()
+    },
+    distrust() {
+      distrusted = true
     },
     expose() {
       exposed = true

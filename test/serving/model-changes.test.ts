@@ -203,6 +203,7 @@ describe('a change that the server cannot load', () => {
       loaded: null,
       failure: 'it takes long',
       refresh: async () => undefined,
+      distrust: () => undefined,
     }
     const changes = createModelChanges(() => world.db, catalog)
     expect(await changes.promote('delay', 1, 'later', { actor: 'test' })).toMatchObject({ alias: 'later', to: 1, inForce: false })
