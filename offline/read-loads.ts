@@ -1,5 +1,3 @@
-import type { Selectable } from 'kysely'
-import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** A file that was loaded into the table of a source. */
@@ -45,39 +43,22 @@ export async function readLoads(
   if (source !== undefined) query = query.where('source', '=', source)
   if (before !== undefined) query = query.where('id', '<', before)
   const found = await query.execute()
-  const loads = found.slice(0, limit).map(loadOf)
+  const loads = found
+    .slice(0, limit)
+    .map(({ id, source: of, relation, path, sha256, every, again, key, rows, already, actor, at, undoing_at, undone_at }): Load => ({
+      id,
+      source: of,
+      table: relation,
+      path,
+      sha256,
+      every,
+      again,
+      key,
+      actor,
+      rows: Number(rows),
+      already: Number(already),
+      at: at.toISOString(),
+      state: undone_at !== null ? 'undone' : undoing_at !== null ? 'undoing' : 'loaded',
+    }))
   return { loads, next: found.length > limit ? (loads.at(-1)?.id ?? null) : null }
-}
-
-function loadOf({
-  id,
-  source,
-  relation,
-  path,
-  sha256,
-  every,
-  again,
-  key,
-  rows,
-  already,
-  actor,
-  at,
-  undoing_at,
-  undone_at,
-}: Selectable<LockstepTables['lockstep.ingests']>): Load {
-  return {
-    id,
-    source,
-    table: relation,
-    path,
-    sha256,
-    every,
-    again,
-    key,
-    actor,
-    rows: Number(rows),
-    already: Number(already),
-    at: at.toISOString(),
-    state: undone_at !== null ? 'undone' : undoing_at !== null ? 'undoing' : 'loaded',
-  }
 }

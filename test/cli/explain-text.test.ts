@@ -9,8 +9,9 @@ const row = (eventTime: string, knownTime: string | null, value?: number, visibl
   row: Number(eventTime.slice(8, 10)),
   ...(value === undefined ? {} : { value }),
 })
+const ofService = { service: 'fraud_features@1', onDemand: [{ feature: 'ofDay', view: 'payment@1' }] }
 const explained: Explained = {
-  ...{ service: 'fraud_features@1', onDemand: [{ feature: 'ofDay', view: 'payment@1' }] },
+  ...ofService,
   asOf: '2026-03-10T12:00:00Z',
   views: [
     {

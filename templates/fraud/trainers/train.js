@@ -41,8 +41,8 @@ const report = { metrics: { meanAbsoluteErrorInTraining: average(errors.map(Math
 process.stdout.write(`${rows.length} rows to train on\n${JSON.stringify(report)}\n`)
 
 /**
- * `probability = Sigmoid(features × factors + offset)` as an ONNX file, which is a message of Protocol Buffers. A server
- * gives NaN for a value that is missing.
+ * `probability = Sigmoid(features × factors + offset)` as an ONNX file, which is a message of Protocol Buffers.
+ * A server gives NaN for a value that is missing.
  */
 function onnxModel(factors, offset, means) {
   const nodes = [
