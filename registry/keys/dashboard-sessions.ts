@@ -4,6 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { findKey } from './api-keys.ts'
 import { takeCode } from './code-files.ts'
 import { keyHash } from './key-text.ts'
+import { newSessionSecret } from './session-secret.ts'
 import type { DashboardScope } from './scope.ts'
 import { dashboardScopes, dashboardScopesOf } from './scope.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -80,7 +81,7 @@ async function useCode({ kysely }: Handle, code: string): Promise<string> {
 
 /** Makes a code that begins one session with all scopes: for those who can reach the database anyway. */
 export async function issueCode({ kysely }: Handle, actor: string, seconds = codeSeconds): Promise<string> {
-  const code = newSecret()
+  const code = randomBytes(32).toString('base64url')
   await kysely
     .deleteFrom('lockstep.ui_codes')
     .where('expires_at', '<=', sql<Date>`now()`)
@@ -129,8 +130,9 @@ interface Begun {
   readonly scopes: DashboardScope[]
 }
 
-async function begin({ kysely }: Handle, begun: Begun): Promise<string> {
-  const secret = newSecret()
+async function begin(db: Handle, begun: Begun): Promise<string> {
+  const { kysely } = db
+  const secret = await newSessionSecret(db)
   await kysely
     .deleteFrom('lockstep.ui_sessions')
     .where(sql<boolean>`expires_at <= now() or seen_at <= now() - make_interval(mins => ${idleMinutes}::int)`)
@@ -140,9 +142,4 @@ async function begin({ kysely }: Handle, begun: Begun): Promise<string> {
     .values({ ...begun, hash: keyHash(secret), expires_at: sql<Date>`now() + make_interval(hours => ${lifeHours}::int)` })
     .execute()
   return secret
-}
-
-/** 256 random bits. */
-function newSecret(): string {
-  return randomBytes(32).toString('base64url')
 }

@@ -1,5 +1,4 @@
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { UiSettings } from '../../runtime/ui-settings.ts'
 import { readBody } from '../protocols/http/request/body.ts'
 import { jsonAnswer } from '../protocols/http/call.ts'
 import { answerOnce, idempotencyHeader } from '../protocols/http/request/idempotent.ts'
@@ -10,12 +9,13 @@ import { modelActs } from './acts/model-acts.ts'
 import { operationActs } from './acts/operation-acts.ts'
 import { pipelineActs } from './acts/pipeline-acts.ts'
 import type { KeptAnswers } from './read-routes.ts'
+import type { Door } from './session/require-session.ts'
 import { requireSession } from './session/require-session.ts'
 
 const maxBodyBytes = 16 * 1024
 
 /** The routes that change something, one for each act. */
-export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
+export function actRoutes(door: Door, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
   return [...modelActs, ...operationActs, ...pipelineActs].map((one): Route => ({
     method: 'POST',
     path: `/ui/api${one.path}`,
@@ -25,7 +25,7 @@ export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'
     tag: '',
     async handle(call, deps) {
       const db = deps.upkeep.database()
-      const session = await requireSession(call, db, settings, one.scope)
+      const session = await requireSession(call, db, door, one.scope)
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
       const acting: Acting = { call, deps, db, session, params: call.params, body, by }

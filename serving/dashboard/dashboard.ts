@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
+import { createSecretCheck } from '../../registry/keys/session-secret.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import { pathOf } from '../protocols/http/request/request-path.ts'
 import type { Route } from '../protocols/http/route.ts'
@@ -40,6 +41,7 @@ export interface DashboardOptions {
 
 export function createDashboard({ settings, keys, folder, directory }: DashboardOptions): Dashboard {
   const kept = createKeptAnswers()
+  const door = { settings, secrets: createSecretCheck(() => performance.now()) }
   const headers = Object.entries(securityHeaders(settings))
   /** Until the server listens, the dashboard is off. */
   let isLocal = false
@@ -55,9 +57,9 @@ export function createDashboard({ settings, keys, folder, directory }: Dashboard
 
   return {
     routes: [
-      ...sessionRoutes(settings, directory, () => commandUrl),
-      ...readRoutes(settings, kept),
-      ...(settings.readOnly ? [] : actRoutes(settings, kept)),
+      ...sessionRoutes(door, directory, () => commandUrl),
+      ...readRoutes(door, kept),
+      ...(settings.readOnly ? [] : actRoutes(door, kept)),
       ...pageRoutes(folder),
     ],
     before(incoming, outgoing) {

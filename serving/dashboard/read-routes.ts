@@ -4,13 +4,13 @@ import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
 import { preparedReads } from '../../runtime/prepared-reads.ts'
-import type { UiSettings } from '../../runtime/ui-settings.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
 import { checkQuery } from '../protocols/http/request/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Ask } from './read-model.ts'
 import { encodeAnswer } from './read-model.ts'
 import { readModels } from './read-models.ts'
+import type { Door } from './session/require-session.ts'
 import { requireSession } from './session/require-session.ts'
 
 /** How long an answer is given to all that ask the same: so many open pages cost about what one costs. */
@@ -52,7 +52,7 @@ export function createKeptAnswers(): KeptAnswers {
 }
 
 /** The routes that read, one for each read model. */
-export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Route[] {
+export function readRoutes(door: Door, kept: KeptAnswers): readonly Route[] {
   const inTurn = createTurns()
 
   return readModels.map((model): Route => ({
@@ -64,13 +64,23 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
     tag: '',
     async handle(call, deps) {
       const db = preparedReads(deps.upkeep.database())
-      const session = await requireSession(call, db, settings, model.scope)
+      const session = await requireSession(call, db, door, model.scope)
       const query = model.query === undefined ? {} : checkQuery(call, model.query)
       const { asOf } = checkQuery(call, asOfQuery)
       const asked = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
       const past = model.isOfNow === true ? null : asked
       const { requestId, params } = call
-      const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }
+      const ask: Ask = {
+        deps,
+        db,
+        settings: door.settings,
+        session,
+        requestId,
+        params,
+        query,
+        now: past ?? deps.clock(),
+        isPast: past !== null,
+      }
       const make = () =>
         inTurn(async () => {
           const page = await model.read(ask)

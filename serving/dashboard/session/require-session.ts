@@ -6,6 +6,13 @@ import type { Call } from '../../protocols/http/call.ts'
 import { cookieOf, requireOwnPage } from './browser-rules.ts'
 import type { DashboardSession } from '../../../registry/keys/dashboard-sessions.ts'
 import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
+import type { SecretCheck } from '../../../registry/keys/session-secret.ts'
+
+/** What decides who may enter. */
+export interface Door {
+  readonly settings: UiSettings
+  readonly secrets: SecretCheck
+}
 
 /**
  * The session of a request to `/ui/api`, which a page of the dashboard must send. An API key is no session.
@@ -15,15 +22,20 @@ import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
 export async function requireSession(
   { incoming }: Call,
   db: Database,
-  settings: UiSettings,
+  { settings, secrets }: Door,
   scope: DashboardScope,
 ): Promise<DashboardSession> {
   requireOwnPage(incoming, settings)
-  const secret = cookieOf(incoming, settings.publicUrl)
-  const session = secret === null ? null : await findSession(db, secret)
+  const session = await sessionOf(incoming, db, { settings, secrets })
   if (session === null) throw new LockstepError('UNAUTHENTICATED', 'You are not logged in, or your session has ended; log in again.')
   requireDashboardScope(session, scope)
   return session
+}
+
+/** The session of the cookie of a request; null: there is none. */
+export async function sessionOf(incoming: Call['incoming'], db: Database, { settings, secrets }: Door): Promise<DashboardSession | null> {
+  const secret = cookieOf(incoming, settings.publicUrl)
+  return secret === null || !(await secrets.isIssued(db, secret)) ? null : await findSession(db, secret)
 }
 
 /** @throws LockstepError `FORBIDDEN` */

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
-import type { UiSettings } from '../../../runtime/ui-settings.ts'
 import { readVersion } from '../../../runtime/version.ts'
 import { readBody } from '../../protocols/http/request/body.ts'
 import type { Call, RouteAnswer } from '../../protocols/http/call.ts'
@@ -11,7 +10,9 @@ import { keyInHeaders } from '../../traffic/key-ring.ts'
 import type { SessionData } from '../contract/session.ts'
 import { cookieOf, requireOwnPage, requireSafeWay, setCookie } from './browser-rules.ts'
 import { createLoginLimit } from './login-limit.ts'
-import { beginByCode, beginByKey, endSession, findSession } from '../../../registry/keys/dashboard-sessions.ts'
+import type { Door } from './require-session.ts'
+import { sessionOf } from './require-session.ts'
+import { beginByCode, beginByKey, endSession } from '../../../registry/keys/dashboard-sessions.ts'
 
 const loginBody = z.strictObject({ code: z.string().max(200).optional() })
 
@@ -21,7 +22,8 @@ const loginBody = z.strictObject({ code: z.string().max(200).optional() })
  * @param directory the folder of the embedded database; null: there is none
  * @param commandUrl where the server takes commands in place of that database; null: they use the database
  */
-export function sessionRoutes(settings: UiSettings, directory: string | null, commandUrl: () => string | null): readonly Route[] {
+export function sessionRoutes(door: Door, directory: string | null, commandUrl: () => string | null): readonly Route[] {
+  const { settings, secrets } = door
   const limit = createLoginLimit(() => performance.now())
   const route = { path: '/ui/session', scope: null, isOwnOrigin: true, tag: '' } as const
   return [
@@ -60,8 +62,7 @@ export function sessionRoutes(settings: UiSettings, directory: string | null, co
       summary: 'Who is logged in',
       async handle({ incoming }, deps) {
         requireOwnPage(incoming, settings)
-        const secret = cookieOf(incoming, settings.publicUrl)
-        const found = secret === null ? null : await findSession(deps.upkeep.database(), secret)
+        const found = await sessionOf(incoming, deps.upkeep.database(), door)
         const { readOnly } = settings
         const data: SessionData = {
           signedIn: found !== null,
@@ -83,7 +84,8 @@ export function sessionRoutes(settings: UiSettings, directory: string | null, co
       async handle(call, deps) {
         requireOwnPage(call.incoming, settings)
         const secret = cookieOf(call.incoming, settings.publicUrl)
-        if (secret !== null) await endSession(deps.upkeep.database(), secret)
+        const db = deps.upkeep.database()
+        if (secret !== null && (await secrets.isIssued(db, secret))) await endSession(db, secret)
         return answer(call, 200, {
           'set-cookie': setCookie(call.incoming, settings.publicUrl, null),
           // "cookies" would log out of every service of the domain, and of every port of localhost

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -92,7 +93,7 @@ describe('a session of the dashboard', () => {
     const visitor = createVisitor(url)
     const first = await visitor.ask('/ui/session', { method: 'POST', body: { code } })
     expect(first.status).toBe(201)
-    expect(first.headers['set-cookie']?.[0]).toMatch(/^lockstep_\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/ui$/)
+    expect(first.headers['set-cookie']?.[0]).toMatch(/^lockstep_\d+=[\w-]{86}; HttpOnly; SameSite=Strict; Path=\/ui$/)
     expect(await visitor.ask('/ui/session', { method: 'POST', body: { code } })).toMatchObject({ status: 401 })
     const late = await issueCode(world.db, 'ann@laptop', -1)
     expect(await visitor.ask('/ui/session', { method: 'POST', body: { code: late } })).toMatchObject({ status: 401 })
@@ -141,6 +142,25 @@ describe('a session of the dashboard', () => {
     const rows = await world.db.query<{ all: string }>('select t::text as all from lockstep.ui_sessions t', [])
     expect(rows.length).toBeGreaterThan(0)
     expect(rows.some((row) => row.all.includes(cookie?.split('=')[1] ?? '?'))).toBe(false)
+  })
+
+  it('that is invented costs no query', async () => {
+    const changed = (text: string, at: number) => `${text.slice(0, at)}${text[at] === 'A' ? 'E' : 'A'}${text.slice(at + 1)}`
+    const visitor = await loggedIn()
+    const [name = '', secret = ''] = visitor.cookie?.split('=') ?? []
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    await world.db.query('alter table lockstep.ui_sessions rename to hidden_sessions')
+    const invented = ['', 'short', randomBytes(64).toString('base64url'), changed(secret, 0), changed(secret, 85)]
+    const seen: (number | undefined)[] = []
+    for (const each of invented) seen.push((await visitor.ask('/ui/api/now', { headers: { cookie: `${name}=${each}` } })).status)
+    const asked = { cookie: `${name}=${invented[2]}` }
+    const out = await visitor.ask('/ui/session', { method: 'DELETE', headers: asked })
+    const anyone = await visitor.ask('/ui/api/session', { headers: asked })
+    const own = await visitor.ask('/ui/api/now')
+    await world.db.query('alter table lockstep.hidden_sessions rename to ui_sessions')
+    expect(seen).toEqual(invented.map(() => 401))
+    expect([out.status, anyone.status, own.status]).toEqual([200, 200, 500])
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
   })
 
   it('ends at log-out', async () => {
@@ -351,7 +371,7 @@ describe('where other machines reach the server', () => {
     }
     const safe = await login('https://features.example')
     expect(safe.status).toBe(201)
-    expect(safe.headers['set-cookie']?.[0]).toMatch(/^__Host-lockstep=[\w-]{43}; HttpOnly; SameSite=Strict; Secure; Path=\/$/)
+    expect(safe.headers['set-cookie']?.[0]).toMatch(/^__Host-lockstep=[\w-]{86}; HttpOnly; SameSite=Strict; Secure; Path=\/$/)
     expect(safe.headers['strict-transport-security']).toBe('max-age=31536000')
     expect(await login('http://features.example')).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } })
     expect(await login('http://features.example', { insecure: true })).toMatchObject({ status: 201 })

@@ -1,0 +1,51 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Database } from '../../runtime/database.ts'
+
+type Handle = Pick<Database, 'kysely'>
+
+const randomLength = 43
+/** How long a server waits before it reads the key again: a restored database may have another one. */
+const readAgainMs = 10_000
+
+/** 256 random bits and their signature: `R…43 characters…S…43 characters`. */
+export async function newSessionSecret(db: Handle): Promise<string> {
+  const random = randomBytes(32).toString('base64url')
+  return random + signatureOf(random, await readKey(db))
+}
+
+/** Tells secrets that this database has issued from invented ones, which then cost no query. */
+export interface SecretCheck {
+  isIssued(db: Handle, secret: string): Promise<boolean>
+}
+
+/** @param now milliseconds */
+export function createSecretCheck(now: () => number): SecretCheck {
+  let key: string | null = null
+  let readAt = 0
+  return {
+    async isIssued(db, secret) {
+      if (secret.length !== 2 * randomLength) return false
+      if (key !== null && isSigned(secret, key)) return true
+      if (key !== null && now() - readAt < readAgainMs) return false
+      readAt = now()
+      key = await readKey(db)
+      return isSigned(secret, key)
+    },
+  }
+}
+
+function isSigned(secret: string, key: string): boolean {
+  const given = Buffer.from(secret.slice(randomLength))
+  const right = Buffer.from(signatureOf(secret.slice(0, randomLength), key))
+  return given.length === right.length && timingSafeEqual(given, right)
+}
+
+function signatureOf(random: string, key: string): string {
+  return createHmac('sha256', key).update(`dashboard session ${random}`).digest('base64url')
+}
+
+/** The secret of this database. */
+async function readKey({ kysely }: Handle): Promise<string> {
+  const { salt } = await kysely.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
+  return salt.toString('hex')
+}
