@@ -1,4 +1,4 @@
-import { durationText, parseDuration } from '../kernel/duration.ts'
+import { durationText, measuredText, parseDuration } from '../kernel/duration.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { RolloutChange } from '../registry/rollouts/rollout-transaction.ts'
 import type { RolloutDecision } from '../registry/rollouts/decisions.ts'
@@ -27,6 +27,7 @@ type ShownRollout = Omit<Rollout, 'startedAt' | 'endedAt' | 'since' | 'plan' | '
   readonly plan: {
     readonly steps: readonly { readonly share: number; readonly atLeast: string; readonly samples: number }[]
     readonly gates: readonly { readonly kind: string }[]
+    readonly every: string
   } | null
 }
 
@@ -78,8 +79,11 @@ function changeText({ model, version, state, share, unit, plan, step, paused }: 
 }
 
 const maxShown = 20
+/** After a worker has died, another one begins within so long. */
+const takeOverMs = 120_000
 
-export function rolloutText(model: string, { pinned, serves, rollout, decisions }: ShownHistory): string {
+/** @param nowMs epoch milliseconds */
+export function rolloutText(model: string, { pinned, serves, rollout, decisions }: ShownHistory, nowMs: number): string {
   if (rollout === null) return `The model ${model} has had no rollout.`
   const { version, state, share, unit, salt, startedBy, startedAt, endedAt } = rollout
   const shown = decisions.slice(0, maxShown).map(decisionText)
@@ -100,6 +104,7 @@ export function rolloutText(model: string, { pinned, serves, rollout, decisions 
         ]),
     `${endedAt === null ? 'share     ' : 'last share'} ${shareText(share)}, ${unitText(unit)}`,
     ...planLines(rollout),
+    ...(pinned === null ? unattendedLines(rollout, decisions, nowMs) : []),
     `salt       ${salt}`,
     `started    ${moment(new Date(startedAt))} UTC by ${startedBy}`,
     ...(shown.length === 0 ? [] : ['', 'decisions', ...shown]),
@@ -120,6 +125,17 @@ function planLines({ plan, step, since, state }: ShownRollout): string[] {
     // the end of a rollout is a revision, too, so its moment says nothing of the step
     state === 'running' ? `step       ${place} since ${moment(new Date(since))} UTC${until}` : `last step  ${place}`,
     `gates      ${plan.gates.map(({ kind }) => kind).join(', ')}`,
+  ]
+}
+
+/** A controller looks as often as the plan says, and each look is stored. */
+function unattendedLines({ plan, paused, state, since }: ShownRollout, [newest]: readonly ShownDecision[], nowMs: number): string[] {
+  if (plan === null || paused || state !== 'running') return []
+  const lastMs = Math.max(new Date(since).getTime(), newest === undefined ? 0 : new Date(newest.at).getTime())
+  const silentMs = nowMs - lastMs
+  if (silentMs < takeOverMs + (3 * parseDuration(plan.every)) / 1000) return []
+  return [
+    `unattended no worker has asked the gates for ${measuredText(Math.floor(silentMs / 1000))}: run lockstep worker, or lockstep serve with the embedded database`,
   ]
 }
 

@@ -26,7 +26,7 @@ export const rolloutShowCommand: Command = {
     const read = await readerOf(context, input)
     const name = input.argument('NAME')
     const last = input.flag('watch') ? await watch(context, name, read) : await read()
-    return { json: { model: name, ...last }, text: rolloutText(name, last) }
+    return { json: { model: name, ...last }, text: rolloutText(name, last, Date.now()) }
   },
 }
 
@@ -53,7 +53,7 @@ async function watch({ terminal, signal }: Context, name: string, read: () => Pr
   for (;;) {
     const history = await read()
     if (history.rollout?.state !== 'running' || signal.aborted) return history
-    if (terminal.width !== null && !terminal.json) terminal.print(`\u001B[2J\u001B[H${rolloutText(name, history)}`)
+    if (terminal.width !== null && !terminal.json) terminal.print(`\u001B[2J\u001B[H${rolloutText(name, history, Date.now())}`)
     else if (!terminal.json) {
       for (const decision of history.decisions.toReversed()) {
         const key = `${decision.id} ${decision.reasons.join(' ')}`

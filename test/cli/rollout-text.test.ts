@@ -14,11 +14,11 @@ const rollout = {
   startedAt: '2026-03-01T12:00:00Z',
   endedAt: null,
   since: '2026-03-01T12:00:26Z',
-  plan: { steps: [0.05, 1].map((share) => ({ share, atLeast: '1h', samples: 100 })), gates: [{ kind: 'errors' }] },
+  plan: { steps: [0.05, 1].map((share) => ({ share, atLeast: '1h', samples: 100 })), gates: [{ kind: 'errors' }], every: '10s' },
 } as const
 
 const textOf = (shown: Parameters<typeof rolloutText>[1]['rollout']) =>
-  rolloutText('fraud', { pinned: null, serves: 1, rollout: shown, decisions: [] })
+  rolloutText('fraud', { pinned: null, serves: 1, rollout: shown, decisions: [] }, Date.parse('2026-03-01T12:01:00Z'))
 
 it('a rollout that has ended shows its last step without the moment of its end', () => {
   expect(textOf(rollout)).toContain('step       1 of 2 since 2026-03-01 12:00:26 UTC, at least 1 h and 100 rows\n')
@@ -26,4 +26,25 @@ it('a rollout that has ended shows its last step without the moment of its end',
   const ended = textOf({ ...rollout, state: 'rolled back', endedAt: end, since: end })
   expect(ended).toContain('last step  1 of 2\n')
   expect(ended).toContain('ended: rolled back at 2026-03-01 12:00:34 UTC')
+})
+
+it('a rollout says that no worker asks its gates, once that has lasted longer than a takeover', () => {
+  const at = (time: string, more: Partial<Parameters<typeof rolloutText>[1]> = {}) =>
+    rolloutText('fraud', { pinned: null, serves: 1, rollout, decisions: [], ...more }, Date.parse(time))
+  expect(at('2026-03-01T12:02:50Z')).not.toContain('unattended')
+  expect(at('2026-03-01T12:05:26Z')).toContain('unattended no worker has asked the gates for 5 min: run lockstep worker')
+  const look = {
+    id: 1,
+    step: 0,
+    at: '2026-03-01T12:04:26Z',
+    by: 'rollout controller',
+    action: 'hold',
+    reasons: [],
+    shareBefore: 1,
+    shareAfter: 1,
+  }
+  expect(at('2026-03-01T12:05:26Z', { decisions: [look] })).not.toContain('unattended')
+  expect(at('2026-03-01T12:05:26Z', { pinned: 1 })).not.toContain('unattended')
+  expect(at('2026-03-01T12:05:26Z', { rollout: { ...rollout, paused: true } })).not.toContain('unattended')
+  expect(at('2026-03-01T13:05:26Z', { rollout: { ...rollout, plan: { ...rollout.plan, every: '1h' } } })).not.toContain('unattended')
 })

@@ -23,6 +23,7 @@ const rolloutFields = z.object({
         }),
       ),
       gates: z.array(z.looseObject({ kind: z.string().describe('The kind of gate') })).describe('Its gates with their settings'),
+      every: z.string().describe('How often the gates are asked'),
     })
     .nullable()
     .describe('Its steps and gates; null: the share is changed by hand'),
