@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { withPatience } from '../runtime/async.ts'
+import { addressOf } from '../runtime/redis-url.ts'
 import type { ServerMemory } from './store.ts'
 
 /** From this share of its maxmemory on, a Redis must get more memory. */
@@ -14,9 +15,8 @@ export async function readMemory(redis: Redis): Promise<ServerMemory> {
   // of volatile policies it deletes keys with a time to live alone, which states do not have
   const evictsStates = /^maxmemory_policy:allkeys-/m.test(memory)
   const evictedKeys = evictsStates ? numberOf(await infoOf(redis, 'stats'), 'evicted_keys') : 0
-  const { host, port, path } = redis.options
   return {
-    server: path ?? `${host}:${port}`,
+    server: addressOf(redis.options),
     usedBytes: numberOf(memory, 'used_memory'),
     maxBytes: numberOf(memory, 'maxmemory'),
     evictsStates,

@@ -8,7 +8,7 @@ import type { LogLevel } from './log.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
 import { fileVariable, isFileVariable, secretIn, secretVariables } from './secret-files.ts'
-import { integer, kafkaUrl, postgresUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
+import { address, integer, kafkaUrl, postgresUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
 import { registryUser } from './streams/schema-registry.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
@@ -187,7 +187,7 @@ export const variables = z.object({
     .string()
     .regex(/^[!-~]+$/, 'an API key, as "lockstep keys create" prints it')
     .optional(),
-  LOCKSTEP_HOST: z.string().default('127.0.0.1'),
+  LOCKSTEP_HOST: address.default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_TLS_CERT: z.string().optional(),
   LOCKSTEP_TLS_KEY: z.string().optional(),
@@ -229,7 +229,7 @@ export const variables = z.object({
   LOCKSTEP_RATE_LIMIT_FALLBACK: z.enum(rateLimitFallbacks, `one of ${rateLimitFallbacks.join(', ')}`).default('local'),
   LOCKSTEP_METRICS_AUTH: z.enum(metricsAuths, `one of ${metricsAuths.join(', ')}`).default('off'),
   LOCKSTEP_METRICS_PORT: integer(1, 65_535).optional(),
-  LOCKSTEP_METRICS_HOST: z.string().default('127.0.0.1'),
+  LOCKSTEP_METRICS_HOST: address.default('127.0.0.1'),
   LOCKSTEP_MAX_IN_FLIGHT: integer(1, 100_000).default(1024),
   LOCKSTEP_MAX_IN_FLIGHT_PER_KEY: integer(1, 100_000).optional(),
   LOCKSTEP_ACCESS_LOG: z

@@ -1,6 +1,7 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
 import { openAnyRedis, watchAnyRedis } from './any-redis.ts'
+import { addressOf } from './redis-url.ts'
 import type { RedisConnection } from './redis.ts'
 
 /** How one Redis server is set up. */
@@ -49,12 +50,11 @@ async function factsOf(redis: Redis): Promise<RedisFacts> {
   const before = Date.now()
   const [seconds, micros] = await redis.time()
   const after = Date.now()
-  const { host, port, path } = redis.options
   // a hosted Redis may forbid CONFIG
   const save = await redis.config('GET', 'save').then(secondOf, () => null)
   const persistent = info['aof_enabled'] === '1' ? true : save === null ? null : save !== ''
   return {
-    server: path ?? `${host}:${port}`,
+    server: addressOf(redis.options),
     product: info['server_name'] === 'valkey' || info['valkey_version'] !== undefined ? 'Valkey' : 'Redis',
     version: info['valkey_version'] ?? info['redis_version'] ?? 'of an unknown version',
     cluster: info['cluster_enabled'] === '1',

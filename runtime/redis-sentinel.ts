@@ -8,7 +8,7 @@ import { orTimeout, timedOut } from './async.ts'
 import type { RedisConnection } from './redis.ts'
 import { accountOf, clientOptions, cutRedis, cutStream, redisTls, setPatientTimeouts, superviseClient, watchRedis } from './redis.ts'
 import type { RedisAddress, RedisServer, Sentinel } from './redis-url.ts'
-import { nameOfServer } from './redis-url.ts'
+import { addressOf } from './redis-url.ts'
 
 /** How long a Sentinel may take to answer: less than a connection to the primary may take altogether. */
 const answerMs = 1_000
@@ -56,7 +56,7 @@ async function follow(redis: Redis, sentinels: Sentinels): Promise<void> {
   const primary = await sentinels.findPrimary().catch(() => null)
   const { host, port } = redis.options
   if (primary === null || redis.stream !== stream || (primary.host === host && primary.port === port)) return
-  cutStream(redis, new Error(`its Sentinels name another primary, ${nameOfServer(primary)}`))
+  cutStream(redis, new Error(`its Sentinels name another primary, ${addressOf(primary)}`))
 }
 
 interface Sentinels {
@@ -188,7 +188,7 @@ function connectorOf(sentinels: Sentinels, tls: ConnectionOptions | null): NonNu
     override check({ role = 'master' }: { readonly role?: string }): boolean {
       if (role === 'master') return true
       const { host = '', port = 0 } = this.#options
-      this.stream.destroy(new Error(`its Sentinels name ${nameOfServer({ host, port })}, which is a replica`))
+      this.stream.destroy(new Error(`its Sentinels name ${addressOf({ host, port })}, which is a replica`))
       return false
     }
 

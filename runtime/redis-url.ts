@@ -1,3 +1,4 @@
+import type { RedisOptions } from 'ioredis'
 import type { TrustedFiles } from './trusted-files.ts'
 import { trustedFiles } from './trusted-files.ts'
 
@@ -164,11 +165,12 @@ function serversOf(hosts: string, kind: RedisKind): RedisServer[] | null {
 /** The servers in a form that is safe to show: without user and password. */
 export function redisServers({ nodes, path, sentinel }: RedisAddress): string {
   if (path !== null) return path
-  return `${nodes.map(nameOfServer).join(',')}${sentinel === null ? '' : `/${sentinel.name}`}`
+  return `${nodes.map(addressOf).join(',')}${sentinel === null ? '' : `/${sentinel.name}`}`
 }
 
-export function nameOfServer({ host, port }: RedisServer): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+/** `host:port`, or the path of its socket. */
+export function addressOf({ host = '', port, path }: Pick<RedisOptions, 'host' | 'port' | 'path'>): string {
+  return path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 function decoded(text: string | undefined): string | null {

@@ -4,7 +4,7 @@ import { createSecureContext, TLSSocket } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { Command, RedisOptions } from 'ioredis'
 import { startPatientTimer } from './async.ts'
-import { parseRedisUrl, redisServers } from './redis-url.ts'
+import { addressOf, parseRedisUrl, redisServers } from './redis-url.ts'
 import type { RedisAddress, RedisKind } from './redis-url.ts'
 import { SilentHandshake } from './tls-failure.ts'
 import type { TrustedFiles } from './trusted-files.ts'
@@ -194,7 +194,7 @@ export interface RedisConnection {
 }
 
 export function watchRedis(redis: Redis): RedisConnection {
-  const { host, port, tls, commandTimeout } = redis.options
+  const { tls, commandTimeout } = redis.options
   const address = addresses.get(redis)
   let trouble: Error | null = null
   let worked = false
@@ -204,7 +204,7 @@ export function watchRedis(redis: Redis): RedisConnection {
     worked = true
   })
   return {
-    server: address === undefined ? `${host}:${port}` : redisServers(address),
+    server: address === undefined ? addressOf(redis.options) : redisServers(address),
     kind: address?.kind ?? 'single',
     tls: tls !== undefined,
     answerMs: commandTimeout ?? null,

@@ -19,6 +19,9 @@ export function url(protocols: readonly string[], example: string) {
     .refine(hasWholeUser, encodedUser)
 }
 
+/** An address to listen on. IPv6 may be in brackets, as in a URL. */
+export const address = z.string().transform((text) => text.replace(/^\[(.*)\]$/, '$1'))
+
 function isUrl(text: string, protocols: readonly string[]): boolean {
   return URL.canParse(text) && protocols.includes(new URL(text).protocol)
 }

@@ -15,6 +15,10 @@ function failure(env: Record<string, string>): string {
 }
 
 describe('the configuration', () => {
+  it('takes an IPv6 address to listen on with brackets and without', () => {
+    expect(loadConfig({ LOCKSTEP_HOST: '[::1]', LOCKSTEP_METRICS_HOST: '::' })).toMatchObject({ host: '::1', metricsHost: '::' })
+  })
+
   it('is embedded on this machine by default', () => {
     const defaults = {
       definitions: resolve('features.ts'),

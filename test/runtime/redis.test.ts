@@ -1,10 +1,16 @@
 import { once } from 'node:events'
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
-import { cutRedis, openRedis } from '../../runtime/redis.ts'
+import { cutRedis, openRedis, watchRedis } from '../../runtime/redis.ts'
 import { testRedis } from '../services/index.ts'
 
 describe('the Redis client', () => {
+  it('names a server at an IPv6 address as a URL does', () => {
+    const redis = openRedis('redis://[::1]:1')
+    expect(watchRedis(redis).server).toBe('[::1]:1')
+    redis.disconnect()
+  })
+
   it('answers, and recovers after its connection is cut', async () => {
     const { url, prefix } = await testRedis()
     const redis = openRedis(url)
