@@ -12,6 +12,7 @@ import { controllerActor, readDecisions } from '../../registry/rollouts/decision
 import { readRunningRollouts } from '../../registry/rollouts/rollout.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
+import { sharedNowMicros } from '../../runtime/database-clock.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
@@ -104,7 +105,9 @@ export async function look(deps: ControllerDeps, rollout: GateContext['rollout']
   const { db, catalog, readSecret, allowPrivate, clock } = deps
   faultPoint('rollout: due')
   const store = await deps.store().catch(() => null)
-  const gathered = { db, store, catalog: await catalog(), readSecret, allowPrivate, now: clock(), signal }
+  // the database says when the step began, so a clock that is ahead must not shorten it
+  const now = await sharedNowMicros(db, clock())
+  const gathered = { db, store, catalog: await catalog(), readSecret, allowPrivate, now, signal }
   const found = await gatherGateEvidence(gathered, rollout, await lastEvidence(db, rollout))
   faultPoint('rollout: evidence gathered')
   // as a replay reads it

@@ -2,7 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { controlRollouts } from '../../../monitoring/rollouts/controller.ts'
+import { controlRollouts, look } from '../../../monitoring/rollouts/controller.ts'
+import { hasPlan } from '../../../monitoring/rollouts/gate-evidence.ts'
 import { createRolloutCounts, readCounts } from '../../../monitoring/rollouts/rollout-counts.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { promoteModel } from '../../../registry/promote.ts'
@@ -165,6 +166,18 @@ it.each(budget(100) >= 100 ? all : few)('a controller that decides to %s and is 
   expect(ended).toMatchObject({ ...after, revision: rollout.revision + 1 })
   expect(await counts(rollout.id, action)).toEqual({ decisions: 1, audited: audited + 1 })
   if (action === 'advance') await abortRollout(world.db, 'delay', by)
+})
+
+it('a controller whose clock is an hour ahead does not end a step early', async () => {
+  await promoteModel(world.db, 'delay', 1, by, undefined, { atOnce: true })
+  const plan = { steps: [{ share: 0.3, atLeast: '30m', samples: 0 }, { share: 1 }], gates: [] }
+  const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan, unit: 'airport' }, by)
+  const deps = { db: world.db, store: async () => null, catalog: () => loadCatalog(world.db), readSecret: () => null, allowPrivate: true }
+  if (!hasPlan(rollout)) throw new Error('The rollout has no plan.')
+  const ahead = () => clock() + 3_600_000_000
+  const { action, reasons } = await look({ ...deps, clock: ahead }, rollout, new AbortController().signal)
+  expect([action, ...reasons]).toEqual(['not enough evidence', expect.stringMatching(/^The step lasts at least 30 min; /)])
+  await abortRollout(world.db, 'delay', by)
 })
 
 const changing: readonly FaultPoint[] = ['registry: changed', 'registry: read', 'registry: models loaded', 'registry: in force']
