@@ -69,16 +69,17 @@ export async function shadowReport(
       pairs: pairs.length,
       ...compared,
       traffic,
-      notes: notesOf(logged, pairs.length, maxPairs, compared.entities),
+      notes: notesOf(logged, pairs.length, maxPairs, compared.entities, traffic),
     },
   }
 }
 
-function notesOf(logged: number, pairs: number, maxPairs: number, entities: number | null): string[] {
+function notesOf(logged: number, pairs: number, maxPairs: number, entities: number | null, traffic: ShadowTraffic | null): string[] {
   return [
-    ...(logged > 0
-      ? []
-      : ['No row of the shadow is logged. Rows are compared in the prediction log: set LOCKSTEP_LOG_PREDICTIONS, and wait for requests.']),
+    ...(logged > 0 ? [] : [whyNone(traffic)]),
+    ...(traffic === null
+      ? ['Times, failures and dropped requests are not known yet: servers write them down after each full minute.']
+      : []),
     ...(logged > maxPairs ? [`Only the newest ${maxPairs} rows of the shadow are compared.`] : []),
     ...(pairs < Math.min(logged, maxPairs) ? ['The log lacks the answer to some rows of the shadow; they are not compared.'] : []),
     ...(entities !== null && pairs > entities
@@ -87,4 +88,11 @@ function notesOf(logged: number, pairs: number, maxPairs: number, entities: numb
         ]
       : []),
   ]
+}
+
+/** Why nothing can be compared. */
+function whyNone(traffic: ShadowTraffic | null): string {
+  if (traffic !== null && traffic.shadow.requests === 0 && Object.keys(traffic.errors).length > 0)
+    return 'No row can be compared, because the shadow failed on each row that it ran. To see the error, ask POST /v1/predict for this version.'
+  return 'No row of the shadow is logged. Rows are compared in the prediction log: set LOCKSTEP_LOG_PREDICTIONS, and wait for requests.'
 }

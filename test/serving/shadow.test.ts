@@ -20,7 +20,7 @@ let first: Served
 let second: Served
 let busy = false
 let options: Parameters<World['serve']>[0]
-const models = ['delay', 'echo', 'measured']
+const models = ['delay', 'echo', 'measured', 'failing']
 
 /** The transform of `flight_context@2` throws for the distance 13. */
 const throwingCode =
@@ -48,6 +48,7 @@ function definitions(service: 'flight@1' | 'flight@2'): DefinitionSet {
               operational: { threshold: 0.5, cache: { maxEntries: 1000, ttlMicros: 60_000_000 } },
             },
             declared({ ...model.spec, name: 'measured', service }),
+            declared({ ...model.spec, name: 'failing', service }),
           ]
         : [model],
     ),
@@ -64,9 +65,11 @@ beforeAll(async () => {
   await world.push('echo', 'identity')
   await world.push('echo', endlessModel())
   await world.push('measured', 'logistic')
+  await world.push('failing', 'logistic')
   await applyChanges(world.db, definitions('flight@2'))
   await world.push('delay', 'mlp', 'other')
   await world.push('measured', 'mlp')
+  await world.push('failing', 'mlp')
   options = {
     clock: () => Date.now() * 1000,
     defaultAsOf: noon,
@@ -276,6 +279,11 @@ it('has latencies, drops and errors by code once servers have written their minu
   await start(2, {}, 'measured')
   const third = await world.serve({ ...options, shadows: { isBusy: () => false } })
   await third.server.whenReady()
+  const early = await shadowReport(world.db, await loadCatalog(world.db), { model: 'measured', now: Date.now() * 1000 })
+  expect(early.comparison?.notes).toEqual([
+    expect.stringContaining('set LOCKSTEP_LOG_PREDICTIONS'),
+    expect.stringMatching(/^Times, failures and dropped requests are not known yet: /),
+  ])
   for (const distance of [13, 14]) await predict(third, 'measured', [{ airport: 'ATL', distance }])
   await until(async () => {
     const { answered, failed } = await rowsOf(third, 2, 'measured')
@@ -291,4 +299,16 @@ it('has latencies, drops and errors by code once servers have written their minu
     answered: [{ version: 1, role: 'champion', requests: 2 }],
   })
   expect(report.comparison?.traffic?.shadow.run.p50).toBeGreaterThan(0)
+  expect(report.comparison?.notes).toEqual([])
+})
+
+it('says that no row can be compared, because it failed on each', async () => {
+  await start(2, {}, 'failing')
+  const third = await world.serve({ ...options, shadows: { isBusy: () => false } })
+  await third.server.whenReady()
+  await predict(third, 'failing', [{ airport: 'ATL', distance: 13 }])
+  await until(async () => (await rowsOf(third, 2, 'failing')).failed === 1)
+  await third.server.close()
+  const report = await shadowReport(world.db, await loadCatalog(world.db), { model: 'failing', now: Date.now() * 1000 })
+  expect(report.comparison?.notes).toEqual([expect.stringMatching(/^No row can be compared, because the shadow failed on each row/)])
 })
