@@ -25,7 +25,7 @@ export const model = z.object({
   versions: z.array(
     z.object({
       version: z.number(),
-      role: z.string().nullable().describe('champion, candidate, shadow, arm'),
+      role: z.string().nullable().describe('champion, candidate, shadow, variant'),
       service: z.string(),
       pushedAt: moment,
       sizeBytes: z.number(),

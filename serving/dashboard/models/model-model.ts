@@ -128,7 +128,7 @@ function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version
   if (aliases.get(championAlias)?.version === version) return 'champion'
   if (rollout?.version === version) return 'candidate'
   if (shadow?.version === version) return 'shadow'
-  return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'arm' : null
+  return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'variant' : null
 }
 
 /** The newest check of a running rollout. */
