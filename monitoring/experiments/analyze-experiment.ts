@@ -100,8 +100,8 @@ export function metricValue(
 }
 
 /**
- * The arms after the covariates took out what they explain, and the share of the variance that this was. An arm with too
- * few units stays as it is.
+ * The arms after the covariates took out what they explain, and the share of the variance that this was. An arm with
+ * too few units stays as it is.
  */
 export function adjustedArms(
   metric: MetricSpec,
