@@ -50,10 +50,29 @@ export function movedBy(residual: number, others: number): number {
   return others === 0 ? Number.NaN : residual / others
 }
 
-/** So many entities of equal size would weigh as these do. */
-function effectiveEntities(entities: readonly { readonly rows: number }[]): number {
+/** So many entities of equal size would weigh as these do. Source: Kish, Survey Sampling (1965), section 11.7. */
+export function effectiveEntities(entities: readonly { readonly rows: number }[]): number {
   const rows = entities.reduce((total, entity) => total + entity.rows, 0)
   return rows ** 2 / entities.reduce((total, entity) => total + entity.rows ** 2, 0)
+}
+
+/**
+ * How far the sums of entities are from what their rows let expect of {@link clusteredMean}: the second and third
+ * powers of these residuals, in all. Sums of several entities give the same as these entities, but for chance.
+ */
+export function residualPowers(entities: readonly { readonly sum: number; readonly rows: number }[]): {
+  readonly squares: number
+  readonly cubes: number
+} {
+  const rows = entities.reduce((total, entity) => total + entity.rows, 0)
+  const value = entities.reduce((total, entity) => total + entity.sum, 0) / rows
+  let [squares, cubes] = [0, 0]
+  for (const { sum, rows: own } of entities) {
+    const residual = sum - value * own
+    squares += residual ** 2
+    cubes += residual ** 3
+  }
+  return { squares, cubes }
 }
 
 /**

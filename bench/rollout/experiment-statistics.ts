@@ -6,6 +6,7 @@ import { createRandom } from '../../statistics/random.ts'
 import { power, unitsNeeded } from '../../statistics/power.ts'
 import { pythonWith } from '../../test/python-with.ts'
 import type { MetricKind } from './simulate-looks.ts'
+import { entityKinds, lookAtFewEntities } from './few-entities.ts'
 import { growingLooks, lookOften, metricKinds } from './simulate-looks.ts'
 import { assignmentTests, covariateReduction, runBandit, sampleRatioAlarms } from './simulate-splits.ts'
 
@@ -28,6 +29,9 @@ const [alpha, tightestAt, looks, units] = [0.05, 5000, 1000, 40_000]
  *     bandit_regret_ratio         regret over that of equal shares
  *     bandit_coverage             bandits all of whose intervals held the truth
  *     bandit_bias, bandit_naive_bias   of an arm's mean in standard deviations of a unit
+ *     gate_beyond_alpha           rollouts of candidates that are as good as allowed, in which a look of a gate of
+ *                                 outcomes exceeded the bound of .01, the most over kinds, shares and sizes
+ *     gate_rolled_back            of these, those that the gate rolled back: it waits for enough entities
  */
 export async function experimentStatistics(repeats: number, gbstatsRepeats: number, say: (line: string) => void) {
   const peer = gbstatsRepeats > 0 ? await startGbstats() : null
@@ -69,6 +73,7 @@ export async function experimentStatistics(repeats: number, gbstatsRepeats: numb
     `bandit: regret ${bandit.bandit_regret_ratio} of equal shares, coverage ${bandit.bandit_coverage}, bias ${bandit.bandit_bias}, ` +
       `of the plain mean ${bandit.bandit_naive_bias}`,
   )
+  const gates = gateFigures(repeats, say)
   const known = aa.flatMap(({ gbstats }) => (gbstats === null ? [] : [gbstats]))
   return {
     aa_false_positive: rounded(Math.max(...aa.map(({ own }) => own))),
@@ -82,7 +87,25 @@ export async function experimentStatistics(repeats: number, gbstatsRepeats: numb
     assignment_even_p: rounded(places.even),
     assignment_independent_p: rounded(places.independent),
     ...bandit,
+    ...gates,
   }
+}
+
+/** Gates of outcomes with few entities: what a gate that counts rows only would roll back, and what ours does. */
+function gateFigures(repeats: number, say: (line: string) => void) {
+  const most = { beyond: 0, rolledBack: 0 }
+  say('  entities of the smaller version, their kind       share   beyond 1 %   rolled back')
+  for (const kind of entityKinds)
+    for (const share of [0.05, 0.5, 0.9])
+      for (const entities of [20, 100, 300]) {
+        const { beyond, rolledBack } = lookAtFewEntities(kind, { entities, share, repeats: Math.ceil(repeats / 4) })
+        most.beyond = Math.max(most.beyond, beyond)
+        most.rolledBack = Math.max(most.rolledBack, rolledBack)
+        say(
+          `  ${String(entities).padStart(3)} ${kind.name.padEnd(44)}${percent(share).padStart(7)}${percent(beyond).padStart(13)}${percent(rolledBack).padStart(14)}`,
+        )
+      }
+  return { gate_beyond_alpha: rounded(most.beyond), gate_rolled_back: rounded(most.rolledBack) }
 }
 
 async function lineOf(kind: MetricKind, share: number, repeats: number, peerRepeats: number, peer: Gbstats | null) {

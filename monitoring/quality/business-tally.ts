@@ -16,8 +16,8 @@ export interface BusinessTally {
   finish(): Readonly<Record<string, BusinessFigure>>
 }
 
-export function createBusinessTally(names: readonly string[]): BusinessTally {
-  const tallies = names.map((name) => ({ name, sums: createEntityTally(1), assumed: 0 }))
+export function createBusinessTally(names: readonly string[], withSpread = false): BusinessTally {
+  const tallies = names.map((name) => ({ name, sums: createEntityTally(1, withSpread), assumed: 0 }))
   const value = new Float64Array(1)
   return {
     add(entity, amounts, matched) {

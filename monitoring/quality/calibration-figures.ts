@@ -1,5 +1,5 @@
 import { calibrationError, reliability } from '../../statistics/calibration.ts'
-import type { Figure } from './figure.ts'
+import type { Figure, Spread } from './figure.ts'
 import { figureOf } from './figure.ts'
 import type { ScoreSample } from './score-sample.ts'
 
@@ -40,10 +40,15 @@ export interface CurveStep {
 }
 
 /** @param curveRows the most rows of the curve, whose band simulates 200 curves; 0: no curve */
-export function calibrationOf(sample: ScoreSample, curveRows: number, interval: Figure['interval']): Calibration {
+export function calibrationOf(sample: ScoreSample, curveRows: number, interval: Figure['interval'], spread?: Spread): Calibration {
   const { scores, labels, entities } = thinned(sample, maxErrorRows)
   const { root, expected, bins } = calibrationError(scores, labels, interval === 'entities' ? { entities } : {})
-  return { error: figureOf(root, scores.length, interval), expected, bins, curve: curveRows > 0 ? curveOf(sample, curveRows) : null }
+  return {
+    error: figureOf(root, scores.length, interval, spread),
+    expected,
+    bins,
+    curve: curveRows > 0 ? curveOf(sample, curveRows) : null,
+  }
 }
 
 function curveOf(sample: ScoreSample, limit: number): Curve {

@@ -13,6 +13,8 @@ export interface ClassifierOptions {
   /** Whether the output is the decision itself, not a score. */
   readonly decides: boolean
   readonly limit: number
+  /** Whether figures have their `spread`. */
+  readonly withSpread?: boolean
 }
 
 const names = ['auc', 'logLoss', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError'] as const
@@ -21,8 +23,8 @@ const [one, right, hit, decided, positive, surprised, square] = [0, 1, 2, 3, 4, 
 const sumsOfEntity = 7
 
 /** For outcomes that are yes or no. */
-export function createClassifierTally({ threshold, decides, limit }: ClassifierOptions): GroupTally {
-  const sums = createEntityTally(sumsOfEntity)
+export function createClassifierTally({ threshold, decides, limit, withSpread = false }: ClassifierOptions): GroupTally {
+  const sums = createEntityTally(sumsOfEntity, withSpread)
   const sample = createScoreSample(limit, { withEntities: true })
   const values = new Float64Array(sumsOfEntity).fill(1)
   let areProbabilities = !decides
@@ -36,7 +38,9 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       return noFigure(`all ${n} outcomes are ${positives === 0 ? 'negative' : 'positive'}, and both kinds are needed`, n)
     }
     const entities = sums.interval() === 'entities' ? sample.entities() : undefined
-    return figureOf(auc(sample.scores(), sample.labels(), { entities }), sample.size, sums.interval())
+    const [ofPositives, ofNegatives] = [sums.weightOf({ [positive]: 1 }), sums.weightOf({ [one]: 1, [positive]: -1 })]
+    const spread = (ofPositives?.entities ?? 0) < (ofNegatives?.entities ?? 0) ? ofPositives : ofNegatives
+    return figureOf(auc(sample.scores(), sample.labels(), { entities }), sample.size, sums.interval(), spread)
   }
 
   return {
@@ -61,7 +65,7 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
     finish(curveRows) {
       const n = sums.rows
       if (n < minRows) return { figures: tooFewRows(names, n), calibration: null }
-      const calibration = areProbabilities ? calibrationOf(sample, curveRows, sums.interval()) : null
+      const calibration = areProbabilities ? calibrationOf(sample, curveRows, sums.interval(), sums.weightOf({ [one]: 1 })) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
       const count = (sum: number): number => Math.round(sums.sum(sum))
       const [hits, decisions, positives] = [count(hit), count(decided), count(positive)]

@@ -1,7 +1,7 @@
 import type { Estimate, Moments } from '../../statistics/interval.ts'
 import { meanInterval, wilson } from '../../statistics/interval.ts'
-import { clusteredMean, clusteredShare } from '../../statistics/quality-scores.ts'
-import type { Figure } from './figure.ts'
+import { clusteredMean, clusteredShare, effectiveEntities, residualPowers } from '../../statistics/quality-scores.ts'
+import type { Figure, Spread } from './figure.ts'
 import { figureOf } from './figure.ts'
 
 /**
@@ -35,9 +35,12 @@ export interface EntityTally {
   share(part: number, of: number): Figure
   /** The sum of one linear combination of columns over that of another; weights by column. */
   ratio(part: Readonly<Record<number, number>>, of: Readonly<Record<number, number>>): Figure
+  /** How entities share in the sum of a linear combination of columns. undefined: it is not asked for. */
+  weightOf(of: Readonly<Record<number, number>>): Spread | undefined
 }
 
-export function createEntityTally(columns: number): EntityTally {
+/** @param withSpread whether figures have their `spread` */
+export function createEntityTally(columns: number, withSpread = false): EntityTally {
   const clusterOf = new Map<number, number>()
   let byCluster = new Float64Array(16 * columns)
   let clusterRows = new Float64Array(16)
@@ -67,12 +70,12 @@ export function createEntityTally(columns: number): EntityTally {
 
   /** By entity, or by group of entities, weighted sums of columns; the rows themselves where `of` is absent. */
   function clusters(part: Readonly<Record<number, number>>, of?: Readonly<Record<number, number>>): { sum: number; rows: number }[] {
-    const weigh = (weights: Readonly<Record<number, number>>, cluster: number): number =>
-      Object.entries(weights).reduce((sum, [column, weight]) => sum + weight * (byCluster[cluster * columns + Number(column)] as number), 0)
-    return Array.from({ length: clusterOf.size }, (_, cluster) => ({
-      sum: weigh(part, cluster),
-      rows: of === undefined ? (clusterRows[cluster] as number) : weigh(of, cluster),
-    }))
+    const sumBy = (weights: Readonly<Record<number, number>>): ((cluster: number) => number) => {
+      const terms = Object.entries(weights).map(([column, weight]) => ({ column: Number(column), weight }))
+      return (cluster) => terms.reduce((sum, { column, weight }) => sum + weight * (byCluster[cluster * columns + column] as number), 0)
+    }
+    const [sumOf, rowsOf] = [sumBy(part), of === undefined ? (cluster: number) => clusterRows[cluster] as number : sumBy(of)]
+    return Array.from({ length: clusterOf.size }, (_, cluster) => ({ sum: sumOf(cluster), rows: rowsOf(cluster) }))
   }
 
   const byEntity = (): boolean => repeats && clusterOf.size >= minEntities
@@ -83,7 +86,11 @@ export function createEntityTally(columns: number): EntityTally {
   }
   const sum = (column: number): number => (origins[column] as number) * rows + (sums[column] as number)
   const interval = (): Figure['interval'] => (byEntity() ? 'entities' : 'rows')
-  const figure = (estimate: Estimate, n: number): Figure => figureOf(estimate, n, interval())
+  function figure(estimate: Estimate, n: number, part: Readonly<Record<number, number>>, of?: Readonly<Record<number, number>>): Figure {
+    if (!withSpread) return figureOf(estimate, n, interval())
+    const sharing = clusters(part, of).filter((entity) => entity.rows > 0)
+    return figureOf(estimate, n, interval(), { entities: effectiveEntities(sharing), residuals: residualPowers(sharing) })
+  }
 
   return {
     add(entity, values) {
@@ -106,15 +113,17 @@ export function createEntityTally(columns: number): EntityTally {
     interval,
     entities: () => (clusterOf.size === maxClusters ? null : clusterOf.size),
     sum,
-    mean: (column) => figure(byEntity() ? clusteredMean(clusters({ [column]: 1 })) : meanInterval(momentsOf(column)), rows),
+    mean: (column) =>
+      figure(byEntity() ? clusteredMean(clusters({ [column]: 1 })) : meanInterval(momentsOf(column)), rows, { [column]: 1 }),
     share(part, of) {
       const n = Math.round(sum(of))
       const estimate = byEntity()
         ? clusteredShare(clusters({ [part]: 1 }, { [of]: 1 }).filter((entity) => entity.rows > 0))
         : wilson(Math.round(sum(part)), n)
-      return figure(estimate, n)
+      return figure(estimate, n, { [part]: 1 }, { [of]: 1 })
     },
-    ratio: (part, of) => figure(clusteredMean(clusters(part, of)), rows),
+    ratio: (part, of) => figure(clusteredMean(clusters(part, of)), rows, part, of),
+    weightOf: (of) => (withSpread ? { entities: effectiveEntities(clusters({}, of)), residuals: null } : undefined),
   }
 }
 

@@ -15,14 +15,25 @@ export interface Figure {
    * independent, which makes it too narrow where entities repeat.
    */
   readonly interval: 'entities' | 'rows'
+  /** Only where it is asked for. */
+  readonly spread?: Spread
+}
+
+/** How the entities behind a figure share in it. */
+export interface Spread {
+  /** So many entities of equal size would weigh as these do. */
+  readonly entities: number
+  /** How far each is from what its rows let expect: Σ residual², Σ residual³. null: it is not known. */
+  readonly residuals: { readonly squares: number; readonly cubes: number } | null
 }
 
 /** Fewer rows give no figure: its interval would say nothing. */
 export const minRows = 30
 
-export function figureOf({ value, low, high }: Estimate, n: number, interval: Figure['interval']): Figure {
+export function figureOf({ value, low, high }: Estimate, n: number, interval: Figure['interval'], spread?: Spread): Figure {
   if (!Number.isFinite(value)) return noFigure('it cannot be computed of these rows', n)
-  return { value, low: finite(low), high: finite(high), n, reason: null, interval }
+  const figure = { value, low: finite(low), high: finite(high), n, reason: null, interval }
+  return spread === undefined ? figure : { ...figure, spread }
 }
 
 /** A figure that is never below 0, nor above `most`; by symmetry its interval may be. */

@@ -78,6 +78,8 @@ export interface JudgeSettings {
   readonly limits?: JudgeLimits
   /** The names of the business figures. Default: none. */
   readonly business?: readonly string[]
+  /** Whether figures have their `spread`. Default: they have not. */
+  readonly withSpread?: boolean
 }
 
 /** How many rows are kept for figures that sums do not give; more are sampled. */
@@ -107,10 +109,10 @@ interface Counted {
 }
 
 /** Takes one row after the other, in bounded memory. */
-export function createPredictionJudge({ judge, by, first, limits = defaultLimits, business = [] }: JudgeSettings) {
+export function createPredictionJudge({ judge, by, first, limits = defaultLimits, business = [], withSpread = false }: JudgeSettings) {
   const createCounted = (limit: number): Counted => ({
-    tally: createGroupTally(judge, limit),
-    business: createBusinessTally(business),
+    tally: createGroupTally(judge, limit, withSpread),
+    business: createBusinessTally(business, withSpread),
     predictions: 0,
     assumed: 0,
     immature: 0,
@@ -188,14 +190,14 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
 }
 
 /** @param limit how many scores are kept for figures that sums do not give */
-function createGroupTally({ kind, decides, threshold }: Judge, limit: number): GroupTally {
+function createGroupTally({ kind, decides, threshold }: Judge, limit: number, withSpread: boolean): GroupTally {
   switch (kind) {
     case 'binary':
-      return createClassifierTally({ threshold, decides, limit })
+      return createClassifierTally({ threshold, decides, limit, withSpread })
     case 'number':
-      return createNumberTally()
+      return createNumberTally(withSpread)
     case 'category':
-      return createCategoryTally()
+      return createCategoryTally(withSpread)
     default:
       return kind satisfies never
   }

@@ -4,9 +4,9 @@ import { minRows, notNegative, tooFewRows } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
 
 /** For outcomes that are numbers: errors are output - outcome. */
-export function createNumberTally(): GroupTally {
+export function createNumberTally(withSpread = false): GroupTally {
   const [error, absolute, squared] = [0, 1, 2]
-  const sums = createEntityTally(3)
+  const sums = createEntityTally(3, withSpread)
   const values = new Float64Array(3)
   return {
     add({ entity, score, outcome }) {
@@ -31,8 +31,8 @@ export function createNumberTally(): GroupTally {
 }
 
 /** For outcomes that are classes. */
-export function createCategoryTally(): GroupTally {
-  const sums = createEntityTally(2)
+export function createCategoryTally(withSpread = false): GroupTally {
+  const sums = createEntityTally(2, withSpread)
   const values = new Float64Array([0, 1])
   return {
     add({ entity, score, outcome }) {

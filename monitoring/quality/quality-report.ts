@@ -32,6 +32,8 @@ export interface QualityOptions {
   /** Figures are split by these times too, as `period`. Default: they are not. */
   readonly periods?: readonly Window[]
   readonly limits?: JudgeLimits
+  /** Whether figures have their `spread`. Default: they have not. */
+  readonly withSpread?: boolean
   readonly signal?: AbortSignal | undefined
   onProgress?(rows: number): void
 }
@@ -79,7 +81,7 @@ export async function qualityReport(
   const judged = await db.snapshot(async (snapshot) => {
     const { versions, from, to, asOf, signal } = options
     const query = { outcome, from, to, asOf, immature: true, columns, ...(versions === undefined ? {} : { versions }) }
-    const intake = createIntake(model, outcome, by, options.limits)
+    const intake = createIntake(model, outcome, by, options)
     let rows = 0
     for await (const batch of maturePredictions(snapshot, query)) {
       signal?.throwIfAborted()
@@ -111,7 +113,12 @@ export async function qualityReport(
 }
 
 /** Holds the first rows back until they say what an outcome is. */
-function createIntake(model: CatalogModel, { spec, figures }: OutcomePlan, by: readonly SplitBy[], limits: JudgeLimits | undefined) {
+function createIntake(
+  model: CatalogModel,
+  { spec, figures }: OutcomePlan,
+  by: readonly SplitBy[],
+  { limits, withSpread = false }: Pick<QualityOptions, 'limits' | 'withSpread'>,
+) {
   const isKnown = spec.type.kind === 'bool' || spec.type.kind === 'string'
   let first: OutcomeOfPrediction[] = []
   let withOutcome = 0
@@ -130,6 +137,7 @@ function createIntake(model: CatalogModel, { spec, figures }: OutcomePlan, by: r
       by,
       first,
       business: figures.map(({ name }) => name),
+      withSpread,
       ...(limits === undefined ? {} : { limits }),
     })
     for (const row of first) add(row)

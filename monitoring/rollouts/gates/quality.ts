@@ -2,16 +2,17 @@ import { asymptoticLowerBound, asymptoticSequence } from '../../../statistics/co
 import { criticalValue } from '../../../statistics/interval.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
-import type { Figure } from '../../quality/figure.ts'
+import type { Figure, Spread } from '../../quality/figure.ts'
 import { minRows } from '../../quality/figure.ts'
 import type { QualityReport } from '../../quality/quality-report.ts'
 import { qualityReport } from '../../quality/quality-report.ts'
 import { readShareChanges } from '../../../registry/rollouts/decisions.ts'
+import { pooledSkewness, skewnessOfDifference } from '../../../statistics/required-units.ts'
 import type { Stratum } from '../../../statistics/stratified-difference.ts'
 import { independentError, stratifiedDifference } from '../../../statistics/stratified-difference.ts'
 import { equalSharePeriods } from '../equal-share-periods.ts'
 import type { Gate, GateAnswer, GateContext, GateDifference } from './gate.ts'
-import { compareAnswer, isDue, short, takenMicros } from './gate.ts'
+import { compareAnswer, evidenceMeter, isDue, short, takenMicros } from './gate.ts'
 
 type Judged = GateOf<'quality' | 'calibration' | 'business'>
 
@@ -23,6 +24,7 @@ interface SideFigure {
   readonly reason: string | null
   /** Whether entities came back, so that their rows depend on each other. */
   readonly repeats?: boolean
+  readonly spread?: Spread | undefined
 }
 
 /** A time in which the candidate had one share. */
@@ -46,13 +48,20 @@ interface QualityEvidence {
 
 const higher = new Set(['auc', 'accuracy', 'precision', 'recall', 'f1'])
 const maxRows = 200_000
+/**
+ * Both bounds are of simulations (`bench/rollout/few-entities.ts`): with them a gate of 1 % rolls back at most 1 % of
+ * the candidates that are as good, whatever its entities are like.
+ */
+export const minEntities = 100
+const maxSkewness = 0.15
 
 /**
  * Figures of mature predictions since the rollout began, or since the champion became it if that was later: of the
  * candidate and of the champion in the same time. A figure counts once its outcomes can no longer come. Both are
  * compared step by step, as the share of the candidate grows: over all steps, more of the candidate's rows are recent
  * than of the champion's. The difference is tested one-sided by the asymptotic confidence sequence, valid at every
- * look; `samples` says from which number of rows on.
+ * look; `samples` says from which number of rows on. Entities are what is independent: while they are too few, or a
+ * few of them decide the figure, the gate rolls nothing back.
  */
 function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
   return {
@@ -86,12 +95,14 @@ async function gather({ db, catalog, model, rollout, champion, now, signal }: Ga
       by: ['role', 'version'],
       limits: { total: maxRows, group: Math.ceil(maxRows / Math.max(1, periods.length)), estimate: 1000, curve: 0 },
       signal,
+      withSpread: true,
       ...split,
     })
   const report = await read({ periods })
   // of one step, its figures are those over all steps
   const pooled = periods.length === 1 ? report : await read({})
   const figure = figureOf(spec, report)
+  const isKeyless = catalog.service(model.spec.service).keys.length === 0
   const side = ({ groups }: QualityReport, role: string, version: number, period?: number): SideFigure => {
     const isOf = (by: Readonly<Record<string, string>>): boolean =>
       by['role'] === role && by['version'] === String(version) && (period === undefined || by['period'] === String(period))
@@ -99,7 +110,7 @@ async function gather({ db, catalog, model, rollout, champion, now, signal }: Ga
     const found = spec.kind === 'business' ? group?.business[figure] : group?.figures[figure]
     return found === undefined
       ? { value: null, standardError: null, n: 0, reason: `no prediction of version ${version} has a mature outcome` }
-      : sideFigure(found)
+      : sideFigure(found, isKeyless)
   }
   const both = (of: QualityReport, period?: number) => ({
     candidate: side(of, 'canary', rollout.version, period),
@@ -112,9 +123,17 @@ async function gather({ db, catalog, model, rollout, champion, now, signal }: Ga
   return { at: now, outcome: report.outcome, figure, better, margin, ...over, steps }
 }
 
-function sideFigure({ value, low, high, n, reason, interval }: Figure): SideFigure {
+/** @param isKeyless whether rows have no entity, so that each is independent */
+export function sideFigure({ value, low, high, n, reason, interval, spread }: Figure, isKeyless = false): SideFigure {
   const standardError = low === null || high === null ? null : (high - low) / (2 * criticalValue(0.05))
-  return { value, standardError, n, reason, repeats: interval === 'entities' }
+  return {
+    value,
+    standardError,
+    n,
+    reason,
+    repeats: interval === 'entities',
+    spread: isKeyless ? { entities: n, residuals: null } : spread,
+  }
 }
 
 /** The figure that says most of its kind of outcome, unless one is named. */
@@ -146,7 +165,31 @@ function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
   const p = hasSamples ? asymptoticLowerBound(worse, error, n, { alpha, tightestAt, nullValue: margin }).p : 1
   const isProven = spec.prove && hasSamples && asymptoticSequence(worse, error, n, { alpha: 2 * alpha, tightestAt }).high <= margin
   const text = `The ${figure} by "${outcome}" is ${short(treatment.value)} with the candidate (${treatment.n} rows) and ${short(control.value)} with the champion (${control.n} rows${how}); ${better} is better, and ${short(margin)} worse is allowed.`
-  return compareAnswer(spec, { p, seemsWorse: worse > margin, isProven, hasSamples }, text)
+  const few = hasSamples ? fewEntities(evidence, compared) : null
+  if (few === null) return compareAnswer(spec, { p, seemsWorse: worse > margin, isProven, hasSamples }, text)
+  const meter = evidenceMeter(p, alpha)
+  if (p > alpha) return { verdict: 'not enough evidence', text: `${text} That is too few entities: ${few}.`, meter }
+  const seems = `It seems to be worse by more than the margin (p ${short(p)}), which so few entities do not show: ${few}.`
+  return { verdict: 'hold', text: `${text} ${seems}`, meter }
+}
+
+/** @returns why the entities are too few to show that the candidate is worse, if they are */
+function fewEntities({ better, candidate, champion, steps }: QualityEvidence, { control, treatment }: Compared): string | null {
+  const sides = { candidate: candidate.spread?.entities ?? 0, champion: champion.spread?.entities ?? 0 }
+  for (const [name, entities] of Object.entries(sides))
+    if (entities < minEntities)
+      return `those of the ${name} weigh as ${Math.floor(entities)} with equally many rows, and each version needs ${minEntities}`
+  // rows stand for entities: both versions have entities of the same kind
+  const compared = steps.filter((step) => known(step.candidate) !== null && known(step.champion) !== null)
+  const moments = compared
+    .flatMap((step) => [step.candidate, step.champion])
+    .flatMap(({ n, spread }) => (spread?.residuals ? [{ n, ...spread.residuals }] : []))
+  const skewness = skewnessOfDifference(pooledSkewness(moments), { control: control.n, treatment: treatment.n })
+  const worse = better === 'higher' ? -skewness : skewness
+  // NaN: it is not known, or all entities are alike
+  if (!(worse < -maxSkewness)) return null
+  const name = treatment.n < control.n ? 'candidate' : 'champion'
+  return `a few of them decide the figure, and about ${Math.ceil(sides[name] * (worse / maxSkewness) ** 2)} of the ${name} are needed`
 }
 
 function difference({ alpha, samples }: Judged, evidence: QualityEvidence): GateDifference | null {
@@ -154,7 +197,7 @@ function difference({ alpha, samples }: Judged, evidence: QualityEvidence): Gate
   if (typeof compared === 'string') return null
   const n = Math.min(compared.treatment.n, compared.control.n)
   // the interval is asymptotic
-  if (n < samples) return null
+  if (n < samples || fewEntities(evidence, compared) !== null) return null
   const worse = evidence.better === 'higher' ? -compared.difference : compared.difference
   const { value, low, high } = asymptoticSequence(worse, compared.standardError, n, { alpha: 2 * alpha, tightestAt: 4 * samples })
   return { unit: 'value', value, low, high, allowed: evidence.margin }

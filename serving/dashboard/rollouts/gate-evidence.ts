@@ -2,6 +2,7 @@ import { isRecord } from '../../../kernel/is-record.ts'
 import { storedEvidence } from '../../../monitoring/rollouts/decide.ts'
 import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateAnswer, GateMeter } from '../../../monitoring/rollouts/gates/gate.ts'
+import { minEntities } from '../../../monitoring/rollouts/gates/quality.ts'
 import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
@@ -98,17 +99,18 @@ function odds(log10: number): string {
   return log10 > 6 ? 'more than 1,000,000' : twoDigits.format(10 ** log10)
 }
 
-/** How many of the samples that a gate needs are there: the fewer of both sides. */
+/** Which share of the samples, and of the entities, that a gate needs is there: the least of both sides. */
 export function progressOf(gate: Gates[number], evidence: unknown): number | null {
   if (!('samples' in gate) || !isRecord(evidence)) return null
   // gates of features count entities, gates of times count in bins
   const sides = isRecord(evidence['entities']) ? evidence['entities'] : evidence
-  const counts = ['candidate', 'champion'].flatMap((side) => {
+  const reached = ['candidate', 'champion'].flatMap((side) => {
     const own = sides[side]
-    const { requests, rows, n, counts: binned } = isRecord(own) ? own : {}
+    const { requests, rows, n, counts: binned, spread } = isRecord(own) ? own : {}
     const inBins = Array.isArray(binned) ? binned.reduce((sum: number, each) => sum + Number(each), 0) : undefined
     const count = requests ?? rows ?? n ?? inBins ?? own
-    return typeof count === 'number' ? [count] : []
+    const entities = isRecord(spread) && typeof spread['entities'] === 'number' ? [spread['entities'] / minEntities] : []
+    return typeof count === 'number' ? [count / gate.samples, ...entities] : []
   })
-  return counts.length === 0 ? null : Math.min(1, Math.min(...counts) / gate.samples)
+  return reached.length === 0 ? null : Math.min(1, ...reached)
 }

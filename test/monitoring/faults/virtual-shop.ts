@@ -74,9 +74,9 @@ export interface ShopOptions {
   /** Whether traffic varies as that of real shops (`lifelike.ts`), instead of being the same all the time. */
   readonly lifelike?: boolean
   readonly conditions?: Partial<Conditions>
+  readonly cards?: number
 }
 
-const cards = 300
 const rowsPerRequest = 4
 const countries = ['CH', 'DE', 'FR', 'IT']
 const log = createLogger('silent')
@@ -86,7 +86,14 @@ const log = createLogger('silent')
  * payments, requests over HTTP and outcomes; then the clock goes on, and the monitors that are due are evaluated by the
  * job that workers run.
  */
-export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifelike = false, conditions: given = {} }: ShopOptions) {
+export async function openShop({
+  postgresUrl,
+  redis,
+  seed = 1,
+  lifelike: isLifelike = false,
+  conditions: given = {},
+  cards = 300,
+}: ShopOptions) {
   const random = createRandom(seed)
   const lifelike = isLifelike ? createLifelike(random, cards, seed) : null
   const conditions: Conditions = {

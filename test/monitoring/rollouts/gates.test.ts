@@ -51,7 +51,8 @@ beforeAll(async () => {
   await once(board, 'listening')
   database = await testDatabase()
   const redis = await testRedis()
-  shop = await openShop({ postgresUrl: database.url, redis, conditions: { requests: 10, evaluateEvery: 100_000 } })
+  // with enough cards for gates of outcomes
+  shop = await openShop({ postgresUrl: database.url, redis, cards: 800, conditions: { requests: 10, evaluateEvery: 100_000 } })
   store = createRedisStore({ redis: openRedis(redis.url), prefix: redis.prefix })
   deps = {
     db: shop.db,
@@ -194,6 +195,7 @@ describe('the gates of a rollout', () => {
     // only the champion's view is kept up
     shop.conditions.materializer = false
     await shop.pass(20)
+    await noteLosses()
     await materializeView(shop.db, store, (await loadCatalog(shop.db)).view('spending@1'), { moment: shop.now(), now: shop.now })
     // a server that has another share than the registry
     await shop.db.query(`UPDATE lockstep.rollouts SET share = 0.2 WHERE state = 'running'`)

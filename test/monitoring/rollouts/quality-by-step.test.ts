@@ -149,8 +149,10 @@ describe('a gate of outcomes', () => {
     ]
     expect(mean(candidate) - mean(champion)).toBeLessThan(-10)
     // cards come back, in both steps
-    const evidence = await gatherGate(await rollOut(candidate, champion, 40), spec, null)
+    const evidence = await gatherGate(await rollOut(candidate, champion, 120), spec, null)
     expect(judgeGate(spec, evidence)).toMatchObject({ verdict: 'roll back' })
+    const few = await gatherGate(await rollOut(candidate, champion, 40), spec, null)
+    expect(judgeGate(spec, few)).toMatchObject({ verdict: 'hold', text: expect.stringContaining('weigh as 40 ') as string })
     expect(judgeGate(spec, inOneStep(evidence)).verdict).toBe('advance')
     expect(evidence).toMatchObject({ candidate: { n: 240, repeats: true }, steps: [{ share: 0.1 }, { share: 0.5, champion: { n: 200 } }] })
   })

@@ -72,6 +72,7 @@ it.each([
 it.each([
   ['errors', { candidate: { requests: 60, failed: 1 }, champion: { requests: 300, failed: 1 } }],
   ['times', { candidate: { from: [1, 2], to: [2, 3], counts: [20, 40] }, champion: { from: [1], to: [2], counts: [300] } }],
+  ['outcomes', { candidate: { n: 900, spread: { entities: 10 } }, champion: { n: 900, spread: { entities: 300 } } }],
   ['features', { at: 1, entities: { candidate: 60, champion: 300 }, features: {} }],
 ])('the progress of a gate of %s is that of the side with fewer samples', (_, evidence) => {
   expect(progressOf(gate({ kind: 'errors', samples: 600 }), evidence)).toBe(0.1)
