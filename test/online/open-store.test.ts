@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { findingsOf } from '../../cli/doctor/check.ts'
 import { checkRedis } from '../../cli/doctor/store-checks.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
+import { openRedis } from '../../runtime/redis.ts'
 import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
 import { testRedis } from '../services/index.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
@@ -45,7 +46,9 @@ it('opens a database of a Redis at a Unix socket, with a password', async () => 
     const limits = createRedisRateLimits(url, 'p')
     expect(await limits.take({ owner: 'a', name: 'requests' }, { perSecond: 2, wanted: 1, least: 1 })).toMatchObject({ granted: 1 })
     limits.close()
-    const used = await asking(server.port, async (redis) => (await redis.auth('p@ss'), await redis.info('keyspace')))
+    const admin = openRedis(url)
+    const used = await admin.info('keyspace')
+    admin.disconnect()
     expect(used).toMatch(/^db2:/m)
     expect(used).not.toMatch(/^db0:/m)
     await server.stop()

@@ -52,7 +52,7 @@ describe('the Redis client', () => {
 
   it('ends at once if it is closed while it waits for its next attempt', async () => {
     const redis = openRedis('redis://127.0.0.1:1')
-    await once(redis, 'reconnecting')
+    await new Promise((resolve) => redis.once('reconnecting', resolve))
     const [waiting, ended] = [redis.get('a').catch(String), once(redis, 'end')]
     redis.disconnect()
     await ended
