@@ -67,7 +67,7 @@ const loadsQuery = z.object({
   source: z.string().optional().describe('Only those of this source'),
   before: z
     .string()
-    .regex(/^[1-9]\d{0,17}$/)
+    .regex(/^[1-9]\d{0,17}$/, 'must be the id of a load')
     .optional()
     .describe('Only those older than the one with this id: `next` of the previous answer'),
   limit: z.coerce.number().int().min(1).max(maxListedLoads).optional().describe('The maximum number. Default: 100'),
