@@ -85,6 +85,48 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
     if (claim?.isOurs === false) throw ofOthers(out, claim.id)
   }
 
+  /** The URLs of the folder's files that are of a batch. */
+  async function filesThere(): Promise<string[]> {
+    const there: string[] = []
+    for await (const { url } of (await openObjectStore(out)).list(`${out}/`)) if (isOfBatch(url.slice(out.length + 1))) there.push(url)
+    return there
+  }
+
+  /**
+   * What an attempt of this plan, or a failed run of the same batch, could not remove is replaced.
+   *
+   * @throws LockstepError `FILE_EXISTS` for files of other batches, `BUSY` while a worker removes them
+   */
+  async function requireLeftovers(there: readonly string[]): Promise<void> {
+    const [claim, manifest] = [await claimThere(), await manifestThere()]
+    if (claim?.isOurs === false) throw ofOthers(out, claim.id)
+    if (manifest === null && (await hasEnded(db, out, { seconds: leavingSeconds })))
+      throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
+    const isComplete = there.includes(at(successName))
+    if (!isComplete && claim !== null && (claim.isOwn || (claim.id === id && (await hasEnded(db, out, { id }))))) return
+    const named = claim?.id ?? manifest?.['id']
+    const whose = typeof named === 'string' ? `the batch "${named}"` : 'files of a batch'
+    throw new LockstepError('FILE_EXISTS', `"${out}" has ${whose} already. Choose another folder, or replace it (--overwrite).`, {
+      details: { out },
+    })
+  }
+
+  /** Of two that remove files of a folder, one waits. */
+  async function clear(there: readonly string[]): Promise<void> {
+    const store = await openObjectStore(out)
+    await lockOutput(db, out, async () => {
+      // what says that the folder is complete goes first
+      for (const name of [successName, manifestName]) await store.remove(at(name))
+      for (const url of there) await store.remove(url)
+    })
+  }
+
+  async function claimFolder(): Promise<void> {
+    const claim: Claim = { registry: await registryKey(db), id, owner }
+    // another deployment may have been faster
+    if ((await put(claimName, `${JSON.stringify(claim)}\n`)) === null) await refuseOthers()
+  }
+
   async function openPart(name: string): Promise<ByteSink<Omit<WrittenBatchPart, 'rows'>>> {
     const store = await openObjectStore(out)
     const writer = await store.write(at(name), { overwrite: false })
@@ -161,34 +203,12 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
 
   return {
     async begin() {
-      const store = await openObjectStore(out)
-      const there: string[] = []
-      for await (const { url } of store.list(`${out}/`)) if (isOfBatch(url.slice(out.length + 1))) there.push(url)
+      const there = await filesThere()
       if (there.length > 0) {
-        const [claim, manifest] = [await claimThere(), await manifestThere()]
-        if (!overwrite && claim?.isOurs === false) throw ofOthers(out, claim.id)
-        if (!overwrite && manifest === null && (await hasEnded(db, out, { seconds: leavingSeconds })))
-          throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
-        // what an attempt of this plan, or a failed run of the same batch, could not remove is replaced
-        const isLeft =
-          !there.includes(at(successName)) && claim !== null && (claim.isOwn || (claim.id === id && (await hasEnded(db, out, { id }))))
-        if (!overwrite && !isLeft) {
-          const named = claim?.id ?? manifest?.['id']
-          const whose = typeof named === 'string' ? `the batch "${named}"` : 'files of a batch'
-          throw new LockstepError('FILE_EXISTS', `"${out}" has ${whose} already. Choose another folder, or replace it (--overwrite).`, {
-            details: { out },
-          })
-        }
-        // of two that remove files of a folder, one waits
-        await lockOutput(db, out, async () => {
-          // what says that the folder is complete goes first
-          for (const name of [successName, manifestName]) await store.remove(at(name))
-          for (const url of there) await store.remove(url)
-        })
+        if (!overwrite) await requireLeftovers(there)
+        await clear(there)
       }
-      const claim: Claim = { registry: await registryKey(db), id, owner }
-      // another deployment may have been faster
-      if ((await put(claimName, `${JSON.stringify(claim)}\n`)) === null) await refuseOthers()
+      await claimFolder()
     },
     async part(part, columns) {
       const name = partName(part, format)
