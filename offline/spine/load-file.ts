@@ -1,7 +1,5 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { typeName } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { createCopyEncoder } from '../copy-encoder.ts'
@@ -10,6 +8,7 @@ import { openTabularFile } from '../files/tabular-file.ts'
 import { sqlTypeName } from '../sql-type.ts'
 import type { SpineNames, SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
+import type { SpineTarget } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
@@ -19,12 +18,9 @@ import { ordinalColumn } from './spine.ts'
  * and value
  */
 export async function loadSpineFile(
-  db: Database,
-  service: ServicePlan,
-  table: string,
+  { db, service, table, signal }: SpineTarget,
   path: string,
   named: SpineNames,
-  signal: AbortSignal | undefined,
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[] }> {
   const file = await openTabularFile(path)
   const what = `The spine "${path}"`

@@ -1,5 +1,4 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { copyHeader, copyTrailer, tupleEnd } from '../../runtime/copy-pieces.ts'
@@ -13,6 +12,7 @@ import { unlessAborted } from '../../runtime/async.ts'
 import type { SpineOrder } from './query-order.ts'
 import type { SpineNames, SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
+import type { SpineTarget } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
@@ -24,17 +24,11 @@ import { ordinalColumn } from './spine.ts'
  * wrong type
  */
 export async function loadSpineQuery(
-  db: Database,
-  service: ServicePlan,
-  table: string,
+  { db, service, table, signal }: SpineTarget,
   query: string,
-  options: SpineNames & {
-    readonly order: SpineOrder
-    readonly signal: AbortSignal | undefined
-    readonly largeJoin: boolean
-  },
+  options: SpineNames & { readonly order: SpineOrder; readonly largeJoin: boolean },
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[]; readonly types: ReadonlyMap<string, string> }> {
-  const { order, signal, largeJoin } = options
+  const { order, largeJoin } = options
   const failed = (cause: unknown): unknown => {
     signal?.throwIfAborted()
     if (cause instanceof LockstepError) return cause

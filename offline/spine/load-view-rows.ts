@@ -4,7 +4,6 @@ import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { createCopyEncoder } from '../copy-encoder.ts'
 import type { FileColumn } from '../files/tabular-file.ts'
@@ -15,7 +14,7 @@ import { sqlTypeName } from '../sql-type.ts'
 import type { Seen } from '../stream-bounds.ts'
 import type { SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
-import type { ViewRowsInput } from './spine.ts'
+import type { SpineTarget, ViewRowsInput } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 
 const timeColumn = 'event_timestamp'
@@ -30,12 +29,9 @@ const timeColumn = 'event_timestamp'
  * `MISSING_REQUEST_VALUE`, and all errors of `sourceRows`
  */
 export async function loadViewRows(
-  db: Database,
-  service: ServicePlan,
-  table: string,
+  { db, service, table, signal }: SpineTarget,
   input: ViewRowsInput,
   seen: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null },
-  signal: AbortSignal | undefined,
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[] }> {
   if (input.from >= input.to) {
     throw new LockstepError(

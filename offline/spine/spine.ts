@@ -1,4 +1,6 @@
+import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column } from '../../kernel/value-type.ts'
+import type { Database } from '../../runtime/database.ts'
 
 /**
  * The rows for which a training set is made: entity keys and moments, with labels and any other columns to carry along.
@@ -12,6 +14,15 @@ export interface ViewRowsInput {
   /** Epoch microseconds. */
   readonly from: number
   readonly to: number
+}
+
+/** Where a spine is loaded, and the service whose columns it has. */
+export interface SpineTarget {
+  readonly db: Database
+  readonly service: ServicePlan
+  /** A new table, quoted; not yet created. */
+  readonly table: string
+  readonly signal: AbortSignal | undefined
 }
 
 /** A spine in the database, in its own order, with typed columns. Plain data. */
