@@ -37,24 +37,34 @@ export async function rebuildStates(
   const guard = createRegressionGuard(db, store, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
-    const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, guard.note))
+    const { refused, emptied, head, xmax, setAside } = await db.snapshot((snapshot) =>
+      renewIn(snapshot, store, plan, { keys: part, moment, onStored: guard.note }),
+    )
     await guard.check(xmax)
     await noteSetAside(db, store, plan, setAside)
+    for (const key of emptied) empty.set(key, head)
     left = [...left.slice(part.length), ...refused]
   }
   return empty
 }
 
-/** @returns the states that another writer wrote meanwhile, or that hold rows that the snapshot lacks */
-async function renewIn(
-  snapshot: Snapshot,
-  store: OnlineStore,
-  plan: ViewPlan,
-  keys: readonly EntityKey[],
-  moment: number,
-  empty: Map<EntityKey, Buffer>,
-  onStored: (frontier: Frontier) => void,
-): Promise<{ refused: EntityKey[]; xmax: number; setAside: readonly SetAsideEntity[] }> {
+interface Renewal {
+  readonly keys: readonly EntityKey[]
+  readonly moment: number
+  readonly onStored: (frontier: Frontier) => void
+}
+
+interface Renewed {
+  /** Entities whose state another writer wrote meanwhile, or holds rows that the snapshot lacks. */
+  readonly refused: readonly EntityKey[]
+  /** Entities without rows, and the head of their stored state. */
+  readonly emptied: readonly EntityKey[]
+  readonly head: Buffer
+  readonly xmax: number
+  readonly setAside: readonly SetAsideEntity[]
+}
+
+async function renewIn(snapshot: Snapshot, store: OnlineStore, plan: ViewPlan, { keys, moment, onStored }: Renewal): Promise<Renewed> {
   const [own] = await snapshot.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
   const bounds = snapshot.bounds
   const seen: Frontier = frontierOf(bounds)
@@ -96,6 +106,11 @@ async function renewIn(
     await writer.add({ key, expected: present === null ? null : expectedBytes(present, soundHeader(present, plan.id)), bytes, rows: 0 })
   }
   const refused = await writer.drain()
-  for (const key of rowless) if (!refused.includes(key)) empty.set(key, head)
-  return { refused: [...newer, ...refused], xmax: bounds.xmax, setAside: writer.stored.setAside }
+  return {
+    refused: [...newer, ...refused],
+    emptied: rowless.filter((key) => !refused.includes(key)),
+    head,
+    xmax: bounds.xmax,
+    setAside: writer.stored.setAside,
+  }
 }
