@@ -1,4 +1,5 @@
 import { messageOf } from '../kernel/errors.ts'
+import { memoizeWeak } from '../kernel/memoize-weak.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { Database } from '../runtime/database.ts'
@@ -54,13 +55,7 @@ interface Kept {
 }
 
 /** What runs and pushes of this process have found and not written yet. */
-const keptOf = new WeakMap<Database, Kept>()
-
-function keptFor(db: Database): Kept {
-  const kept = keptOf.get(db) ?? { counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }
-  keptOf.set(db, kept)
-  return kept
-}
+const keptOf = memoizeWeak((_db: Database): Kept => ({ counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }))
 
 /** Adds to a count. While nothing can be written, the counts stay bounded: new ones are dropped. */
 function add({ counts }: Kept, key: string, rows: number): void {
@@ -78,7 +73,7 @@ export function createRowDelays(db: Database, view: DefinitionId, now: () => num
     },
     xids: () => [...new Set(noted.map(({ xid }) => xid))],
     count(ingestedAt) {
-      const kept = keptFor(db)
+      const kept = keptOf(db)
       for (const { event, known: knownTime, folded, xid } of noted) {
         const known = Math.max(event, knownTime ?? event)
         const hour = Math.floor(folded / 1000 / hourMs)
@@ -116,7 +111,7 @@ export async function recordRunDelays(db: Database, delays: RowDelays | null, so
  * @param isDue false: only if it was not done for a while, as pushes come often
  */
 export async function writeRowDelays(db: Database, isDue: boolean, log: Logger | undefined): Promise<void> {
-  const kept = keptFor(db)
+  const kept = keptOf(db)
   const nowMs = performance.now()
   if (kept.counts.size === 0 || (!isDue && nowMs - kept.writtenMs < writeEveryMs)) return
   kept.writtenMs = nowMs

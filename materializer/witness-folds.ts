@@ -53,6 +53,7 @@ export async function witnessFolds(db: Database, store: OnlineStore, views: read
       await store.identity(),
       stored.map(({ checkpoint }) => checkpoint.witness),
     )
+    // not emptied: a check that is under way must not leave its proof to later ones
     if (isKnown.includes(false)) known.delete(db)
     const own = stored.filter((_, i) => isKnown[i] === true)
     const done = await Promise.all(own.map((each) => writeWitness(store, each, witness)))

@@ -1,4 +1,5 @@
 import type { Frontier } from '../kernel/frontier.ts'
+import { memoizeWeak } from '../kernel/memoize-weak.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
@@ -10,7 +11,8 @@ import { arrivalCondition, arrivalRange } from './stream-sql.ts'
 import { upperBound } from '../kernel/frontier.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 
-const described = new WeakMap<Database, WeakMap<SourceSpec, Promise<SourceTable>>>()
+/** What the database says of the tables of sources: a changed source is a new `SourceSpec`. */
+const tablesOf = memoizeWeak((_db: Database) => new WeakMap<SourceSpec, Promise<SourceTable>>())
 
 /**
  * The rows that these transactions wrote to the source that all `plans` share, including rows of the online store
@@ -40,21 +42,19 @@ export async function readArrived(
     })
     .catch((error: unknown) => {
       // its columns may have changed
-      described.get(db)?.delete(source)
+      tablesOf(db).delete(source)
       throw error
     })
   return total > maxRows ? null : rows
 }
 
-/** Describes a source's table once: a changed source is a new `SourceSpec`. */
 function tableOf(db: Database, source: SourceSpec): Promise<SourceTable> {
-  let ofDatabase = described.get(db)
-  if (ofDatabase === undefined) described.set(db, (ofDatabase = new WeakMap()))
-  let table = ofDatabase.get(source)
+  const tables = tablesOf(db)
+  let table = tables.get(source)
   if (table === undefined) {
     table = readSourceTable(db, source)
-    ofDatabase.set(source, table)
-    table.catch(() => ofDatabase.delete(source))
+    tables.set(source, table)
+    table.catch(() => tables.delete(source))
   }
   return table
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { memoizeWeak } from '../kernel/memoize-weak.ts'
 import type { Database } from '../runtime/database.ts'
 
 /**
@@ -28,7 +29,7 @@ interface Writer {
 }
 
 /** The names of this process, by database and store. */
-const own = new WeakMap<Handle, Map<string, Writer>>()
+const writersOf = memoizeWeak((_db: Handle) => new Map<string, Writer>())
 
 /** Which witnesses the database knows, as an array. $1 and $2 are those of `witnessColumns`. */
 export const areKnown = `array(
@@ -49,10 +50,9 @@ export async function knownWitnesses(db: Handle, witnesses: readonly (Witness | 
  * @param store its identity
  */
 export async function nextWitness(db: Handle, store: string, present: readonly (Witness | undefined)[]): Promise<Committed> {
-  const stores = own.get(db) ?? new Map<string, Writer>()
-  own.set(db, stores)
-  const writer = stores.get(store) ?? { last: null, done: Promise.resolve() }
-  stores.set(store, writer)
+  const writers = writersOf(db)
+  const writer = writers.get(store) ?? { last: null, done: Promise.resolve() }
+  writers.set(store, writer)
   const next = writer.done.then(() => commitNext(db, store, writer, present))
   writer.done = next.catch(() => undefined)
   return await next

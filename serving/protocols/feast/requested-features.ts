@@ -1,5 +1,6 @@
 import { compileService } from '../../../kernel/compile-service.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { ServiceMember } from '../../../kernel/service-spec.ts'
 import type { DefinitionId } from '../../../kernel/view-spec.ts'
@@ -25,7 +26,7 @@ export interface RequestedFeatures {
 const maxRemembered = 500
 /** A longer request is compiled each time. */
 const longestRemembered = 10_000
-const remembered = new WeakMap<ReadCatalog, Map<string, RequestedFeatures>>()
+const rememberedOf = memoizeWeak((_catalog: ReadCatalog) => new Map<string, RequestedFeatures>())
 
 /**
  * The features of a feature service, or of a list of `view:feature` as a service of its own.
@@ -33,15 +34,14 @@ const remembered = new WeakMap<ReadCatalog, Map<string, RequestedFeatures>>()
  * @throws LockstepError `INVALID_REQUEST`, `UNKNOWN_DEFINITION`, and why a definition is broken
  */
 export function requestedFeatures(catalog: ReadCatalog, request: FeastRequest): RequestedFeatures {
-  const ofCatalog = remembered.get(catalog) ?? new Map<string, RequestedFeatures>()
-  remembered.set(catalog, ofCatalog)
+  const remembered = rememberedOf(catalog)
   const key = JSON.stringify([request.feature_service, request.features, request.full_feature_names])
-  let known = ofCatalog.get(key)
+  let known = remembered.get(key)
   if (known === undefined) {
     known = compile(catalog, request)
     if (key.length > longestRemembered) return known
-    if (ofCatalog.size >= maxRemembered) ofCatalog.clear()
-    ofCatalog.set(key, known)
+    if (remembered.size >= maxRemembered) remembered.clear()
+    remembered.set(key, known)
   }
   return known
 }
