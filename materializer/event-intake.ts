@@ -15,9 +15,9 @@ import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
 import { refusedEvent } from './refused-event.ts'
 import { createFoldQueue } from './fold-queue.ts'
-import { foldTransactions, maxFoldedAgain } from './fold-transactions.ts'
+import { maxFoldedAgain } from './fold-transactions.ts'
+import { createPushFolder } from './push-folder.ts'
 import type { NotKeptListener } from './state-writer.ts'
-import { createWitnessKeeper, foldedViews } from './witness-folds.ts'
 
 /** The maximum size of a transaction, unless a single request is larger. */
 const groupEvents = 1_000
@@ -107,13 +107,10 @@ interface Lane {
 export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOptions): EventIntake {
   const { database, metrics } = deps
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
-  const witnesses = createWitnessKeeper(deps)
+  const folder = createPushFolder(deps)
   const folds = createFoldQueue({
     async fold(source, xids) {
-      const { onTooLarge, log } = deps
-      const plans = deps.views(source)
-      const { left } = await foldTransactions(database(), deps.store(), plans, xids, { onTooLarge, log })
-      witnesses.note(foldedViews(plans, left))
+      const left = await folder.fold(deps.views(source), xids)
       return left.length === 0
     },
     ...(options.foldWaitMs === undefined ? {} : { waitMs: options.foldWaitMs }),
@@ -266,7 +263,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     async close(foldMs) {
       for (const { running } of lanes) await running
       await folds.close(foldMs)
-      await witnesses.close()
+      await folder.close()
     },
   }
 }

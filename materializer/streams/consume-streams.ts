@@ -9,8 +9,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
-import { foldTransactions } from '../fold-transactions.ts'
-import { createWitnessKeeper, foldedViews } from '../witness-folds.ts'
+import { createPushFolder } from '../push-folder.ts'
 import { logOversized } from '../log-oversized.ts'
 import { consumeStream } from './consume-stream.ts'
 
@@ -80,17 +79,15 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     if (spec === undefined) return
     const consumer = openConsumer(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
     const onTooLarge = logOversized(log, tools.metrics.overCap)
-    const witnesses = createWitnessKeeper({ database: () => db, store: () => store, log })
+    const folder = createPushFolder({ database: () => db, store: () => store, log, onTooLarge, signal })
     const fold = async (xids: readonly number[]): Promise<void> => {
-      const readers = (await tools.catalog()).onlineReaders(source)
-      const { left } = await foldTransactions(db, store, readers, xids, { signal, onTooLarge, log })
-      witnesses.note(foldedViews(readers, left))
+      await folder.fold((await tools.catalog()).onlineReaders(source), xids)
     }
     try {
       const { futureMicros, bodyLimitBytes } = config
       await consumeStream({ ...tools, consumer, source, spec, fold }, { signal, futureMicros, messageLimitBytes: bodyLimitBytes })
     } finally {
-      await consumer.close().finally(witnesses.close)
+      await consumer.close().finally(folder.close)
     }
   }
   const untilStopped = createKeepTrying({

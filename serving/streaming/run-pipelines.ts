@@ -1,7 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { foldTransactions } from '../../materializer/fold-transactions.ts'
-import { createWitnessKeeper, foldedViews } from '../../materializer/witness-folds.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
+import { createPushFolder } from '../../materializer/push-folder.ts'
 import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { orTimeout, sleep } from '../../runtime/async.ts'
@@ -130,26 +129,36 @@ function start(
     const source = catalog.pushSource(pipeline.source)
     const stream = pipelineStream(catalog, pipeline, generation)
     const onTooLarge = logOversized(log, metrics.overCap)
-    const witnesses = createWitnessKeeper({ database: predicting.database, store: predicting.store, log })
+    const { context, database, store } = predicting
+    const folder = createPushFolder({ database, store, log, onTooLarge })
     const fold = async (xids: readonly number[]): Promise<void> => {
-      const readers = predicting.context.catalog().onlineReaders(source)
-      const { left } = await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge, log })
-      witnesses.note(foldedViews(readers, left))
+      await folder.fold(context.catalog().onlineReaders(source), xids)
     }
-    const { context } = predicting
     const answer = { pipeline: name, key: pipeline.key, outputs: catalog.model(pipeline.model).spec.output }
     const { consumer, sink } = openEnds(config, pipeline.sink, { from: stream, redeliverMs, answer })
     try {
       // what kept it from its start is over
       metrics.waiting(name, null)
-      const db = predicting.database()
-      const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
+      const deps = {
+        db: database(),
+        context,
+        pipeline,
+        source,
+        stream,
+        generation,
+        consumer,
+        sink,
+        fold,
+        metrics,
+        log,
+        clock: context.clock,
+      }
       await runPipeline(deps, { ...limits, signal, drainMs })
     } finally {
       await consumer
         .close()
         .finally(() => sink.close())
-        .finally(witnesses.close)
+        .finally(folder.close)
     }
   }
   const untilStopped = createKeepTrying({
