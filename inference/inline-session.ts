@@ -5,6 +5,7 @@ import { pairSingleRows } from './pair-single-rows.ts'
 import type { ModelSession } from './model-session.ts'
 import { sessionOptions } from './session-options.ts'
 import type { TensorValue } from './tensor-value.ts'
+import { withoutZipMaps } from './zip-maps.ts'
 
 /**
  * Loads a model into this process. Loading and each run block the event loop while they last.
@@ -13,9 +14,11 @@ import type { TensorValue } from './tensor-value.ts'
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function openInlineSession(bytes: Uint8Array, name: string): Promise<ModelSession> {
+  let served = bytes
   let session: InferenceSession
   try {
-    session = await InferenceSession.create(bytes, sessionOptions)
+    served = withoutZipMaps(bytes)
+    session = await InferenceSession.create(served, sessionOptions)
   } catch (cause) {
     throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
   }
@@ -41,7 +44,7 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
     },
     release: () => session.release(),
   }
-  return pairSingleRows(loaded, bytes)
+  return pairSingleRows(loaded, served)
 }
 
 /** Converts ONNX Runtime's metadata of an input or output. */

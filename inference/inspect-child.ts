@@ -3,6 +3,7 @@ import { messageOf } from '../kernel/errors.ts'
 import { tensorInfo } from './inline-session.ts'
 import type { InspectAnswer } from './inspect-model.ts'
 import { sessionOptions } from './session-options.ts'
+import { withoutZipMaps } from './zip-maps.ts'
 
 // The process that `inspectModel` starts: model bytes on standard input, one JSON document on standard output.
 process.stdout.write(JSON.stringify(await inspect()))
@@ -11,7 +12,7 @@ async function inspect(): Promise<InspectAnswer> {
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
   try {
-    const session = await InferenceSession.create(Buffer.concat(chunks), sessionOptions)
+    const session = await InferenceSession.create(withoutZipMaps(Buffer.concat(chunks)), sessionOptions)
     return { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) }
   } catch (error) {
     return { error: messageOf(error).trim().replace(/\.?$/, '.') }

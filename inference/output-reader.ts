@@ -28,8 +28,8 @@ export function createOutputReader(output: OutputBinding): OutputReader {
     }
     const values = new Array<Value>(rows)
     if (type.kind === 'vector') {
-      const floats = data as Float32Array
-      for (let r = 0; r < rows; r++) values[r] = canonical(type, floats.slice(r * width, (r + 1) * width))
+      const floats = data as Float32Array | Float64Array
+      for (let r = 0; r < rows; r++) values[r] = canonical(type, Float32Array.from(floats.subarray(r * width, (r + 1) * width)))
     } else {
       for (let r = 0; r < rows; r++) values[r] = scalar(data[r * width + width - 1])
     }

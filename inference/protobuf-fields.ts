@@ -7,6 +7,9 @@ export interface ProtobufField {
   readonly int32: number
   /** For a length-delimited field, a view of the message's bytes; else empty. */
   readonly bytes: Uint8Array
+  /** Where the field begins and ends in the message, with its tag. */
+  readonly from: number
+  readonly to: number
 }
 
 const nothing = new Uint8Array(0)
@@ -35,14 +38,14 @@ export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
     const wire = tag % 8
     if (wire === 0) {
       const value = varint()
-      yield { number, value, int32, bytes: nothing }
+      yield { number, value, int32, bytes: nothing, from, to: at }
     } else if (wire === 1) skip(8)
     else if (wire === 5) skip(4)
     else if (wire === 2) {
       const length = varint()
       const start = at
       skip(length)
-      yield { number, value: 0, int32: 0, bytes: message.subarray(start, at) }
+      yield { number, value: 0, int32: 0, bytes: message.subarray(start, at), from, to: at }
     } else throw malformed(`a field has the wire type ${wire}`)
   }
 

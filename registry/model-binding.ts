@@ -34,7 +34,7 @@ export interface InputBinding {
   readonly type: ElementType
   /** Elements of one row. */
   readonly width: number
-  /** The dims after the first: `[]` for [N], `[1]` for [N, 1], `[F]` for [N, F]. */
+  /** The dims after the first: `[]` for [N], `[1]` for [N, 1], `[F]` for [N, F], `[3, 4]` for [N, 3, 4]. */
   readonly rowShape: readonly number[]
   readonly columns: readonly InputColumn[]
 }
@@ -57,7 +57,7 @@ export interface InputColumn {
 /**
  * One declared output. The tensor is [N], or [N, K]. A scalar is element 0 of [N] and [N, 1], and element 1 of [N, 2],
  * which is how classifiers write the probabilities of two classes: the answer is that of the second (positive) one. A
- * vector(K) is the row of K elements.
+ * vector(K) is the row of K elements, in row-major order if it has several axes.
  */
 export interface OutputBinding {
   readonly name: string
@@ -80,7 +80,7 @@ const takes: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
 
 const answers: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
   float32: ['float32', 'float64', 'vector'],
-  float64: ['float64'],
+  float64: ['float64', 'vector'],
   int32: ['int32', 'int64'],
   int64: ['int64'],
   bool: ['bool'],
@@ -137,8 +137,8 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
     columns.push({ feature: index, name: feature.name, type: feature.type, offset, width })
     offset += width
   }
-  const size = fixedSize(input.shape[1])
-  if (input.shape.length !== 2 || (size !== null && size !== offset) || offset === 0) {
+  const rowShape = rowShapeOf(input, offset)
+  if (rowShape === null || input.shape.length < 2 || offset === 0) {
     throw mismatch(
       model,
       service,
@@ -146,7 +146,7 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
       `its input "${input.name}" is ${tensorText(input)}, but the service's ${columns.length} numeric features make [N, ${offset}]`,
     )
   }
-  return { name: input.name, type: input.type, width: offset, rowShape: [offset], columns }
+  return { name: input.name, type: input.type, width: offset, rowShape, columns }
 }
 
 function namedInputs(service: ServicePlan, contract: ModelContract, model: ModelSpec, byName: ReadonlyMap<string, number>): InputBinding[] {
@@ -181,19 +181,37 @@ function namedInputs(service: ServicePlan, contract: ModelContract, model: Model
       )
     }
     const width = widthOf(feature.type)
-    const rank = input.shape.length
-    const size = fixedSize(input.shape[1])
-    const fits = rank === 1 ? feature.type.kind !== 'vector' : rank === 2 && (size === null || size === width)
-    if (!fits)
+    const rowShape = rowShapeOf(input, width)
+    if (rowShape === null)
       throw mismatch(model, service, contract, `its input "${input.name}" is ${tensorText(input)}, but the feature makes [N, ${width}]`)
     return {
       name: input.name,
       type,
       width,
-      rowShape: rank === 1 ? [] : [width],
+      rowShape,
       columns: [{ feature: index, name: feature.name, type: feature.type, offset: 0, width }],
     }
   })
+}
+
+/**
+ * The dims after the first of an input whose rows have `width` elements. One of them may be free.
+ *
+ * @returns null if the shape has rows of another size, or no rows
+ */
+function rowShapeOf({ shape }: TensorInfo, width: number): number[] | null {
+  if (shape.length === 0) return null
+  const sizes = shape.slice(1).map(fixedSize)
+  const rest = width / sizes.reduce<number>((product, size) => product * (size ?? 1), 1)
+  const free = sizes.filter((size) => size === null).length
+  const fits = free === 0 ? rest === 1 : free === 1 && Number.isInteger(rest)
+  return fits ? sizes.map((size) => size ?? rest) : null
+}
+
+/** The elements of one row of an output; null: the file leaves them open. */
+function rowSize({ shape }: TensorInfo): number | null {
+  const sizes = shape.slice(1).map(fixedSize)
+  return sizes.includes(null) ? null : sizes.reduce<number>((product, size) => product * (size ?? 1), 1)
 }
 
 function outputBinding(column: Column, contract: ModelContract, model: ModelSpec): OutputBinding {
@@ -207,10 +225,10 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
     )
   }
   const type = elementType(output.type)
-  const size = output.shape.length === 2 ? fixedSize(output.shape[1]) : output.shape.length === 1 ? 1 : Number.NaN
+  const size = output.shape.length === 0 ? Number.NaN : rowSize(output)
   const shapeFits =
     column.type.kind === 'vector'
-      ? output.shape.length === 2 && (size === null || size === column.type.length)
+      ? output.shape.length >= 2 && (size === null || size === column.type.length)
       : size === null || size === 1 || (size === 2 && type !== null && type.startsWith('float'))
   if (type === null || !answers[type].includes(column.type.kind) || !shapeFits) {
     throw new LockstepError(
@@ -225,25 +243,19 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
 /** The valid declarations of an output, for error messages. */
 function declarable(output: TensorInfo): string {
   const type = elementType(output.type)
-  const size = fixedSize(output.shape[1])
-  if (type === null || output.shape.length === 0 || output.shape.length > 2) return 'another output: this one cannot be answered'
+  const size = rowSize(output)
+  if (type === null || output.shape.length === 0) return 'another output: this one cannot be answered'
   const scalar = answers[type].find((kind) => kind !== 'vector') ?? 'another output'
   if (output.shape.length === 1 || size === 1) return scalar
-  if (!type.startsWith('float')) return 'another output: this one has several elements per row, and only float32 can be a vector'
-  const vector = type === 'float32' ? `vector(${size ?? 'its length'})` : null
-  return (
-    [size === null || size === 2 ? scalar : null, vector].filter((text) => text !== null).join(' or ') ||
-    'another output, or export it as float32'
-  )
+  if (!type.startsWith('float')) return 'another output: this one has several elements per row, and only floats can be a vector'
+  const vector = `vector(${size ?? 'its length'})`
+  return size === null || size === 2 ? `${scalar} or ${vector}` : vector
 }
 
 function noTensor(model: string, side: 'input' | 'output', tensor: TensorInfo): LockstepError {
   return new LockstepError(
     'MODEL_INVALID',
-    `The ${side} "${tensor.name}" of the model "${model}" is a sequence or a map, not a tensor, and would fail when it is run` +
-      (side === 'output'
-        ? '; export the model with zipmap=False (skl2onnx: options={id(model): {"zipmap": False}}).'
-        : '; export the model with tensor inputs.'),
+    `The ${side} "${tensor.name}" of the model "${model}" is a sequence, a map or another value that is no tensor; export the model with tensors as inputs and outputs.`,
     { details: { model, [side]: tensor.name } },
   )
 }

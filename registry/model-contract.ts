@@ -19,7 +19,7 @@ export interface TensorInfo {
    * tensor.
    */
   readonly shape: readonly (number | string)[]
-  /** False for sequences and maps, such as the output of ZipMap. */
+  /** False for sequences and maps. */
   readonly isTensor: boolean
 }
 

@@ -1,6 +1,8 @@
 import { quantizesByRun, quantizesByRunNote } from '../../inference/dependent-rows.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { trialEnds } from '../../inference/require-finished-trial.ts'
+import type { ZipMap } from '../../inference/zip-maps.ts'
+import { zipMapsOf } from '../../inference/zip-maps.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { notTried } from '../../registry/load-on-servers.ts'
 import { championAlias, readModelAliases } from '../../registry/model-aliases.ts'
@@ -59,6 +61,10 @@ export async function pushVersion(db: Database, { file, untried, ...push }: Vers
     unusedFeatures: binding.unused,
     alias,
     champion: aliases.find((each) => each.alias === championAlias)?.version ?? null,
-    notes: quantizesByRun(push.bytes) ? [...notes, quantizesByRunNote] : notes,
+    notes: [...notes, ...zipMapsOf(push.bytes).map(zipMapNote), ...(quantizesByRun(push.bytes) ? [quantizesByRunNote] : [])],
   }
+}
+
+function zipMapNote({ output, classes }: ZipMap): string {
+  return `the output "${output}" is a map from class to probability (ZipMap). It is answered as the tensor of probabilities, in this order: ${classes.join(', ')}`
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sequenceModel } from '../inference/made-models.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -48,7 +49,7 @@ beforeAll(async () => {
   await writeFile(inFolder('wrong.csv'), 'airport,at,delay\nATL,2001-01-01T00:00:00Z,5\nORD,2001-01-01T01:00:00Z,late\n')
   await writeFile(inFolder('keyless.csv'), 'at,late\n2001-01-01T00:00:00Z,1\n')
   await writeFile(inFolder('timeless.csv'), 'airport,late\nATL,1\n')
-  await writeFile(inFolder('zipmap.onnx'), await onnx('zipmap'))
+  await writeFile(inFolder('sequence.onnx'), sequenceModel())
   await writeFile(inFolder('mlp.onnx'), await onnx('mlp'))
   await writeFile(inFolder('noise.onnx'), 'not a model')
 })
@@ -141,7 +142,7 @@ describe('data that do not fit', () => {
 
   it.each([
     ['noise.onnx', 'MODEL_INVALID', 'noise.onnx"'],
-    ['zipmap.onnx', 'MODEL_INVALID', ''],
+    ['sequence.onnx', 'MODEL_INVALID', 'is a sequence'],
     ['mlp.onnx', 'MODEL_MISMATCH', ''],
   ])('are refused as the model %s with %s', async (file, code, offender) => {
     const error = await failure(['model', 'push', 'delay', inFolder(file)])

@@ -215,7 +215,7 @@ describe('the life of a model', () => {
     expect(outside).toMatch(
       /^The option "--git-commit" is "auto", but .*not a git repository.*Run .*, or give the commit \(--git-commit SHA\)\.$/,
     )
-    await expect(push('zipmap.onnx')).rejects.toMatchObject(refused('MODEL_INVALID', 'zipmap=False'))
+    await expect(push('zipmap.onnx')).rejects.toMatchObject(refused('MODEL_MISMATCH', '"output_probability" float32[N, 2]'))
     await expect(lockstep('model', 'promote', 'delay')).rejects.toMatchObject(refused('USAGE', '"delay@3"'))
     await expect(lockstep('model', 'promote', 'delay@1@2')).rejects.toMatchObject(refused('USAGE', 'delay@champion'))
     await expect(lockstep('model', 'alias', 'delay', 'champion')).rejects.toMatchObject(refused('USAGE', 'delay@3 champion'))

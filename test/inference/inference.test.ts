@@ -3,7 +3,7 @@ import { inspectModel } from '../../inference/inspect-model.ts'
 import type { FeatureRow } from '../../inference/tensor-writer.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { load } from '../serving/load.ts'
-import { endlessModel } from './made-models.ts'
+import { endlessModel, sequenceModel } from './made-models.ts'
 
 describe('inspectModel', () => {
   it('reads names, types and shapes of inputs and outputs', async () => {
@@ -21,9 +21,15 @@ describe('inspectModel', () => {
     expect(outputs).toMatchObject([{ name: 'out', type: 'float32' }])
   })
 
-  it('distinguishes a ZipMap output from a tensor', async () => {
-    const contract = await inspectModel(await onnx('zipmap'))
-    expect(contract.outputs.map((output) => output.isTensor)).toEqual([true, false])
+  it('reads the output of ZipMap as the tensor of probabilities', async () => {
+    const { outputs } = await inspectModel(await onnx('zipmap'))
+    expect(outputs).toMatchObject([{ name: 'output_label' }, { name: 'output_probability', type: 'float32', isTensor: true }])
+    expect(outputs[1]?.shape[1]).toBe(2)
+  })
+
+  it('distinguishes a sequence from a tensor', async () => {
+    const { inputs, outputs } = await inspectModel(sequenceModel())
+    expect([...inputs, ...outputs].map(({ isTensor }) => isTensor)).toEqual([true, false])
   })
 
   it.each([

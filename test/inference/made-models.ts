@@ -142,3 +142,65 @@ export function endlessModel(rounds?: number): Buffer {
     },
   })
 }
+
+/** A model whose output is a sequence of tensors. */
+export function sequenceModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'out', sequence: true, type: 'float', shape: ['N', 3] }],
+      nodes: [{ type: 'SequenceConstruct', inputs: ['features'], outputs: ['out'] }],
+    },
+  })
+}
+
+/** Takes a millisecond or more for each row: a chain of products of matrices. `score`, [N]. */
+export function chainModel(): Buffer {
+  const [size, length] = [96, 80]
+  const identity = Array.from({ length: size * size }, (_, at) => (at % (size + 1) === 0 ? 1 : 0))
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'score', type: 'float', shape: ['N'] }],
+      initializers: [
+        { name: 'spread', type: 'float', dims: [3, size * size], raw: floats(...Array.from({ length: 3 * size * size }, () => 1)) },
+        { name: 'square', type: 'int64', dims: [3], raw: longs(-1, size, size) },
+        { name: 'identity', type: 'float', dims: [size, size], raw: floats(...identity) },
+      ],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'spread'], outputs: ['flat'] },
+        { type: 'Reshape', inputs: ['flat', 'square'], outputs: ['x0'] },
+        ...Array.from({ length }, (_, at) => ({ type: 'MatMul', inputs: [`x${at}`, 'identity'], outputs: [`x${at + 1}`] })),
+        { type: 'ReduceMean', inputs: [`x${length}`], outputs: ['score'], attributes: { axes: [1n, 2n], keepdims: 0n } },
+      ],
+    },
+  })
+}
+
+/** A classifier with its weights in `weights.bin`, and a map of its probabilities. */
+export function splitModel(): { readonly bytes: Buffer; readonly weights: Uint8Array } {
+  const bytes = makeOnnx({
+    opsets: { '': 15, 'ai.onnx.ml': 3 },
+    graph: {
+      inputs: [features],
+      outputs: [
+        { name: 'label', type: 'int64', shape: ['N'] },
+        { name: 'probabilities', sequence: true, type: 'float', shape: [] },
+      ],
+      initializers: [{ name: 'weights', type: 'float', dims: [3, 2] }],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scores'] },
+        { type: 'Softmax', inputs: ['scores'], outputs: ['chances'] },
+        { type: 'ArgMax', inputs: ['scores'], outputs: ['label'], attributes: { axis: 1n, keepdims: 0n } },
+        {
+          type: 'ZipMap',
+          domain: 'ai.onnx.ml',
+          inputs: ['chances'],
+          outputs: ['probabilities'],
+          attributes: { classlabels_strings: ['on time', 'late'] },
+        },
+      ],
+    },
+  })
+  return { bytes, weights: floats(1, 2, 3, 4, 5, 6) }
+}

@@ -27,6 +27,8 @@ export interface OnnxNode {
 
 export interface OnnxValue {
   readonly name: string
+  /** A sequence of such tensors. */
+  readonly sequence?: true
   readonly type: ElementName
   readonly shape: readonly (number | string)[]
 }
@@ -37,6 +39,8 @@ export interface OnnxTensor {
   readonly dims: readonly number[]
   /** Little-endian elements; absent: they lie in another file. */
   readonly raw?: Uint8Array
+  /** Where they lie. Default: all of `weights.bin`. */
+  readonly place?: Readonly<Record<string, string>>
 }
 
 export type ElementName = keyof typeof elementNumbers
@@ -97,15 +101,16 @@ function attributeValue(value: NonNullable<OnnxNode['attributes']>[string]): Buf
   return 'nodes' in made ? [part(6, graphBytes(made)), whole(20, 5)] : [part(5, tensorBytes(made)), whole(20, 4)]
 }
 
-function tensorBytes({ name, type, dims, raw }: OnnxTensor): Buffer {
-  const values = raw === undefined ? [part(13, Buffer.concat([text(1, 'location'), text(2, 'weights.bin')])), whole(14, 1)] : [part(9, raw)]
+function tensorBytes({ name, type, dims, raw, place = { location: 'weights.bin' } }: OnnxTensor): Buffer {
+  const entries = Object.entries(place).map(([key, value]) => part(13, Buffer.concat([text(1, key), text(2, value)])))
+  const values = raw === undefined ? [...entries, whole(14, 1)] : [part(9, raw)]
   return Buffer.concat([...dims.map((dim) => whole(1, dim)), whole(2, elementNumbers[type]), text(8, name), ...values])
 }
 
-function valueBytes({ name, type, shape }: OnnxValue): Buffer {
+function valueBytes({ name, type, shape, sequence }: OnnxValue): Buffer {
   const dims = shape.map((size) => part(1, typeof size === 'number' ? whole(1, size) : text(2, size)))
   const tensor = Buffer.concat([whole(1, elementNumbers[type]), part(2, Buffer.concat(dims))])
-  return Buffer.concat([text(1, name), part(2, part(1, tensor))])
+  return Buffer.concat([text(1, name), part(2, sequence ? part(4, part(1, part(1, tensor))) : part(1, tensor))])
 }
 
 function float(value: number): Buffer {

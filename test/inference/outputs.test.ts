@@ -64,6 +64,28 @@ describe('a model of several outputs', () => {
     await model.close()
   })
 
+  it('takes a vector as several axes, and answers one of float64', async () => {
+    const bytes = makeOnnx({
+      opsets: { '': 13 },
+      graph: {
+        nodes: [
+          { type: 'Cast', inputs: ['features'], outputs: ['exact'], attributes: { to: 11n } },
+          { type: 'Transpose', inputs: ['exact'], outputs: ['turned'], attributes: { perm: [0n, 2n, 1n] } },
+        ],
+        inputs: [{ name: 'features', type: 'float', shape: ['N', 'T', 1] }],
+        outputs: [{ name: 'turned', type: 'double', shape: ['N', 1, 'T'] }],
+      },
+    })
+    const model = await load(bytes, 'flight', 'delay', [{ name: 'turned', type: { kind: 'vector', length: 3 } }])
+    expect(
+      await model.run([
+        [1, 2, 3.1],
+        [null, 5, 6],
+      ]),
+    ).toEqual([[new Float32Array([1, 2, 3.1])], [new Float32Array([Number.NaN, 5, 6])]])
+    await model.close()
+  })
+
   it('answers the positive class of two, and a full output, from one packed input', async () => {
     const bytes = makeOnnx({
       opsets: { '': 13, 'ai.onnx.ml': 1 },

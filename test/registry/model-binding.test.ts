@@ -103,12 +103,12 @@ describe('one float tensor', () => {
     expect(error.message).toContain('"delay"')
   })
 
-  it('is refused when it is not a float tensor, or not of two axes', () => {
+  it('is refused when it is not a float tensor, or of one axis', () => {
     expect(refusal(() => bind(plan, [tensor('input', 'int64', 'N', 6)])).message).toContain(
       'neither a float tensor nor named after a feature',
     )
     expect(refusal(() => bind(plan, [tensor('input', 'float32', 6)])).code).toBe('MODEL_MISMATCH')
-    expect(refusal(() => bind(plan, [tensor('input', 'float32', 'N', 6, 1)])).code).toBe('MODEL_MISMATCH')
+    expect(refusal(() => bind(plan, [tensor('input', 'float32', 'N', 6, 2)])).code).toBe('MODEL_MISMATCH')
   })
 
   it('is refused for a service without numeric features', () => {
@@ -127,6 +127,24 @@ describe('one tensor for each feature', () => {
       ['count', [], 1, 0],
     ])
     expect(binding.unused).toEqual(['unused'])
+  })
+
+  it('has its elements in row-major order if an input has several axes, one of which may be free', () => {
+    const plan = service(['embedding', { kind: 'vector', length: 12 }], ['count', 'int32'])
+    const shapeOf = (...shape: (number | string)[]) =>
+      bind(plan, [tensor('embedding', 'float32', 'N', ...shape), tensor('count', 'float32', 'N', 1, 1)]).inputs.map(
+        ({ rowShape }) => rowShape,
+      )
+    expect(shapeOf(3, 4)).toEqual([
+      [3, 4],
+      [1, 1],
+    ])
+    expect(shapeOf('T', 4)[0]).toEqual([3, 4])
+    expect(shapeOf(3, 2, 2)[0]).toEqual([3, 2, 2])
+    for (const shape of [[5, 4], ['T', 5], ['T', 'U'], [0, 'T'], []])
+      expect(refusal(() => shapeOf(...shape)).message).toContain('the feature makes [N, 12]')
+    const packed = service(['embedding', { kind: 'vector', length: 12 }])
+    expect(bind(packed, [tensor('pixels', 'float32', 'N', 3, 2, 2)]).inputs[0]).toMatchObject({ width: 12, rowShape: [3, 2, 2] })
   })
 
   it('refuses a type without a missing value, unless a feature has a default', () => {
@@ -179,18 +197,21 @@ describe('outputs', () => {
       tensor('two', 'float32', 'N', 2),
       tensor('scores', 'float32', 'N', 4),
       tensor('free', 'float32', 'N', '?'),
+      tensor('map', 'float64', 'N', 2, 3),
     ]
     const binding = bind(plan, input, outputs, [
       { name: 'scores', type: { kind: 'vector', length: 4 } },
       { name: 'label', type: { kind: 'int64' } },
       { name: 'two', type: { kind: 'float64' } },
       { name: 'free', type: { kind: 'float32' } },
+      { name: 'map', type: { kind: 'vector', length: 6 } },
     ])
     expect(binding.outputs.map(({ name, elementType, width }) => [name, elementType, width])).toEqual([
       ['scores', 'float32', 4],
       ['label', 'int64', 1],
       ['two', 'float32', 2],
       ['free', 'float32', null],
+      ['map', 'float64', 6],
     ])
   })
 
@@ -205,16 +226,17 @@ describe('outputs', () => {
     const declare = (type: ColumnType, output: TensorInfo): string =>
       refusal(() => bind(plan, input, [output], [{ name: output.name, type }])).message
     expect(declare({ kind: 'float32' }, tensor('scores', 'float32', 'N', 4))).toContain('declare vector(4)')
+    expect(declare({ kind: 'float64' }, tensor('scores', 'float64', 'N', 2, 2))).toContain('declare vector(4)')
     expect(declare({ kind: 'int32' }, tensor('label', 'int64', 'N'))).toContain('declare int64')
     expect(declare({ kind: 'vector', length: 3 }, tensor('two', 'float32', 'N', 2))).toContain('declare float32 or vector(2)')
     expect(declare({ kind: 'int64' }, tensor('labels', 'int64', 'N', 2))).toContain('several elements per row')
   })
 
-  it('that are maps, as from ZipMap, are refused even if they are undeclared', () => {
-    const zipped = { name: 'output_probability', type: 'seq', shape: [], isTensor: false }
+  it('that are sequences are refused even if they are undeclared', () => {
+    const zipped = { name: 'output_probability', type: 'other', shape: [], isTensor: false }
     const error = refusal(() => bind(plan, input, [probabilities, zipped]))
     expect(error.code).toBe('MODEL_INVALID')
     expect(error.message).toContain('"output_probability"')
-    expect(error.message).toContain('zipmap=False')
+    expect(error.message).toContain('export the model with tensors')
   })
 })
