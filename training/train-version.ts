@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { basename, join } from 'node:path'
+import { withExternalData } from '../inference/external-data.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
 import { formatTimestamp } from '../kernel/time.ts'
@@ -190,15 +191,21 @@ async function train(
 
 const maxModelBytes = 1_000_000_000
 
-/** Reads a file that a program has written. The open does not wait, as that of a FIFO would. */
-async function readModel(path: string): Promise<Buffer> {
+/**
+ * Reads a model that a program has written, and makes it one file if it has values in files beside it. The open does
+ * not wait, as that of a FIFO would.
+ */
+async function readModel(path: string): Promise<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stats = await file.stat()
     if (!stats.isFile()) throw new Error(`"${basename(path)}" is not a regular file`)
     if (stats.size > maxModelBytes)
       throw new Error(`"${basename(path)}" has ${stats.size} bytes, and a model may have at most ${maxModelBytes}`)
-    return await file.readFile()
+    const bytes = await file.readFile()
+    const whole = await withExternalData(bytes, path)
+    if (whole !== bytes) await writeFile(path, whole)
+    return whole
   } finally {
     await file.close()
   }

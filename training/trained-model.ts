@@ -6,7 +6,7 @@ import type { TrainingSet } from './training-set.ts'
 
 /** What a trainer made of a training set. */
 export interface TrainedModel {
-  readonly bytes: Buffer
+  readonly bytes: Uint8Array
   readonly report: TrainerReport
   /** The end of what it wrote. */
   readonly log: string

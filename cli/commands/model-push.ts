@@ -7,7 +7,7 @@ import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { datasetMismatchOption, untriedOption } from '../promote-with-progress.ts'
 import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
-import { readModelFile } from '../read-model-file.ts'
+import { readModelFile, withModelFile } from '../read-model-file.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { uploadFile } from '../remote/upload-file.ts'
 
@@ -21,7 +21,7 @@ export const modelPushCommand: Command = {
   ],
   arguments: [
     { name: 'NAME', help: 'The model, by its name in the definitions file.' },
-    { name: 'FILE', help: 'The ONNX file.' },
+    { name: 'FILE', help: 'The ONNX file. Values that it has in files beside it are stored with it.' },
   ],
   options: {
     metric: { value: 'NAME=NUMBER', help: 'An evaluation result.', many: true },
@@ -52,8 +52,10 @@ export const modelPushCommand: Command = {
     const pushed =
       server === null
         ? await pushVersion(await context.database(), { ...push, model: name, bytes: await readModelFile(file), file, actor })
-        : await uploadFile(context, server, file, (upload) =>
-            server.ask('POST', `/v1/models/${encodeURIComponent(name)}/versions`, { ...push, upload }, pushAnswer),
+        : await withModelFile(file, (path) =>
+            uploadFile(context, server, path, (upload) =>
+              server.ask('POST', `/v1/models/${encodeURIComponent(name)}/versions`, { ...push, upload }, pushAnswer),
+            ),
           )
     const { created, champion, alias: moved, notes, unusedFeatures } = pushed
     const label = `${pushed.model}@${pushed.version}`

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { withExternalData } from '../../inference/external-data.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { ingestFile } from '../../offline/ingest.ts'
@@ -156,7 +157,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
   }
 
   async function push(catalog: Catalog, model: CatalogModel, { path }: ProjectFile): Promise<void> {
-    const bytes = await readFile(path)
+    const bytes = await withExternalData(await readFile(path), path)
     const contract = await inspectModel(bytes, { file: path })
     // what can be refused is refused before the present version goes
     bindModel(catalog.service(model.spec.service), contract, model.spec)

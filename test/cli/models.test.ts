@@ -12,6 +12,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { splitModel } from '../inference/made-models.ts'
 import { servingSet } from '../serving/definitions.ts'
 import { onnx } from '../serving/fixtures.ts'
 import type { TestDatabase } from '../services/index.ts'
@@ -225,5 +226,18 @@ describe('the life of a model', () => {
     await expect(lockstep('model', 'rollback', 'delay')).rejects.toMatchObject(
       refused('UNKNOWN_DEFINITION', 'so its only version, 2, answers.'),
     )
+  })
+
+  it('is stored as one file with the values beside it, and its classes are named', async () => {
+    const { bytes, weights } = splitModel()
+    const [file, beside] = [join(folder, 'split.onnx'), join(folder, 'weights.bin')]
+    await writeFile(file, bytes)
+    await expect(lockstep('model', 'push', 'delay', file)).rejects.toMatchObject(refused('FILE_UNREADABLE', '"weights.bin"'))
+    await writeFile(beside, weights)
+    const pushed = await text('model', 'push', 'delay', file)
+    expect(pushed).toContain('It is answered as the tensor of probabilities, in this order: on time, late')
+    await rm(beside)
+    await lockstep('model', 'pull', `delay@${/delay@(\d+)/.exec(pushed)?.[1]}`, '--out', join(folder, 'whole.onnx'))
+    expect(await text('model', 'push', 'delay', join(folder, 'whole.onnx'))).toMatch(/^The file already is delay@/)
   })
 })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
-import { constantModel } from '../inference/made-models.ts'
+import { constantModel, splitModel } from '../inference/made-models.ts'
 import { sourceFilesAnswer } from '../../serving/protocols/http/data/source-files-route.ts'
 import { statusAnswer } from '../../serving/protocols/http/health/status-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
@@ -228,6 +228,17 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect((await must(remote, 'model', 'list')).versions).toHaveLength(1)
     const pruned = await lockstep(remote, 'prune', 'all@1', '--dry-run')
     expect([pruned.code, pruned.out]).toEqual([1, expect.stringMatching(/^This keeps the feature service all@1: /)])
+  })
+
+  it('send a model with the values that lie beside its file', async () => {
+    const { bytes, weights } = splitModel()
+    await writeFile(join(folder, 'split.onnx'), bytes)
+    await writeFile(join(folder, 'weights.bin'), weights)
+    expect(await must(remote, 'model', 'push', 'delay', join(folder, 'split.onnx'))).toMatchObject({
+      version: 3,
+      notes: expect.arrayContaining([expect.stringContaining('in this order: on time, late')]) as unknown,
+    })
+    await must(remote, 'model', 'delete', 'delay@3')
   })
 
   it('are refused as without a server, and then change nothing', async () => {

@@ -13,7 +13,7 @@ import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { readAudit } from '../../runtime/audit.ts'
 import { waitText } from '../../registry/trainings/training-text.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
-import { constantModel } from '../inference/made-models.ts'
+import { constantModel, splitModel } from '../inference/made-models.ts'
 import type { TrainingWorld } from './training-world.ts'
 import { createTrainingWorld, daily, day, fitting, instant, now, unfit } from './training-world.ts'
 
@@ -116,6 +116,17 @@ describe('a training', () => {
   it('gets the same version for the same file', async () => {
     const again = await run({ name: 'again' })
     expect(again).toMatchObject({ outcome: 'registered', version: 1, known: true, deployed: null })
+  })
+
+  it('judges a model with the values that its trainer wrote beside it', async () => {
+    const { bytes, weights } = splitModel()
+    const [file, beside] = [join(world.folder, 'split.onnx'), join(world.folder, 'weights.bin')]
+    await writeFile(file, bytes)
+    await writeFile(beside, weights)
+    await world.install('split', `cp '${file}' "$3"; cp '${beside}' "$(dirname "$3")"`)
+    // it is evaluated, so it has its values
+    const made = await run({ name: 'split', trainer: 'split', require: [{ metric: 'auc', atLeast: 1 }] })
+    expect(made).toMatchObject({ outcome: 'refused', decisions: [{ metric: 'auc', holds: false }] })
   })
 
   it('registers nothing if a requirement is not met, and says which', async () => {
