@@ -249,7 +249,7 @@ async function modelAlone(db: Database): Promise<{ readonly runs: number; readon
   )
   const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1 })
   const { metadata, release } = await openInlineSession(bytes, 'late')
-  const empty = createColumnRunner(loadedModel({ metadata, release, run: answerAtOnce }, binding, 'late'), true)
+  const empty = createColumnRunner(loadedModel({ metadata, release, run: answerAtOnce }, binding, 'late'), true, () => Infinity)
   let [bare, whole, without] = [Infinity, Infinity, Infinity]
   for (let round = 0; round < 5; round++) {
     const alone = await using(async () => {

@@ -84,6 +84,8 @@ const outdatedMs = 1000
 const loadTimeoutMs = 60_000
 const minRetryMs = 100
 const retryFactor = 20
+/** How many times its expected time a run of many rows may take, beyond the timeout: a machine may become slower. */
+const columnRunFactor = 4
 const defaultTolerance = 1e-6
 
 /**
@@ -107,7 +109,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   if (tried.profile?.sharesRuns === false && binding.maxRows === null && operational.tolerance !== 0)
     log.warn(
       { model: name },
-      'a model is run one row at a time: in its trial, outputs changed with the other rows of the batch, or it accepted no made-up rows, or one row took too long to try more at once',
+      'a model is run one row at a time: in its trial, outputs changed with the other rows of the batch, or it accepted no made-up rows, or one row takes long, and several take as long as one by one',
     )
   const { place, session } = await settle()
   const { metadata } = session
@@ -152,7 +154,11 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predict: cache?.predict ?? batched.predict,
     predictUncached: batched.predict,
     runTensors: batched.runTensors,
-    runColumns: createColumnRunner(loaded, tried.profile?.sharesRuns ?? false),
+    runColumns: createColumnRunner(
+      loaded,
+      tried.profile?.sharesRuns ?? false,
+      (rows) => timeoutMs + columnRunFactor * times.predictMs(rows),
+    ),
     place,
     tried: tried.profile !== null,
     outputs: loaded.outputs,
@@ -234,7 +240,8 @@ async function tryModel(
     const loaded = await modelProcess.load(bytes, name, loadTimeoutMs)
     onTrial?.()
     try {
-      const how = { single: binding.maxRows === 1, tolerance: operational.tolerance ?? defaultTolerance }
+      const rowShapes = Object.fromEntries(binding.inputs.map((input) => [input.name, input.rowShape]))
+      const how = { single: binding.maxRows === 1, tolerance: operational.tolerance ?? defaultTolerance, rowShapes }
       return { modelProcess, loaded, profile: await modelProcess.profile(how, trialTimeoutMs) }
     } catch (error) {
       if (modelProcess.alive()) throw error

@@ -22,9 +22,13 @@ export interface ProfileOptions {
   readonly single: boolean
   /** See `ModelOperational`. */
   readonly tolerance: number
+  /** By input: the dims after the first. Without them, dims that the file leaves free are 1. */
+  readonly rowShapes: Readonly<Record<string, readonly number[]>>
 }
 
 const sizes = [1, 8, 32, 128, 256]
+/** The second size if the usual one would take too long. Two rows may take as long as one, if reading weights does. */
+const slowSize = 2
 const repeats = 4
 /** Runs before the first measured run. */
 const warmUps = 8
@@ -32,10 +36,15 @@ const warmUps = 8
 const longRunMs = 10
 /** The time limit for the repeated runs of one size. Other load may delay one of the runs, but hardly all of them. */
 const repeatMs = 100
+/** The same for the sizes that decide whether rows are slow: one run that other load delays must not decide it. */
+const slowRepeatMs = 400
 /** The second size is not tried if the first predicts a longer run than this. */
 const secondMs = 250
-/** How many rows are also run separately. */
+/** How many times as long as one row a run of `slowSize` may take, for the model to share runs. */
+const slowCost = 1.5
+/** How many rows are also run separately, and for about how long. */
 const alone = 16
+const aloneMs = 1000
 /** How much results of independent rows may differ between batches, due to rounding. */
 const roundingTolerance = 1e-4
 
@@ -51,21 +60,23 @@ export async function profileModel(session: ModelSession, options: ProfileOption
   return { times: [], sharesRuns: false, independent: false }
 }
 
-async function measure(session: ModelSession, { single, tolerance }: ProfileOptions, plain: boolean): Promise<ModelProfile> {
+async function measure(session: ModelSession, { single, tolerance, rowShapes }: ProfileOptions, plain: boolean): Promise<ModelProfile> {
   const { inputs, outputs } = session.metadata
   const fetches = outputs.filter((output) => output.isTensor).map((output) => output.name)
   const largest = single ? 1 : (sizes.at(-1) as number)
-  const feeds = Object.fromEntries(inputs.map((input, index) => [input.name, madeUp(input, largest, plain ? null : index)]))
+  const feeds = Object.fromEntries(
+    inputs.map((input, index) => [input.name, madeUp(input, rowShapes[input.name], largest, plain ? null : index)]),
+  )
   const first = (rows: number, from = 0): Tensors =>
     Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, tensorRows(tensor, from, from + rows)]))
   for (let i = 0; i < warmUps; i++) if ((await session.run(first(1), fetches)).ms > longRunMs) break
   const times: [number, number][] = []
   const together: [number, Tensors][] = []
-  for (const size of single ? [1] : sizes) {
+  for (let size: number | null = 1; size !== null; size = single ? null : nextSize(times)) {
     let least = Number.POSITIVE_INFINITY
     let tensors: Tensors = {}
     try {
-      for (let run = 0, spentMs = 0; run < repeats && spentMs < repeatMs; run++) {
+      for (let run = 0, spentMs = 0; run < repeats && spentMs < (size <= slowSize ? slowRepeatMs : repeatMs); run++) {
         const result = await session.run(first(size), fetches)
         least = Math.min(least, result.ms)
         spentMs += result.ms
@@ -78,14 +89,12 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
     }
     times.push([size, least])
     together.push([size, tensors])
-    const [, rowMs] = times[0] as (typeof times)[number]
-    const maxMs = times.length === 1 ? secondMs / (sizes[1] as number) : Math.max(longRunMs, 2 * rowMs)
-    if (least > maxMs) break
   }
-  if (together.length === 1) return { times, sharesRuns: false, independent: false }
+  const [[, rowMs] = [0, 0]] = times
+  if (together.length === 1 || together.at(-1)?.[0] === slowSize) return { times, sharesRuns: false, independent: false }
   // if large terms cancel out, the rest is only as exact as the large terms
   const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
-  const singleRows = Math.min(alone, together.at(-1)?.[0] ?? 1)
+  const singleRows = Math.min(alone, together.at(-1)?.[0] ?? 1, Math.ceil(aloneMs / rowMs))
   let sharesRuns = tolerance > 0
   for (let row = 0; row < singleRows; row++) {
     const { tensors } = await session.run(first(1, row), fetches)
@@ -97,6 +106,20 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
     }
   }
   return { times, sharesRuns, independent: true }
+}
+
+/** The size to try after those that were measured; null: no other. */
+function nextSize(times: ModelProfile['times']): number | null {
+  const [[, rowMs] = [0, 0], [size, ms] = [1, 0]] = [times[0], times.at(-1)]
+  const next = sizes.find((each) => each > size) ?? null
+  switch (size) {
+    case 1:
+      return next !== null && next * ms <= secondMs ? next : slowSize * ms <= secondMs ? slowSize : null
+    case slowSize:
+      return ms <= slowCost * rowMs ? next : null
+    default:
+      return ms <= Math.max(longRunMs, 2 * rowMs) ? next : null
+  }
 }
 
 /** Whether one row of an output of `size` rows equals the output of the same row alone. */
@@ -122,8 +145,8 @@ function greatest(tensor: TensorValue | undefined): number {
 }
 
 /** @param seed null: zeros */
-function madeUp(input: TensorInfo, rows: number, seed: number | null): TensorValue {
-  const rest = input.shape.slice(1).map((size) => fixedSize(size) ?? 1)
+function madeUp(input: TensorInfo, rowShape: readonly number[] | undefined, rows: number, seed: number | null): TensorValue {
+  const rest = rowShape ?? input.shape.slice(1).map((size) => fixedSize(size) ?? 1)
   const dims = input.shape.length === 0 ? [] : [rows, ...rest]
   const length = dims.reduce((product, size) => product * size, 1)
   const random = seed === null ? () => 0 : numbers(seed + 1)

@@ -13,7 +13,8 @@ export async function trialEnds(bytes: Uint8Array, { inputs }: ModelContract): P
   const modelProcess = startModelProcess()
   try {
     await modelProcess.load(bytes, 'the model', loadTimeoutMs)
-    await modelProcess.profile({ single: inputs.some(({ shape }) => fixedSize(shape[0]) === 1), tolerance: 0 }, trialTimeoutMs)
+    const single = inputs.some(({ shape }) => fixedSize(shape[0]) === 1)
+    await modelProcess.profile({ single, tolerance: 0, rowShapes: {} }, trialTimeoutMs)
     return true
   } catch (error) {
     if (modelProcess.alive()) throw error

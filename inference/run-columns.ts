@@ -26,8 +26,13 @@ const causedByRows: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MODEL_FAILED',
  * have the same predictions each time. A run that fails is halved, down to the rows that fail by themselves.
  *
  * @param sharesRuns whether the rows of a run are independent. If not, each row has its own run
+ * @param timeoutMs the maximum time of a run of several rows. A single row has the model's timeout, as on a server
  */
-export function createColumnRunner(model: Pick<LoadedModel, 'runColumns' | 'outputs' | 'maxRows'>, sharesRuns: boolean): ColumnRunner {
+export function createColumnRunner(
+  model: Pick<LoadedModel, 'runColumns' | 'outputs' | 'maxRows'>,
+  sharesRuns: boolean,
+  timeoutMs: (rows: number) => number,
+): ColumnRunner {
   const step = sharesRuns && model.maxRows === null ? rowsPerRun : 1
 
   return async (columns, rows) => {
@@ -36,7 +41,7 @@ export function createColumnRunner(model: Pick<LoadedModel, 'runColumns' | 'outp
 
     async function run(from: number, to: number): Promise<void> {
       try {
-        const answers = await model.runColumns(columns, from, to)
+        const answers = await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from))
         for (const [o, answer] of answers.entries())
           for (let i = 0; i < answer.length; i++) (outputs[o] as Value[])[from + i] = answer[i] as Value
       } catch (error) {

@@ -18,7 +18,7 @@ import { programFile } from '../cli/run-lockstep.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
-import { centeringModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
+import { centeringModel, chainModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
 
 const pool = createProcessPool()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
@@ -133,6 +133,19 @@ describe('a model', () => {
     }
     expect(Math.min(...counts)).toBeLessThan(8)
   }, 300_000)
+
+  it('that is slow has the time that many rows of a batch take', async () => {
+    const ends: string[] = []
+    const model = await open(chainModel(), 'delay', { timeoutMicros: 50_000 }, score, (why) => ends.push(why))
+    expect(model.place).toBe('process')
+    const column = Array.from({ length: 400 }, (_, row) => row)
+    const started = performance.now()
+    const { outputs, failures } = await model.runColumns([column, column, column], column.length)
+    expect(performance.now() - started).toBeGreaterThan(50)
+    expect([ends, failures.filter((failure) => failure !== null)]).toEqual([[], []])
+    expect(outputs[0]).toEqual(column.map((value) => 3 * value))
+    await model.close()
+  })
 
   it('of every type gives the same results in a process as inline', async () => {
     const bytes = await onnx('named')

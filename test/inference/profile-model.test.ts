@@ -3,8 +3,9 @@ import { openInlineSession } from '../../inference/inline-session.ts'
 import { profileModel } from '../../inference/profile-model.ts'
 import type { ModelSession } from '../../inference/model-session.ts'
 import { onnx } from '../serving/fixtures.ts'
+import { floats, makeOnnx } from './make-onnx.ts'
 
-const how = { single: false, tolerance: 1e-6 }
+const how = { single: false, tolerance: 1e-6, rowShapes: {} }
 
 /** The perceptron, with runs that take what the clock of a machine may say of them, milliseconds. */
 async function timed(msOf: (rows: number, run: number) => number): Promise<{ session: ModelSession; runs: number[] }> {
@@ -33,6 +34,12 @@ describe('the measured sizes of a model', () => {
     await session.release()
   })
 
+  it('are not those of a slow row if other load delays one run for long', async () => {
+    const { session } = await timed((_, run) => (run === 8 ? 200 : 0.02))
+    expect(await profileModel(session, how)).toMatchObject({ times: [1, 8, 32, 128, 256].map((rows) => [rows, 0.02]), sharesRuns: true })
+    await session.release()
+  })
+
   it('include at least two sizes for a slow row, so that rows can share runs', async () => {
     const { session } = await timed((rows) => 10 * rows)
     expect(await profileModel(session, how)).toEqual({
@@ -53,6 +60,29 @@ describe('the measured sizes of a model', () => {
     await session.release()
   })
 
+  it('are more than two if a row is slow, and two take hardly longer', async () => {
+    const { session } = await timed((rows) => 60 + rows / 8)
+    expect(await profileModel(session, how)).toEqual({
+      times: [1, 2, 8, 32, 128, 256].map((rows) => [rows, 60 + rows / 8]),
+      sharesRuns: true,
+      independent: true,
+    })
+    await session.release()
+  })
+
+  it('are two if a row is slow, and two take twice as long', async () => {
+    const { session } = await timed((rows) => 60 * rows)
+    expect(await profileModel(session, how)).toEqual({
+      times: [
+        [1, 60],
+        [2, 120],
+      ],
+      sharesRuns: false,
+      independent: false,
+    })
+    await session.release()
+  })
+
   it('are one row if the model takes no more at a time, whatever it declares', async () => {
     const { session } = await timed((rows) => {
       if (rows > 1) throw new Error('It takes one row.')
@@ -66,6 +96,24 @@ describe('the measured sizes of a model', () => {
     const { session, runs } = await timed(() => 500)
     expect(await profileModel(session, how)).toEqual({ times: [[1, 500]], sharesRuns: false, independent: false })
     expect(runs).toEqual([1, 1])
+    await session.release()
+  })
+})
+
+describe('a model with a free axis beside the rows', () => {
+  it('is tried with rows of the size that its features have', async () => {
+    const bytes = makeOnnx({
+      opsets: { '': 17 },
+      graph: {
+        nodes: [{ type: 'MatMul', inputs: ['features', 'weights'], outputs: ['score'] }],
+        inputs: [{ name: 'features', type: 'float', shape: ['N', 'width'] }],
+        outputs: [{ name: 'score', type: 'float', shape: ['N', 1] }],
+        initializers: [{ name: 'weights', type: 'float', dims: [3, 1], raw: floats(1, 2, 3) }],
+      },
+    })
+    const session = await openInlineSession(bytes, 'free')
+    expect(await profileModel(session, { ...how, rowShapes: { features: [3] } })).toMatchObject({ sharesRuns: true, independent: true })
+    expect(await profileModel(session, how)).toMatchObject({ times: [], sharesRuns: false })
     await session.release()
   })
 })
