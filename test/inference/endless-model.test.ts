@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { endlessModel } from './made-models.ts'
 import { promoteModel } from '../../registry/promote.ts'
 import { until } from '../serving/gate.ts'
+import { openGrpc } from '../serving/oip/transports.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
 
@@ -65,4 +66,18 @@ it('a version whose trial never ends is not served and does not delay the start'
   expect(models.map(({ model }) => model)).toEqual(['delay'])
   expect((await ask(late.url, '/readyz')).body.warnings).toContain('The trial run of the model "echo" has not ended yet.')
   await Promise.all([server.close(), late.server.close()])
+})
+
+it('a model whose only version has a trial that never ends is not ready over gRPC', async () => {
+  const own = await createWorld('embedded')
+  await own.materialize('airport_delays')
+  await own.push('echo', endlessModel(4e18))
+  const { server, url, grpcPort } = await own.serve({}, { grpcPort: 0 })
+  await server.whenReady()
+  const warnings = async () => (await ask(url, '/readyz')).body.warnings ?? []
+  await until(async () => (await warnings()).some((warning) => warning.includes('"echo@1" cannot be used')), 120_000)
+  using caller = openGrpc(`127.0.0.1:${grpcPort}`)
+  expect(await caller.ask('ModelReady', { name: 'echo' })).toEqual({ ready: false })
+  await server.close()
+  await own.close()
 })

@@ -139,7 +139,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
       await checkModelReady(deps, name, version)
       return true
     } catch (error) {
-      if (error instanceof LockstepError && error.code === 'NOT_READY') return false
+      if (error instanceof LockstepError && (error.code === 'NOT_READY' || error.code === 'MODEL_UNAVAILABLE')) return false
       throw error
     }
   }
