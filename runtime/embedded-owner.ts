@@ -33,8 +33,8 @@ export interface EmbeddedOwner {
  * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins, and
  * waits for the other to withdraw.
  *
- * @throws LockstepError `EMBEDDED_IN_USE` within 1 s if there is an owner, with its pid and command, and after 10 s if a
- *   process that started later does not answer; `WRITE_FAILED`, `CONFIG_INVALID`
+ * @throws LockstepError `EMBEDDED_IN_USE` within 1 s if there is an owner, with its pid and command, and after 10 s if
+ *   a process that started later does not answer; `WRITE_FAILED`, `CONFIG_INVALID`
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
   try {
