@@ -8,8 +8,15 @@ import { lazyPage } from './shell/lazy-page.tsx'
 interface Search {
   /** The moment that the page shows; absent for now. */
   readonly asOf?: string | undefined
+  /** By what a list is filtered. */
   readonly kind?: string | undefined
+  readonly state?: string | undefined
   readonly q?: string | undefined
+  readonly who?: string | undefined
+  readonly what?: string | undefined
+  readonly since?: string | undefined
+  /** `with`: the list has reads, too. */
+  readonly reads?: string | undefined
   readonly service?: string | undefined
   readonly entity?: string | undefined
   readonly focus?: string | undefined
@@ -26,7 +33,29 @@ interface Search {
   readonly step?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'from', 'to', 'rollout', 'alert', 'job', 'step'] as const
+const words = [
+  'asOf',
+  'kind',
+  'state',
+  'q',
+  'who',
+  'what',
+  'since',
+  'reads',
+  'service',
+  'entity',
+  'focus',
+  'at',
+  'from',
+  'to',
+  'rollout',
+  'alert',
+  'job',
+  'step',
+] as const
+
+/** A word that the address may have. */
+export type SearchWord = keyof Search
 
 const rootRoute = createRootRoute({
   component: Layout,

@@ -43,10 +43,12 @@ export interface JobFilter {
   readonly kind?: string | undefined
   readonly state?: JobState | undefined
   readonly subject?: string | undefined
+  /** Part of its kind, its subject, who submitted it, or the message that it failed with. */
+  readonly text?: string | undefined
   readonly scope?: string | undefined
   /** When they ended, epoch microseconds. */
   readonly finished?: { readonly from: number; readonly to: number } | undefined
-  /** Submitted at this time or earlier, epoch microseconds. */
+  /** Submitted at this time or earlier, epoch microseconds. What had not ended by then counts as running. */
   readonly until?: number | undefined
   /** Whether to list only the newest job of each subject, of those that the kind and `until` leave. */
   readonly newest?: boolean | undefined
@@ -64,15 +66,19 @@ export interface ListPlace {
 
 export const maxListedJobs = 1_000
 
+export const jobStates = ['running', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[]
+
 /** Newest first, those that run before the others. */
 export async function readJobs(
   { kysely }: Handle,
-  { id, kind, state, subject, scope, finished, until, newest = false, after, limit = 100 }: JobFilter = {},
+  { id, kind, state, subject, text, scope, finished, until, newest = false, after, limit = 100 }: JobFilter = {},
 ): Promise<Job[]> {
   const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
   const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
   const isEarly = sql`(${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)`
   const isOfKind = sql`(${optional(kind)}::text is null or kind = ${optional(kind)}::text)`
+  const stateThen = sql`case when finished_at > ${moment(until)}::timestamptz then 'running' else state end`
+  const hasText = sql`strpos(lower(concat_ws(' ', kind, subject, submitted_by, error ->> 'message')), lower(${optional(text)}::text)) > 0`
   const isNewest = newest
     ? sql`id in (select max(id) from lockstep.jobs where ${isOfKind} and ${isEarly} group by kind, subject)`
     : sql`true`
@@ -82,7 +88,8 @@ export async function readJobs(
       select * from lockstep.jobs
       where (${optional(id)}::bigint is null or id = ${optional(id)}::bigint)
         and ${isOfKind} and ${isEarly} and ${isNewest}
-        and (${optional(state)}::text is null or state = ${optional(state)}::text)
+        and (${optional(state)}::text is null or ${stateThen} = ${optional(state)}::text)
+        and (${optional(text)}::text is null or ${hasText})
         and (${optional(subject)}::text is null or subject = ${optional(subject)}::text)
         and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
         and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)

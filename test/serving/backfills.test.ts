@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readJob } from '../../runtime/jobs/read-jobs.ts'
-import { jobRevision } from '../../serving/dashboard/operations/operation-models.ts'
+import { jobRevision } from '../../serving/dashboard/operations/jobs-model.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 import { createVisitor } from './dashboard/visitor.ts'

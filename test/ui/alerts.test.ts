@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { World } from '../serving/world.ts'
 import { noon } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
@@ -47,6 +47,8 @@ beforeAll(async () => {
   ;({ world, visits, close } = opened)
 })
 afterAll(() => close?.())
+// narrow pages have the menu in a drawer
+beforeEach(() => visits.look({ width: 1280, scheme: 'light' }))
 
 const card = () => visits.page.locator('.problem')
 
@@ -84,6 +86,49 @@ describe('the page of alerts', () => {
     await visits.page.getByRole('link', { name: 'model:delay: drift of landings (model version 1)' }).click()
     await visits.page.getByRole('heading', { name: `Alert ${firing}` }).waitFor()
     expect(await visits.flaws()).toEqual([])
+  })
+
+  it('keeps its filter in the address: through an alert, the menu and the way back', async () => {
+    const { page } = visits
+    const box = page.getByLabel('Filter by monitor, check or subject')
+    const shownAlerts = async () =>
+      (
+        await page
+          .locator('main')
+          .getByRole('link', { name: /^model:delay: / })
+          .allTextContents()
+      ).length
+    const isFiltered = async () => {
+      await expect.poll(shownAlerts).toBe(1)
+      expect(await box.inputValue()).toBe('nulls')
+      expect(new URL(page.url()).search).toBe('?q=nulls')
+    }
+    await visits.go('alerts')
+    await expect.poll(shownAlerts).toBe(2)
+    await box.fill('nul')
+    await page.waitForURL(/\?q=nul$/)
+    await box.fill('nulls')
+    await page.waitForURL(/\?q=nulls$/)
+    await isFiltered()
+    await page.getByRole('link', { name: /^model:delay: nulls/ }).click()
+    await page.getByRole('heading', { name: `Alert ${ended}` }).waitFor()
+    await page.getByRole('link', { name: 'Alerts with “nulls”' }).click()
+    await isFiltered()
+    await page.getByRole('link', { name: 'Alerts', exact: true }).click()
+    await isFiltered()
+    await page.reload()
+    await isFiltered()
+    // another page has no such filter, and the way back has it again
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    await page.waitForURL(/\/jobs$/)
+    await page.goBack()
+    await isFiltered()
+    await page.getByRole('button', { name: 'Clear the filter' }).click()
+    await expect.poll(shownAlerts).toBe(2)
+    expect([await box.inputValue(), new URL(page.url()).search]).toEqual(['', ''])
+    // each letter is no step of the browser's way back
+    await page.goBack()
+    await isFiltered()
   })
 
   it('shows the figures of an alert, and who was notified of it', async () => {
@@ -157,10 +202,86 @@ describe('a problem that is a failed job', () => {
     await visits.go('')
     await visits.page.getByRole('link', { name: `The job ${job?.id} (backfill of old) failed.` }).click()
     await visits.page.getByRole('heading', { name: `Job ${job?.id}`, level: 1 }).waitFor()
-    await visits.page.getByRole('region', { name: 'Jobs, running ones first' }).getByText('failed').waitFor()
-    expect(await visits.page.locator('tbody tr').count()).toBe(1)
+    await visits.page.locator('.page-title').getByText('failed').waitFor()
     expect(await visits.flaws()).toEqual([])
     await visits.page.getByRole('link', { name: 'All jobs' }).click()
     await visits.page.getByRole('heading', { name: 'Jobs', level: 1 }).waitFor()
   })
+})
+
+describe('the page of jobs', () => {
+  const rows = () => visits.page.getByRole('region', { name: 'Jobs, running ones first' }).locator('tbody tr')
+
+  it('is filtered by kind, state and text, which stand in the address', async () => {
+    const { page } = visits
+    const insert = async (kind: string, state: string) =>
+      (
+        await world.db.query<{ id: string }>(
+          `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+           values ($1, 'airport_delays@1', '', '{}', $2, false, false, false, 30, 7, 'ann@laptop', '2001-07-01T11:00:00Z') returning id::text`,
+          [kind, state],
+        )
+      )[0]?.id
+    const id = await insert('backfill', 'done')
+    await insert('scheduled-run', 'cancelled')
+    await visits.go('jobs')
+    await page.getByLabel('Filter by subject, submitter or error').fill('ann@')
+    await expect.poll(() => rows().count()).toBe(2)
+    await page.getByLabel('Kind', { exact: true }).selectOption('backfill')
+    await page.getByLabel('State', { exact: true }).selectOption('done')
+    await expect.poll(() => rows().count()).toBe(1)
+    expect(new URL(page.url()).search).toBe('?q=ann%40&kind=backfill&state=done')
+    // other menu entries have no filter; that of the page and a job lead back to it
+    await page.getByRole('link', { name: 'Jobs', exact: true }).click()
+    await rows()
+      .getByRole('link', { name: `job ${id}` })
+      .click()
+    await page.getByRole('heading', { name: `Job ${id}`, level: 1 }).waitFor()
+    expect(await page.locator('dl a').allTextContents()).toEqual(['airport_delays@1'])
+    await page.getByRole('link', { name: 'The filtered jobs' }).click()
+    await expect.poll(() => rows().count()).toBe(1)
+    expect(await page.getByLabel('State', { exact: true }).inputValue()).toBe('done')
+    await page.getByLabel('State', { exact: true }).selectOption('failed')
+    await page.getByText('No job is of this kind, state and text').waitFor()
+    expect(await visits.flaws()).toEqual([])
+    await page.goBack()
+    await expect.poll(() => rows().count()).toBe(1)
+  })
+
+  it('shows the steps of a job and what a worker is at', async () => {
+    const { page } = visits
+    const [job] = await world.db.query<{ id: string }>(
+      `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, chunks, chunks_done)
+       values ('training', 'weekly', '', '{}', 'running', false, false, false, 30, 7, 'ann@laptop', 2, 1) returning id::text`,
+      [],
+    )
+    await world.db.query(
+      `insert into lockstep.job_chunks (job, step, number, data, state, attempts, worker, claim, claimable_at, doing, error) values
+       ($1, 'chunk', 0, '{}', 'done', 1, 'host:1', null, now(), null, null),
+       ($1, 'chunk', 1, '{}', 'open', 3, 'host:2', gen_random_uuid(), now() + interval '1 hour', '{"what": "trainer", "done": 3, "total": 4000}', '{"code": "WRITE_FAILED", "message": "The disk is full."}')`,
+      [job?.id],
+    )
+    await visits.go(`jobs?job=${job?.id}`)
+    await page.locator('.job-progress').getByText('trainer: 3 of 4,000').waitFor()
+    const cells = await page
+      .getByRole('region', { name: `Steps of job ${job?.id}` })
+      .locator('tbody tr')
+      .first()
+      .locator('td')
+      .allTextContents()
+    expect(cells).toEqual(['chunk 1', 'at work', '3', 'host:2', '–', 'The disk is full.'])
+    expect(await visits.flaws()).toEqual([])
+  })
+})
+
+it('the filter of the audit page stands in the address', async () => {
+  const { page } = visits
+  await visits.go('audit?what=nothing-such')
+  await page.getByText('No change is recorded').waitFor()
+  await page.getByLabel('What', { exact: true }).fill('')
+  await page.waitForURL(/\/audit$/)
+  await page.getByLabel('Also who saw values of entities').check()
+  await page.waitForURL(/\/audit\?reads=with$/)
+  await page.getByRole('link', { name: 'Audit', exact: true }).click()
+  expect(await page.getByLabel('Also who saw values of entities').isChecked()).toBe(true)
 })

@@ -88,7 +88,8 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   parity: waysOf.parity(),
   alerts: waysOf.alerts(),
   monitors: waysOf.monitors(),
-  jobs: waysOf.jobs(),
+  jobs: waysOf.jobs({ kind: 'backfill', state: 'failed' }),
+  job: waysOf.job('1'),
   keys: waysOf.keys(),
   audit: waysOf.audit(),
 }

@@ -1,7 +1,6 @@
-import { EmptyState, TextInput } from '@mantine/core'
-import { useDebouncedValue } from '@mantine/hooks'
-import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { Fragment, type ReactElement, useEffect, useState } from 'react'
+import { EmptyState } from '@mantine/core'
+import { Link, useSearch } from '@tanstack/react-router'
+import { Fragment, type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
@@ -9,6 +8,7 @@ import { StateBadge } from '../parts/state-badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
+import { FilterText } from '../parts/filters.tsx'
 import { type Unit, formatDuration, formatMoment, formatNumber } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
@@ -19,8 +19,7 @@ import { SeverityBadge } from '../parts/severity-badge.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { Icon } from '../shell/icon.tsx'
-import { keepMoment } from '../shell/navigation.tsx'
+import { keepFilter } from '../shell/navigation.tsx'
 
 type Alert = AlertsData['alerts'][number]
 
@@ -47,14 +46,15 @@ export default function Alerts(): ReactElement {
 }
 
 function OneAlert({ id }: { readonly id: string }): ReactElement {
+  const { q } = useSearch({ strict: false })
   const alerts = useRead<AlertsData>(`alerts?id=${encodeURIComponent(id)}`)
   const isPast = usePastMoment() !== undefined
   return (
     <Page
       title={`Alert ${id}`}
       says={
-        <Link to="/alerts" search={keepMoment}>
-          All alerts
+        <Link to="/alerts" search={keepFilter}>
+          {q === undefined ? 'All alerts' : `Alerts with “${q}”`}
         </Link>
       }
       ways={waysOf.alerts()}
@@ -101,29 +101,15 @@ function Notifications({ of }: { readonly of: NonNullable<AlertsData['notificati
 const notificationTones = { open: 'plain', sent: 'good', dropped: 'bad' } as const
 
 function AllAlerts(): ReactElement {
-  const { q = '' } = useSearch({ strict: false })
-  const navigate = useNavigate()
-  const [text, setText] = useState(q)
-  const [asked] = useDebouncedValue(text.trim(), 250)
+  const { q: asked = '' } = useSearch({ strict: false })
   // a place is one of the list that was asked for
   const [place, setPlace] = useState({ asked, cursor: null as string | null })
   const cursor = place.asked === asked ? place.cursor : null
   const query = new URLSearchParams({ ...(asked === '' ? {} : { q: asked }), ...(cursor === null ? {} : { cursor }) }).toString()
   const alerts = useRead<AlertsData>(query === '' ? 'alerts' : `alerts?${query}`)
-  useEffect(() => {
-    if (asked === q) return
-    void navigate({ to: '.', search: (before: object) => ({ ...before, q: asked === '' ? undefined : asked }) as never, replace: true })
-  }, [asked])
   return (
     <Page title="Alerts" says="What monitors found, each with its evidence and likely cause." ways={waysOf.alerts()}>
-      <TextInput
-        className="list-filter"
-        aria-label="Filter by monitor, check or subject"
-        placeholder="Filter by monitor, check or subject"
-        leftSection={<Icon name="search" size={16} />}
-        value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
-      />
+      <FilterText word="q" label="Filter by monitor, check or subject" />
       <Loaded of={alerts}>
         {(data) => (
           <>

@@ -1,9 +1,10 @@
 import { Checkbox, TextInput } from '@mantine/core'
-import { useDebouncedValue } from '@mantine/hooks'
+import { useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { AuditData } from '../../serving/dashboard/contract/audit.ts'
 import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
+import { useAddressText, useFilter } from '../parts/filters.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
@@ -13,12 +14,14 @@ import { waysOf } from '../parts/ways.ts'
 
 /** Who changed what, and why. */
 export default function Audit(): ReactElement {
-  const [who, setWho] = useState('')
-  const [what, setWhat] = useState('')
-  const [since, setSince] = useState('')
-  const [withReads, setWithReads] = useState(false)
-  const filter = Object.entries({ who, what, since, reads: withReads ? '' : 'without' }).filter(([, value]) => value !== '')
-  const [asked] = useDebouncedValue(`audit?${new URLSearchParams(filter)}`, 250)
+  const { who = '', what = '', since = '', reads } = useSearch({ strict: false })
+  const [typedWho, setWho] = useAddressText('who')
+  const [typedWhat, setWhat] = useAddressText('what')
+  const [typedSince, setSince] = useAddressText('since')
+  const filter = useFilter()
+  const withReads = reads === 'with'
+  const given = Object.entries({ who, what, since, reads: withReads ? '' : 'without' }).filter(([, value]) => value !== '')
+  const asked = `audit?${new URLSearchParams(given)}`
   // a place is one of the list that was asked for
   const [place, setPlace] = useState({ asked, cursor: null as string | null })
   const cursor = place.asked === asked ? place.cursor : null
@@ -26,13 +29,18 @@ export default function Audit(): ReactElement {
   return (
     <Page title="Audit" says="Who changed what, and why. Nothing here can be changed.">
       <div className="ask">
-        <TextInput label="Who" placeholder="A key, or a user" value={who} onChange={(event) => setWho(event.currentTarget.value)} />
-        <TextInput label="What" placeholder="An action, or a thing" value={what} onChange={(event) => setWhat(event.currentTarget.value)} />
-        <TextInput label="Since (UTC)" type="date" value={since} onChange={(event) => setSince(event.currentTarget.value)} />
+        <TextInput label="Who" placeholder="A key, or a user" value={typedWho} onChange={(event) => setWho(event.currentTarget.value)} />
+        <TextInput
+          label="What"
+          placeholder="An action, or a thing"
+          value={typedWhat}
+          onChange={(event) => setWhat(event.currentTarget.value)}
+        />
+        <TextInput label="Since (UTC)" type="date" value={typedSince} onChange={(event) => setSince(event.currentTarget.value)} />
         <Checkbox
           label="Also who saw values of entities"
           checked={withReads}
-          onChange={(event) => setWithReads(event.currentTarget.checked)}
+          onChange={(event) => filter({ reads: event.currentTarget.checked ? 'with' : undefined })}
         />
       </div>
       <Loaded of={audit}>

@@ -1,7 +1,7 @@
 import { Chip, Group, Pill, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { type ReactElement, useDeferredValue, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import { type Entry, kindName, search, useIndex } from '../api/use-index.ts'
 import { formatNumber } from '../parts/format.ts'
 import { useOwnNames } from '../parts/own-names.ts'
@@ -51,6 +51,7 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
   const { kind, q = '', asOf } = useSearch({ strict: false })
   const navigate = useNavigate()
   const [text, setText] = useState(q)
+  useEffect(() => setText(q), [q])
   const deferred = useDeferredValue(text)
   const counts = useMemo(() => {
     const all = new Map<string, number>()

@@ -86,7 +86,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
               jobs.running === null ? (
                 '–'
               ) : (
-                <Link to="/jobs" search={keepMoment}>
+                <Link to="/jobs" search={(before: { asOf?: string }) => ({ ...keepMoment(before), state: 'running' })}>
                   {formatNumber(jobs.running, 'count')}
                 </Link>
               ),

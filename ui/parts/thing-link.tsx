@@ -1,6 +1,6 @@
-import { Link } from '@tanstack/react-router'
+import { Link, useLocation } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
-import { keepMoment } from '../shell/navigation.tsx'
+import { keepFilter, keepMoment } from '../shell/navigation.tsx'
 
 /** The pages of things, by kind. */
 const pages = {
@@ -39,8 +39,11 @@ interface ThingLinkProps {
 /** A link to the page of a thing. */
 export function ThingLink({ kind, id, children = id }: ThingLinkProps): ReactElement {
   const { search, ...address } = { search: {}, ...addressOf(kind, id) }
+  const { pathname } = useLocation()
+  // one of a list leads back to the list as it was
+  const keep = address.to === pathname ? keepFilter : keepMoment
   return (
-    <Link {...address} search={(before: { asOf?: string }) => ({ ...keepMoment(before), ...search })}>
+    <Link {...address} search={(before: { asOf?: string }) => ({ ...keep(before), ...search })}>
       {children}
     </Link>
   )

@@ -396,12 +396,32 @@ FROM lockstep.alerts${until('to_timestamp(started / 1e6)', at, 'WHERE')} ORDER B
     ...get('/v1/monitors'),
     sql: 'SELECT monitor, check_kind, subject, phase, result FROM lockstep.monitor_states ORDER BY 1, 2, 3',
   }),
-  jobs: (): Ways => (at) => ({
-    command: 'lockstep job list',
-    ...get('/v1/jobs'),
-    sql: `SELECT id, kind, subject, ${at === undefined ? 'state, chunks_done, chunks' : `CASE WHEN finished_at <= ${sqlMoment(at)} THEN state ELSE 'running' END AS state`}
-FROM lockstep.jobs${until('submitted_at', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
-  }),
+  jobs:
+    ({ kind, state }: { readonly kind?: string | undefined; readonly state?: string | undefined } = {}): Ways =>
+    (at) => {
+      const stateThen = at === undefined ? 'state' : `CASE WHEN finished_at <= ${sqlMoment(at)} THEN state ELSE 'running' END`
+      const given = [
+        ...(kind === undefined ? [] : [`kind = ${sqlText(kind)}`]),
+        ...(state === undefined ? [] : [`${stateThen} = ${sqlText(state)}`]),
+        ...(at === undefined ? [] : [`submitted_at <= ${sqlMoment(at)}`]),
+      ]
+      const options = Object.entries({ kind, state }).flatMap(([name, value]) =>
+        value === undefined ? [] : [` --${name} ${shellText(value)}`],
+      )
+      return {
+        command: `lockstep job list${options.join('')}`,
+        ...get(`/v1/jobs${queryOf({ kind, state })}`),
+        sql: `SELECT id, kind, subject, ${stateThen} AS state${at === undefined ? ', chunks_done, chunks' : ''}
+FROM lockstep.jobs${given.length === 0 ? '' : ` WHERE ${given.join(' AND ')}`} ORDER BY id DESC LIMIT 100`,
+      }
+    },
+  job:
+    (id: string): Ways =>
+    (at) => ({
+      command: `lockstep job show ${shellText(id)}`,
+      ...get(`/v1/jobs/${part(id)}`),
+      sql: `SELECT step, number, state, attempts, worker, error FROM lockstep.job_chunks WHERE job = ${sqlText(id)}${until('claimable_at', at)} ORDER BY step, number LIMIT 100`,
+    }),
   keys: (): Ways => (at) => ({
     command: 'lockstep keys list',
     ...query(

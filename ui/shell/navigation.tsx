@@ -1,4 +1,4 @@
-import { Link } from '@tanstack/react-router'
+import { Link, useLocation } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import { Icon, type IconName } from './icon.tsx'
 
@@ -69,6 +69,7 @@ export const groups: readonly { readonly title: string; readonly places: readonl
 
 /** The links to all pages. The moment of `?asOf=` goes along. */
 export function Navigation({ onChoose }: { readonly onChoose?: () => void }): ReactElement {
+  const { pathname } = useLocation()
   return (
     <>
       <Link className="brand" to="/" search={keepMoment} {...(onChoose === undefined ? {} : { onClick: onChoose })}>
@@ -86,7 +87,10 @@ export function Navigation({ onChoose }: { readonly onChoose?: () => void }): Re
                 <Link
                   className="nav-link"
                   to={to}
-                  search={(before: { asOf?: string }) => ({ ...keepMoment(before), ...(kind === undefined ? {} : { kind }) })}
+                  search={(before: Kept) => ({
+                    ...(pathname === to ? keepFilter(before) : keepMoment(before)),
+                    ...(to === '/catalog' ? { kind } : {}),
+                  })}
                   activeOptions={{ exact: to === '/' || to === '/catalog', includeSearch: to === '/catalog', explicitUndefined: true }}
                   {...(onChoose === undefined ? {} : { onClick: onChoose })}
                 >
@@ -100,6 +104,16 @@ export function Navigation({ onChoose }: { readonly onChoose?: () => void }): Re
       ))}
     </>
   )
+}
+
+const filterWords = ['kind', 'state', 'q', 'who', 'what', 'since', 'reads'] as const
+
+type Kept = { readonly [Word in 'asOf' | (typeof filterWords)[number]]?: string | undefined }
+
+/** What of the search goes along from a list to one of its things and back: the moment, and the filter of the list. */
+export function keepFilter(before: Kept): { readonly [Word in keyof Kept]?: string } {
+  const kept = filterWords.flatMap((word) => (before[word] === undefined ? [] : [[word, before[word]]]))
+  return { ...keepMoment(before), ...Object.fromEntries(kept) }
 }
 
 /** What of the search goes along to another page. */

@@ -39,7 +39,7 @@ const run = z.object({
 })
 export type TrainingRun = z.output<typeof run>
 
-const line = z.object({
+export const trainingLine = z.object({
   name: z.string(),
   model: z.string(),
   trainer: z.string().describe('A program in the folder of trainers of a worker'),
@@ -50,12 +50,12 @@ const line = z.object({
 })
 
 /** `GET /ui/api/trainings` */
-export const trainings = z.object({ trainings: z.array(line) })
+export const trainings = z.object({ trainings: z.array(trainingLine) })
 export type TrainingsData = z.output<typeof trainings>
 
 /** `GET /ui/api/trainings/:id` */
 export const training = z.object({
-  training: line,
+  training: trainingLine,
   label: z.string(),
   requires: z.array(z.string()).describe('What a version must reach'),
   deploys: z.string().describe('What becomes of a version'),

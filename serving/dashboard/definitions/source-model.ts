@@ -3,7 +3,7 @@ import { compareFiles, countStoredFiles, readStoredFiles } from '../../../offlin
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { SourceData } from '../contract/definition.ts'
 import { source as sourceContract } from '../contract/definition.ts'
-import { jobAt } from '../operations/operation-models.ts'
+import { jobAt } from '../operations/jobs-model.ts'
 import { deadByReason } from '../pipelines/pipeline-models.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'

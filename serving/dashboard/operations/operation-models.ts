@@ -3,49 +3,11 @@ import type { ApiKey } from '../../../registry/keys/api-keys.ts'
 import { keysRevision, listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readActions, readAudit } from '../../../runtime/audit.ts'
-import { doingText } from '../../../runtime/jobs/job-json.ts'
-import type { Job } from '../../../runtime/jobs/read-jobs.ts'
-import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AuditData } from '../contract/audit.ts'
 import { audit as auditContract } from '../contract/audit.ts'
-import { jobs as jobsContract } from '../contract/jobs.ts'
 import { keys as keysContract } from '../contract/keys.ts'
 import { readModel } from '../read-model.ts'
-import { nextCursor, pageSize, paged } from './paged.ts'
-
-export const jobsModel = readModel({
-  path: '/jobs',
-  scope: 'ui:read',
-  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
-  data: jobsContract,
-  async read({ db, now, isPast, query: { cursor, id } }) {
-    const all = await readJobs(db, { id, limit: pageSize + 1, after: cursor, ...(isPast ? { until: now } : {}) })
-    const shown = all.slice(0, pageSize)
-    const jobs = shown
-      .map((job) => (isPast ? jobAt(job, new Date(now / 1000)) : job))
-      .map((job) => ({
-        id: String(job.id),
-        kind: job.kind,
-        subject: job.subject,
-        state: job.state,
-        chunks: job.chunks === 0 ? null : job.chunks,
-        chunksDone: job.chunksDone,
-        workers: job.workers.length,
-        secondsLeft: job.secondsLeft,
-        doing: job.doing === null ? null : doingText(job.doing),
-        error: job.error?.message ?? null,
-        submittedBy: job.submittedBy,
-        submittedAt: job.submittedAt.toISOString(),
-        finishedAt: job.finishedAt?.toISOString() ?? null,
-        canCancel: !isPast && job.state === 'running',
-        canRetry: !isPast && (job.state === 'failed' || job.state === 'cancelled'),
-        revision: jobRevision(job),
-      }))
-    const last = shown.at(-1)
-    const notes = isPast ? ['Runs that were deleted since are not shown: of monitors and rollouts, only the newest is kept.'] : []
-    return { data: { jobs, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'running') }, notes }
-  },
-})
+import { pageSize } from './paged.ts'
 
 export const keysModel = readModel({
   path: '/keys',
@@ -113,18 +75,7 @@ export const auditModel = readModel({
   },
 })
 
-/** Another one once the job has ended, and once an ended one is retried. No earlier one returns. */
-export function jobRevision({ state, retries, finishedAt }: Job): string {
-  return `${state}.${retries}.${finishedAt?.getTime() ?? 'open'}`
-}
-
 /** Another one once the key is revoked, or is rotated and so expires. */
 export function keyRevision({ expiresAt, revokedAt, replacedBy }: Pick<ApiKey, 'expiresAt' | 'revokedAt' | 'replacedBy'>): string {
   return `${expiresAt?.getTime() ?? 'always'}.${revokedAt?.getTime() ?? 'valid'}.${replacedBy ?? 'last'}`
-}
-
-/** A job as it was at a moment. Its progress at that moment is not kept. */
-export function jobAt(job: Job, at: Date): Job {
-  if (job.finishedAt !== null && job.finishedAt <= at) return job
-  return { ...job, state: 'running', chunks: 0, chunksDone: 0, workers: [], secondsLeft: null, doing: null, error: null, finishedAt: null }
 }

@@ -10,7 +10,7 @@ import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { TrainingRun, TrainingsData } from '../contract/trainings.ts'
 import { training as trainingContract, trainings as trainingsContract } from '../contract/trainings.ts'
-import { jobAt } from '../operations/operation-models.ts'
+import { jobAt } from '../operations/jobs-model.ts'
 import { findThen, registryAtMoment, registryNotes } from '../past-registry.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
@@ -27,22 +27,34 @@ export const trainingsModel = readModel({
   scope: 'ui:read',
   data: trainingsContract,
   async read(ask) {
-    const { db, deps, isPast } = ask
-    const { inventory, past } = isPast ? await registryAtMoment(ask) : { inventory: null, past: null }
-    const declared: Declared[] =
-      inventory === null
-        ? [...deps.catalog().trainings.values()]
-        : inventory.definitions.flatMap(({ kind, spec, retired }) => (kind === 'training' && !retired ? [{ spec, description: null }] : []))
-    const jobs = declared.length === 0 ? [] : await readJobs(db, { kind: trainingKind, newest: true, limit: maxListedJobs, ...until(ask) })
-    const newest = new Map(jobs.map((job) => [job.subject, job]))
-    const lines: TrainingsData['trainings'][number][] = []
-    for (const each of declared.toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))) {
-      const job = newest.get(each.spec.name)
-      lines.push(lineOf(ask, each, job === undefined ? null : await runThen(ask, job)))
-    }
-    return { data: { trainings: lines }, notes: registryNotes(past) }
+    const { trainings, notes } = await trainingLines(ask)
+    return { data: { trainings }, notes }
   },
 })
+
+interface Lines {
+  readonly trainings: TrainingsData['trainings']
+  readonly notes: readonly string[]
+}
+
+/** Trainings by name, each with its last run. @param model only those of this model */
+export async function trainingLines(ask: Ask, model?: string): Promise<Lines> {
+  const { db, deps, isPast } = ask
+  const { inventory, past } = isPast ? await registryAtMoment(ask) : { inventory: null, past: null }
+  const all: readonly Declared[] =
+    inventory === null
+      ? [...deps.catalog().trainings.values()]
+      : inventory.definitions.flatMap(({ kind, spec, retired }) => (kind === 'training' && !retired ? [{ spec, description: null }] : []))
+  const declared = model === undefined ? all : all.filter(({ spec }) => spec.model === model)
+  const jobs = declared.length === 0 ? [] : await readJobs(db, { kind: trainingKind, newest: true, limit: maxListedJobs, ...until(ask) })
+  const newest = new Map(jobs.map((job) => [job.subject, job]))
+  const lines: TrainingsData['trainings'][number][] = []
+  for (const each of declared.toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))) {
+    const job = newest.get(each.spec.name)
+    lines.push(lineOf(ask, each, job === undefined ? null : await runThen(ask, job)))
+  }
+  return { trainings: lines, notes: registryNotes(past) }
+}
 
 export const trainingModel = readModel({
   path: '/trainings/:id',

@@ -194,7 +194,7 @@ describe('jobs', () => {
     const jobs = await all()
     expect(jobs).toHaveLength(130)
     expect(new Set(jobs.map(({ id }) => id)).size).toBe(130)
-    expect(jobs.map(({ state }) => state).lastIndexOf('running')).toBe(42)
+    expect(jobs.map(({ state }) => state).lastIndexOf('waiting')).toBe(42)
     expect((await ann.ask('/ui/api/jobs?cursor=7')).status).toBe(400)
     const then = await listed('?asOf=2001-06-01T02:10:00Z')
     expect(then.jobs.map(({ subject, state, canRetry }) => [subject, state, canRetry])).toEqual([
@@ -212,7 +212,7 @@ describe('jobs', () => {
     const retry = async (reason: string) => await ann.post(`/jobs/${failed?.id}/retry`, { reason }, failed?.revision ?? '')
     expect(await retry('the disk has room')).toMatchObject({ status: 200 })
     const again = (await all()).find(({ id }) => id === failed?.id)
-    expect(again).toMatchObject({ state: 'running', canRetry: false })
+    expect(again).toMatchObject({ state: 'waiting', canRetry: false })
     // a page that still shows the failure neither retries nor cancels the job
     const stale = { status: 412, body: { error: { code: 'STALE' } } }
     expect(await retry('older page')).toMatchObject(stale)
