@@ -6,6 +6,8 @@ import type { Severity } from '../../registry/define/severity.ts'
 import type { MonitorSpec } from '../../registry/monitor-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { DriftReport } from '../drift/drift-types.ts'
+import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { MonitorFinding } from './alert-state.ts'
 
 /** What a check found out about one subject. */
@@ -41,7 +43,15 @@ export interface CheckContext {
   readonly clock: () => number
   /** What the evaluation before has left for a subject. */
   memoryOf(subject: string): unknown
+  readonly shared: SharedReads
   readonly signal: AbortSignal
+}
+
+/** What the checks of one evaluation have read, by what they asked for: two checks read the same once. */
+export interface SharedReads {
+  readonly rollups: Map<string, Promise<ModelRollup>>
+  /** A text says why there is nothing to compare. */
+  readonly driftReports: Map<string, Promise<DriftReport | string>>
 }
 
 /** One kind of check. Its options stand in `registry/define/check-options.ts`, which validates definitions. */

@@ -4,7 +4,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
-import type { CheckResult } from './check-kind.ts'
+import type { CheckResult, SharedReads } from './check-kind.ts'
 import { evaluateCheck } from './checks/all-checks.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
 import { maxListedAlerts, readAlerts } from './read-alerts.ts'
@@ -41,11 +41,12 @@ export async function evaluateMonitor(
   memories: ReadonlyMap<string, unknown> = new Map(),
 ): Promise<CheckedResults[]> {
   const window = { from: moment - monitor.windowMicros, to: moment }
+  const shared: SharedReads = { rollups: new Map(), driftReports: new Map() }
   const checked: CheckedResults[] = []
   for (const spec of monitor.checks) {
     const memoryOf = (subject: string): unknown => memories.get(memoryKey(spec.kind, subject))
     try {
-      const results = await evaluateCheck({ db, store, catalog, monitor, window, clock, memoryOf, signal }, spec)
+      const results = await evaluateCheck({ db, store, catalog, monitor, window, clock, memoryOf, shared, signal }, spec)
       checked.push({ kind: spec.kind, results, error: null })
     } catch (error) {
       if (signal.aborted || isTemporary(error)) throw error

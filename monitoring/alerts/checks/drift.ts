@@ -141,9 +141,6 @@ async function usualColumns(
   return usual
 }
 
-/** The reports of one evaluation, which its checks share. */
-const reports = new WeakMap<Window, Map<string, Promise<DriftReport | string>>>()
-
 /** @returns a text: why there is nothing to compare */
 async function reportOf(
   context: CheckContext,
@@ -153,10 +150,9 @@ async function reportOf(
   baseline: DriftBaseline,
 ): Promise<DriftReport | string> {
   const thresholds = { alpha: alphaOfEvaluation(alpha, context.monitor), minPsi }
-  let known = reports.get(context.window)
-  if (known === undefined) reports.set(context.window, (known = new Map()))
+  const { driftReports } = context.shared
   const key = JSON.stringify([version, baseline, thresholds])
-  let report = known.get(key)
+  let report = driftReports.get(key)
   if (report === undefined) {
     const { db, catalog, store } = context
     const freshness = async (views: ReadonlySet<string>) =>
@@ -164,7 +160,7 @@ async function reportOf(
     report = sharedRollup(context, { model, version }, window)
       .then((rollup) => driftReport({ db, catalog, freshness }, { model, version, window, baseline, thresholds, rollup }))
       .catch(reasonOf)
-    known.set(key, report)
+    driftReports.set(key, report)
   }
   return await report
 }

@@ -55,7 +55,8 @@ async function differing(freshnessMicros: (view: string) => number | null): Prom
   )
   const monitor = { ...clockMonitor('inputs'), target: { kind: 'model', model: 'echo' } as const }
   const window = { from: noon - hour, to: noon + hour }
-  const rest = { store: null, window, clock: () => noon, memoryOf: () => undefined, signal: new AbortController().signal }
+  const shared = { rollups: new Map(), driftReports: new Map() }
+  const rest = { store: null, window, clock: () => noon, memoryOf: () => undefined, shared, signal: new AbortController().signal }
   const context = { db: world.db, catalog: { ...stored, views }, monitor, ...rest }
   const [result] = await parity.evaluate(context, { kind: 'parity', budget: 0, vectors: 5000 })
   return Math.round((result?.value ?? 0) * (result?.n ?? 0))

@@ -64,7 +64,8 @@ async function evaluate() {
   const context = { db: world.db, store: null, catalog: await loadCatalog(world.db), monitor: { ...clockMonitor('inputs'), target } }
   // rows wait for 5 minutes before they are checked
   const window = { from: noon - hour, to: noon + hour }
-  const rest = { window, clock: () => noon, memoryOf: () => undefined, signal: new AbortController().signal }
+  const shared = { rollups: new Map(), driftReports: new Map() }
+  const rest = { window, clock: () => noon, memoryOf: () => undefined, shared, signal: new AbortController().signal }
   const [result] = await parity.evaluate({ ...context, ...rest }, { kind: 'parity', budget: 0, vectors: 100 })
   return result
 }
