@@ -1,10 +1,10 @@
 import type { Frontier } from '../../kernel/frontier.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
 import type { SearchableTables } from './searchable-tables.ts'
-import type { SourceLag } from './source-lag.ts'
 
 /** Waiting rows are counted up to this number. */
 export const maxCountedRows = 10_000
@@ -24,7 +24,19 @@ export interface StoredView {
 export interface ArrivedRows {
   readonly newestEvent: number | null
   /** Rows beyond the frontier. */
-  readonly waiting: Omit<SourceLag, 'newestEvent'>
+  readonly waiting: WaitingRows
+}
+
+/** Committed rows that are in no state. */
+export interface WaitingRows {
+  /** 10,000 means: that many or more. */
+  readonly rows: number
+  /** How many transactions wrote them. */
+  readonly transactions: number
+  /**
+   * When the first of them became visible (the later of its two times), epoch microseconds; null where there are none.
+   */
+  readonly visibleSince: number | null
 }
 
 /**
@@ -86,12 +98,12 @@ export async function readTogether(
   return new Map(views.map(({ plan }, i) => [plan, { newestEvent: newest[i] ?? null, waiting: waiting.get(plan) ?? noneWaiting }]))
 }
 
-const noneWaiting: ArrivedRows['waiting'] = { rows: 0, transactions: 0, visibleSince: null }
+const noneWaiting: WaitingRows = { rows: 0, transactions: 0, visibleSince: null }
 
 async function waitingRows(
   db: Database,
   views: readonly { readonly plan: ViewPlan; readonly relation: string; readonly visible: string; readonly frontier: Frontier }[],
-): Promise<ReadonlyMap<ViewPlan, ArrivedRows['waiting']>> {
+): Promise<ReadonlyMap<ViewPlan, WaitingRows>> {
   if (views.length === 0) return new Map()
   // the frontiers are no part of the text, so that the statement stays the same
   const selects = views.map(
@@ -102,7 +114,7 @@ async function waitingRows(
               SELECT FROM unnest($${3 * i + 2}::text[]::xid8[], $${3 * i + 3}::text[]::xid8[]) AS folded (first, upto) WHERE _xid >= first AND _xid < upto)
             ORDER BY _xid LIMIT ${maxCountedRows}) beyond`,
   )
-  const found = await db.query<WaitingRows>(
+  const found = await db.query<CountedRows>(
     selects.join(' UNION ALL '),
     views.flatMap(({ frontier: { below, beyond } }) => [
       String(Math.max(0, below)),
@@ -121,7 +133,7 @@ async function waitingRows(
 /**
  * For each large transaction, the greatest event time of its rows, which does not change unless some are dated later.
  */
-const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
+const loadsOf = memoizeWeak((_db: Database) => new Map<string, { readonly xid: string; readonly newest: number | null }>())
 
 /** The newest rows of a table. */
 interface LastRows {
@@ -131,7 +143,7 @@ interface LastRows {
   readonly rows: string
 }
 
-interface WaitingRows {
+interface CountedRows {
   /** By index of the views. */
   readonly view: number
   readonly rows: string
@@ -166,8 +178,7 @@ async function newestEvents(db: Database, all: readonly EventsOf[], now: number)
     // the rows of one transaction have no order of arrival, so all rows of a large last transaction are read
     return xid === null || Number(rows) < newestRows || xid !== least ? null : loadSql(relation, event, xid)
   })
-  const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
-  loads.set(db, known)
+  const known = loadsOf(db)
   const nameOf = (i: number): string => `${all[i]?.relation} ${all[i]?.event}`
   const isUnknown = (i: number): boolean => loaded[i] !== null && known.get(nameOf(i))?.xid !== last[i]?.xid
   const unknown = all.map((_, i) => i).filter(isUnknown)

@@ -98,7 +98,7 @@ export async function viewFreshness(
     const run = lastRun(plan)
     const checkpoint = stored[i] ?? null
     const isStored = checkpoint !== null
-    const source = await readableLag(db, store, plan, frontiers[i] ?? null, now, tables, arrived.get(plan))
+    const source = await readableLag({ db, store, now }, { plan, frontier: frontiers[i] ?? null }, { tables, found: arrived.get(plan) })
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep

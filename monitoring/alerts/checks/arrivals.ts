@@ -17,7 +17,7 @@ export const arrivals: CheckKind<Spec> = {
     const bySource = new Map(plans.map((plan) => [plan.spec.source.name, plan]))
     const results: CheckResult[] = []
     for (const [source, plan] of bySource) {
-      const lag = await sourceLag(db, null, plan, null, window.to)
+      const lag = await sourceLag({ db, store: null, now: window.to }, { plan, frontier: null })
       const limits = { factor, minMicros: parseDuration(min) }
       const { silences, usual, threshold } = followSilence(silencesOf(memoryOf(source)), lag?.newestEvent ?? null, window.to, limits)
       const base = {

@@ -144,7 +144,7 @@ describe('the freshness of a view', () => {
       return await db.query(text, ...rest)
     }
     const noted: Database = { ...db, query }
-    const lag = async () => await sourceLag(noted, store, plan, allBelow(1), now)
+    const lag = async () => await sourceLag({ db: noted, store, now }, { plan, frontier: allBelow(1) })
     const first = await lag()
     expect(first).toMatchObject({ rows: 1, newestEvent: now - hour })
     const before = statements.length
@@ -221,7 +221,7 @@ describe('the freshness of a view', () => {
   it('is unknown at once if the table loses its arrivals after it was looked at', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db)
-    const lag = async () => await sourceLag(db, store, plan, allBelow(1), Date.now() * 1000)
+    const lag = async () => await sourceLag({ db, store, now: Date.now() * 1000 }, { plan, frontier: allBelow(1) })
     await table.insert([paidAt(Date.now() * 1000 - hour)])
     expect(await lag()).toMatchObject({ rows: 1 })
     await db.script(`alter table ${table.name} drop column _xid`)
