@@ -1,4 +1,3 @@
-import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
@@ -6,22 +5,18 @@ import type { Database } from '../runtime/database.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Span } from '../runtime/tracing/span.ts'
 import { traced } from '../runtime/tracing/span.ts'
-import type { AppendedEvents, PushTarget } from './append-events.ts'
-import { appendEvents } from './append-events.ts'
+import type { PushTarget } from './append-events.ts'
 import { createClockCheck } from './clock-behind.ts'
+import type { EventLanesLimits, WrittenEvents } from './event-lanes.ts'
+import { createEventLanes } from './event-lanes.ts'
 import type { SourceEvent } from './event-reader.ts'
 import { createEventReader } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
 import { readEventTable } from './event-table.ts'
-import { refusedEvent } from './refused-event.ts'
 import { createFoldQueue } from './fold-queue.ts'
 import { maxFoldedAgain } from './fold-transactions.ts'
 import { createPushFolder } from './push-folder.ts'
 import type { NotKeptListener } from './state-writer.ts'
-
-/** The maximum size of a transaction, unless a single request is larger. */
-const groupEvents = 1_000
-const groupBytes = 4 * 1024 * 1024
 
 export interface EventIntakeDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
@@ -44,12 +39,10 @@ export interface IntakeMetrics {
   folded(source: string, seconds: number): void
 }
 
-export interface EventIntakeOptions {
+/** Default: 10,000 events and 32 MiB may wait for each source. */
+export interface EventIntakeOptions extends Partial<EventLanesLimits> {
   /** How far in the future an event's time may be when it is received, microseconds. */
   readonly futureMicros: number
-  /** How much may wait for each source, in addition to the running transaction. Default: 10,000 events, 32 MiB. */
-  readonly waitingEvents?: number
-  readonly waitingBytes?: number
   /** How long a push waits until its events are online, milliseconds. Default: 250. */
   readonly foldWaitMs?: number
 }
@@ -87,23 +80,6 @@ export interface EventIntake {
   close(foldMs: number): Promise<void>
 }
 
-interface Request {
-  readonly events: readonly SourceEvent[]
-  readonly bytes: number
-  readonly done: (written: Written) => void
-  readonly failed: (error: unknown) => void
-}
-
-interface Lane {
-  readonly source: SourceSpec
-  readonly table: EventTable
-  readonly to: PushTarget
-  readonly waiting: Request[]
-  events: number
-  bytes: number
-  running: Promise<void> | null
-}
-
 export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOptions): EventIntake {
   const { database, metrics } = deps
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
@@ -118,8 +94,10 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     onFailure: deps.onFoldFailure,
   })
   const opened = new WeakMap<SourceSpec, Promise<OpenedSource>>()
-  /** Lanes with waiting or running requests. */
-  const lanes = new Set<Lane>()
+  const lanes = createEventLanes(
+    { database, folds, onWaiting: metrics.waiting, onNotPushable: (source) => opened.delete(source) },
+    { waitingEvents, waitingBytes },
+  )
 
   function open(source: SourceSpec): Promise<OpenedSource> {
     let found = opened.get(source)
@@ -129,102 +107,6 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       found.catch(() => opened.delete(source))
     }
     return found
-  }
-
-  function enqueue(
-    { table, source }: { table: EventTable; source: SourceSpec },
-    to: PushTarget,
-    events: readonly SourceEvent[],
-  ): Promise<Written> {
-    const present = [...lanes].find((lane) => lane.table === table && lane.to === to)
-    const lane = present ?? { source, table, to, waiting: [], events: 0, bytes: 0, running: null }
-    const bytes = events.reduce((sum, event) => sum + event.bytes, 0)
-    if (lane.waiting.length > 0 && (lane.events + events.length > waitingEvents || lane.bytes + bytes > waitingBytes)) {
-      throw new LockstepError(
-        'OVERLOADED',
-        `The source "${source.name}" has ${lane.events} events waiting to be written, which is the maximum. Nothing of this request was accepted; send it again soon.`,
-        { details: { source: source.name, waiting: lane.events } },
-      )
-    }
-    const written = new Promise<Written>((done, failed) => lane.waiting.push({ events, bytes, done, failed }))
-    lanes.add(lane)
-    count(lane, events.length, bytes)
-    lane.running ??= drain(lane)
-    return written
-  }
-
-  function count(lane: Lane, events: number, bytes: number): void {
-    lane.events += events
-    lane.bytes += bytes
-    metrics.waiting(lane.source.name, waitingOf(lane.source.name))
-  }
-
-  function waitingOf(source: string): number {
-    let events = 0
-    for (const lane of lanes) if (lane.source.name === source) events += lane.events
-    return events
-  }
-
-  async function drain(lane: Lane): Promise<void> {
-    while (lane.waiting.length > 0) {
-      // events that arrive during a fold are written together after it
-      if (lane.to !== 'offline') await folds.room(lane.source.name)
-      const group = nextGroup(lane)
-      await write(lane, group)
-    }
-    lanes.delete(lane)
-  }
-
-  function nextGroup(lane: Lane): Request[] {
-    const group: Request[] = []
-    let [events, bytes] = [0, 0]
-    for (let next = lane.waiting[0]; next !== undefined; next = lane.waiting[0]) {
-      if (group.length > 0 && (events + next.events.length > groupEvents || bytes + next.bytes > groupBytes)) break
-      group.push(next)
-      lane.waiting.shift()
-      events += next.events.length
-      bytes += next.bytes
-    }
-    count(lane, -events, -bytes)
-    return group
-  }
-
-  async function write(lane: Lane, group: readonly Request[]): Promise<void> {
-    let written: AppendedEvents
-    try {
-      written = await appendEvents(
-        database(),
-        lane.table,
-        group.flatMap(({ events }) => events),
-        lane,
-      )
-    } catch (error) {
-      // a wrong row of one request must not fail the others
-      if (error instanceof LockstepError && error.code === 'INVALID_ROW') {
-        const [only] = group
-        if (group.length === 1 && only !== undefined) return only.failed(await refusedError(lane, only, error))
-        for (const request of group) await write(lane, [request])
-        return
-      }
-      if (error instanceof LockstepError && error.code === 'NOT_PUSHABLE') opened.delete(lane.source)
-      for (const { failed } of group) failed(error)
-      return
-    }
-    const folded = lane.to !== 'offline' && written.xid !== null ? folds.add(lane.source.name, written.xid) : null
-    let at = 0
-    for (const { events, done } of group) {
-      const duplicates = written.duplicates.slice(at, (at += events.length))
-      const fresh = duplicates.includes(null)
-      done({ duplicates, xid: fresh ? written.xid : null, folded: fresh ? folded : null })
-    }
-  }
-
-  async function refusedError({ table, to }: Lane, { events }: Request, error: LockstepError): Promise<unknown> {
-    try {
-      return await refusedEvent(database(), table, events, { to }, error)
-    } catch (cause) {
-      return cause
-    }
   }
 
   /** Folds the transactions of events that were stored already: their writer may have died before it folded them. */
@@ -244,9 +126,9 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
         await createClockCheck(database(), ownNow)(error, (byMicros) => readAll(receivedAt + byMicros))
         throw error
       }
-      const commit = (own: Span | undefined): Promise<Written> => {
+      const commit = (own: Span | undefined): Promise<WrittenEvents> => {
         own?.set({ 'db.system.name': 'postgresql', 'lockstep.source': source.name, 'lockstep.events': events.length })
-        return enqueue({ table, source }, to, events)
+        return lanes.write(source, table, to, events)
       }
       const committing = traced(span, 'commit events', commit, 'client')
       const { xid, duplicates, folded } = await committing
@@ -261,16 +143,11 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
       }
     },
     async close(foldMs) {
-      for (const { running } of lanes) await running
+      await lanes.drained()
       await folds.close(foldMs)
       await folder.close()
     },
   }
-}
-
-/** For one request: the transaction of its new events. */
-interface Written extends AppendedEvents {
-  readonly folded: Promise<boolean> | null
 }
 
 async function all(folds: readonly Promise<boolean>[]): Promise<boolean> {
