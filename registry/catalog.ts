@@ -1,25 +1,21 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { OutcomePlan } from '../kernel/compile-outcome.ts'
-import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import type { OnDemandCode } from '../kernel/on-demand-step.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
+import type { DefinitionId, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import type { Signing } from '../runtime/signing.ts'
-import type { FilesSpec } from '../kernel/files-spec.ts'
 import { filesName } from '../kernel/files-spec.ts'
-import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
+import type { Declared, DeclaredExperiment, Watching } from './declared.ts'
+import { declaredByName } from './declared.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
-import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
-import type { PipelineSpec } from './pipeline-spec.ts'
-import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type { ExperimentRun } from './experiments/experiment.ts'
 import { readRunningExperiments } from './experiments/experiment.ts'
 import type { ModelAlias } from './model-aliases.ts'
@@ -28,6 +24,7 @@ import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import { readModelPins } from './model-pins.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import { notPushable } from './push-table.ts'
 import { readRevision } from './revision.ts'
 import type { Rollout } from './rollouts/rollout.ts'
@@ -48,30 +45,13 @@ import { storedCode, verifiedCode } from './verified-code.ts'
  * A definition that does not compile, or whose code fails its hash check, is in none of the maps. Looking it up by name
  * throws the reason.
  */
-export interface Catalog {
+export interface Catalog extends Omit<Declared, 'pushed'> {
   readonly revision: number
-  readonly entities: ReadonlyMap<string, EntitySpec>
-  readonly sources: ReadonlyMap<string, SourceSpec>
-  /** The stream of a source, by the source's name. */
-  readonly streams: ReadonlyMap<string, StreamSpec>
-  /** The Parquet files of a source, by the source's name. */
-  readonly files: ReadonlyMap<string, FilesSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   /** Stored on-demand views, which are needed to compile a service. */
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
-  /** The views that are kept in the online store. */
-  readonly online: ReadonlySet<DefinitionId>
-  /** The online views that have default monitors. */
-  readonly watched: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
-  readonly channels: ReadonlyMap<string, Watching<ChannelSpec>>
-  readonly monitors: ReadonlyMap<string, Watching<MonitorSpec>>
-  readonly experiments: ReadonlyMap<string, DeclaredExperiment>
-  /** Batches that begin by a schedule. */
-  readonly batches: ReadonlyMap<string, Watching<ScheduledBatchSpec>>
-  readonly pipelines: ReadonlyMap<string, Watching<PipelineSpec>>
-  readonly trainings: ReadonlyMap<string, Watching<TrainingSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /**
    * Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand
@@ -118,19 +98,6 @@ export interface Catalog {
   onlineReaders(source: SourceSpec): ViewPlan[]
 }
 
-/** A monitor, a channel, a batch, a pipeline or a training. */
-export interface Watching<Spec> {
-  readonly spec: Spec
-  readonly description: string | null
-}
-
-/** An experiment as it is declared. Its running run may be of an older declaration in what may change meanwhile. */
-export interface DeclaredExperiment {
-  readonly spec: ExperimentSpec
-  readonly coverage: number
-  readonly description: string | null
-}
-
 export interface CatalogModel {
   readonly name: string
   readonly spec: ModelSpec
@@ -173,86 +140,19 @@ export async function readCatalog(
 ): Promise<Catalog> {
   const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
   requireSigned(signing, definitions)
-  const stored = {
-    revision: await readRevision(transaction),
-    definitions,
-    code: await storedCode(transaction, definitions),
-    versions: await readModelVersions(transaction),
-    aliases: await readModelAliases(transaction),
-    pins: await readModelPins(transaction),
-    rollouts: await readRunningRollouts(transaction),
-    shadows: await readRunningShadows(transaction),
-    experiments: await readRunningExperiments(transaction),
-  }
-  const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
-  const entities = new Map<string, EntitySpec>()
-  const sources = new Map<string, SourceSpec>()
-  const pushed = new Set<string>()
-  const streams = new Map<string, StreamSpec>()
-  const files = new Map<string, FilesSpec>()
-  const online = new Set<DefinitionId>()
-  const watched = new Set<DefinitionId>()
-  const models = new Map<string, CatalogModel>()
-  const channels = new Map<string, Watching<ChannelSpec>>()
-  const monitors = new Map<string, Watching<MonitorSpec>>()
-  const experiments = new Map<string, DeclaredExperiment>()
-  const batches = new Map<string, Watching<ScheduledBatchSpec>>()
-  const pipelines = new Map<string, Watching<PipelineSpec>>()
-  const trainings = new Map<string, Watching<TrainingSpec>>()
-  for (const definition of stored.definitions) {
-    const { name } = definition
-    if (definition.kind === 'entity') entities.set(name, definition.spec)
-    if (definition.kind === 'source') {
-      sources.set(name, definition.spec)
-      const { stream, files: declared, push } = definition.operational
-      if (stream !== undefined) streams.set(name, stream)
-      if (declared !== undefined) files.set(name, declared)
-      else if (definition.spec.relation.kind === 'owned' || push === true) pushed.add(name)
-    }
-    if (definition.kind === 'view' && definition.operational.online === true) {
-      online.add(`${name}@${definition.version}`)
-      if (definition.operational.monitors !== 'none') watched.add(`${name}@${definition.version}`)
-    }
-    const { description = null } = definition.operational
-    if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
-    if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
-    if (definition.kind === 'batch') batches.set(name, { spec: definition.spec, description })
-    if (definition.kind === 'pipeline') pipelines.set(name, { spec: definition.spec, description })
-    if (definition.kind === 'training') trainings.set(name, { spec: definition.spec, description })
-    if (definition.kind === 'experiment')
-      experiments.set(name, { spec: definition.spec, coverage: definition.operational.coverage ?? 1, description })
-    if (definition.kind === 'model') {
-      models.set(name, {
-        name,
-        spec: definition.spec,
-        operational: definition.operational,
-        versions: stored.versions.filter((version) => version.model === name),
-        aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
-        pin: stored.pins.get(name) ?? null,
-        rollout: stored.rollouts.get(name) ?? null,
-        shadow: stored.shadows.get(name) ?? null,
-        experiments: stored.experiments.filter((run) => run.model === name),
-      })
-    }
-  }
-  const onlineViews = [...online].flatMap((id) => compiled.views.get(id) ?? [])
+  const revision = await readRevision(transaction)
+  const code = await storedCode(transaction, definitions)
+  const models = await readModels(transaction, definitions)
+  const compiled = compileDefinitions(definitions, verifiedCode(code), guard.load)
+  const { pushed, ...declared } = declaredByName(definitions)
+  const { sources, files, experiments, pipelines, trainings } = declared
+  const onlineViews = [...declared.online].flatMap((id) => compiled.views.get(id) ?? [])
   const readers = Map.groupBy(onlineViews, ({ spec }) => sourceRelation(spec.source))
   return {
     ...compiled,
-    revision: stored.revision,
-    entities,
-    sources,
-    streams,
-    files,
-    online,
-    watched,
+    ...declared,
+    revision,
     models,
-    channels,
-    monitors,
-    experiments,
-    batches,
-    pipelines,
-    trainings,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
@@ -267,11 +167,11 @@ export async function readCatalog(
     source: (name) => named(name, 'source', definitions, sources),
     ingestSource(name) {
       const source = named(name, 'source', definitions, sources)
-      const declared = files.get(name)
-      if (declared === undefined) return source
+      const own = files.get(name)
+      if (own === undefined) return source
       throw new LockstepError(
         'USAGE',
-        `The rows of the source "${name}" come from the ${filesName(declared)}, so no other file can be loaded into it. Put the file there and run "lockstep source sync ${name}".`,
+        `The rows of the source "${name}" come from the ${filesName(own)}, so no other file can be loaded into it. Put the file there and run "lockstep source sync ${name}".`,
         { details: { source: name } },
       )
     },
@@ -290,6 +190,35 @@ export async function readCatalog(
       )
     },
   }
+}
+
+async function readModels(
+  transaction: Kysely<LockstepTables>,
+  definitions: readonly Definition[],
+): Promise<ReadonlyMap<string, CatalogModel>> {
+  const versions = await readModelVersions(transaction)
+  const aliases = await readModelAliases(transaction)
+  const pins = await readModelPins(transaction)
+  const rollouts = await readRunningRollouts(transaction)
+  const shadows = await readRunningShadows(transaction)
+  const experiments = await readRunningExperiments(transaction)
+  const models = new Map<string, CatalogModel>()
+  for (const definition of definitions) {
+    if (definition.kind !== 'model') continue
+    const { name, spec, operational } = definition
+    models.set(name, {
+      name,
+      spec,
+      operational,
+      versions: versions.filter((version) => version.model === name),
+      aliases: new Map(aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
+      pin: pins.get(name) ?? null,
+      rollout: rollouts.get(name) ?? null,
+      shadow: shadows.get(name) ?? null,
+      experiments: experiments.filter((run) => run.model === name),
+    })
+  }
+  return models
 }
 
 /** The definition with that id, or the newest one with that name. */
