@@ -1,12 +1,14 @@
 import type { Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
 import { Admin } from '@platformatic/kafka'
 import { LockstepError } from '../../kernel/errors.ts'
+import { orTimeout } from '../async.ts'
 import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
 import { readTrusted } from '../trusted-files.ts'
 import { kafkaReason } from './kafka-reason.ts'
 
 const connectTimeoutMs = 2_000
-const answerTimeoutMs = 10_000
+/** How long brokers may take to answer. */
+export const answerTimeoutMs = 10_000
 
 /** What all clients of the brokers in a URL have in common. */
 export function kafkaClient(url: string): { readonly server: string; readonly options: BaseOptions } {
@@ -57,6 +59,11 @@ export function quieted<Client extends Admin | Consumer | Producer>(client: Clie
   base.on('error', ignore)
   base.on('client:broker:failed', ({ connection }) => connection.on('error', ignore))
   return client
+}
+
+/** Waits for a client to close for as long as a connection may take to open. Its failure is ignored. */
+export async function closeClient(closing: Promise<unknown>): Promise<void> {
+  await orTimeout(closing, connectTimeoutMs).catch(ignore)
 }
 
 function ignore(): void {}

@@ -1,8 +1,9 @@
 import type { Message } from '@platformatic/kafka'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { timedOut, withTimeout } from '../async.ts'
-import type { KafkaMember } from './kafka-reader.ts'
-import { streamMessage, openKafkaReader } from './kafka-reader.ts'
+import type { KafkaMember } from './kafka-member.ts'
+import { readMessages, streamMessage } from './kafka-member.ts'
+import { openKafkaReader } from './kafka-reader.ts'
 import type { StreamConsumer, StreamConsumerOptions, StreamMessage } from './stream-consumer.ts'
 
 const answerTimeoutMs = 10_000
@@ -51,7 +52,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
         try {
           // what could not be committed before: nothing gives its messages again to a member that stays
           await commit(member)
-          const taken = await reader.read(member, limit, until)
+          const taken = await readMessages(member, limit, until)
           if (await reader.endIfChanged(member)) return []
           return taken.map((message) => {
             const given = streamMessage(member, message)

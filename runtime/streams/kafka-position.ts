@@ -2,8 +2,9 @@ import type { Message } from '@platformatic/kafka'
 import { findErrorBy } from '@platformatic/kafka'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { timedOut } from '../async.ts'
-import type { KafkaGeneration, KafkaMember, KafkaReader } from './kafka-reader.ts'
-import { committedOffsets } from './kafka-reader.ts'
+import type { KafkaGeneration, KafkaMember } from './kafka-member.ts'
+import type { KafkaReader } from './kafka-reader.ts'
+import { committedOffsets } from './kafka-topic.ts'
 
 /** Where a member is in its generation. */
 export interface KafkaPosition {

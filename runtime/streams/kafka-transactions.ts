@@ -10,7 +10,8 @@ import type { AvroEncoder } from './avro-encoder.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import type { KafkaPosition } from './kafka-position.ts'
 import { createKafkaPositions, isDue } from './kafka-position.ts'
-import { streamMessage, openKafkaReader } from './kafka-reader.ts'
+import { readMessages, streamMessage } from './kafka-member.ts'
+import { openKafkaReader } from './kafka-reader.ts'
 import { isTooLarge, kafkaReason } from './kafka-reason.ts'
 import { batchesOf, encoderOf, recordsOf } from './kafka-sink.ts'
 import type { StreamConsumer, StreamConsumerOptions, StreamMessage } from './stream-consumer.ts'
@@ -57,7 +58,7 @@ export function openKafkaTransactions(
     const at = await positions.read()
     if (at === null) return []
     try {
-      const taken = await reader.read(at.member, limit, until)
+      const taken = await readMessages(at.member, limit, until)
       // what was read ahead in an earlier generation is read again
       if (at.member.group() !== at.group || (await reader.endIfChanged(at.member))) return []
       for (const id of held.keys()) if (dueOf(at, [id]).size === 0) held.delete(id)
