@@ -1,28 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { OpenModel } from '../../inference/open-model.ts'
-import { openModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { OpenedVersion, ServedModel } from './load-version.ts'
+import { loadVersion } from './load-version.ts'
 import type { RunMetrics, VersionMetrics } from './run-metrics.ts'
 import { mayAnswer, reserves } from './version-rules.ts'
-import { warmUpRow } from './warm-up-models.ts'
-
-/** A model version as requests use it. */
-export interface ServedModel extends Omit<OpenModel, 'close'> {
-  readonly version: ModelVersion
-  readonly service: ServicePlan
-  /** Counts a request that failed, where `use` measures its time alone. */
-  requestFailed(): void
-}
 
 /** A model version that is loaded, or being loaded. */
 export interface LoadedVersion {
-  readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
+  readonly loading: Promise<OpenedVersion>
   readonly model: string
   /** Since when it has been tried, by `now`; null: it has not loaded yet. */
   triedSince: number | null
@@ -77,8 +65,6 @@ export interface LoadedVersions {
 }
 
 const failureKeptMs = 2000
-/** A warm-up that takes longer continues in the background, so that the rest of the catalog does not wait for it. */
-const warmUpMs = 1000
 const unusedMs = 5 * 60_000
 /**
  * A version whose trial did not end is loaded again after this time, because a busy machine may have been the cause.
@@ -113,34 +99,6 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
       identities.set(version, known)
     }
     return known
-  }
-
-  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, ofVersion: VersionMetrics, onTrial: () => void) {
-    const { service, binding } = bindVersion(catalog, model.spec, version)
-    const { close, ...opened } = await openModel(() => readBytes(model.name, version.version), {
-      binding,
-      name: `${model.name}@${version.version}`,
-      operational: model.operational,
-      onRun: ofVersion.run,
-      onWait: ofVersion.waited,
-      onLookups: ofVersion.lookedUp,
-      onEnd(reason) {
-        ofVersion.ended(reason)
-        log.error({ model: model.name, version: version.version, reason }, 'a model process ended during a run')
-      },
-      pool,
-      log,
-      onTrial,
-    })
-    log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
-    // a model may not take the made-up row: the failure is logged, and does not refuse the version
-    const warmedUp = opened
-      .predict([warmUpRow(service)])
-      .catch((error: unknown) =>
-        log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
-      )
-    await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
-    return { served: { ...opened, version, service, requestFailed: ofVersion.failed }, close }
   }
 
   /** Keeps what has loaded. A version whose trial did not end is unloaded after a time, unless it may answer. */
@@ -193,7 +151,10 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
     const ofVersion = metrics.of(model.name, version.version)
     const entry: LoadedVersion = {
       metrics: ofVersion,
-      loading: load(catalog, model, version, ofVersion, () => (entry.triedSince = now())),
+      loading: loadVersion(
+        { readBytes, pool, log, metrics: ofVersion, onTrial: () => (entry.triedSince = now()) },
+        { catalog, model, version },
+      ),
       model: model.name,
       triedSince: null,
       served: null,

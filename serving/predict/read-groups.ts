@@ -4,7 +4,7 @@ import type { FeatureMoment } from '../features/online-reading.ts'
 import type { FeatureRead } from '../features/read-features.ts'
 import type { FeatureContext } from '../features/read-request.ts'
 import { parseEntities, readFeaturesAt } from '../features/read-request.ts'
-import type { ServedModel } from '../models/loaded-versions.ts'
+import type { ServedModel } from '../models/load-version.ts'
 import { runEach } from './run-groups.ts'
 
 /** Rows of a request that one version predicts. */

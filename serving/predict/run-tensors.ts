@@ -1,5 +1,5 @@
 import type { Tensors } from '../../inference/tensor-value.ts'
-import type { ServedModel } from '../models/loaded-versions.ts'
+import type { ServedModel } from '../models/load-version.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 

@@ -1,5 +1,5 @@
 import type { FeatureRead } from '../features/read-features.ts'
-import type { ServedModel } from '../models/loaded-versions.ts'
+import type { ServedModel } from '../models/load-version.ts'
 
 /** An answered request, of which a share also runs in shadow. */
 export interface AnsweredRequest {

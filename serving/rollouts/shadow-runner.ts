@@ -6,7 +6,7 @@ import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { FeatureReaderDeps } from '../features/read-features.ts'
-import type { ServedModel } from '../models/loaded-versions.ts'
+import type { ServedModel } from '../models/load-version.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { RoutingRule } from './routing-rule.ts'
 import { routingTarget } from './routing-rule.ts'

@@ -2,7 +2,7 @@ import type { TensorInfo } from '../../../registry/model-contract.ts'
 import { fixedSize } from '../../../registry/model-contract.ts'
 import { bindModel } from '../../../registry/model-binding.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
-import type { ServedModel } from '../../models/loaded-versions.ts'
+import type { ServedModel } from '../../models/load-version.ts'
 import type { Datatype } from './datatype.ts'
 import { datatypeOf } from './datatype.ts'
 

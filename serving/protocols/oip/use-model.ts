@@ -2,7 +2,7 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import type { VersionReference } from '../../../registry/pick-version.ts'
 import { versionReference } from '../../../registry/pick-version.ts'
 import type { PredictContext } from '../../predict/predict.ts'
-import type { ServedModel } from '../../models/loaded-versions.ts'
+import type { ServedModel } from '../../models/load-version.ts'
 
 /**
  * Gives `fn` the model while it stays loaded.
