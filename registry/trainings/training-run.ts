@@ -91,3 +91,9 @@ export interface TrainingResult {
 export function actorOfRun({ id, subject }: { readonly id: number; readonly subject: string }): string {
   return `training ${subject}, job ${id}`
 }
+
+/** The run that an actor is; null: it is none. */
+export function runOfActor(actor: string | null): { readonly training: string; readonly job: number } | null {
+  const [, training, job] = /^training (\S+), job (\d{1,15})$/.exec(actor ?? '') ?? []
+  return training === undefined ? null : { training, job: Number(job) }
+}

@@ -19,6 +19,7 @@ import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { LineageLink } from './definition.tsx'
 import { OverTime } from './model-over-time.tsx'
+import { TrainingTable } from './training-table.tsx'
 
 /** A model: its versions, how fast and how good it is, and what moved. */
 export default function ModelPage(): ReactElement {
@@ -103,6 +104,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
     rollout,
     experiment,
     versions,
+    trainings,
     inputs,
     traffic,
     latency,
@@ -121,8 +123,6 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
           <Chart chart={latency} label={`Response times of ${name}`} />
         </Panel>
       </div>
-      <OverTime name={name} />
-      <Quality name={name} />
       <Panel title="Versions" says={data.versionsSay} flush ways={ways}>
         <DataTable
           label={`Versions of ${name}`}
@@ -168,14 +168,25 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             {
               name: 'Notes',
               wide: true,
-              cell: ({ note, baseline }) =>
-                baseline ? (
-                  note
-                ) : (
-                  <>
-                    {note}; <span className="dim">no baseline: drift has nothing to compare with</span>
-                  </>
-                ),
+              cell: ({ note, baseline, trainedBy }) => (
+                <>
+                  {note}
+                  {!baseline && (
+                    <>
+                      ; <span className="dim">no baseline: drift has nothing to compare with</span>
+                    </>
+                  )}
+                  {trainedBy !== null && (
+                    <div className="small">
+                      by{' '}
+                      <ThingLink kind="job" id={trainedBy.job}>
+                        job {trainedBy.job}
+                      </ThingLink>{' '}
+                      of <ThingLink kind="training" id={trainedBy.training} />
+                    </div>
+                  )}
+                </>
+              ),
             },
             {
               name: 'Act',
@@ -216,6 +227,13 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
           ]}
         />
       </Panel>
+      <OverTime name={name} />
+      <Quality name={name} />
+      {trainings.length > 0 && (
+        <Panel title="Trainings" says="What makes versions of it, and how far the last run of each is." flush ways={waysOf.trainings()}>
+          <TrainingTable trainings={trainings} ofModel />
+        </Panel>
+      )}
       <Panel title="What it is" ways={ways}>
         <Facts
           of={[

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { chart, link, moment } from './answer.ts'
+import { trainingLine } from './trainings.ts'
 
 /** `GET /ui/api/models/:id` */
 export const model = z.object({
@@ -35,8 +36,13 @@ export const model = z.object({
       evidence: z.string().describe('The newest figures of the version, in sentences, for who may promote it'),
       baseline: z.boolean().describe('Whether drift has something to compare with'),
       note: z.string().describe('Its training set, and when it was rolled back'),
+      trainedBy: z
+        .object({ training: z.string(), job: z.string() })
+        .nullable()
+        .describe('The run of a training that registered it; null: it was pushed'),
     }),
   ),
+  trainings: z.array(trainingLine).describe('Of this model, with their last runs, without logs'),
   inputs: z.array(z.object({ feature: z.string(), view: z.string().describe('A view, or an on-demand view'), type: z.string() })),
   traffic: chart,
   latency: chart,

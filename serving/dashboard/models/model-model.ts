@@ -10,6 +10,8 @@ import { readRollouts } from '../../../registry/rollouts/rollout.ts'
 import type { ModelData } from '../contract/model.ts'
 import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
+import { runOfActor } from '../../../registry/trainings/training-run.ts'
+import { trainingLines } from '../trainings/training-models.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { registryAtMoment } from '../past-registry.ts'
@@ -36,11 +38,13 @@ export const modelModel = readModel({
     const rolledBack = await rollBacks(ask, name)
     const baselines = await versionsWithBaseline(db, name)
     const lastCheck = model.rollout === null ? null : lastCheckOf(await readDecisions(db.kysely, model.rollout.id))
+    const { trainings } = await trainingLines(ask, name)
     const versions: ModelData['versions'] = []
     for (const pushed of model.versions.toReversed().slice(0, shownVersions)) {
       const role = roleOf(model, pushed.version)
       const ended = role === null ? rolledBack.get(pushed.version) : undefined
       const asked = requestsOf(byVersion, pushed.version)
+      const run = runOfActor(pushed.pushedBy)
       const figures = byVersion.groups.find(({ version }) => version === pushed.version)
       versions.push({
         version: pushed.version,
@@ -60,6 +64,7 @@ export const modelModel = readModel({
           ...(ended === undefined ? [] : [`rolled back at ${momentText(ended.toISOString())}`]),
           pushed.dataset === null ? 'no training set' : `training set ${pushed.dataset.slice(0, 8)}`,
         ].join(', '),
+        trainedBy: run === null ? null : { training: run.training, job: String(run.job) },
       })
     }
     const lines = byVersion.groups.map(({ version }): [string, typeof byVersion] => {
@@ -84,6 +89,7 @@ export const modelModel = readModel({
       experiment: model.experiments[0]?.name ?? null,
       versionsSay: `Requests are those sent to a version${spanText(byVersion)}, and p99 is of those that it answered.`,
       versions,
+      trainings: trainings.map((line) => ({ ...line, last: line.last === null ? null : { ...line.last, log: '' } })),
       inputs: (service?.features ?? []).map((feature) => ({
         feature: feature.name,
         view: feature.view,

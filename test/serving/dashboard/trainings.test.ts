@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { promoteModel } from '../../../registry/promote.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
+import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import { beginRun, day, endRun, made, trainingSet } from '../training-runs.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld, noon } from '../world.ts'
@@ -35,6 +37,7 @@ describe('trainings in the dashboard', () => {
     const registered = await beginRun(world.db, noon - 7 * day)
     await endRun(world.db, registered, noon - 6 * day, { result: made('registered', 0.83) })
     for (let version = 2; version <= 4; version++) await world.push('delay', 'logistic', `try ${version}`)
+    await world.db.query('update lockstep.model_versions set pushed_by = $1 where version = 4', [`training weekly, job ${registered}`])
     await promoteModel(world.db, 'delay', 1, { actor: 'ada' })
     const { rollout } = await startRollout(
       world.db,
@@ -87,6 +90,21 @@ describe('trainings in the dashboard', () => {
     expect(await shown('asked')).toMatchObject({ runs: [], mature: null, parameters: null, deploys: 'registers the version' })
   })
 
+  it('are on the page of their model, with the run that registered each version', async () => {
+    const { versions, trainings } = (await ann.data('/models/delay')) as ModelData
+    const [newest] = trainings.filter(({ name }) => name === 'weekly')
+    expect(newest).toMatchObject({ name: 'weekly', last: { state: 'failed', says: 'The disk is full.', log: '' } })
+    const { jobs } = (await ann.data('/jobs?kind=training&state=done')) as JobsData
+    const registered = jobs.find(({ made: version }) => version !== null)
+    expect(registered).toMatchObject({ made: { model: 'delay', version: 4 }, link: { kind: 'training', id: 'weekly' } })
+    expect(versions.map(({ version, trainedBy }) => [version, trainedBy])).toEqual([
+      [4, { training: 'weekly', job: registered?.id }],
+      [3, null],
+      [2, null],
+      [1, null],
+    ])
+  })
+
   it('are shown as they were at a past moment', async () => {
     await world.db.query(`update lockstep.definition_states set at = '2001-05-01' where kind = 'training'`, [])
     const then = `?asOf=${new Date((noon - 6.5 * day) / 1000).toISOString()}`
@@ -103,6 +121,48 @@ describe('trainings in the dashboard', () => {
 
   it('are unknown under another name', async () => {
     expect(await ann.ask('/ui/api/trainings/weekli')).toMatchObject({ status: 404, body: { error: { code: 'UNKNOWN_DEFINITION' } } })
+  })
+})
+
+describe('jobs in the dashboard', () => {
+  const listed = async (query: string) =>
+    ((await ann.data(`/jobs?${query}`)) as JobsData).jobs.map(({ kind, subject, state }) => [kind, subject, state].join(' '))
+  const ran = ['training weekly failed', 'training weekly done', 'training weekly done']
+
+  it('are found by kind, state and text', async () => {
+    expect(await listed('kind=training')).toEqual(ran)
+    expect(await listed('kind=backfill')).toEqual([])
+    expect(await listed('kind=training&state=failed')).toEqual(ran.slice(0, 1))
+    // by the message that it failed with, and who submitted it
+    expect(await listed('q=DISK+is')).toEqual(ran.slice(0, 1))
+    expect(await listed('q=test&kind=training')).toEqual(ran)
+    expect(await listed('q=100%25_')).toEqual([])
+    expect((await ann.ask('/ui/api/jobs?state=waits')).status).toBe(400)
+  })
+
+  it('have at a past moment the state of then', async () => {
+    const at = new Date((noon - 6.5 * day) / 1000).toISOString()
+    expect(await listed(`kind=training&state=running&asOf=${at}`)).toEqual(['training weekly running'])
+    expect(await listed(`kind=training&state=failed&asOf=${at}`)).toEqual([])
+  })
+
+  it('say what their worker is at, and how far each step is', async () => {
+    const begun = await beginRun(world.db, noon - 2 * day)
+    const one = async () => (await ann.data(`/jobs?id=${begun}`)) as JobsData
+    expect(await one()).toMatchObject({
+      jobs: [{ state: 'waiting', doing: null, workers: [], moment: new Date((noon - 2 * day) / 1000).toISOString() }],
+      steps: [{ step: 'plan', atWork: false, attempts: 0, error: null }],
+    })
+    await world.db.query(
+      `update lockstep.job_chunks set claim = gen_random_uuid(), worker = 'host:1', attempts = 2, claimable_at = now() + interval '1 hour', doing = $2 where job = $1`,
+      [begun, JSON.stringify({ what: 'training set', done: 1200, total: 50_000 })],
+    )
+    const working = {
+      jobs: [{ state: 'running', doing: { what: 'training set', done: 1200, total: 50_000 }, workers: ['host:1'] }],
+      steps: [{ step: 'plan', atWork: true, attempts: 2, worker: 'host:1' }],
+    }
+    await vi.waitFor(async () => expect(await one()).toMatchObject(working), { timeout: 60_000 })
+    await world.db.query('delete from lockstep.jobs where id = $1', [begun])
   })
 })
 
