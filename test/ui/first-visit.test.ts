@@ -185,3 +185,49 @@ it('the list of rollouts has the models that have had one, and no others', async
     )
     .toEqual(['delay'])
 })
+
+it('in high contrast, how far a job is stays visible', async () => {
+  const { page } = visits
+  await world.db.query(
+    `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, chunks, chunks_done)
+     values ('backfill', 'airport_delays@1', '', '{}', 'running', false, false, false, 30, 7, 'test', 4, 3)`,
+    [],
+  )
+  await visits.go('jobs?kind=backfill')
+  await page.locator('.mantine-Progress-section').first().waitFor()
+  const background = async (of: string) =>
+    await page.evaluate<string>(`getComputedStyle(document.querySelector('.mantine-Progress-${of}')).backgroundColor`)
+  await page.emulateMedia({ forcedColors: 'active' })
+  expect(await background('section')).not.toBe(await background('root'))
+  await page.emulateMedia({ forcedColors: 'none' })
+})
+
+it('on paper, a page is light and has no menu', async () => {
+  const { page } = visits
+  await visits.look({ width: 1280, scheme: 'dark' })
+  await visits.go('models/delay')
+  const ground = async () => (await page.evaluate<string>(`getComputedStyle(document.documentElement).getPropertyValue('--ground')`)).trim()
+  const menu = page.getByRole('navigation', { name: 'Pages' })
+  expect([await ground(), await menu.isVisible()]).toEqual(['#0e1014', true])
+  await page.emulateMedia({ media: 'print' })
+  expect([await ground(), await menu.isVisible()]).toEqual(['#f6f7f9', false])
+  expect(await page.getByRole('region', { name: 'Versions of delay' }).isVisible()).toBe(true)
+  await page.emulateMedia({ media: 'screen' })
+  await visits.look({ width: 1280, scheme: 'light' })
+})
+
+it('a link to this moment opens the page as it was', async () => {
+  const { page, context } = visits
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await visits.go('jobs?state=done')
+  await page.getByRole('button', { name: 'Now', exact: true }).click()
+  await page.getByRole('button', { name: 'Copy a link to this moment' }).click()
+  await page.getByRole('button', { name: 'Copied' }).waitFor()
+  const link = new URL(await page.evaluate<string>('navigator.clipboard.readText()'))
+  expect([link.pathname, link.searchParams.get('state')]).toEqual(['/ui/jobs', 'done'])
+  const at = link.searchParams.get('asOf') ?? ''
+  expect(Math.abs(Date.parse(at) - Date.now())).toBeLessThan(60_000)
+  await page.goto(link.href)
+  await page.getByText('You see everything as of', { exact: false }).waitFor()
+  expect(visits.faults()).toEqual([])
+})

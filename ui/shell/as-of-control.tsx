@@ -1,7 +1,9 @@
 import { Button, Popover, TextInput } from '@mantine/core'
+import { useClipboard } from '@mantine/hooks'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, useState } from 'react'
+import { type FormEvent, type ReactElement, useEffect, useState } from 'react'
 import { formatMoment } from '../parts/format.ts'
+import { announce } from './announcer.tsx'
 import { Icon } from './icon.tsx'
 import { parseMoment } from './parse-moment.ts'
 
@@ -60,6 +62,7 @@ export function AsOfControl(): ReactElement {
             <Button type="submit" size="compact-md">
               Show
             </Button>
+            <CopyLink />
             <Button size="compact-md" variant="subtle" disabled={asOf === undefined} onClick={() => show(undefined)}>
               Back to now
             </Button>
@@ -67,5 +70,24 @@ export function AsOfControl(): ReactElement {
         </form>
       </Popover.Dropdown>
     </Popover>
+  )
+}
+
+/** Copies the address of the page as it is now: who opens it later sees the figures of this moment. */
+function CopyLink(): ReactElement {
+  const { copy, copied, error } = useClipboard({ timeout: 1500 })
+  useEffect(() => {
+    if (error !== null) announce('The browser does not let the page copy. Choose a moment, and copy the address.')
+    else if (copied) announce('Copied')
+  }, [copied, error])
+  const onClick = (): void => {
+    const link = new URL(location.href)
+    if (!link.searchParams.has('asOf')) link.searchParams.set('asOf', new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
+    copy(link.href)
+  }
+  return (
+    <Button size="compact-md" variant="subtle" onClick={onClick}>
+      {copied ? 'Copied' : 'Copy a link to this moment'}
+    </Button>
   )
 }
