@@ -7,9 +7,9 @@ import type { Browser, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
-import { createUiFolder } from '../../serving/dashboard/ui-folder.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
+import { installPackage } from '../install-package.ts'
 import { startBrowser } from '../services/browser.ts'
 import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
@@ -24,6 +24,8 @@ import { linkedReads, shown, visit, walk } from './visits.ts'
 let full: World
 let empty: World
 let browser: Browser
+/** The files of the dashboard, as users have them: those of the package. */
+let packed = ''
 let visits: Visits
 let beginning: Visits
 /** The page of an answered request. */
@@ -34,6 +36,7 @@ let key = ''
 async function open(world: World): Promise<Visits> {
   const { server, url } = await world.serve({
     config: { bodyLimitBytes: 10_000, logShares: { share: 1, models: new Map() } },
+    uiFolder: () => Promise.resolve(packed),
     predictionLog: { flushMs: 10 },
   })
   await server.whenReady()
@@ -43,6 +46,7 @@ async function open(world: World): Promise<Visits> {
 }
 
 beforeAll(async () => {
+  packed = join((await installPackage('pages')).installed, 'ui')
   browser = await startBrowser(['rebound.example'])
   ;[full, empty] = await Promise.all([createFullWorld(), createWorld('embedded', nothing)])
   visits = await open(full)
@@ -464,7 +468,7 @@ describe('a page of somebody else', () => {
 
 describe('the files of the dashboard', () => {
   it('load at most 300 KB of JavaScript before the first page is there', async () => {
-    const assets = join((await createUiFolder()()) ?? '', 'assets')
+    const assets = join(packed, 'assets')
     const sizes = new Map(readdirSync(assets).map((name) => [name, gzipSync(readFileSync(join(assets, name))).length]))
     const loaded = new Set<string>()
     visits.page.on('request', (request) => loaded.add(request.url().split('/').at(-1) ?? ''))
@@ -475,7 +479,7 @@ describe('the files of the dashboard', () => {
   })
 
   it('have the styles of all components of Mantine that pages show', async () => {
-    const assets = join((await createUiFolder()()) ?? '', 'assets')
+    const assets = join(packed, 'assets')
     const textOf = (end: string) =>
       readdirSync(assets)
         .flatMap((name) => (name.endsWith(end) ? [readFileSync(join(assets, name), 'utf8')] : []))
