@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from './gate.ts'
@@ -227,6 +228,22 @@ describe('a bad request', () => {
     expectError(get, 405, 'METHOD_NOT_ALLOWED')
     expect(get.headers.get('allow')).toBe('POST, OPTIONS')
     expectError(await ask(url, '/v1/models', {}), 405, 'METHOD_NOT_ALLOWED')
+  })
+
+  it('by TRACE, which echoes headers elsewhere, is refused as any other method', async () => {
+    for (const [path, status, allow] of [
+      ['/v1/predict', 405, 'POST, OPTIONS'],
+      ['/v1/models', 405, 'GET, HEAD, OPTIONS'],
+      ['/v1/nothing', 404, undefined],
+    ] as const) {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        httpRequest(url + path, { method: 'TRACE' }, resolve)
+          .once('error', reject)
+          .end()
+      })
+      response.resume()
+      expect([response.statusCode, response.headers.allow]).toEqual([status, allow])
+    }
   })
 
   it('may be preceded by reading what there is, as a document and as a page', async () => {

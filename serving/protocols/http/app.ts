@@ -105,7 +105,8 @@ function answerTo({ env: call, req }: Context<Env>, route: Route): Promise<Respo
 /** For Hono and its middlewares, which read method and headers. The body is read from Node's request. */
 function requestOf({ method = '', headers }: IncomingRequest): Request {
   return new Request('http://localhost', {
-    method,
+    // a Request cannot have this method; as any other that no route has, it is answered with 405
+    method: method === 'TRACE' ? 'UNLINK' : method,
     headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
   })
 }

@@ -6,10 +6,10 @@ import { shapedError } from '../response/error-answer.ts'
 
 /**
  * The answer to a message that Node's parser accepts and the server does not; null: it is valid. By RFC 9112 the server
- * checks the version, `Host` and `Transfer-Encoding` (2.3, 3.2 and 6.1). It refuses `TRACE`, which would echo headers.
+ * checks the version, `Host` and `Transfer-Encoding` (2.3, 3.2 and 6.1).
  */
 export function invalidMessage(message: IncomingMessage, requestId: string): RouteAnswer | null {
-  const { httpVersionMajor, httpVersion, method, headers, rawHeaders } = message
+  const { httpVersionMajor, httpVersion, headers, rawHeaders } = message
   const answer = (status: number, code: ErrorCode, text: string): RouteAnswer => ({
     status,
     body: JSON.stringify(shapedError(new LockstepError(code, text), 'lockstep', requestId)),
@@ -23,7 +23,6 @@ export function invalidMessage(message: IncomingMessage, requestId: string): Rou
     const text = `The transfer encoding "${sent}" is not supported. Send "chunked", and name the compression of the body in "Content-Encoding".`
     return answer(501, 'UNSUPPORTED', text)
   }
-  if (method === 'TRACE') return answer(501, 'UNSUPPORTED', 'The method TRACE is not supported.')
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
