@@ -7,7 +7,7 @@ export interface LockstepConfig {
   readonly definitions?: string
   /** PostgreSQL, as `postgres://user:password@host:5432/database`. Default: the embedded database. */
   readonly postgresUrl?: string | undefined
-  /** Redis, as `redis://:password@host:6379` or in another form of `LOCKSTEP_REDIS_URL`. Default: the embedded store. */
+  /** Redis, as `redis://:password@host:6379`, or in another form. Default: the embedded store. */
   readonly redisUrl?: string | undefined
   /** Which nodes of a Redis Cluster answer feature reads. Default: `primary`. */
   readonly redisReads?: 'primary' | 'replica'

@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { openAnyRedis, watchAnyRedis } from './any-redis.ts'
+import { openAnyRedis, watchAnyRedis } from './redis-any.ts'
 import { addressOf } from './redis-url.ts'
 import type { RedisConnection } from './redis.ts'
 

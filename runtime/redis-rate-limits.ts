@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { cutAnyRedis, openAnyRedis } from './any-redis.ts'
+import { cutAnyRedis, openAnyRedis } from './redis-any.ts'
 import { withTimeout } from './async.ts'
 
 /** The result of taking units from a shared limit. */

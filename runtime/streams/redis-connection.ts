@@ -1,5 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts'
-import { cutAnyRedis, openAnyRedis, watchAnyRedis } from '../any-redis.ts'
+import { cutAnyRedis, openAnyRedis, watchAnyRedis } from '../redis-any.ts'
 import type { RedisConnection } from '../redis.ts'
 
 /** A stream is one key, so that in a cluster one node has it. */
