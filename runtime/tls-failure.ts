@@ -30,6 +30,7 @@ export function tlsFailureOf(error: unknown): TlsFailure | null {
 /** The message without what is about OpenSSL's sources and Node's own options. */
 export function tlsMessage(error: Error): string {
   if (tlsFailureOf(error) === null) return error.message
-  if ('reason' in error && typeof error.reason === 'string' && error.message.includes(':error:')) return error.reason
+  const ofOpenSsl = 'code' in error && /^ERR_SSL_|^EPROTO$/.test(String(error.code))
+  if (ofOpenSsl && 'reason' in error && typeof error.reason === 'string') return error.reason
   return error.message.split(';', 1)[0] ?? ''
 }
