@@ -262,7 +262,7 @@ describe('the page of jobs', () => {
       [job?.id],
     )
     await visits.go(`jobs?job=${job?.id}`)
-    await page.locator('.job-progress').getByText('trainer: 3 of 4,000').waitFor()
+    await page.locator('.job-progress').getByText('trainer, 3 of 4,000').waitFor()
     const cells = await page
       .getByRole('region', { name: `Steps of job ${job?.id}` })
       .locator('tbody tr')

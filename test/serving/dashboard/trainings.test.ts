@@ -158,7 +158,7 @@ describe('jobs in the dashboard', () => {
       [begun, JSON.stringify({ what: 'training set', done: 1200, total: 50_000 })],
     )
     const working = {
-      jobs: [{ state: 'running', doing: { what: 'training set', done: 1200, total: 50_000 }, workers: ['host:1'] }],
+      jobs: [{ state: 'running', doing: 'training set, 1,200 of 50,000', workers: ['host:1'] }],
       steps: [{ step: 'plan', atWork: true, attempts: 2, worker: 'host:1' }],
     }
     await vi.waitFor(async () => expect(await one()).toMatchObject(working), { timeout: 60_000 })
