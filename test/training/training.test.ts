@@ -120,13 +120,13 @@ describe('a training', () => {
 
   it('judges a model with the values that its trainer wrote beside it', async () => {
     const { bytes, weights } = splitModel()
-    const [file, beside] = [join(world.folder, 'split.onnx'), join(world.folder, 'weights.bin')]
+    const [file, beside] = [join(world.trainers, 'split.onnx'), join(world.trainers, 'weights.bin')]
     await writeFile(file, bytes)
     await writeFile(beside, weights)
     await world.install('split', `cp '${file}' "$3"; cp '${beside}' "$(dirname "$3")"`)
     // it is evaluated, so it has its values
     const made = await run({ name: 'split', trainer: 'split', require: [{ metric: 'auc', atLeast: 1 }] })
-    expect(made).toMatchObject({ outcome: 'refused', decisions: [{ metric: 'auc', holds: false }] })
+    expect(made).toMatchObject({ outcome: 'refused', decisions: [{ holds: false }] })
   })
 
   it('registers nothing if a requirement is not met, and says which', async () => {
