@@ -158,7 +158,9 @@ describe('the gate', () => {
   })
 
   it('quality and calibration compare figures of mature predictions', () => {
-    const figure = (value: number, n = 2000) => ({ value, standardError: 0.005, n, reason: null })
+    const figure = (value: number, n = 2000, entities = n) => {
+      return { value, standardError: 0.005, n, reason: null, spread: { entities, residuals: null } }
+    }
     const of = (candidate: object) => ({
       at: 0,
       outcome: 'late',
@@ -173,6 +175,8 @@ describe('the gate', () => {
     expect(verdict(spec, of(figure(0.2)) as JsonValue)).toBe('roll back')
     expect(verdict(spec, of(figure(0.02)) as JsonValue)).toBe('advance')
     expect(verdict(spec, of(figure(0.2, 20)) as JsonValue)).toBe('not enough evidence')
+    expect(verdict(spec, of(figure(0.2, 2000, 99)) as JsonValue)).toBe('hold')
+    expect(verdict(spec, of(figure(0.02, 2000, 99)) as JsonValue)).toBe('not enough evidence')
     expect(verdict(spec, of({ ...figure(0), value: null, reason: 'none is mature' }) as JsonValue)).toBe('not enough evidence')
     const business = gate({ kind: 'business', figure: 'amount', better: 'higher', margin: 1 })
     const amounts = (mean: number) => {

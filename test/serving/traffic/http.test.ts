@@ -142,7 +142,7 @@ describe('a server that has keys', () => {
     expect([...byScope].map(([scope, all]) => [scope, ...all.map(({ path }) => path)].join(' '))).toEqual([
       'read /v1/features /v1/explain /v2/repository/index /get-online-features',
       'predict /v1/predict /v2/models/:model/infer /v2/models/:model/versions/:version/infer',
-      'push /v1/sources/:name/events /v1/outcomes /push',
+      'push /v1/sources/:name/events /v1/outcomes /push /write-to-online-store',
     ])
     await server.close()
   })
