@@ -182,6 +182,15 @@ describe('POST /write-to-online-store', () => {
     expect(computed.status).toBe(400)
     expect(computed.text).toMatch(/"landed1h.* of view .*airport_delays.* to the source .*landings/)
   })
+
+  it('refuses two values for one column, of which one would be lost', async () => {
+    const times = { event_timestamp: ['2001-07-01T11:20:00'] }
+    const both = await write('airport_delays', { airport: ['A'], ...times, lastDelay: [8], delay: [9], ...others })
+    expect([both.status, both.text]).toEqual([400, expect.stringMatching(/lastDelay.* and .*delay.* the column .*delay.* of the source/)])
+    const df = { airport: ['A'], ...times, at: ['2001-07-02T11:20:00'], delay: [9], ...others }
+    const pushed = await ask(url, '/push', { push_source_name: 'landings', df })
+    expect([pushed.status, pushed.text]).toEqual([400, expect.stringMatching(/event_timestamp.* and .*at.* the column/)])
+  })
 })
 
 describe('POST /materialize', () => {

@@ -45,7 +45,7 @@ export async function answerWriteOnline(call: Call, deps: ServingContext): Promi
   const { feature_view_name: name, df } = await readBody(call, deps.bodyLimitBytes, writeOnlineSchema)
   const { spec } = deps.catalog().view(name)
   const source = deps.catalog().pushSource(spec.source.name)
-  return await push(call, deps, source, columnsOf(spec, source, df), 'online')
+  return await push(call, deps, source, df, 'online', columnsOf(spec, source, df))
 }
 
 async function push(
@@ -54,8 +54,9 @@ async function push(
   source: SourceSpec,
   df: DataFrame,
   to: (typeof targets)[keyof typeof targets],
+  columns?: ReadonlyMap<string, string>,
 ): Promise<RouteAnswer> {
-  const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {
+  const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df, columns)), {
     to,
     receivedAt: deps.clock(),
     span: call.span,
@@ -65,11 +66,11 @@ async function push(
 }
 
 /**
- * A data frame of keys and features, by the source's columns.
+ * By key and feature of a view, the source's column.
  *
  * @throws LockstepError `INVALID_EVENT` where a feature is not the latest value of such a column
  */
-function columnsOf(view: ViewSpec, source: SourceSpec, df: DataFrame): DataFrame {
+function columnsOf(view: ViewSpec, source: SourceSpec, df: DataFrame): ReadonlyMap<string, string> {
   const columns = new Map(source.key.map(({ part, column }) => [part, column]))
   for (const feature of view.features) {
     const { name, column } = feature
@@ -82,19 +83,33 @@ function columnsOf(view: ViewSpec, source: SourceSpec, df: DataFrame): DataFrame
       )
     }
   }
-  return Object.fromEntries(Object.entries(df).map(([name, values]) => [columns.get(name) ?? name, values]))
+  return columns
 }
 
-function eventsOf(source: SourceSpec, df: DataFrame): Record<string, unknown>[] {
+/** @param renamed the source's columns of those that the data frame names otherwise */
+function eventsOf(source: SourceSpec, df: DataFrame, renamed: ReadonlyMap<string, string> = new Map()): Record<string, unknown>[] {
   const known = new Set([
     source.eventTime,
     ...source.key.map(({ column }) => column),
     ...source.columns.map((column) => column.name),
     ...(source.known === null ? [] : [source.known]),
   ])
-  const columns = Object.entries(df)
-    .filter(([name]) => known.has(name) || !feastCreated.has(name))
-    .map(([name, values]) => [name === feastTime && !known.has(name) ? source.eventTime : name, values] as const)
+  const columnOf = (name: string): string => renamed.get(name) ?? (name === feastTime && !known.has(name) ? source.eventTime : name)
+  const sent = Object.entries(df).filter(([name]) => renamed.has(name) || known.has(name) || !feastCreated.has(name))
+  const names = new Map<string, string>()
+  for (const [name] of sent) {
+    const column = columnOf(name)
+    const other = names.get(column)
+    if (other !== undefined) {
+      throw new LockstepError(
+        'INVALID_EVENT',
+        `The data frame has "${other}" and "${name}", which are both the column "${column}" of the source "${source.name}". Send one of them.`,
+        { details: { column } },
+      )
+    }
+    names.set(column, name)
+  }
+  const columns = sent.map(([name, values]) => [columnOf(name), values] as const)
   const length = columns[0]?.[1].length ?? 0
   const uneven = columns.find(([, values]) => values.length !== length)
   if (length === 0 || uneven !== undefined) {
