@@ -81,7 +81,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   /** By their complete texts: those of `keys` that were verified by their SHA-256. A look-up compares seeded hashes. */
   let proven = new Map<string, StoredKey>()
   let revision: number | null = null
-  let distrusted = false
+  /** How often it was asked to read the keys although they have not changed, and how many of these are answered. */
+  let readsAsked = 0
+  let readsAnswered = 0
   let configured = false
   let exposed = false
   let failure: string | null = null
@@ -133,8 +135,8 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   async function load(db: Database): Promise<void> {
     if (revision === null) await requireMigrated(db.kysely)
     const newest = await keysRevision(db)
-    if (newest !== revision || distrusted) {
-      distrusted = false
+    if (newest !== revision || readsAnswered < readsAsked) {
+      const asked = readsAsked
       const read = await readKeys(db)
       keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
       proven = new Map()
@@ -142,6 +144,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       configured = read.configured
       // a change since then has a later revision
       revision = newest
+      readsAnswered = asked
       log.info({ keys: keys.size }, 'the API keys are loaded')
       if (!required())
         log.warn('there are no API keys: anyone who can reach this server may do anything; create one with "lockstep keys create"')
@@ -202,7 +205,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
       return mode === 'auto' && !required()
     },
     distrust() {
-      distrusted = true
+      readsAsked++
     },
     expose() {
       exposed = true

@@ -157,6 +157,24 @@ describe('a ring of keys', () => {
     await Promise.all(flood)
   })
 
+  it('reads restored keys again, also after a read of them that failed', async () => {
+    const { db } = opened()
+    const keys = ring('required')
+    const { text, key } = await createKey(db, reader)
+    await keys.refresh(db)
+    // a backup has the same revision
+    await db.query(`update lockstep.api_keys set revoked_at = now() where id = $1`, [key.id])
+    await keys.refresh(db)
+    expect(keys.authorize(text, 'read')?.id).toBe(key.id)
+    keys.distrust()
+    await db.query('alter table lockstep.api_keys rename to hidden_keys')
+    await keys.refresh(db)
+    expect(keys.authorize(text, 'read')?.id).toBe(key.id)
+    await db.query('alter table lockstep.hidden_keys rename to api_keys')
+    await keys.refresh(db)
+    expect(() => keys.authorize(text, 'read')).toThrow(expect.objectContaining({ code: 'UNAUTHENTICATED' }))
+  })
+
   it('writes down when keys were used, now and then', async () => {
     const { db } = opened()
     let now = Date.now()
