@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Parts } from './edit-message.ts'
@@ -15,16 +16,19 @@ interface Place {
 }
 
 const decoder = new TextDecoder()
+/** The maximum size of a protobuf message, which a model file is. */
+const maxMessageBytes = 2 ** 31 - 1
 
 /**
  * The model as one file, with the values that lie in files beside it, such as the `model.onnx.data` of PyTorch.
  *
  * @param path of the model file, beside which those files are
+ * @param maxBytes the maximum size of the model with them
  * @returns the same bytes if no values are elsewhere
  * @throws LockstepError `FILE_UNREADABLE` if such a file cannot be read; `MODEL_INVALID` if the model names a
- *   file of another folder, or values that the file does not have
+ *   file of another folder, or values that the file does not have, or is too large with them
  */
-export async function withExternalData(bytes: Uint8Array, path: string): Promise<Uint8Array> {
+export async function withExternalData(bytes: Uint8Array, path: string, maxBytes = maxMessageBytes): Promise<Uint8Array> {
   if (!isSplit(bytes)) return bytes
   const places: Place[] = []
   editTensors(bytes, (tensor) => {
@@ -33,10 +37,20 @@ export async function withExternalData(bytes: Uint8Array, path: string): Promise
     return null
   })
   const files = new Map<string, Uint8Array>()
-  for (const { location } of places) if (!files.has(location)) files.set(location, await readBeside(path, location))
+  let left = maxBytes - bytes.length
+  for (const { location } of places) {
+    if (files.has(location)) continue
+    const file = await readBeside(path, location, left)
+    if (file === null) throw tooLarge(path, maxBytes)
+    files.set(location, file)
+    left -= file.length
+  }
+  const valuesOf = (place: Place): Uint8Array => valuesAt(place, files.get(place.location) as Uint8Array, path)
+  // many tensors may have the same bytes of a file
+  if (places.reduce((sum, place) => sum + valuesOf(place).length, bytes.length) > maxBytes) throw tooLarge(path, maxBytes)
   const edited = editTensors(bytes, (tensor) => {
     const place = placeOf(tensor)
-    return place === null ? null : withValues(tensor, valuesAt(place, files.get(place.location) as Uint8Array, path))
+    return place === null ? null : withValues(tensor, valuesOf(place))
   })
   return edited === null ? bytes : Buffer.concat(edited)
 }
@@ -49,7 +63,20 @@ function isSplit(bytes: Uint8Array): boolean {
   }
 }
 
-async function readBeside(path: string, location: string): Promise<Uint8Array> {
+function tooLarge(path: string, maxBytes: number): LockstepError {
+  return new LockstepError(
+    'MODEL_INVALID',
+    `The model file "${path}" has more than ${maxBytes} bytes together with the files beside it, and a model may have at most so many; export a smaller one.`,
+    { details: { path, limitBytes: maxBytes } },
+  )
+}
+
+/**
+ * Reads a file in the folder of a model. The open does not wait, as that of a FIFO would.
+ *
+ * @returns null if it has more than `maxBytes`
+ */
+async function readBeside(path: string, location: string, maxBytes: number): Promise<Uint8Array | null> {
   const folder = resolve(dirname(path))
   const within = relative(folder, resolve(folder, location))
   // a foreign model must not make this process read any other file
@@ -61,7 +88,14 @@ async function readBeside(path: string, location: string): Promise<Uint8Array> {
     )
   }
   try {
-    return await readFile(resolve(folder, location))
+    const file = await open(resolve(folder, location), constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const stats = await file.stat()
+      if (!stats.isFile()) throw new Error('it is not a regular file')
+      return stats.size > maxBytes ? null : await file.readFile()
+    } finally {
+      await file.close()
+    }
   } catch (cause) {
     throw new LockstepError(
       'FILE_UNREADABLE',

@@ -203,7 +203,7 @@ async function readModel(path: string): Promise<Uint8Array> {
     if (stats.size > maxModelBytes)
       throw new Error(`"${basename(path)}" has ${stats.size} bytes, and a model may have at most ${maxModelBytes}`)
     const bytes = await file.readFile()
-    const whole = await withExternalData(bytes, path)
+    const whole = await withExternalData(bytes, path, maxModelBytes)
     if (whole !== bytes) await writeFile(path, whole)
     return whole
   } finally {

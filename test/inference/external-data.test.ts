@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -85,6 +86,25 @@ describe('a model with values in files beside it', () => {
       })
     },
   )
+
+  it('is not waited for if the file is a FIFO', async () => {
+    execFileSync('mkfifo', [join(folder, 'fifo')], { stdio: 'ignore' })
+    const reading = withExternalData(sum(inside, { place: { location: 'fifo' } }, inside), path)
+    await expect(reading).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining('"fifo", which cannot be read: it is not a regular file') as string,
+    })
+  })
+
+  it('may be no larger than a model, even if its tensors share the bytes of a small file', async () => {
+    const place = { location: 'weights.bin', length: '12' }
+    const [one, two] = [sum({ place }, inside, inside), sum({ place }, { place }, { place })]
+    const refused = { code: 'MODEL_INVALID', message: expect.stringContaining('bytes together with the files beside it') as string }
+    await expect(withExternalData(one, path, one.length + 23)).rejects.toMatchObject(refused)
+    expect((await withExternalData(one, path, one.length + 24)).length).toBeLessThan(one.length + 24)
+    await expect(withExternalData(two, path, two.length + 35)).rejects.toMatchObject(refused)
+    expect((await withExternalData(two, path, two.length + 36)).length).toBeLessThan(two.length + 36)
+  })
 
   it('is refused if a file is missing or too short, naming it', async () => {
     const refused = async (place: Readonly<Record<string, string>>) =>
