@@ -10,8 +10,8 @@ import { startServer } from './start-server.ts'
 const lookMs = 1_000
 
 /**
- * The work on pipelines of a worker. What predicts is started with the first pipeline, so that other workers load no
- * models. It ends with the context.
+ * The work on pipelines of a worker. What predicts is started with the first pipeline, and keeps the models of
+ * pipelines loaded, so that workers load no others. It ends with the context.
  */
 export function keepPipelines(context: Context, catalog: () => Promise<Catalog>): PipelineKeeper {
   const { config, log } = context
@@ -19,7 +19,7 @@ export function keepPipelines(context: Context, catalog: () => Promise<Catalog>)
 
   async function predicting(): Promise<Predicting> {
     // it accepts no requests, so no load balancer has to notice its end
-    const started = await startServer({ ...context, config: { ...config, shutdownDelayMs: 0 } }, { lead: false })
+    const started = await startServer({ ...context, config: { ...config, shutdownDelayMs: 0 } }, { lead: false, keeps: hasPipelines })
     registry = started.metrics
     started.server.start()
     return started.server.predicting
@@ -41,6 +41,10 @@ export function keepPipelines(context: Context, catalog: () => Promise<Catalog>)
       if (registry !== null) await runPipelines({ predicting: own, config, metrics: createPipelineMetrics(registry), log }, { signal })
     },
   }
+}
+
+function hasPipelines({ pipelines }: Catalog, model: string): boolean {
+  return [...pipelines.values()].some(({ spec }) => spec.model === model)
 }
 
 export interface PipelineKeeper {

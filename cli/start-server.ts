@@ -13,7 +13,7 @@ import type { LockstepServer, ServerOptions } from '../serving/server-options.ts
 import { createServer } from '../serving/server.ts'
 import type { Context } from './context.ts'
 
-type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'warmMs'>
+type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'keeps' | 'warmMs'>
 
 /** Starts the server of a process, which the context closes, and its metrics. */
 export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {

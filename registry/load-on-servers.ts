@@ -6,7 +6,10 @@ import type { LoadReply } from './load-request.ts'
 import { loadRequestNotice, parseLoadReply } from './load-request.ts'
 import { registryChannel } from './revision.ts'
 
-/** The number of servers that were asked to load a version, and that had loaded it at the end. */
+/**
+ * The number of servers that were asked to load a version, and that had loaded it at the end. Processes that do not
+ * keep the model loaded do not count.
+ */
 export interface LoadedOn {
   readonly asked: number
   readonly loaded: number
@@ -59,9 +62,10 @@ async function load(
   let servers = await db.listeners(registryChannel)
   if (servers === 0) return { asked: 0, loaded: 0 }
   const replies = new Map<string, LoadReply>()
+  const inState = (wanted: LoadReply['state']) => [...replies.values()].filter(({ state }) => state === wanted).length
   const count = (): LoadedOn => ({
-    asked: Math.max(servers, replies.size),
-    loaded: [...replies.values()].filter(({ state }) => state === 'loaded').length,
+    asked: Math.max(servers, replies.size) - inState('unneeded'),
+    loaded: inState('loaded'),
   })
   const replyTo = `lockstep_loads_${randomUUID().replaceAll('-', '')}`
   const settled = Promise.withResolvers<LoadedOn>()
@@ -75,7 +79,7 @@ async function load(
   function look(gone = 0): void {
     const refused = [...replies.values()].find(({ state }) => state === 'refused' || (state === 'untried' && !untried))
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
-    const loading = [...replies.values()].filter(({ state }) => state === 'loading').length
+    const loading = inState('loading')
     allHeard ||= replies.size >= servers
     // servers that are gone and never replied are not among the loading ones
     const isOver = loading === 0 || loading <= gone - Math.max(0, servers - replies.size)

@@ -13,12 +13,12 @@ export interface LoadRequest {
 /**
  * What a server says of it: at once that it is `loading`, then that it is `loaded`, or why not: `refused` where it
  * cannot be loaded, `untried` where it loads and its trial did not end, `late` where the server does not know yet, as
- * when it cannot read the registry.
+ * when it cannot read the registry. A process that does not keep the model loaded says `unneeded` at once.
  */
 export interface LoadReply {
   /** Identifies the server in all of its replies; no spaces. */
   readonly server: string
-  readonly state: 'loading' | 'loaded' | 'untried' | 'refused' | 'late'
+  readonly state: 'loading' | 'loaded' | 'untried' | 'refused' | 'late' | 'unneeded'
   /** '': no message. */
   readonly message: string
 }
@@ -42,6 +42,6 @@ export function loadReplyNotice({ server, state, message }: LoadReply): string {
 
 /** Returns null if the notice is not a reply. */
 export function parseLoadReply(notice: string): LoadReply | null {
-  const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|untried|refused|late) (.*)$/s.exec(notice) ?? []
+  const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|untried|refused|late|unneeded) (.*)$/s.exec(notice) ?? []
   return state === '' ? null : { server, state: state as LoadReply['state'], message }
 }

@@ -15,6 +15,7 @@ import type { ExposureOptions } from '../monitoring/exposures/exposure-recorder.
 import type { PredictContext } from './predict/predict.ts'
 import type { ShadowOptions } from './rollouts/shadow-runner.ts'
 import type { Readiness } from '../runtime/workers/messages.ts'
+import type { KeptModels } from './models/model-host.ts'
 import type { ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
@@ -86,6 +87,8 @@ export interface ServerOptions {
    * Default: true.
    */
   readonly lead?: boolean
+  /** Which models are kept loaded. Others are loaded by their first request. Default: all. */
+  readonly keeps?: KeptModels
   /** How long it waits to be ready before it listens. Default: 0. */
   readonly warmMs?: number
   /** Options of the prediction log that differ from its defaults. */

@@ -69,6 +69,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     log,
     now: () => performance.now(),
     patienceMs,
+    ...(options.keeps === undefined ? {} : { keeps: options.keeps }),
   })
   const transforms = createTransformWatch(options.metrics, log)
   const catalog = createLiveCatalog({ models, transforms, keptUnits: createKeptUnits(() => performance.now(), log), log })

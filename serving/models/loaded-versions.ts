@@ -51,13 +51,14 @@ export interface LoadedVersions {
   /** Whether the trial of a version of the model has taken long already. */
   isInSlowTrial(model: string): boolean
   /** Loads the versions that may serve next, one after the other, until it is called with a newer catalog. */
-  loadReserves(catalog: Catalog): Promise<void>
+  loadReserves(catalog: Catalog, kept: ReadonlyMap<string, CatalogModel>): Promise<void>
   /**
-   * Unloads versions that none of these models has, and unused ones, each once no request uses it.
+   * Unloads versions that no model has, and unused ones, each once no request uses it.
    *
+   * @param kept models whose reserves stay loaded
    * @param answering versions that stay loaded, as the reserves do
    */
-  retire(revision: number, models: readonly CatalogModel[], answering: readonly (readonly [CatalogModel, ModelVersion])[]): void
+  retire(catalog: Catalog, kept: readonly CatalogModel[], answering: readonly (readonly [CatalogModel, ModelVersion])[]): void
   /** Empties the prediction caches. */
   forgetAnswers(): void
   /** Waits until no request uses a model. */
@@ -191,10 +192,10 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
       [...entries.values()].some(
         (entry) => entry.model === model && entry.served === null && entry.triedSince !== null && now() - entry.triedSince >= slowTrialMs,
       ),
-    async loadReserves(catalog) {
+    async loadReserves(catalog, kept) {
       if (closed) return
       newestCatalog = catalog
-      for (const model of catalog.models.values()) {
+      for (const model of kept.values()) {
         for (const version of reserves(model)) {
           await open(catalog, model, version).loading.catch((error: unknown) =>
             log.warn(
@@ -206,10 +207,12 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
         }
       }
     },
-    retire(revision, models, answering) {
-      const known = new Set(models.flatMap((model) => model.versions.map((version) => identity(model, version))))
+    retire({ models, revision }, keptModels, answering) {
+      const known = new Set(
+        [...models.values(), ...keptModels].flatMap((model) => model.versions.map((version) => identity(model, version))),
+      )
       const kept = new Set([
-        ...models.flatMap((model) => reserves(model).map((version) => identity(model, version))),
+        ...keptModels.flatMap((model) => reserves(model).map((version) => identity(model, version))),
         ...answering.map(([model, version]) => identity(model, version)),
       ])
       const unusedSince = now() - unusedMs

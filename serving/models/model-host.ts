@@ -21,10 +21,14 @@ export interface ModelHostDeps extends LoadedVersionsDeps {
    * with; milliseconds. Absent: as long as it takes.
    */
   readonly patienceMs?: number
+  /** Which models are kept loaded. Others are loaded by their first request. Default: all. */
+  readonly keeps?: KeptModels
 }
 
+export type KeptModels = (catalog: Catalog, model: string) => boolean
+
 /**
- * Keeps model versions loaded.
+ * Keeps versions of the models that `keeps` chooses loaded.
  *
  * - Always: versions that serve requests by default, and versions that an alias points at or pointed at last.
  * - Others: from their first request until 5 minutes after their last one.
@@ -45,6 +49,8 @@ export interface ModelHost {
     fn: (model: ServedModel) => Promise<T>,
     options?: { readonly measured?: boolean | 'time' },
   ): Promise<T>
+  /** Whether the model is kept loaded. */
+  readonly keeps: KeptModels
   /**
    * Loads a version as the catalog has it, even if another one serves in its place meanwhile.
    *
@@ -85,7 +91,7 @@ export interface ModelHost {
 const lookMs = 100
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
-  const { log } = deps
+  const { log, keeps = () => true } = deps
   const loaded = createLoadedVersions(deps)
   const answers = createAnsweringVersions(loaded)
   let failed: readonly FailedVersion[] = []
@@ -95,6 +101,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let failuresOf: ReadonlyMap<string, string> = new Map()
   let preparations = 0
   let settling: Promise<void> = Promise.resolve()
+
+  function keptModels(catalog: Catalog): ReadonlyMap<string, CatalogModel> {
+    return new Map([...catalog.models].filter(([name]) => keeps(catalog, name)))
+  }
 
   function answerWith(catalog: Catalog, versions: ReadonlyMap<string, ModelVersion>): void {
     answers.set(catalog, versions)
@@ -148,7 +158,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     })
     failuresOf = new Map([...untried, ...unusable])
     failures = [...unusable, ...untried].map(([, text]) => text)
-    void loaded.loadReserves(catalog)
+    void loaded.loadReserves(catalog, keptModels(catalog))
   }
 
   return {
@@ -180,14 +190,16 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         loaded.release(entry)
       }
     },
+    keeps,
     answering: answers.of,
     async prepare(catalog) {
       await (warm ??= initializeOrt())
       let preparation = 0
       const isStart = answers.now.size === 0
       const chosenSoFar = new Map<string, ModelVersion>()
-      const left = new Set([...catalog.models.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
-      const choosing = selectVersions(catalog, {
+      const kept = keptModels(catalog)
+      const left = new Set([...kept.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
+      const choosing = selectVersions(kept, {
         before: (model) => answers.now.get(model)?.version,
         async load(model, version) {
           // a version that a newer catalog does not need must not delay that catalog
@@ -231,12 +243,12 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
     retire(catalog) {
-      const models = [...catalog.models.values()]
-      const answering = models.flatMap((model) => {
+      const kept = [...keptModels(catalog).values()]
+      const answering = kept.flatMap((model) => {
         const version = answers.of(catalog, model)
         return version === null ? [] : [[model, version] as const]
       })
-      loaded.retire(catalog.revision, [...models, ...answers.models()], answering)
+      loaded.retire(catalog, [...kept, ...answers.models()], answering)
     },
     forgetAnswers: loaded.forgetAnswers,
     close() {

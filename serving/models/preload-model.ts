@@ -51,6 +51,10 @@ export function createModelPreloader({
     const reply = async (message: Omit<LoadReply, 'server'>) =>
       await database().query('select pg_notify($1, $2)', [request.replyTo, loadReplyNotice({ server, ...message })])
     try {
+      if (catalog.loaded !== null && !models.keeps(catalog.loaded, request.model)) {
+        await reply({ state: 'unneeded', message: '' })
+        return
+      }
       await reply({ state: 'loading', message: '' })
       await reply(await load(request))
     } catch (error) {

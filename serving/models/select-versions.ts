@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import { variantVersions } from '../../registry/experiments/experiment.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
@@ -48,12 +48,12 @@ export interface SelectOptions {
  * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
  * - Without a champion, the newest version that loads serves.
  */
-export async function selectVersions(catalog: Catalog, how: SelectOptions): Promise<SelectedVersions> {
+export async function selectVersions(models: ReadonlyMap<string, CatalogModel>, how: SelectOptions): Promise<SelectedVersions> {
   const choices = new Map<string, Choice>()
-  const models = catalog.models.values()
+  const rest = models.values()
   const choosing: Promise<unknown>[] = []
   const lane = async () => {
-    for (const model of models) {
+    for (const model of rest) {
       const chosen = choose(model, how).then((choice) => choices.set(model.name, choice))
       if (how.onOver !== undefined) void chosen.then(() => how.onOver?.(model.name)).catch(() => undefined)
       choosing.push(chosen)
@@ -62,7 +62,7 @@ export async function selectVersions(catalog: Catalog, how: SelectOptions): Prom
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
   await Promise.all(choosing)
-  const inOrder = [...catalog.models.keys()].flatMap((name) => choices.get(name) ?? [])
+  const inOrder = [...models.keys()].flatMap((name) => choices.get(name) ?? [])
   return {
     answering: new Map(inOrder.flatMap(({ model, chosen }) => (chosen === undefined ? [] : [[model, chosen]]))),
     failed: inOrder.flatMap(({ failed }) => failed),

@@ -51,6 +51,7 @@ async function run(...words: readonly string[]): Promise<Record<string, unknown>
 const atLeast = (count: number) => (written: readonly Written[]) => written.length >= count
 
 it('a worker runs pipelines once their model has a version, and people pause, resume and replay them', async () => {
+  await world.push('echo', 'identity')
   const worker = start(env, 'worker', '--only', 'pipelines', '--metrics-port', '0', '--json')
   const [, port] = await worker.until(/"metricsPort":\s*(\d+)/)
   await producer.send('landed', [landing('A', 1), landing('B', 2), 'poison'])
@@ -58,6 +59,10 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   await worker.until(/a pipeline waits/)
   await world.push('delay', 'logistic')
   expect((await producer.read('scored', atLeast(2))).map(({ key }) => key)).toEqual(['A', 'B'])
+  // no pipeline needs the other model
+  await worker.until(/"model":"delay","version":1,[^\n]*"a model is loaded"/)
+  expect(await run('model', 'promote', 'echo@1', '--reason', 'a test')).toMatchObject({ servers: { asked: 0, loaded: 0 } })
+  expect(await run('model', 'promote', 'delay@1', '--reason', 'a test')).toMatchObject({ servers: { asked: 1, loaded: 1 } })
 
   const { url } = await world.serve({
     clock: () => Date.now() * 1000,
@@ -171,5 +176,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   // only servers have it: the rules for Prometheus miss them by it
   expect(metrics).not.toContain('lockstep_in_flight_limit')
   worker.child.kill('SIGTERM')
-  expect((await worker.ended).code).toBe(0)
+  const { code, out, err: log } = await worker.ended
+  expect(code).toBe(0)
+  expect(`${out}${log}`).not.toMatch(/"model":"echo",[^\n]*"a model is loaded"/)
 })

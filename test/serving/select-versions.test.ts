@@ -10,7 +10,7 @@ it('does not let a slow model delay the others, and reports them in order', asyn
   let release: (() => void) | undefined
   const released = new Promise<void>((resolve) => (release = resolve))
   const told: string[] = []
-  const chosen = await selectVersions(catalog, {
+  const chosen = await selectVersions(catalog.models, {
     before: () => undefined,
     async load({ name }, { version }) {
       if (name === 'slow') await released
@@ -41,7 +41,7 @@ it('continues with the next if all concurrent loads hang', async () => {
     models: new Map(names.map((name) => [name, { name, versions, aliases: new Map(), experiments: [] }])),
   } as unknown as Catalog
   const told: string[] = []
-  const { answering } = await selectVersions(many, {
+  const { answering } = await selectVersions(many.models, {
     before: () => undefined,
     async load({ name }) {
       if (name !== 'model4') await gate.promise
@@ -59,6 +59,6 @@ it('continues with the next if all concurrent loads hang', async () => {
 it('ends if nothing can be read', async () => {
   const away = new Error('away')
   await expect(
-    selectVersions(catalog, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),
+    selectVersions(catalog.models, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),
   ).rejects.toBe(away)
 })
