@@ -24,7 +24,10 @@ export function resolvePostgresTls(query: URLSearchParams, host: string): void {
     query.delete('sslmode')
     return
   }
-  if (query.get(names.ca) === 'system') query.delete(names.ca)
+  const isSystem = query.get(names.ca) === 'system'
+  if (isSystem) query.delete(names.ca)
+  // libpq takes no weaker mode with the authorities of the system, and has no "no-verify"
+  if (isSystem || mode === 'no-verify') query.delete('uselibpqcompat')
   const [ca, cert, key] = [query.get(names.ca), query.get(names.cert), query.get(names.key)]
   if ((cert === null) !== (key === null))
     throw invalid(

@@ -170,6 +170,8 @@ describe('the parameters of TLS', () => {
     ['ssl=0', { sslmode: 'disable' }],
     ['sslmode=allow', { sslmode: 'verify-full' }],
     ['sslrootcert=system', { sslmode: 'verify-full' }],
+    ['sslrootcert=system&sslmode=require&uselibpqcompat=true', { sslmode: 'verify-full' }],
+    ['sslmode=no-verify&uselibpqcompat=true', { sslmode: 'no-verify' }],
     ['sslnegotiation=direct', { sslmode: 'verify-full', sslnegotiation: 'direct' }],
     [`sslrootcert=${pair}.crt`, { sslmode: 'verify-full', sslrootcert: `${pair}.crt` }],
   ])('"%s" has one meaning', (query, expected) => expect(tlsOf(query)).toEqual(expected))
