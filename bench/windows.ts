@@ -26,6 +26,8 @@ const { values: options } = parseArgs({
 const rows = Number(options.rows)
 const chosen = options.only === undefined ? aggregateNames : aggregateNames.filter((name) => options.only?.split(',').includes(name))
 
+const listing: ReadonlySet<AggregateName> = new Set(['firstN', 'lastN', 'lastDistinctN', 'topK'])
+
 interface Figure {
   readonly aggregate: string
   /** With one window of that length, and with eight windows. */
@@ -49,7 +51,7 @@ function feature(aggregate: AggregateName, hours: number): FeatureSpec {
     default: null,
     required: false,
     ...(aggregate === 'quantile' ? { quantile: 0.9, error: 0.01 } : {}),
-    ...(aggregate === 'firstN' || aggregate === 'lastN' || aggregate === 'topK' ? { n: 5 } : {}),
+    ...(listing.has(aggregate) ? { n: 5 } : {}),
     ...(categories ? { cap: 1000 } : {}),
   }
 }
