@@ -74,12 +74,16 @@ function rootOf(cause: unknown, connection: RedisConnection): unknown {
 const noCertificate =
   'If it requires a client certificate, name one that it accepts: add "cert=/path/client.crt" and "key=/path/client.key" to LOCKSTEP_REDIS_URL.'
 
+const certifiedNames =
+  'Sentinels must name each Redis as its certificate does: set "sentinel resolve-hostnames yes" and "sentinel announce-hostnames yes", and use host names in "sentinel monitor" and "replica-announce-ip".'
+
 function remedyOf(root: unknown, connection: RedisConnection): string {
   // no Sentinel could be asked, and its cause says why
   switch (tlsFailureOf(root) ?? (root instanceof Error ? tlsFailureOf(root.cause) : null)) {
     case 'untrusted':
       return 'Its certificate is not trusted: add "ca=/path/ca.pem", the file of the authority that signed it, to LOCKSTEP_REDIS_URL.'
     case 'name':
+      if (connection.kind === 'sentinel' && tlsFailureOf(root) !== null) return certifiedNames
       return 'Use the host name of its certificate in LOCKSTEP_REDIS_URL.'
     case 'expired':
       return 'Replace its certificate. If it is valid, correct the clock of this machine.'

@@ -103,6 +103,15 @@ describe('a Redis that cannot be used', () => {
 })
 
 describe('the files of certificates in the URL of Redis', () => {
+  it('are of no use if Sentinels name the primary otherwise than its certificate does', async () => {
+    await asking(sentinel.port, (redis) => redis.call('SENTINEL', 'MONITOR', 'by-address', '127.0.0.1', strictPort, 1))
+    const url = `rediss+sentinel://localhost:${sentinelPort}/by-address?ca=${pair}.crt&cert=${pair}.crt&key=${pair}.key`
+    await isReported(
+      url,
+      /does not match certificate's altnames: .*\. Sentinels must name each Redis as its certificate does: set "sentinel/,
+    )
+  })
+
   it.each([
     ['a single server', () => `rediss://localhost:${strictPort}`],
     ['a cluster', () => `rediss+cluster://:secret@localhost:${clusterPort}/`],
