@@ -13,7 +13,7 @@ export async function newSessionSecret(db: Handle): Promise<string> {
   return random + signatureOf(random, await readKey(db))
 }
 
-/** Tells secrets that this database has issued from invented ones, which then cost no query. */
+/** Refuses secrets that this database has not issued without a query for each. */
 export interface SecretCheck {
   isIssued(db: Handle, secret: string): Promise<boolean>
 }

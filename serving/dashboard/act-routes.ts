@@ -9,13 +9,13 @@ import { modelActs } from './acts/model-acts.ts'
 import { operationActs } from './acts/operation-acts.ts'
 import { pipelineActs } from './acts/pipeline-acts.ts'
 import type { KeptAnswers } from './read-routes.ts'
-import type { Door } from './session/require-session.ts'
+import type { SessionDeps } from './session/require-session.ts'
 import { requireSession } from './session/require-session.ts'
 
 const maxBodyBytes = 16 * 1024
 
 /** The routes that change something, one for each act. */
-export function actRoutes(door: Door, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
+export function actRoutes(sessionDeps: SessionDeps, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
   return [...modelActs, ...operationActs, ...pipelineActs].map((one): Route => ({
     method: 'POST',
     path: `/ui/api${one.path}`,
@@ -25,7 +25,7 @@ export function actRoutes(door: Door, kept: Pick<KeptAnswers, 'forget'>): readon
     tag: '',
     async handle(call, deps) {
       const db = deps.upkeep.database()
-      const session = await requireSession(call, db, door, one.scope)
+      const session = await requireSession(call, db, sessionDeps, one.scope)
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
       const acting: Acting = { call, deps, db, session, params: call.params, body, by }

@@ -41,7 +41,7 @@ export interface DashboardOptions {
 
 export function createDashboard({ settings, keys, folder, directory }: DashboardOptions): Dashboard {
   const kept = createKeptAnswers()
-  const door = { settings, secrets: createSecretCheck(() => performance.now()) }
+  const sessionDeps = { settings, secrets: createSecretCheck(() => performance.now()) }
   const headers = Object.entries(securityHeaders(settings))
   /** Until the server listens, the dashboard is off. */
   let isLocal = false
@@ -57,9 +57,9 @@ export function createDashboard({ settings, keys, folder, directory }: Dashboard
 
   return {
     routes: [
-      ...sessionRoutes(door, directory, () => commandUrl),
-      ...readRoutes(door, kept),
-      ...(settings.readOnly ? [] : actRoutes(door, kept)),
+      ...sessionRoutes(sessionDeps, directory, () => commandUrl),
+      ...readRoutes(sessionDeps, kept),
+      ...(settings.readOnly ? [] : actRoutes(sessionDeps, kept)),
       ...pageRoutes(folder),
     ],
     before(incoming, outgoing) {

@@ -10,7 +10,7 @@ import type { Route } from '../protocols/http/route.ts'
 import type { Ask } from './read-model.ts'
 import { encodeAnswer } from './read-model.ts'
 import { readModels } from './read-models.ts'
-import type { Door } from './session/require-session.ts'
+import type { SessionDeps } from './session/require-session.ts'
 import { requireSession } from './session/require-session.ts'
 
 /** How long an answer is given to all that ask the same: so many open pages cost about what one costs. */
@@ -52,7 +52,7 @@ export function createKeptAnswers(): KeptAnswers {
 }
 
 /** The routes that read, one for each read model. */
-export function readRoutes(door: Door, kept: KeptAnswers): readonly Route[] {
+export function readRoutes(sessionDeps: SessionDeps, kept: KeptAnswers): readonly Route[] {
   const inTurn = createTurns()
 
   return readModels.map((model): Route => ({
@@ -64,7 +64,7 @@ export function readRoutes(door: Door, kept: KeptAnswers): readonly Route[] {
     tag: '',
     async handle(call, deps) {
       const db = preparedReads(deps.upkeep.database())
-      const session = await requireSession(call, db, door, model.scope)
+      const session = await requireSession(call, db, sessionDeps, model.scope)
       const query = model.query === undefined ? {} : checkQuery(call, model.query)
       const { asOf } = checkQuery(call, asOfQuery)
       const asked = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
@@ -73,7 +73,7 @@ export function readRoutes(door: Door, kept: KeptAnswers): readonly Route[] {
       const ask: Ask = {
         deps,
         db,
-        settings: door.settings,
+        settings: sessionDeps.settings,
         session,
         requestId,
         params,

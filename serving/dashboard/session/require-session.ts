@@ -8,8 +8,8 @@ import type { DashboardSession } from '../../../registry/keys/dashboard-sessions
 import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
 import type { SecretCheck } from '../../../registry/keys/session-secret.ts'
 
-/** What decides who may enter. */
-export interface Door {
+/** What it takes to find the session of a request. */
+export interface SessionDeps {
   readonly settings: UiSettings
   readonly secrets: SecretCheck
 }
@@ -22,7 +22,7 @@ export interface Door {
 export async function requireSession(
   { incoming }: Call,
   db: Database,
-  { settings, secrets }: Door,
+  { settings, secrets }: SessionDeps,
   scope: DashboardScope,
 ): Promise<DashboardSession> {
   requireOwnPage(incoming, settings)
@@ -33,7 +33,11 @@ export async function requireSession(
 }
 
 /** The session of the cookie of a request; null: there is none. */
-export async function sessionOf(incoming: Call['incoming'], db: Database, { settings, secrets }: Door): Promise<DashboardSession | null> {
+export async function sessionOf(
+  incoming: Call['incoming'],
+  db: Database,
+  { settings, secrets }: SessionDeps,
+): Promise<DashboardSession | null> {
   const secret = cookieOf(incoming, settings.publicUrl)
   return secret === null || !(await secrets.isIssued(db, secret)) ? null : await findSession(db, secret)
 }

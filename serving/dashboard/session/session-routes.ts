@@ -10,7 +10,7 @@ import { keyInHeaders } from '../../traffic/key-ring.ts'
 import type { SessionData } from '../contract/session.ts'
 import { cookieOf, requireOwnPage, requireSafeWay, setCookie } from './browser-rules.ts'
 import { createLoginLimit } from './login-limit.ts'
-import type { Door } from './require-session.ts'
+import type { SessionDeps } from './require-session.ts'
 import { sessionOf } from './require-session.ts'
 import { beginByCode, beginByKey, endSession } from '../../../registry/keys/dashboard-sessions.ts'
 
@@ -22,8 +22,8 @@ const loginBody = z.strictObject({ code: z.string().max(200).optional() })
  * @param directory the folder of the embedded database; null: there is none
  * @param commandUrl where the server takes commands in place of that database; null: they use the database
  */
-export function sessionRoutes(door: Door, directory: string | null, commandUrl: () => string | null): readonly Route[] {
-  const { settings, secrets } = door
+export function sessionRoutes(sessionDeps: SessionDeps, directory: string | null, commandUrl: () => string | null): readonly Route[] {
+  const { settings, secrets } = sessionDeps
   const limit = createLoginLimit(() => performance.now())
   const route = { path: '/ui/session', scope: null, isOwnOrigin: true, tag: '' } as const
   return [
@@ -62,7 +62,7 @@ export function sessionRoutes(door: Door, directory: string | null, commandUrl: 
       summary: 'Who is logged in',
       async handle({ incoming }, deps) {
         requireOwnPage(incoming, settings)
-        const found = await sessionOf(incoming, deps.upkeep.database(), door)
+        const found = await sessionOf(incoming, deps.upkeep.database(), sessionDeps)
         const { readOnly } = settings
         const data: SessionData = {
           signedIn: found !== null,
