@@ -231,3 +231,15 @@ it('a link to this moment opens the page as it was', async () => {
   await page.getByText('You see everything as of', { exact: false }).waitFor()
   expect(visits.faults()).toEqual([])
 })
+
+it('a browser that does not copy shows it, and what to do', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  // as on a page without HTTPS
+  await page.evaluate('delete Object.getPrototypeOf(navigator).clipboard')
+  await page.getByRole('button', { name: 'Now', exact: true }).click()
+  await page.getByRole('button', { name: 'Copy a link to this moment' }).click()
+  await page.getByRole('alert').filter({ hasText: 'Choose a moment, and copy the address.' }).waitFor()
+  expect(await visits.violations()).toEqual([])
+  expect(visits.faults()).toEqual([])
+})

@@ -77,17 +77,23 @@ export function AsOfControl(): ReactElement {
 function CopyLink(): ReactElement {
   const { copy, copied, error } = useClipboard({ timeout: 1500 })
   useEffect(() => {
-    if (error !== null) announce('The browser does not let the page copy. Choose a moment, and copy the address.')
-    else if (copied) announce('Copied')
-  }, [copied, error])
+    if (copied) announce('Copied')
+  }, [copied])
   const onClick = (): void => {
     const link = new URL(location.href)
     if (!link.searchParams.has('asOf')) link.searchParams.set('asOf', new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
     copy(link.href)
   }
   return (
-    <Button size="compact-md" variant="subtle" onClick={onClick}>
-      {copied ? 'Copied' : 'Copy a link to this moment'}
-    </Button>
+    <>
+      <Button size="compact-md" variant="subtle" onClick={onClick}>
+        {copied ? 'Copied' : 'Copy a link to this moment'}
+      </Button>
+      {error !== null && (
+        <p className="bad-text small" role="alert">
+          The browser does not let the page copy, as without HTTPS. Choose a moment, and copy the address.
+        </p>
+      )}
+    </>
   )
 }
