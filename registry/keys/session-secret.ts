@@ -20,16 +20,25 @@ export interface SecretCheck {
 
 /** @param now milliseconds */
 export function createSecretCheck(now: () => number): SecretCheck {
-  let key: string | null = null
+  let key: Promise<string> | null = null
   let readAt = 0
+
+  function read(db: Handle): Promise<string> {
+    const reading = readKey(db)
+    readAt = now()
+    reading.catch(() => {
+      if (key === reading) key = null
+    })
+    return reading
+  }
+
   return {
     async isIssued(db, secret) {
       if (secret.length !== 2 * randomLength) return false
-      if (key !== null && isSigned(secret, key)) return true
-      if (key !== null && now() - readAt < readAgainMs) return false
-      readAt = now()
-      key = await readKey(db)
-      return isSigned(secret, key)
+      if (key !== null && isSigned(secret, await key)) return true
+      // those that come meanwhile wait for the same read
+      if (key === null || now() - readAt >= readAgainMs) key = read(db)
+      return isSigned(secret, await key)
     },
   }
 }
