@@ -78,7 +78,8 @@ export async function readJobs(
   const isEarly = sql`(${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)`
   const isOfKind = sql`(${optional(kind)}::text is null or kind = ${optional(kind)}::text)`
   const stateThen = sql`case when finished_at > ${moment(until)}::timestamptz then 'running' else state end`
-  const hasText = sql`strpos(lower(concat_ws(' ', kind, subject, submitted_by, error ->> 'message')), lower(${optional(text)}::text)) > 0`
+  const errorThen = sql`case when finished_at > ${moment(until)}::timestamptz then null else error ->> 'message' end`
+  const hasText = sql`strpos(lower(concat_ws(' ', kind, subject, submitted_by, ${errorThen})), lower(${optional(text)}::text)) > 0`
   const isNewest = newest
     ? sql`id in (select max(id) from lockstep.jobs where ${isOfKind} and ${isEarly} group by kind, subject)`
     : sql`true`

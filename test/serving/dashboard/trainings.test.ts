@@ -144,6 +144,10 @@ describe('jobs in the dashboard', () => {
     const at = new Date((noon - 6.5 * day) / 1000).toISOString()
     expect(await listed(`kind=training&state=running&asOf=${at}`)).toEqual(['training weekly running'])
     expect(await listed(`kind=training&state=failed&asOf=${at}`)).toEqual([])
+    // what it failed with was not known before it failed
+    const before = new Date((noon - 0.75 * day) / 1000).toISOString()
+    expect(await listed(`q=disk+is&asOf=${before}`)).toEqual([])
+    expect(await listed(`q=weekly&state=running&asOf=${before}`)).toEqual(['training weekly running'])
   })
 
   it('say what their worker is at, and how far each step is', async () => {
