@@ -17,6 +17,7 @@ import { rowCount } from '../oip/infer-request.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
 import type { GrpcPatience } from './grpc-listener.ts'
 import { createGrpcListener, createGrpcPatrol, defaultMaxConnections } from './grpc-listener.ts'
+import { nameMessageLimit } from './message-limit.ts'
 import { createHealth } from './health.ts'
 import type { InferMessage } from './infer-message.ts'
 import { checkInferBytes, readInferMessage, writeInferMessage } from './infer-message.ts'
@@ -94,7 +95,7 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     'grpc.keepalive_time_ms': pingMs,
     'grpc.keepalive_timeout_ms': pongMs,
     'grpc.enable_channelz': 0, // it would remember every connection
-    interceptors: [patrol.interceptor],
+    interceptors: [nameMessageLimit(deps.bodyLimitBytes), patrol.interceptor],
   })
   const listener = createGrpcListener(server, {
     connected: patrol.connected,

@@ -195,7 +195,10 @@ describe('the Open Inference Protocol over gRPC', () => {
   it('refuses a message over the limit of bodies', async () => {
     const long = { ...features, shape: [1000, 3] }
     const call = caller.ask('ModelInfer', { ...echo, inputs: [long], raw_input_contents: [Buffer.alloc(12_000)] })
-    expect((await refused(call)).code).toBe(status.RESOURCE_EXHAUSTED)
+    expect(await refused(call)).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: 'The body is over the limit of 10000 bytes; send less in one request, or raise LOCKSTEP_BODY_LIMIT_BYTES.',
+    })
     expect(await caller.ask('ServerLive', {})).toEqual({ live: true })
   })
 
@@ -290,7 +293,10 @@ describe('the gateway, over gRPC', () => {
     const wide = { ...echo, inputs: [{ ...features, shape: [500, 3] }], raw_input_contents: [Buffer.alloc(6000)] }
     // what is more than is there is lent once
     await guarded.ask('ModelInfer', wide, { metadata: narrow })
-    expect(await code(guarded.ask('ModelInfer', call, { metadata: narrow }))).toBe(status.RESOURCE_EXHAUSTED)
+    expect(await refused(guarded.ask('ModelInfer', call, { metadata: narrow }))).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: expect.stringContaining('rows per second') as string,
+    })
   })
 })
 
