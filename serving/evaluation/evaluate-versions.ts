@@ -121,7 +121,7 @@ export async function evaluateVersions(
       opened.push(found)
       const judged = createPredictionJudge({ judge, by: plan.by, first: plan.first, limits })
       const place = found.outputs.findIndex(({ name }) => name === output.name)
-      runs.push({ ...each, run: found.runColumns, outputs: found.outputs, place, judged, refused: 0, scores: [] })
+      runs.push({ ...each, run: found.runColumns, outputs: found.outputs, place, judged, refused: 0, notFinite: 0, scores: [] })
     }
     const base = runs.find(({ name }) => name === against?.name)
     if (base !== undefined)
@@ -164,6 +164,7 @@ export async function evaluateVersions(
     notes: [
       ...plan.notes,
       ...(options.against !== undefined && pairs.length === 0 ? [`${options.against.name} is not compared with itself.`] : []),
+      ...runs.flatMap((run) => notFiniteNote(run, output.name, done)),
       ...evaluated.flatMap((each) => trainedOnNote(each, rows)),
     ],
   }
@@ -177,6 +178,8 @@ interface VersionRun extends EvaluatedModel {
   readonly place: number
   readonly judged: ReturnType<typeof createPredictionJudge>
   refused: number
+  /** Rows for which the judged output is NaN or infinite. */
+  notFinite: number
   /** Its scores of the present batch, by row; null: no prediction, or one that cannot be compared. */
   scores: readonly (number | string | null)[]
 }
@@ -203,6 +206,7 @@ async function judgeBatch(judge: Judge, version: VersionRun, batch: ReadBatch): 
       version.refused++
       return null
     }
+    if (status === 'INVALID' && answer === null) version.notFinite++
     judged.add({ ...(labelled[row] as OutcomeOfPrediction), output: answer })
     return judge.score(answer)
   })
@@ -237,6 +241,13 @@ function judgedOutput({ name, spec }: CatalogModel, asked: string | undefined): 
       : `The model "${name}" has no output "${asked}"; it has ${names}.`,
     { details: { model: name } },
   )
+}
+
+function notFiniteNote({ name, notFinite }: VersionRun, output: string, rows: number): string[] {
+  if (notFinite === 0) return []
+  return [
+    `${name} answered NaN or an infinite number in "${output}" for ${notFinite} of ${rows} rows, so the figures leave them out. Many models do so if a feature is null: give such features a "default".`,
+  ]
 }
 
 function trainedOnNote({ name, dataset }: EvaluatedModel, { dataset: rows }: LabelledRows): string[] {

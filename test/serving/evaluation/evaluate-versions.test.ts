@@ -184,6 +184,14 @@ describe('evaluateVersions', () => {
     expect(few.comparisons[0]?.figures['auc']?.reason).toBe('29 rows have a label and a prediction of both versions, and 30 are needed')
   })
 
+  it('says for how many rows a version answered NaN', async () => {
+    const row = (mean1d: number | null) => `${JSON.stringify({ amount: 1, shift: 0, mean1d, fraud: true, card: 'c1', at: '2026-03-02' })}\n`
+    await writeFile(join(setup.folder, 'nulls.jsonl'), row(1) + row(null).repeat(40))
+    const { versions, notes } = await evaluate({ file: 'nulls.jsonl', numbers: [1] })
+    expect(versions[0]?.total).toMatchObject({ judged: 1, unreadable: 40 })
+    expect(notes).toEqual([expect.stringMatching(/^fraud@1 answered NaN or an infinite number in "probabilities" for 40 of 41 rows/)])
+  })
+
   it('keeps rows without a time apart from those of a day', async () => {
     const row = (at: string | null) => `${JSON.stringify({ amount: 1, shift: 0, mean1d: 1, fraud: true, card: 'c1', at })}\n`
     await writeFile(join(setup.folder, 'timeless.jsonl'), row('2026-03-02') + row(null).repeat(2))
