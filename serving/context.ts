@@ -36,7 +36,7 @@ export interface ServingContext extends PredictContext {
    */
   readonly readCatalog: () => ReadCatalog
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'bypassed' | 'errorAnswered'>
-  readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
+  readonly models: Pick<ModelHost, 'use' | 'answering' | 'allAnswer' | 'failureOf'>
   readonly modelChanges: ModelChanges
   /** Loads the registry up to that revision. False: this server could not, and keeps trying. */
   readonly reachRevision: (revision: number) => Promise<boolean>

@@ -76,6 +76,8 @@ export interface ModelHost {
   settled(): Promise<void>
   /** Why versions of the last prepared catalog do not load, one sentence each. */
   readonly failures: readonly string[]
+  /** Whether each model of the last prepared catalog has a version that answers, as far as they have been loaded. */
+  readonly allAnswer: boolean
   /** Why a version does not load; undefined: it loads, or has not been tried. */
   failureOf(model: string, version: number): string | undefined
   /**
@@ -97,6 +99,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let failed: readonly FailedVersion[] = []
   let warm: Promise<void> | null = null
   let failures: readonly string[] = []
+  /** The models that they are about. */
+  let failing: readonly string[] = []
   /** Those that are of one version, by `name@version`. */
   let failuresOf: ReadonlyMap<string, string> = new Map()
   let preparations = 0
@@ -158,6 +162,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     })
     failuresOf = new Map([...untried, ...unusable])
     failures = [...unusable, ...untried].map(([, text]) => text)
+    failing = failed.map(({ model }) => model)
     void loaded.loadReserves(catalog, keptModels(catalog))
   }
 
@@ -225,7 +230,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       }
       preparation = ++preparations
       answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
-      if (isStart) failures = [...left].map((model) => `The trial run of the model "${model}" has not ended yet.`)
+      if (isStart) {
+        failing = [...left]
+        failures = failing.map((model) => `The trial run of the model "${model}" has not ended yet.`)
+      }
       // a newer catalog may be in force by then, and waits for the same loads itself
       const settled = (chosen: SelectedVersions) => {
         if (preparation === preparations) settle(catalog, chosen)
@@ -234,12 +242,16 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         if (preparation !== preparations) return
         log.warn({ error: messageOf(error) }, 'not all models are loaded')
         failures = [`Not all models are loaded: ${messageOf(error)}`]
+        failing = [...left]
         failuresOf = new Map()
       })
     },
     settled: () => settling,
     get failures() {
       return failures
+    },
+    get allAnswer() {
+      return failing.every((model) => answers.now.has(model))
     },
     failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
     retire(catalog) {

@@ -333,6 +333,17 @@ describe('a server that a new model version is pushed to', () => {
     const { status, body } = await ask(fresh.url, '/readyz')
     expect(status).toBe(200)
     expect(body.warnings?.filter((warning) => warning.includes(`"delay@${version}"`))).toEqual([expect.stringContaining('SHA-256')])
+    // the version before it answers
+    expect((await ask(fresh.url, '/v2/health/ready')).status).toBe(200)
     await fresh.server.close()
+  })
+
+  it('is not ready for the Open Inference Protocol if no version of a model loads', async () => {
+    await world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'delay'`)
+    const { url, server } = await world.serve()
+    await server.whenReady()
+    expect((await ask(url, '/readyz')).status).toBe(200)
+    expect(await ask(url, '/v2/health/ready')).toMatchObject({ status: 503, body: { live: true, ready: false } })
+    await server.close()
   })
 })

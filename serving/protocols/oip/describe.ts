@@ -28,9 +28,12 @@ export interface ModelMetadata {
 
 type Deps = Pick<ServingContext, 'catalog' | 'models'>
 
-/** Whether the server can answer, and all models with it. */
+/**
+ * Whether the server can answer, and all models with it. A version that does not load, while another answers in its
+ * place, must not take all servers out of service.
+ */
 export function isReady(deps: Pick<ServingContext, 'readiness' | 'models'>): boolean {
-  return deps.readiness().ready && deps.models.failures.length === 0
+  return deps.readiness().ready && deps.models.allAnswer
 }
 
 /** @throws LockstepError as `useModel` */
