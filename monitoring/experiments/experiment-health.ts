@@ -254,6 +254,9 @@ export function progressOf(spec: ExperimentSpec, evidence: ExperimentEvidence): 
   }
 }
 
+/** With the decimals that tell a share from none and from all: 0.01 %, 99.99 %. */
 function percent(share: number): string {
-  return `${Number((share * 100).toFixed(1))} %`
+  const least = Math.min(share, 1 - share) * 100
+  const decimals = least > 0 ? Math.min(12, Math.max(1, 1 - Math.floor(Math.log10(least)))) : 1
+  return `${Number((share * 100).toFixed(decimals))} %`
 }

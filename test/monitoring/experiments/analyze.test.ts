@@ -465,4 +465,18 @@ describe('analyzeExperiment', () => {
     expect(rare[0]?.cubes[0]).toBeCloseTo(rare[0]?.third[0] ?? 0, -3)
     expect(state({ covariates: { names: ['spent'], arms: rare } })['covariate balance']).toBe('unknown')
   })
+
+  test('show small shares, and shares of almost all, with the decimals that they need', () => {
+    const spec = specOf([metricOf('mean')])
+    const [control, treatment] = [
+      { ...spec.variants[0], weight: 0.9999 },
+      { ...spec.variants[1], weight: 0.0001 },
+    ]
+    const evidence = evidenceOf([metricEvidence(drawArms(1000, (random) => [random.normal(), 0], 4))])
+    const split = { ...evidence, exposures: { ...evidence.exposures, units: [79_992, 8] } }
+    const variants = [control, treatment] as ExperimentSpec['variants']
+    expect(analyzeExperiment({ ...spec, variants }, split, null).health[0]?.text).toBe(
+      'The units are split as planned: control 99.99 % (planned 99.99 %), treatment 0.01 % (planned 0.01 %).',
+    )
+  })
 })
