@@ -27,7 +27,7 @@ export const exportSpec = z.object({
     ]),
     time: z.string().nullable(),
     order: z.enum(['given', 'values']),
-    sample: z.object({ fraction: z.number(), seed: z.number(), by: z.literal('row') }).nullable(),
+    sample: z.object({ fraction: z.number(), seed: z.number() }).nullable(),
     rule: z.object({ knowledge: z.enum(['bitemporal', 'latest']), freshness: z.enum(['served', 'ideal']) }),
     asOf: z.enum(['at', 'before']),
     knownBefore: micros,

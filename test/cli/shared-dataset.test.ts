@@ -97,10 +97,13 @@ describe('an export that workers share', () => {
 
   it('gives the rows and numbers of one process in order, with three workers', async () => {
     const workers = await Promise.all([startWorker(), startWorker('--concurrency', '2'), startWorker()])
+    const sample = ['--sample', '0.5', '--seed', '3']
     const [, , parquet] = await Promise.all([
       must(env, ...create('all', 'one.jsonl')),
       must(env, ...create('all', 'many', '--parts', '7', '--format', 'jsonl', '--no-work')),
       must(env, ...create('all', 'parquet', '--rows-per-part', '1800', '--drop-incomplete')),
+      must(env, ...create('all', 'sample.jsonl', ...sample)),
+      must(env, ...create('all', 'samples', '--parts', '2', '--format', 'jsonl', ...sample)),
     ])
     const printed = await Promise.all(workers.map(end))
     expect(printed.join('').match(/"part \d of 7 [^"]*","seconds":[^"]*"msg":"a job is done"/g)).toHaveLength(7)
@@ -108,6 +111,8 @@ describe('an export that workers share', () => {
     expect((await readdir(inFolder('many'))).toSorted()).toEqual(['manifest.json', ...names])
     const parts = await Promise.all(names.map((name) => readFile(join(inFolder('many'), name))))
     expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
+    const sampled = await Promise.all([0, 1].map((part) => readFile(inFolder(`samples/part-0000${part}.jsonl`))))
+    expect(Buffer.concat(sampled).equals(await readFile(inFolder('sample.jsonl')))).toBe(true)
     const [one, many] = [await manifestOf('one.jsonl.manifest.json'), await manifestOf('many/manifest.json')]
     expect(filesOf(many).map((file) => file.bytes)).toEqual(parts.map((bytes) => bytes.length))
     expect(many.statistics).toEqual(one.file.statistics)
