@@ -21,7 +21,11 @@ try {
     '--exclude-checks=ignored_auth,missing_required_header,positive_data_acceptance,use_after_free',
     ...process.argv.slice(2),
   ]
-  run(join(bin, 'schemathesis'), words, { cwd: server.folder })
+  // uploads take the bytes of a file under a media type of their own
+  const hooks = 'import schemathesis\nschemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")\n'
+  await writeFile(join(server.folder, 'hooks.py'), hooks)
+  const env = { ...process.env, PYTHONPATH: server.folder, SCHEMATHESIS_HOOKS: 'hooks' }
+  run(join(bin, 'schemathesis'), words, { cwd: server.folder, env })
 } finally {
   await server.close()
 }

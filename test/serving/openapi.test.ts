@@ -50,6 +50,15 @@ describe('the OpenAPI document', () => {
     expect(named?.split(', ')).toEqual(jobKinds)
   })
 
+  it('has a body for each good answer but 204', () => {
+    for (const { method, path, status = 200 } of routes) {
+      for (const good of [status].flat()) {
+        const types = Object.keys(operationOf(method, path)?.responses[good]?.content ?? {})
+        expect(types.length > 0, `${method} ${path} ${good}`).toBe(good !== 204)
+      }
+    }
+  })
+
   it('has no dangling references', () => {
     const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)]
     expect(refs.length).toBeGreaterThan(routes.length)

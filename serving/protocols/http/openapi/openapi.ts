@@ -108,6 +108,9 @@ function operation(route: Route, path: string, examples: Examples): Operation {
   const response = {
     description: 'The answer.',
     headers: answerHeaderRefs(route),
+  }
+  const withBody = {
+    ...response,
     content:
       route.produces === undefined
         ? {
@@ -149,7 +152,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
         }),
     responses: {
       ...(scope === null ? {} : { 429: later, 503: later, 504: error }),
-      ...Object.fromEntries([route.status ?? 200].flat().map((status) => [status, response])),
+      ...Object.fromEntries([route.status ?? 200].flat().map((status) => [status, status === 204 ? response : withBody])),
       default: error,
     },
   }

@@ -320,7 +320,11 @@ export const definitionAnswer = z.object({
     .describe('Only for a training'),
   online: online.optional().describe('Only for a view in the online store'),
   rows: z
-    .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })
+    .object({
+      rows: z.int().describe('The number of rows'),
+      exact: z.boolean().describe('Whether they were counted, not estimated'),
+      bytes: z.number().describe('The bytes of their values, estimated'),
+    })
     .nullable()
     .optional()
     .describe('Only for a source: its rows; null: its table cannot be read'),
