@@ -51,7 +51,7 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
       { cause, details: { redis: kind } },
     )
   }
-  const remedy = (text.includes('DB index') ? wrongDatabase : remedies[kind]) ?? 'Check that it is a single Redis 7.2 or newer, or Valkey.'
+  const remedy = (text.includes('DB index') ? wrongDatabase : remedies[kind]) ?? otherServer
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
 }
 
@@ -71,6 +71,7 @@ function rootOf(cause: unknown, connection: RedisConnection): unknown {
   return root instanceof AggregateError && root.message === '' ? root.errors[0] : root
 }
 
+const otherServer = 'Check that it is Redis 7.2 or newer, or Valkey. The URL of a Sentinel is redis+sentinel://host:26379/NAME.'
 const noCertificate =
   'If it requires a client certificate, name one that it accepts: add "cert=/path/client.crt" and "key=/path/client.key" to LOCKSTEP_REDIS_URL.'
 

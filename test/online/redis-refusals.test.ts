@@ -82,6 +82,11 @@ describe('a Redis that cannot be used', () => {
       'If it does not use TLS, write "redis+cluster" in place of "rediss+cluster".',
     ],
     [
+      'as a cluster, although it is a Sentinel',
+      () => `redis+cluster://127.0.0.1:${sentinel.port}`,
+      /unknown command .* The URL of a Sentinel is redis\+sentinel:\/\/host:26379\/NAME\.$/,
+    ],
+    [
       'by TLS with a certificate of a Sentinel that is not trusted',
       () => `rediss+sentinel://localhost:${sentinelPort}/mymaster`,
       /no Sentinel names the primary "mymaster" \(.*self-signed certificate\)\. Its certificate is not trusted: add "ca=\/path\/ca.pem"/,
