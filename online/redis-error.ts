@@ -51,8 +51,16 @@ export function redisError(cause: unknown, connection: RedisConnection): Lockste
       { cause, details: { redis: kind } },
     )
   }
-  const remedy = (text.includes('DB index') ? wrongDatabase : remedies[kind]) ?? otherServer
+  const remedy = remedyOfRefusal(text, kind, connection)
   return new LockstepError('REDIS_UNAVAILABLE', `${where} refused a command: ${text}. ${remedy}`, { cause, details: { redis: kind } })
+}
+
+function remedyOfRefusal(text: string, kind: string, connection: RedisConnection): string {
+  if (text.includes('DB index')) return wrongDatabase
+  // it was the primary when the client connected
+  if (kind === 'READONLY' && connection.kind === 'sentinel')
+    return 'It is a replica now: Lockstep uses the new primary as soon as the Sentinels name it.'
+  return remedies[kind] ?? otherServer
 }
 
 /** A cluster's node is configured as a single Redis. */

@@ -171,6 +171,8 @@ describe('the Redis store, beyond the contract', () => {
       const { message } = error as Error
       expect(message).toMatch(new RegExp(`^Redis at "redis.example:6379" refused a command: ${answer.split(' ')[0]} .*[^.]\\. [A-Z]`))
     }
+    const demoted: unknown = await admin.eval('return redis.error_reply("READONLY now")', 0).catch((cause: unknown) => cause)
+    expect(redisError(demoted, { ...connection, kind: 'sentinel' }).message).toContain('as soon as the Sentinels name it')
     expect(redisError(new Error('Connection is closed.'), connection).message).toBe(
       'Redis at "redis.example:6379" cannot be used: Connection is closed. Check LOCKSTEP_REDIS_URL and that the server runs.',
     )
