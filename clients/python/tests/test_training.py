@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pandas as pd
 import pytest
 from faults import FaultServer
@@ -149,3 +151,25 @@ def test_a_file_that_is_no_model_is_refused(client: Client) -> None:
     assert caught.value.code == "MODEL_INVALID"
     with pytest.raises(InvalidRequestError, match="path of an ONNX file"):
         client.push_model("fraud", 5)
+
+
+def test_a_model_is_pushed_with_the_files_beside_it(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = onnx.load(FOLDER / "fraud.onnx")
+    path = tmp_path / "split.onnx"
+    onnx.save_model(
+        onnx.load(FOLDER / "fraud.onnx"), path, save_as_external_data=True, location="data", size_threshold=0
+    )
+    assert (tmp_path / "data").stat().st_size > 0
+    pushed = client.push_model("fraud", path)
+    stored = onnx.load_model_from_string(client.pull_model("fraud", pushed["version"]))
+    assert stored.graph.initializer[0].raw_data == whole.graph.initializer[0].raw_data
+    # bytes have no folder
+    with pytest.raises(InvalidRequestError, match="a model must be one file"):
+        client.push_model("fraud", path.read_bytes())
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(
+        InvalidRequestError, match=r'split\.onnx" has values in other files.*install the package "onnx"'
+    ):
+        client.push_model("fraud", path)

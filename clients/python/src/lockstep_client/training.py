@@ -112,7 +112,8 @@ class Training(Caller):
 
         Args:
             model: The name of the model, which is declared in the definitions.
-            file: The path of an ONNX file, its bytes, or a `ModelProto`.
+            file: The path of an ONNX file, its bytes, or a `ModelProto`. If it has values in files beside it, such as
+                `model.onnx.data`, the package `onnx` must be installed.
             alias: Points this alias to the version. `champion`: requests that name no version get it.
             dataset: The id of the training set that it was trained on, such as `frame.attrs["dataset"]` of
                 `historical_features`. The server then checks that it has the features that the version is served with.
@@ -131,7 +132,6 @@ class Training(Caller):
         name, data = _model_bytes(model, file)
         deadline = self._deadline(timeout)
         asked = {
-            "upload": upload(self._sender, name, data, deadline),
             "alias": alias,
             "dataset": dataset,
             "metrics": metrics,
@@ -142,7 +142,18 @@ class Training(Caller):
             "datasetMismatch": dataset_mismatch or None,
             "untried": untried or None,
         }
-        return self._change(f"/v1/models/{quote(model, safe='')}/versions", asked, deadline)
+
+        def push(data: bytes) -> Json:
+            sent = {"upload": upload(self._sender, name, data, deadline), **asked}
+            return self._change(f"/v1/models/{quote(model, safe='')}/versions", sent, deadline)
+
+        try:
+            return push(data)
+        except InvalidRequestError as error:
+            if not isinstance(file, (str, os.PathLike)) or "externalData" not in error.details:
+                raise
+            whole = _with_external_data(Path(file), error)
+        return push(whole)
 
     def pull_model(self, model: str, version: Union[int, str] = "champion", *, timeout: float = 600.0) -> bytes:
         """The ONNX file of a version, as it was pushed. The API key needs the scope `admin`.
@@ -161,6 +172,19 @@ class Training(Caller):
         file = {"url": f"/v1/models/{quote(model, safe='')}/versions/{found['version']}/file"}
         file |= {"bytes": found["sizeBytes"], "sha256": found["sha256"]}
         return download(self._sender, file, deadline, _MODEL_PART_BYTES)
+
+
+def _with_external_data(path: Path, error: InvalidRequestError) -> bytes:
+    try:
+        import onnx
+    except ImportError:
+        raise InvalidRequestError(
+            f'The model file "{path}" has values in other files. To push them with it, install the package "onnx".',
+            code=error.code,
+            details=error.details,
+        ) from error
+    whole: bytes = onnx.load(path).SerializeToString()
+    return whole
 
 
 def _model_bytes(model: str, file: ModelFile) -> tuple[str, bytes]:
