@@ -150,7 +150,8 @@ describe('the receipt of a prediction', () => {
       labelled: { state: 'arrived', value: 'true', at: '2026-03-05T21:00:00Z', afterSeconds: 3 * 3600, isRight: true },
       costly: { state: 'arrived', value: 'true' },
       // of the entity: the first row after it, whatever prediction it names
-      lost: { state: 'arrived', value: '7', afterSeconds: 3600, error: '0.50 in place of 7.0: off by −6.5', isRight: null },
+      // a yes or no judges the same output, which is therefore no number of this kind
+      lost: { state: 'arrived', value: '7', afterSeconds: 3600, error: null, isRight: null },
       lost_last: { state: 'arrived', value: '120' },
       chargeback: { state: 'waiting', value: null, says: 'It may happen until 2026-03-06 18:00 UTC.' },
     })

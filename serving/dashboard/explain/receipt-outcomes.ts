@@ -3,6 +3,7 @@ import { measuredText } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
 import { valueToJson } from '../../../kernel/value-json.ts'
+import { isNumeric } from '../../../kernel/value-type.ts'
 import type { FoundOutcome, OutcomeRow } from '../../../monitoring/outcomes/outcome-row.ts'
 import { maturePredictions } from '../../../monitoring/outcomes/mature-predictions.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
@@ -139,7 +140,8 @@ function errorOf(
 ): Pick<ReceiptOutcome, 'error' | 'isRight'> {
   const model = catalog.models.get(row.model)
   const output = model?.spec.output.find(({ name }) => name === spec.output)
-  if (model === undefined || output === undefined || value === null) return { error: null, isRight: null }
+  if (model === undefined || output === undefined || value === null || isOfAnotherScale(catalog, spec))
+    return { error: null, isRight: null }
   const threshold = model.operational.threshold ?? defaultThreshold
   const judge = createJudge({
     model: row.model,
@@ -155,6 +157,12 @@ function errorOf(
     return { error: `${rounded(score)} in place of ${rounded(outcome)}: off by ${signed(score - outcome)}`, isRight: null }
   const isRight = score >= threshold === (outcome === 1)
   return { error: judge.decides ? null : `a score of ${rounded(score)}: off by ${signed(score - outcome)}`, isRight }
+}
+
+/** A number beside an output that a yes or no judges: the output is a score of that, so their difference means nothing. */
+function isOfAnotherScale(catalog: Catalog, { type, model, output }: OutcomePlan['spec']): boolean {
+  if (!isNumeric(type)) return false
+  return [...catalog.outcomes.values()].some(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
 }
 
 function signed(value: number): string {
