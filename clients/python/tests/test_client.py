@@ -231,6 +231,8 @@ def test_without_a_batch_the_model_answers(client: Client) -> None:
     assert answered.from_batch == [None, None]
     assert answered.prediction_ids == [f"{answered.request_id}/0", f"{answered.request_id}/1"]
     assert repr(answered) == "<Predictions of fraud: 2 rows of probability, 0 of a batch>"
+    one = client.predict_from_batch("fraud", entities[:1], version=1)
+    assert repr(one) == "<Predictions of fraud: 1 row of probability, 0 of a batch>"
 
 
 def test_predictions_of_a_batch_name_it() -> None:

@@ -97,6 +97,9 @@ class Table(Sequence[Row]):
             )
         return self.event_times if wanted else None
 
+    def _size(self) -> str:
+        return f"{self.length} {'row' if self.length == 1 else 'rows'} of {', '.join(self.columns)}"
+
     def _repr_html_(self) -> Optional[str]:
         # for notebooks
         try:
@@ -146,10 +149,7 @@ class Features(Answer):
     fingerprint: str
 
     def __repr__(self) -> str:
-        return (
-            f"<Features of {self.service}@{self.service_version} as of {self.as_of.isoformat()}: "
-            f"{self.length} rows of {', '.join(self.columns)}>"
-        )
+        return f"<Features of {self.service}@{self.service_version} as of {self.as_of.isoformat()}: {self._size()}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,10 +180,7 @@ class Predictions(Answer):
 
     def __repr__(self) -> str:
         versions = ", ".join(str(version) for version in sorted(set(self.versions)))
-        return (
-            f"<Predictions of {self.model} version {versions} as of {self.as_of.isoformat()}: "
-            f"{self.length} rows of {', '.join(self.columns)}>"
-        )
+        return f"<Predictions of {self.model} version {versions} as of {self.as_of.isoformat()}: {self._size()}>"
 
 
 @dataclass(frozen=True)
@@ -217,7 +214,7 @@ class BatchPredictions(Answer):
 
     def __repr__(self) -> str:
         fresh = sum(each is not None for each in self.from_batch)
-        return f"<Predictions of {self.model}: {self.length} rows of {', '.join(self.columns)}, {fresh} of a batch>"
+        return f"<Predictions of {self.model}: {self._size()}, {fresh} of a batch>"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Catalog(Caller):
         return found
 
     def training_sets(self) -> list[Json]:
-        """The training sets, newest first, with `id`, `service`, `rows` and `createdAt`."""
+        """The training sets, newest first, with `id`, `service`, `rows`, `paths` and `createdAt`."""
         found: list[Json] = self._sender.json("/v1/datasets", self._deadline(None))["datasets"]
         return found
 
