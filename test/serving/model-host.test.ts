@@ -227,12 +227,12 @@ describe('the version that a model answers with', () => {
     }
     const { text } = await ask(servers[0]?.url ?? '', '/metrics')
     expect(text).toContain('lockstep_model_version{model="delay"} 1\n')
-    // none has loaded it, as it is neither the newest nor what an alias points at or did
+    for (const { server } of servers) await server.close()
+    // none loads it, as it is neither the newest nor what an alias points at or did
     const older = await world.push('delay', 'mlp', 'older')
     await world.push('delay', 'mlp', 'newer')
     const loads = () => world.logged.filter((line) => line.includes('"a model is loaded"') && line.includes(`"version":${older},`)).length
     const before = loads()
-    for (const { server } of servers) await server.close()
     const begun = await Promise.all([1, 2].map(() => world.serve({ pollMs: 400_000 })))
     for (const { server } of begun) await server.whenReady()
     await listening(2)
