@@ -132,7 +132,8 @@ function whatAllows(message: string): string {
 }
 
 function tlsRemedyOf(cause: Error): string | null {
-  if (cause.message === noTls) return 'Remove "sslmode" from LOCKSTEP_POSTGRES_URL, or set up TLS in PostgreSQL (ssl = on).'
+  if (cause.message === noTls)
+    return 'Remove "sslmode" from LOCKSTEP_POSTGRES_URL, and PGSSLMODE from the environment, or set up TLS in PostgreSQL (ssl = on).'
   // while the files are replaced; when it starts, Lockstep checks them
   if ('syscall' in cause && (cause.syscall === 'open' || cause.syscall === 'read') && 'code' in cause && !isUnavailable(cause))
     return 'LOCKSTEP_POSTGRES_URL names this file: put it back.'

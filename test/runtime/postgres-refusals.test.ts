@@ -87,7 +87,7 @@ describe('a PostgreSQL that cannot be used', () => {
 
   it('says that it does not use TLS, or requires it', async () => {
     expect(await refusal(urlOf('postgres', '?sslmode=verify-full'))).toBe(
-      'it does not use TLS. Remove "sslmode" from LOCKSTEP_POSTGRES_URL, or set up TLS in PostgreSQL (ssl = on).',
+      'it does not use TLS. Remove "sslmode" from LOCKSTEP_POSTGRES_URL, and PGSSLMODE from the environment, or set up TLS in PostgreSQL (ssl = on).',
     )
     expect(await refusal(urlOf('only_tls'))).toMatch(
       /pg_hba\.conf rejects .* If it allows them by TLS only, add "sslmode=verify-full" to LOCKSTEP_POSTGRES_URL\.$/,
