@@ -9,7 +9,10 @@ export interface StoredDataset {
   /** `flight_features@1` */
   readonly service: string
   readonly fingerprint: string
+  /** What was asked for. No file has it if the set was split. */
   readonly path: string
+  /** Where the rows are: the file, the folder of numbered parts, or each file of a split set. */
+  readonly paths: readonly string[]
   readonly rows: number
   readonly createdAt: Date
   readonly manifest: DatasetManifest
@@ -17,8 +20,8 @@ export interface StoredDataset {
 
 /** The fields of a list: all but the manifest. */
 export function withoutManifest(dataset: StoredDataset): Omit<StoredDataset, 'manifest'> {
-  const { id, service, fingerprint, path, rows, createdAt } = dataset
-  return { id, service, fingerprint, path, rows, createdAt }
+  const { id, service, fingerprint, path, paths, rows, createdAt } = dataset
+  return { id, service, fingerprint, path, paths, rows, createdAt }
 }
 
 /** All training sets, newest first. */
@@ -28,12 +31,15 @@ export async function readDatasets(db: Database): Promise<StoredDataset[]> {
     // only createDataset writes these
     const manifest = row.manifest as DatasetManifest
     const { id, service, fingerprint, path } = row
+    const files = filesOf(manifest)
+    const split = files.flatMap((file) => (file.part ? [file.path] : []))
     return {
       id,
       service,
       fingerprint,
       path,
-      rows: filesOf(manifest).reduce((sum, file) => sum + file.rows, 0),
+      paths: split.length === 0 ? [path] : split,
+      rows: files.reduce((sum, file) => sum + file.rows, 0),
       createdAt: row.created_at,
       manifest,
     }

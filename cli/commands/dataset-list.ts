@@ -16,16 +16,16 @@ export const datasetListCommand: Command = {
       server === null
         ? (await readDatasets(await context.database())).map(withoutManifest)
         : (await server.ask('GET', '/v1/datasets', undefined, datasetsAnswer)).datasets
-    const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [
+    const rows = datasets.map(({ id, service, createdAt, rows: length, paths }) => [
       id,
       service,
       count(length),
       moment(new Date(createdAt)),
-      path,
+      paths.join(', '),
     ])
     return {
       json: { datasets },
-      text: rows.length === 0 ? 'There is no training set yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
+      text: rows.length === 0 ? 'There is no training set yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILES'], rows),
     }
   },
 }

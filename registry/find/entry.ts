@@ -104,9 +104,9 @@ function definitionEntry(inventory: Inventory, versions: readonly Definition[]):
   ]
 }
 
-function datasetEntry(inventory: Inventory, { id, service, rows, path }: Inventory['datasets'][number]): Entry {
+function datasetEntry(inventory: Inventory, { id, service, rows, paths }: Inventory['datasets'][number]): Entry {
   const usedBy = usersOf(inventory, [{ kind: 'dataset', name: id }])
-  const about = `${rows.toLocaleString('en-US')} row${rows === 1 ? '' : 's'} of ${service}, ${path}`
+  const about = `${rows.toLocaleString('en-US')} row${rows === 1 ? '' : 's'} of ${service}, ${paths.join(', ')}`
   return { kind: 'dataset', name: id, version: null, versions: [], description: null, owner: null, tags: [], about, features: null, usedBy }
 }
 

@@ -33,7 +33,8 @@ export interface TrainingSetFacts {
   readonly service: string
   /** The fingerprint of the service. */
   readonly fingerprint: string
-  readonly path: string
+  /** The file, the folder of numbered parts, or each file of a split set. */
+  readonly paths: readonly string[]
   readonly rows: number
   readonly createdAt: Date
 }
@@ -92,10 +93,14 @@ export async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inv
 export async function readTrainingSets(handle: Kysely<LockstepTables>): Promise<TrainingSetFacts[]> {
   const rows = await handle
     .selectFrom('lockstep.datasets')
-    .select(['id', 'service', 'fingerprint', 'path', 'created_at'])
+    .select(['id', 'service', 'fingerprint', 'created_at'])
     .select(
       sql<string>`(coalesce((manifest->'file'->>'rows')::bigint, 0) + coalesce((select sum((each->>'rows')::bigint)
         from json_array_elements(coalesce(manifest->'otherFiles', '[]')) each), 0))::text`.as('rows'),
+    )
+    .select(
+      sql<string[]>`case when manifest->'file'->>'part' is null then array[path] else array[manifest->'file'->>'path'] ||
+        array(select each->>'path' from json_array_elements(manifest->'otherFiles') each) end`.as('paths'),
     )
     .orderBy('created_at', 'desc')
     .orderBy('id')

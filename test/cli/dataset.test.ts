@@ -74,7 +74,9 @@ describe('the verbs of training sets', () => {
     for (const text of ['(a sample of 0.8, seed 7)', `known before ${minute(10).slice(0, 19)}Z`, 'set.test.jsonl', 'mean ', '"ATL" 100 %'])
       expect(shown.out).toContain(text)
     const listed = await must(env, 'dataset', 'list')
-    expect(listed.datasets).toMatchObject([{ id: manifest.id, rows: parts.flat().length }])
+    expect(listed.datasets).toMatchObject([{ id: manifest.id, rows: parts.flat().length, paths: files.map(inFolder) }])
+    const text = (await lockstep(env, 'dataset', 'list')).out
+    expect([text.includes(files.map(inFolder).join(', ')), text.includes('set.jsonl')]).toEqual([true, false])
     const verified = await lockstep(env, 'dataset', 'verify', manifest.id.slice(0, 8))
     expect(verified).toMatchObject({ code: 0, out: expect.stringContaining('matches its manifest, and so do its files') })
     await rm(inFolder('set.test.jsonl'))

@@ -49,7 +49,8 @@ export const datasetFields = {
   id: z.string().describe('Its id'),
   service: z.string().describe('The feature service'),
   fingerprint: z.string().describe('The fingerprint of the service'),
-  path: z.string().describe('Where it was written: a file, or a folder of files'),
+  path: z.string().describe('What was asked for: a file, or a folder of files. Of a split set, no file has this path'),
+  paths: z.array(z.string()).readonly().describe('Where its rows are: the file, the folder, or each file of a split set'),
   rows: z.int().describe('The number of rows'),
   createdAt: z.string().describe('When it was written, RFC 3339'),
 }
