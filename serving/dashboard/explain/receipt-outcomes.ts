@@ -159,7 +159,7 @@ function errorOf(
   return { error: judge.decides ? null : `a score of ${rounded(score)}: off by ${signed(score - outcome)}`, isRight }
 }
 
-/** A number beside an output that a yes or no judges: the output is a score of that, so their difference means nothing. */
+/** If a yes or no judges the same output, the output is its score: its distance from a number means nothing. */
 function isOfAnotherScale(catalog: Catalog, { type, model, output }: OutcomePlan['spec']): boolean {
   if (!isNumeric(type)) return false
   return [...catalog.outcomes.values()].some(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
