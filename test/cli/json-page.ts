@@ -13,7 +13,7 @@ interface DescribedDocument {
 
 /** `{ a, b?, c: [{ d }], … }` */
 type Shape =
-  | { readonly kind: 'any' }
+  | { readonly kind: 'unchecked' }
   | { readonly kind: 'list'; readonly of: Shape }
   | { readonly kind: 'object'; readonly fields: ReadonlyMap<string, Field>; readonly open: boolean }
 interface Field {
@@ -62,7 +62,7 @@ function opened(shape: Shape): Shape {
 
 /** Any value may be null. */
 function mismatches(shape: Shape, value: unknown, at: string): string[] {
-  if (value === null || shape.kind === 'any') return []
+  if (value === null || shape.kind === 'unchecked') return []
   if (shape.kind === 'list') {
     return Array.isArray(value) ? value.flatMap((each) => mismatches(shape.of, each, `${at}[]`)) : [`${at} is no list`]
   }
@@ -84,7 +84,7 @@ function parseShape(text: string): Shape {
   function parse(): Shape {
     const token = next()
     if (token === '[') {
-      const of: Shape = tokens[at] === ']' ? { kind: 'any' } : parse()
+      const of: Shape = tokens[at] === ']' ? { kind: 'unchecked' } : parse()
       expectToken(']')
       return { kind: 'list', of }
     }
@@ -98,7 +98,7 @@ function parseShape(text: string): Shape {
         if (optional) at++
         const nested = tokens[at] === ':'
         if (nested) at++
-        fields.set(name, { optional, shape: nested ? parse() : { kind: 'any' } })
+        fields.set(name, { optional, shape: nested ? parse() : { kind: 'unchecked' } })
       } else throw new Error(`docs/json.md has "${name}" where a field is: ${text}`)
       if (tokens[at] === ',') at++
     }
