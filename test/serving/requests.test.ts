@@ -230,7 +230,7 @@ describe('a bad request', () => {
     expectError(await ask(url, '/v1/models', {}), 405, 'METHOD_NOT_ALLOWED')
   })
 
-  it('by TRACE, which echoes headers elsewhere, is refused as any other method', async () => {
+  it('by TRACE, which echoes headers elsewhere, is refused like other unknown methods', async () => {
     for (const [path, status, allow] of [
       ['/v1/predict', 405, 'POST, OPTIONS'],
       ['/v1/models', 405, 'GET, HEAD, OPTIONS'],

@@ -105,7 +105,7 @@ function answerTo({ env: call, req }: Context<Env>, route: Route): Promise<Respo
 /** For Hono and its middlewares, which read method and headers. The body is read from Node's request. */
 function requestOf({ method = '', headers }: IncomingRequest): Request {
   return new Request('http://localhost', {
-    // a Request cannot have this method; as any other that no route has, it is answered with 405
+    // the platform's Request cannot have this method; the answer is 405, as for other methods that a path lacks
     method: method === 'TRACE' ? 'UNLINK' : method,
     headers: Object.entries(headers).map(([name, value]): [string, string] => [name, String(value)]),
   })
