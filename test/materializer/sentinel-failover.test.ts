@@ -118,7 +118,7 @@ it('follows a failover that was asked for, and one of a primary that fell silent
   const first = await redis.primary()
   await useDuring(async () => {
     const failover = () => asking(redis.sentinels[0]?.port ?? 0, (sentinel) => sentinel.call('SENTINEL', 'FAILOVER', 'mymaster'))
-    // a Sentinel knows of a replica only after seconds, and a Sentinel that was stopped for 2 s ends its failover half-way
+    // a Sentinel learns of a replica after seconds, and gives a failover up if it was stopped for 2 s meanwhile
     const ask = async (): Promise<boolean> => {
       if ((await redis.primary()).port !== first.port) return true
       await failover().catch(String)
