@@ -6,8 +6,8 @@ import { recordRun, runSpan } from '../../materializer/record-run.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
 import type { Command } from '../command.ts'
+import { eachInTurn, failedLine } from '../each-in-turn.ts'
 import { counted, duration } from '../human.ts'
 
 export const materializeCommand: Command = {
@@ -30,32 +30,29 @@ export const materializeCommand: Command = {
     const moment = input.time('to')
     const [db, store] = [await context.database(), await context.store()]
     const tracing = await context.tracing()
-    const done = []
-    const failed: { readonly view: string; readonly error: LockstepError }[] = []
-    for (const plan of plans) {
-      const started = performance.now()
-      const progress = context.terminal.progress(`Materializing ${plan.id}`, 'rows')
-      try {
-        const run = () =>
-          materializeView(db, store, plan, {
-            signal: context.signal,
-            log: context.log,
-            replayMs: context.config.replaySeconds * 1000,
-            rebuild: input.flag('rebuild'),
-            onProgress: ({ rows }) => progress.update(rows, null),
-            ...(moment === undefined ? {} : { moment }),
-          })
-        const result = await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
-        done.push({ view: plan.id, ...result, seconds: (performance.now() - started) / 1000 })
-      } catch (error) {
-        // an error that blocks one view blocks all
-        const known = asLockstepError(error)
-        if (context.signal.aborted || plans.length === 1 || isAway(known)) throw error
-        failed.push({ view: plan.id, error: known })
-      } finally {
-        progress.end()
-      }
-    }
+    const { done, failed } = await eachInTurn(plans, {
+      nameOf: ({ id }) => id,
+      signal: context.signal,
+      async work(plan) {
+        const started = performance.now()
+        const progress = context.terminal.progress(`Materializing ${plan.id}`, 'rows')
+        try {
+          const run = () =>
+            materializeView(db, store, plan, {
+              signal: context.signal,
+              log: context.log,
+              replayMs: context.config.replaySeconds * 1000,
+              rebuild: input.flag('rebuild'),
+              onProgress: ({ rows }) => progress.update(rows, null),
+              ...(moment === undefined ? {} : { moment }),
+            })
+          const result = await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
+          return { view: plan.id, ...result, seconds: (performance.now() - started) / 1000 }
+        } finally {
+          progress.end()
+        }
+      },
+    })
     await runHousekeeping(db, store, catalog, {
       replayMs: context.config.replaySeconds * 1000,
       prune: true,
@@ -67,7 +64,6 @@ export const materializeCommand: Command = {
       const line = `Materialized ${view} as of ${formatTimestamp(at)}: ${what} in ${duration(seconds * 1000)}.`
       return [line, ...notKeptLines('note', view, tooLarge), ...notKeptLines('set aside', view, setAside)]
     })
-    const failures = failed.map(({ view, error: { code, message } }) => `failed: ${view}: ${code}: ${message}`)
     return {
       json: {
         views: done.map(({ tooLarge, setAside, ...each }) => ({
@@ -76,9 +72,12 @@ export const materializeCommand: Command = {
           tooLarge: notKeptJson(tooLarge),
           setAside: notKeptJson(setAside),
         })),
-        failed: failed.map(({ view, error: { code, message, details } }) => ({ view, code, message, details })),
+        failed: failed.map(({ name: view, error: { code, message, details } }) => ({ view, code, message, details })),
       },
-      text: plans.length === 0 ? 'There are no online views, so there is nothing to materialize.' : [...lines, ...failures].join('\n'),
+      text:
+        plans.length === 0
+          ? 'There are no online views, so there is nothing to materialize.'
+          : [...lines, ...failed.map(failedLine)].join('\n'),
       exitCode: failed.length > 0 || done.some(({ setAside }) => setAside.entities > 0) ? 1 : 0,
     }
   },
@@ -94,10 +93,6 @@ function notKeptLines(what: string, view: string, { entities, errors }: NotKept)
 
 function notKeptJson({ entities, errors }: NotKept): object {
   return { entities, errors: errors.map(({ code, message, details }) => ({ code, message, details })) }
-}
-
-function isAway({ code }: LockstepError): boolean {
-  return code === 'POSTGRES_UNAVAILABLE' || code === 'REDIS_UNAVAILABLE'
 }
 
 function viewsToMaterialize(catalog: Catalog, references: readonly string[]): ViewPlan[] {

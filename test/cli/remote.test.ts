@@ -200,6 +200,22 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect((await lockstep(remote, 'source', 'sync', 'lakes')).err).toMatch(/^error UNKNOWN_DEFINITION: .*"lakes"/)
   })
 
+  it('sync all sources with Parquet files, and name those that fail', async () => {
+    const failed = [
+      { source: 'unread', code: 'SOURCE_MISSING', message: expect.stringContaining('"unread"'), details: { source: 'unread' } },
+    ]
+    const all = { sources: [{ job: expect.any(Number), source: 'lake', joined: false, files: 0, rows: 0, present: 1 }], failed }
+    // with the embedded database only the server can
+    for (const each of kind === 'embedded' ? [remote] : [remote, env]) {
+      const synced = await lockstep(each, 'source', 'sync', '--json')
+      expect([synced.code, synced.json]).toMatchObject([1, all])
+      const { code, out } = await lockstep(each, 'source', 'sync')
+      expect([code, out]).toEqual([1, expect.stringMatching(/^"lake" has no new files\.\n1 file had .*\nfailed: unread: SOURCE_MISSING: /)])
+    }
+    const begun = await lockstep(remote, 'source', 'sync', '--detach', '--json')
+    expect(begun.json).toMatchObject({ sources: [{ job: expect.any(Number), source: 'lake' }], failed })
+  })
+
   it('change models, and delete only what nothing serves', async () => {
     await must(remote, 'model', 'push', 'delay', join(folder, '2.onnx'))
     // without a wait for the server to load the version, which may take longer than the command
