@@ -10,8 +10,14 @@ export async function sharedNowMs(db: Pick<Database, 'query'>, ownNowMs: number)
 
 /** As `sharedNowMs`, in epoch microseconds. */
 export async function sharedNowMicros(db: Pick<Database, 'query'>, ownNowMicros: number): Promise<number> {
+  return Math.min(ownNowMicros, await databaseNowMicros(db))
+}
+
+/** Now by the database's clock, epoch microseconds. */
+export async function databaseNowMicros(db: Pick<Database, 'query'>): Promise<number> {
   const [row] = await db.query<{ now: number }>('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
-  return Math.min(ownNowMicros, row?.now ?? ownNowMicros)
+  if (row === undefined) throw new Error('The database returned no time.')
+  return row.now
 }
 
 /** A clock that goes on from `sharedNowMicros`, epoch microseconds. */

@@ -3,6 +3,7 @@ import { quotedNames } from '../../kernel/quoted-names.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { scopes } from '../../registry/keys/scope.ts'
+import { databaseNowMicros } from '../../runtime/database-clock.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -43,11 +44,9 @@ export const keysCreateCommand: Command = {
       requestsPerSecond: perSecond(input, 'requests-per-second'),
       rowsPerSecond: perSecond(input, 'rows-per-second'),
     }
-    const made = await createKey(
-      await context.database(),
-      { ...request, expiresAt: lasts === null ? null : new Date(Date.now() + lasts) },
-      actorOf(input),
-    )
+    const db = await context.database()
+    const expiresAt = lasts === null ? null : new Date((await databaseNowMicros(db)) / 1000 + lasts)
+    const made = await createKey(db, { ...request, expiresAt }, actorOf(input))
     return { json: { key: made.text, ...keyJson(made.key) }, text: madeKeyText(made) }
   },
 }

@@ -6,6 +6,7 @@ import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
+import { databaseNowMicros } from '../../runtime/database-clock.ts'
 import { registryChannel } from '../revision.ts'
 import type { NewKey } from './key-text.ts'
 import { keyHash, keyId, newKey } from './key-text.ts'
@@ -34,6 +35,7 @@ export interface KeyRequest {
   readonly scopes: readonly Scope[]
   readonly requestsPerSecond: number | null
   readonly rowsPerSecond: number | null
+  /** By the database's clock. */
   readonly expiresAt: Date | null
 }
 
@@ -98,11 +100,11 @@ export async function rotateKey(
   { overlapMs }: { readonly overlapMs: number },
   by: Actor = unknownActor,
 ): Promise<MadeKey & { old: ApiKey }> {
+  const now = (await databaseNowMicros(db)) / 1000
   return await db.kysely.transaction().execute(async (transaction) => {
     const row = await transaction.selectFrom('lockstep.api_keys').select(columns).where('id', '=', id).forUpdate().executeTakeFirst()
     if (row === undefined) throw unknownKey(id)
     const old = apiKey(row)
-    const now = Date.now()
     const over = old.revokedAt !== null ? 'was revoked' : old.expiresAt !== null && old.expiresAt.getTime() <= now ? 'has expired' : null
     if (over !== null || old.replacedBy !== null) {
       const why = over ?? `was replaced by "${old.replacedBy}"`
@@ -132,8 +134,16 @@ export async function rotateKey(
 
 /** Grows with every change of a key, so that servers notice that they must reload. */
 export async function keysRevision(db: Database): Promise<number> {
-  const row = await db.kysely.selectFrom('lockstep.api_key_state').select('revision').executeTakeFirst()
-  return Number(row?.revision ?? 0)
+  return (await readKeyState(db)).revision
+}
+
+/** `keysRevision`, and now by the database's clock, epoch milliseconds: keys expire by it. */
+export async function readKeyState(db: Database): Promise<{ readonly revision: number; readonly nowMs: number }> {
+  const row = await db.kysely
+    .selectFrom('lockstep.api_key_state')
+    .select(['revision', sql<number>`(extract(epoch from clock_timestamp()) * 1000)::float8`.as('now')])
+    .executeTakeFirstOrThrow()
+  return { revision: Number(row.revision), nowMs: row.now }
 }
 
 /** A key as a server checks it. */

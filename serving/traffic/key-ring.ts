@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { quotedNames } from '../../kernel/quoted-names.ts'
 import type { ApiKey, StoredKey } from '../../registry/keys/api-keys.ts'
-import { keysRevision, noteUsed, readKeys } from '../../registry/keys/api-keys.ts'
+import { noteUsed, readKeys, readKeyState } from '../../registry/keys/api-keys.ts'
 import { keyHash, keyId } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -63,7 +63,7 @@ export interface KeyRing {
 export interface KeyRingDeps {
   readonly mode: AuthMode
   readonly log: Logger
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds, by this process' clock. */
   readonly now: () => number
 }
 
@@ -96,8 +96,12 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   const absent = new Set<string>()
   let lookUpsLeft = maxLookUps
   let lookUpsAt = 0
+  /** How far the database's clock is ahead of this process', as of the last read. */
+  let aheadMs = 0
 
-  const isValid = ({ expiresAt }: ApiKey) => expiresAt === null || expiresAt.getTime() > now()
+  /** By the database's clock: a wrong clock of this machine keeps no expired key valid. */
+  const sharedNow = () => now() + aheadMs
+  const isValid = ({ expiresAt }: ApiKey) => expiresAt === null || expiresAt.getTime() > sharedNow()
   const required = () => mode !== 'off' && (mode === 'required' || configured || exposed)
 
   function takeLookUp(): boolean {
@@ -134,7 +138,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
 
   async function load(db: Database): Promise<void> {
     if (revision === null) await requireMigrated(db.kysely)
-    const newest = await keysRevision(db)
+    const before = now()
+    const { revision: newest, nowMs } = await readKeyState(db)
+    aheadMs = nowMs - before
     if (newest !== revision || readsAnswered < readsAsked) {
       const asked = readsAsked
       const read = await readKeys(db)
@@ -176,7 +182,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
         proven.set(text, stored)
       }
       const { key } = stored
-      const at = now()
+      const at = sharedNow()
       if (key.expiresAt !== null && key.expiresAt.getTime() <= at) {
         throw unauthenticated(`The API key "${key.id}" expired at ${key.expiresAt.toISOString()}; create one with "lockstep keys create".`)
       }
