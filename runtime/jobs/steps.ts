@@ -7,6 +7,7 @@ import { endJobWithin } from './end-job.ts'
 import type { Doing, JobError, PlannedJob, RunningJob } from './job-kind.ts'
 import { announceWork } from './job-notices.ts'
 import { addChunks, openStep } from './submit-job.ts'
+import type { Rest } from './turns.ts'
 
 type Handle = Pick<Database, 'kysely'>
 
@@ -29,8 +30,8 @@ export interface ClaimOptions {
   /** The kinds and scopes that this process can do. */
   readonly kinds: readonly { readonly kind: string; readonly scope: string }[]
   readonly worker: string
-  /** The job of the step before: jobs take turns, so that a small one does not wait for a large one. */
-  readonly after: number
+  /** How long other jobs come before these. Absent: the job that waits for longest is next. */
+  readonly rests?: readonly Rest[]
   /** Absent: any job. */
   readonly only?: number | undefined
 }
@@ -52,17 +53,24 @@ interface ClaimedRow {
   readonly lease_seconds: number
 }
 
-/** Claims the step that has been claimable for longest, of the next job that has one. Two never get the same. */
-export async function claimStep({ kysely }: Handle, { kinds, worker, after, only }: ClaimOptions): Promise<ClaimedStep | null> {
+/**
+ * Claims the step that has been claimable for longest, of the job that has one for longest, or whose rest ended first.
+ * Two never get the same.
+ */
+export async function claimStep({ kysely }: Handle, { kinds, worker, rests = [], only }: ClaimOptions): Promise<ClaimedStep | null> {
   if (kinds.length === 0) return null
   const claim = randomUUID()
   const wanted = sql.join(kinds.map(({ kind, scope }) => sql`(${kind}, ${scope})`))
   const { rows } = await sql<ClaimedRow>`
     with job as materialized (
       select j.id from lockstep.jobs j
+      cross join lateral (
+        select c.claimable_at from lockstep.job_chunks c
+        where c.job = j.id and c.state = 'open' and c.claimable_at <= clock_timestamp() order by c.claimable_at limit 1
+      ) as waiting
+      left join unnest(${rests.map(({ job }) => job)}::bigint[], ${rests.map(({ seconds }) => seconds)}::float8[]) as rest (job, seconds) on rest.job = j.id
       where (j.state = 'running' or (j.cleans and j.state <> 'done')) and (j.kind, j.scope) in (${wanted}) and (${only ?? null}::bigint is null or j.id = ${only ?? null}::bigint)
-        and exists (select from lockstep.job_chunks c where c.job = j.id and c.state = 'open' and c.claimable_at <= clock_timestamp())
-      order by j.id > ${after}::bigint desc, j.id limit 1
+      order by greatest(waiting.claimable_at, statement_timestamp() + make_interval(secs => rest.seconds)), j.id limit 1
     ), next as (
       select c.job, c.step, c.number from lockstep.job_chunks c
       where c.job = (select id from job) and c.state = 'open' and c.claimable_at <= clock_timestamp()

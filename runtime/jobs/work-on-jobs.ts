@@ -18,6 +18,7 @@ import { readJob } from './read-jobs.ts'
 import type { ClaimedStep } from './steps.ts'
 import { chunkResults, claimStep, finishChunk, finishLast, finishPlan, handBack, renewLease, unknownKinds } from './steps.ts'
 import { wrongSpec } from './submit-job.ts'
+import { createTurns } from './turns.ts'
 
 export interface WorkOptions {
   readonly kinds: readonly JobKind[]
@@ -107,20 +108,21 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
   let pausedUntil = 0
   const urgent = options.kinds.filter((kind) => kind.urgent === true)
   const lanes = [...Array.from({ length: options.concurrency ?? 1 }, () => options.kinds), ...(urgent.length === 0 ? [] : [urgent])]
-  const claiming = lanes.map((lane) => {
-    let after = 0
-    return again(async () => {
+  const turns = createTurns(() => performance.now())
+  const claiming = lanes.map((lane) =>
+    again(async () => {
       const pauseMs = pausedUntil - performance.now()
       if (pauseMs > 0) await setTimeout(pauseMs, undefined, { signal })
       const { kinds, unavailable } = await workable(lane)
       const { worker, only } = options
-      const claimed = await claimStep(db, { kinds, worker, after, only })
+      const claimed = await claimStep(db, { kinds, worker, rests: turns.rests, only })
       if (claimed === null) return unavailable === null ? 'idle' : { unavailable }
-      after = claimed.job.id
+      const end = turns.begin(claimed.job.id)
       if (isDiskFull(await work(db, claimed, notices, { ...options, signal }))) pausedUntil = performance.now() + fullDiskMs
+      end()
       return 'more'
-    }, true)
-  })
+    }, true),
+  )
   const looking = again(async () => {
     await look()
     return 'idle'

@@ -194,7 +194,7 @@ describe('the migrations', () => {
       ['2', 0, 'done', null],
       ['2', 1, 'open', { from: ['m'], to: null }],
     ])
-    const wanted = { kinds: [{ kind: 'backfill', scope: 'redis:1' }], worker: 'b:2', after: 0 }
+    const wanted = { kinds: [{ kind: 'backfill', scope: 'redis:1' }], worker: 'b:2' }
     expect(await claimStep(db, wanted)).toMatchObject({ step: 'chunk', number: 1, job: { id: 2 } })
     const [next] = await db.query<{ id: string }>(`select nextval(pg_get_serial_sequence('lockstep.jobs', 'id')) as id`)
     expect(next?.id).toBe('3')

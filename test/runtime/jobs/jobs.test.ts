@@ -32,8 +32,7 @@ describe.each([
   const db = () => opened().db
   const { newKind, hire, submit, ended } = hiredWorkers(db)
   const claimable = (id: number) => db().query('UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1', [id])
-  const claim = (kind: Pick<JobKind, 'name'>, worker: string) =>
-    claimStep(db(), { kinds: [{ kind: kind.name, scope: '' }], worker, after: 0 })
+  const claim = (kind: Pick<JobKind, 'name'>, worker: string) => claimStep(db(), { kinds: [{ kind: kind.name, scope: '' }], worker })
 
   it('are planned, done chunk by chunk by several workers, and finished once', async () => {
     const runs: [string, number][] = []
@@ -86,7 +85,8 @@ describe.each([
     const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
     hire([kind])
     await Promise.all([large, small].map(ended))
-    expect(order.slice(0, 6).toSorted()).toEqual(['large', 'large', 'large', 'small', 'small', 'small'])
+    // they share the time, and the steps of one may happen to take longer
+    expect(order.lastIndexOf('small')).toBeLessThan(order.length - 10)
   })
 
   it('of an urgent kind do not wait for a step of another kind', async () => {
