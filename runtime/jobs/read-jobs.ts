@@ -68,7 +68,7 @@ export const maxListedJobs = 1_000
 
 export const jobStates = ['running', 'done', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
-/** Newest first, those that run before the others. */
+/** Newest first, those that run, or ran at `until`, before the others. */
 export async function readJobs(
   { kysely }: Handle,
   { id, kind, state, subject, text, scope, finished, until, newest = false, after, limit = 100 }: JobFilter = {},
@@ -96,8 +96,8 @@ export async function readJobs(
         and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)
         and (${moment(finished?.to)}::timestamptz is null or finished_at <= ${moment(finished?.to)}::timestamptz)
         and (${optional(after?.id)}::bigint is null
-          or (state = 'running', id) < (${after?.isFirst ?? false}::boolean, ${optional(after?.id)}::bigint))
-      order by state = 'running' desc, id desc limit ${limit}
+          or (${stateThen} = 'running', id) < (${after?.isFirst ?? false}::boolean, ${optional(after?.id)}::bigint))
+      order by ${stateThen} = 'running' desc, id desc limit ${limit}
     ) j
     left join lateral (
       select json_object_agg(name, total) as sums from (
@@ -110,7 +110,7 @@ export async function readJobs(
       select array_agg(c.worker order by c.worker) as workers, (array_agg(c.doing order by c.number) filter (where c.doing is not null))[1] as doing from lockstep.job_chunks c
       where c.job = j.id and c.state = 'open' and c.claim is not null and c.claimable_at > clock_timestamp()
     ) held on true
-    order by j.state = 'running' desc, j.id desc`.execute(kysely)
+    order by ${stateThen} = 'running' desc, j.id desc`.execute(kysely)
   return rows.map(jobOf)
 }
 

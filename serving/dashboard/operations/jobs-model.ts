@@ -24,11 +24,11 @@ export const jobsModel = readModel({
     const at = new Date(now / 1000)
     const filter = { id, kind, state, text, ...(isPast ? { until: now } : {}) }
     const all = await readJobs(db, { ...filter, limit: pageSize + 1, after: cursor })
-    const shown = all.slice(0, pageSize)
+    const shown = all.slice(0, pageSize).map((job) => (isPast ? jobAt(job, at) : job))
     const last = shown.at(-1)
     const isOne = id !== undefined && last !== undefined
     const data: JobsData = {
-      jobs: shown.map((job) => jobLine(deps.catalog(), isPast ? jobAt(job, at) : job, isPast)),
+      jobs: shown.map((job) => jobLine(deps.catalog(), job, isPast)),
       kinds: [...jobKinds],
       states: [...jobStates],
       steps: isOne && !isPast ? (await readSteps(db, id)).map(stepJson) : null,

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import { claimStep, finishChunk } from '../../../runtime/jobs/steps.ts'
 import { createTurns } from '../../../runtime/jobs/turns.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
 import { hiredWorkers } from './hired-workers.ts'
 
-// In which order jobs are worked on.
+// In which order jobs are worked on, and listed.
 
 describe.each([
   ['PostgreSQL', openServer],
@@ -34,5 +35,27 @@ describe.each([
     }
     const shorts = Array.from({ length: 10 }, () => 'short')
     expect(order).toEqual(['long', ...shorts, 'long', ...shorts])
+  })
+
+  it('are listed as of a moment in the order of their states then, page by page', async () => {
+    const kind = newKind()
+    const ids = await Promise.all([1, 2, 3, 4].map((n) => submit(kind, n)))
+    ids.sort((a, b) => a - b)
+    await db().query(`UPDATE lockstep.jobs SET submitted_at = to_timestamp(1000) WHERE id = ANY ($1::bigint[])`, [ids])
+    // the second runs to this day; the first and the third ran then
+    for (const [i, finished] of [2_000, null, 2_000, 1_500].entries())
+      if (finished !== null)
+        await db().query(`UPDATE lockstep.jobs SET state = 'done', finished_at = to_timestamp($2::float8) WHERE id = $1`, [
+          ids[i],
+          finished,
+        ])
+    const [first, second, third, fourth] = ids as [number, number, number, number]
+    const filter = { kind: kind.name, until: 1_700 * 1e6 }
+    const listed = async (more: object) => (await readJobs(db(), { ...filter, ...more })).map(({ id }) => id)
+    expect(await listed({})).toEqual([third, second, first, fourth])
+    expect(await listed({ until: undefined })).toEqual([second, fourth, third, first])
+    expect(await listed({ after: { isFirst: true, id: second } })).toEqual([first, fourth])
+    expect(await listed({ after: { isFirst: true, id: first } })).toEqual([fourth])
+    expect(await listed({ after: { isFirst: false, id: fourth } })).toEqual([])
   })
 })
