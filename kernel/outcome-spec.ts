@@ -1,5 +1,5 @@
 import type { SourceSpec } from './view-spec.ts'
-import type { Column, KeyType, ScalarType } from './value-type.ts'
+import type { Column, ColumnType, KeyType, ScalarType } from './value-type.ts'
 
 /** An outcome as plain JSON: which rows of a source say what came of the predictions of a model. */
 export interface OutcomeSpec {
@@ -17,8 +17,14 @@ export interface OutcomeSpec {
   /** How long after a prediction its outcome may happen. Then the prediction is mature. */
   readonly withinMicros: number
   readonly missing: MissingOutcome
-  /** The output of the model that the outcome judges. */
-  readonly output: string
+  /** The output of the model that the outcome judges; null: none. */
+  readonly output: string | null
+}
+
+/** Whether figures can compare an output with an outcome. A vector has the probabilities of no and of yes. */
+export function canJudge(outcome: ColumnType, output: ColumnType): boolean {
+  if (output.kind === 'vector') return output.length === 2 && outcome.kind !== 'string'
+  return (outcome.kind === 'string') === (output.kind === 'string')
 }
 
 export type OutcomeMatch =

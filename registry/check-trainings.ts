@@ -11,7 +11,7 @@ import { parsePlan } from './rollouts/plan-schema.ts'
  */
 export function checkTrainings(declared: readonly Definition[], others: readonly Definition[], allowPrivate: boolean): LockstepError[] {
   const outcomes = [...declared, ...others].flatMap((definition) =>
-    definition.kind === 'outcome'
+    definition.kind === 'outcome' && definition.spec.output !== null
       ? [{ name: definition.name, model: definition.spec.model, figures: Object.keys(definition.operational.figures ?? {}) }]
       : [],
   )

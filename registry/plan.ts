@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import { isNumeric, typeName } from '../kernel/value-type.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRelation } from '../runtime/relation.ts'
@@ -127,6 +128,7 @@ export async function planOn(
       ...nameNotes(comparisons, stored, removed, backfills),
       ...modelNotes(comparisons, uses),
       ...outcomeNotes(comparisons, logShares),
+      ...scaleNotes(comparisons),
       ...served.notes,
     ],
     problems: [
@@ -333,6 +335,20 @@ function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: L
   return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
     const names = outcomes.map(({ name }) => `"${name}"`).join(', ')
     return `Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers: the ${outcomes.length === 1 ? 'outcome' : 'outcomes'} ${names} can only judge logged predictions.`
+  })
+}
+
+/** A number beside a yes or no of the same output, which so is a score, may be of another scale. */
+function scaleNotes(comparisons: readonly DefinitionComparison[]): string[] {
+  const outcomes = comparisons.flatMap((each) => (each.declared.kind === 'outcome' ? [{ ...each, spec: each.declared.spec }] : []))
+  return outcomes.flatMap(({ declared, stored, spec: { name, model, output, type } }) => {
+    if (output === null || !isNumeric(type) || (stored !== null && !stored.retired && stored.fingerprint === declared.fingerprint))
+      return []
+    const beside = outcomes.find(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
+    if (beside === undefined) return []
+    return [
+      `The outcome "${name}" is a ${typeName(type)} and judges the output "${output}" of the model "${model}", of which "${beside.spec.name}" says yes or no. If its numbers are of another scale than the output, such as minutes, declare it with output: null.`,
+    ]
   })
 }
 

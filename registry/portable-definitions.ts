@@ -130,7 +130,7 @@ const outcome = z.strictObject({
     z.strictObject({ kind: z.literal('exclude') }),
     z.strictObject({ kind: z.literal('value'), value: z.union([z.boolean(), z.number(), z.string()]) }),
   ]),
-  output: text,
+  output: text.nullable(),
 })
 const viewFeatures = z.strictObject({ kind: z.literal('view'), use, features: z.array(name) })
 const measure = z.strictObject({

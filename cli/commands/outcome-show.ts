@@ -51,7 +51,7 @@ function reportText(report: OutcomeReport, isHere: boolean): string {
   const { predictions, mature, immature, matched, missing, late, logShare } = { ...report.counts, logShare: report.logShare }
   const instead = report.missing === 'exclude' ? 'left out of figures' : `count as ${JSON.stringify(report.missing)}`
   const lines: readonly (readonly [string, string])[] = [
-    ['outcome', `${report.outcome} of model ${report.model}, output ${report.output}`],
+    ['outcome', `${report.outcome} of model ${report.model}, ${report.output === null ? 'judges no output' : `output ${report.output}`}`],
     ['rows', `source ${report.source}: ${report.match}`],
     ['within', report.within],
     ['predictions', `${count(predictions)} logged from ${report.from} to ${report.to}, as of ${report.asOf}`],

@@ -18,7 +18,7 @@ export const qualityCommand: Command = {
   ],
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: {
-    outcome: { value: 'NAME', help: 'The outcome. Needed only if the model has several.' },
+    outcome: { value: 'NAME', help: 'The outcome. Needed only if several judge the model.' },
     since: { value: 'DURATION', help: `How far back to look, such as 24h or 30d. Default: ${defaultSince}.` },
     by: {
       value: 'LIST',

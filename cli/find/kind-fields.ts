@@ -72,7 +72,7 @@ function modelFields({ service, outputs, aliases, slices }: NonNullable<Definiti
 
 function outcomeFields(outcome: NonNullable<DefinitionPage['outcome']>): Field[] {
   return [
-    ['model', `${outcome.model}, output ${outcome.output}`],
+    ['model', `${outcome.model}, ${outcome.output === null ? 'judges no output' : `output ${outcome.output}`}`],
     ['source', outcome.source],
     ['match', outcome.match],
     ['value', `${outcome.type}, ${outcome.column === null ? 'computed' : `column ${outcome.column}`}`],

@@ -7,7 +7,7 @@ import { delayModel } from './features.ts'
  */
 export const lostMinutes = outcome('lost_minutes', {
   model: delayModel,
-  output: 'probability',
+  output: null, // minutes do not judge a probability
   value: t.float64,
   within: '10s', // the demo replays hours in seconds
   missing: 'exclude',

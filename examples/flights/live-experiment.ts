@@ -10,7 +10,7 @@ export const wasLate = outcome('was_late', { model: delayModel, output: 'probabi
  */
 export const lostMinutes = outcome('lost_minutes', {
   model: delayModel,
-  output: 'probability',
+  output: null, // minutes do not judge a probability
   value: t.float64,
   within: '3m',
   missing: 'exclude',

@@ -1,6 +1,7 @@
 import { durationText, parseDuration } from '../../kernel/duration.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
+import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import type { ChannelSpec, MonitorSpec } from '../../registry/monitor-spec.ts'
 import { checkOf } from '../../registry/define/check-options.ts'
 
@@ -114,7 +115,7 @@ const kindsOfModels = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift
 
 /** Slow changes, and quality, which reads the log. */
 function dailyChecks(catalog: Catalog, model: string): CheckSpec[] {
-  const hasOutcome = [...catalog.outcomes.values()].some(({ spec }) => spec.model === model)
+  const hasOutcome = judgingOutcomes(catalog, model).length > 0
   const kinds = ['nulls', 'drift', 'predictions', ...(hasOutcome ? ['quality'] : [])]
   return kinds.map((kind) => checkOf({ kind }, 'A default monitor'))
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
@@ -92,8 +93,8 @@ export async function storeVersionFigures(
 }
 
 /** The first outcome of yes or no, else the first one: yes or no judges a probability, and has a calibration. */
-function judgedOutcome({ outcomes }: Catalog, model: string): string | undefined {
-  const own = [...outcomes.values()].filter(({ spec }) => spec.model === model)
+function judgedOutcome(catalog: Catalog, model: string): string | undefined {
+  const own = judgingOutcomes(catalog, model)
   return (own.find(({ spec }) => spec.type.kind === 'bool') ?? own[0])?.spec.name
 }
 

@@ -48,7 +48,8 @@ function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: num
   const { spec } = outcome
   const bound = matureBefore(spec.withinMicros, asOf)
   const readers = outcome.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of source "${spec.source.name}"`))
-  const outputName = JSON.stringify(spec.output)
+  const { output: judged } = spec
+  const outputName = JSON.stringify(judged)
   const columnJson = rememberedJson()
   return ({ bytes, starts }) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -77,7 +78,7 @@ function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: num
       next()
       const entity = text()
       next()
-      const output = outputOf(text(), spec.output, outputName)
+      const output = judged === null ? null : outputOf(text(), judged, outputName)
       const values: JsonValue[] = []
       for (let c = 0; c < columns; c++) values.push(next() ? columnJson(text()) : null)
       const outcomeAt = next() ? microsAt(view, at) : null

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { canJudge } from '../../kernel/outcome-spec.ts'
 import type { Column, ColumnType } from '../../kernel/value-type.ts'
 
 /** What an outcome is: yes or no, a number, or a class. Decides which figures there are. */
@@ -34,7 +35,7 @@ export function createJudge(options: JudgeOptions): Judge {
   const values = first.map(numberOf).filter((value) => value !== null)
   const isBinary = outcomeType.kind === 'bool' || (!isText && values.length > 0 && values.every((value) => value === 0 || value === 1))
   const kind = isText ? 'category' : isBinary ? 'binary' : 'number'
-  if ((kind === 'category') !== (type.kind === 'string') || (type.kind === 'vector' && (kind !== 'binary' || type.length !== 2))) {
+  if (!canJudge(outcomeType, type) || (type.kind === 'vector' && kind !== 'binary')) {
     throw new LockstepError(
       'INVALID_REQUEST',
       `The output "${output}" of model "${options.model}" is ${typeText(type)}, and its outcome ${typeText(outcomeType)}; name another output.`,

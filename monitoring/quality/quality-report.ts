@@ -4,6 +4,7 @@ import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import type { Database } from '../../runtime/database.ts'
 import { maturePredictions } from '../outcomes/mature-predictions.ts'
 import type { OutcomeRow } from '../outcomes/outcome-row.ts'
@@ -164,15 +165,22 @@ function predictionOf(row: OutcomeRow, columns: readonly string[]): OutcomeOfPre
 }
 
 /**
- * @param asked the name of the outcome; undefined: the only one of the model
+ * @param asked the name of the outcome; undefined: the only one of the model that judges an output
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`
  */
 export function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: string | undefined): OutcomePlan {
-  const own = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === name)
+  const own = judgingOutcomes(catalog, name)
   const names = own.map(({ spec }) => `"${spec.name}"`).join(', ')
   if (asked !== undefined) {
     const outcome = catalog.outcome(asked)
-    if (outcome.spec.model === name) return outcome
+    if (outcome.spec.model === name) {
+      if (outcome.spec.output !== null) return outcome
+      throw new LockstepError(
+        'INVALID_REQUEST',
+        `The outcome "${asked}" judges no output: it is declared with output: null. Name another outcome, or declare which output it judges.`,
+        { details: { model: name, outcome: asked } },
+      )
+    }
     const has = own.length === 0 ? 'has no outcome' : `has ${names}`
     throw new LockstepError('INVALID_REQUEST', `The outcome "${asked}" is of model "${outcome.spec.model}"; the model "${name}" ${has}.`)
   }
@@ -181,13 +189,13 @@ export function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: strin
   throw new LockstepError(
     'INVALID_REQUEST',
     only === undefined
-      ? `The model "${name}" has no outcome, so its quality is not known; declare one, as in outcome('label', { model, value: t.bool, within: '1d' }).`
+      ? `The model "${name}" has no outcome that judges an output, so its quality is not known; declare one, as in outcome('label', { model, value: t.bool, within: '1d' }).`
       : `The model "${name}" has several outcomes: ${names}. Name one.`,
     { details: { model: name } },
   )
 }
 
-function outputOf({ name, spec }: CatalogModel, output: string) {
+function outputOf({ name, spec }: CatalogModel, output: string | null) {
   const found = spec.output.find((each) => each.name === output)
   if (found !== undefined) return found
   throw new LockstepError(

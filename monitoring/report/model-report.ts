@@ -2,6 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import type { Database } from '../../runtime/database.ts'
 import { activeMonitors } from '../alerts/default-monitors.ts'
 import { alertJson, maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
@@ -118,10 +119,13 @@ async function alertsOf(db: Database, catalog: Catalog, { model, from, to }: Rep
 }
 
 async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Promise<OutcomeQuality[]> {
-  const outcomes = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === query.model)
+  const outcomes = judgingOutcomes(catalog, query.model)
   if (outcomes.length === 0) {
     const example = "outcome('label', { model, value: t.bool, within: '1d' })"
-    throw new LockstepError('INVALID_REQUEST', `The model "${query.model}" has no outcome. Declare one, as in ${example}.`)
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The model "${query.model}" has no outcome that judges an output. Declare one, as in ${example}.`,
+    )
   }
   const slices = Object.keys(catalog.model(query.model).operational.slices ?? {})
   const reports: OutcomeQuality[] = []

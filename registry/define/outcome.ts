@@ -3,6 +3,7 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { parseDuration } from '../../kernel/duration.ts'
 import type { MissingOutcome, OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
+import { canJudge } from '../../kernel/outcome-spec.ts'
 import type { NumberKind, ScalarType, ValueOf } from '../../kernel/value-type.ts'
 import { isNumeric, isValueOf, show, typeName } from '../../kernel/value-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
@@ -38,8 +39,11 @@ interface Judged<M extends Model> extends Description {
   readonly model: M
   /** How long after a prediction its outcome may happen, as in `'12h'`. Then the prediction is mature. */
   readonly within: string
-  /** The output of the model that the outcome judges. Default: its only output. */
-  readonly output?: keyof M['output'] & string
+  /**
+   * The output of the model that the outcome judges. null: none, as it is of another scale, such as minutes of delay
+   * for a probability. Experiments and exports still use it. Default: the only output of the model.
+   */
+  readonly output?: (keyof M['output'] & string) | null
 }
 
 /** What a mature prediction without a row means: a value, or that figures leave it out. */
@@ -143,7 +147,7 @@ export function outcome(name: string, body: AnyBody): Outcome {
     column,
     withinMicros,
     missing: Object.freeze(missingOf(body.missing, type, body.match === 'entity', what)),
-    output: outputOf(body, what),
+    output: outputOf(body, type, what),
   }
   return define({
     kind: 'outcome',
@@ -271,14 +275,28 @@ function figuresOf(figures: unknown, source: Source, what: string): OutcomeOpera
 /** Each group of a quality report has sums by entity for each figure. */
 const maxFigures = 8
 
-function outputOf({ model, output }: AnyBody, what: string): string {
+function outputOf({ model, output, figures }: AnyBody, type: ScalarType, what: string): string | null {
+  if (output === null) {
+    if (figures === undefined) return null
+    throw invalid(what, `judges no output, so no report of quality shows its "figures"; name an output, or remove them`)
+  }
   const names = Object.keys(model.output)
   const [only, ...others] = names
-  if (output === undefined && only !== undefined && others.length === 0) return only
-  if (typeof output === 'string' && names.includes(output)) return output
+  const named = output === undefined && others.length === 0 ? only : output
+  const found = typeof named === 'string' && names.includes(named) ? model.output[named] : undefined
+  if (typeof named === 'string' && found !== undefined) {
+    if (canJudge(type, found)) return named
+    throw invalid(
+      what,
+      `is a ${typeName(type)} and cannot judge the output "${named}" of the model "${model.name}", a ${typeName(found)}; name another output, or write output: null if it judges none`,
+    )
+  }
   const has = quotedNames(names)
   if (output === undefined)
-    throw invalid(what, `does not say which output of the model "${model.name}" it judges; write output: one of ${has}`)
+    throw invalid(
+      what,
+      `does not say which output of the model "${model.name}" it judges; write output: one of ${has}, or output: null if it judges none`,
+    )
   throw invalid(what, `judges the output ${show(output)}, which the model "${model.name}" does not have; it has ${has}`)
 }
 

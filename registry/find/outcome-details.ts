@@ -5,8 +5,8 @@ import { typeName } from '../../kernel/value-type.ts'
 /** An outcome for people and programs; plain JSON. */
 export interface OutcomeDetails {
   readonly model: string
-  /** The output of the model that it judges. */
-  readonly output: string
+  /** The output of the model that it judges; null: none. */
+  readonly output: string | null
   readonly source: string
   readonly type: string
   /** The column with its value; null: a function computes it. */

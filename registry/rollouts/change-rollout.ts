@@ -5,6 +5,7 @@ import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
 import { loadCatalog } from '../catalog.ts'
+import { judgingOutcomes } from '../judging-outcomes.ts'
 import type { LoadOnServersOptions } from '../load-on-servers.ts'
 import { loadOnServers } from '../load-on-servers.ts'
 import { championAlias } from '../model-aliases.ts'
@@ -115,8 +116,10 @@ function planOf(catalog: Catalog, model: CatalogModel, stated: unknown, allowPri
   const plan = isNamed
     ? namedPlan(catalog, model.name, stated as PlanName) // one of the names, as checked
     : parsePlan(stated, defaultGates(catalog, model.name))
-  const outcomes = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === model.name)
-  const judged = outcomes.map(({ spec, figures }) => ({ name: spec.name, figures: figures.map(({ name }) => name) }))
+  const judged = judgingOutcomes(catalog, model.name).map(({ spec, figures }) => ({
+    name: spec.name,
+    figures: figures.map(({ name }) => name),
+  }))
   checkPlan({ name: model.name, outcomes: judged }, plan, allowPrivate)
   return plan
 }

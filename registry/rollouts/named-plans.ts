@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog.ts'
+import { judgingOutcomes } from '../judging-outcomes.ts'
 import type { GateSpec, PlanName, RolloutPlan, StatedPlan } from './plan-schema.ts'
 import { gate, parsePlan } from './plan-schema.ts'
 
@@ -31,8 +32,7 @@ export function defaultGates(catalog: Catalog, model: string): readonly GateSpec
     gate({ kind: 'split', ...optional }),
     gate({ kind: 'load', ...optional }),
   ]
-  const outcomes = [...catalog.outcomes.values()].flatMap(({ spec }) => (spec.model === model ? [spec.name] : []))
-  const judged = outcomes.map((outcome) => gate({ kind: 'quality', outcome, ...optional }))
+  const judged = judgingOutcomes(catalog, model).map(({ spec }) => gate({ kind: 'quality', outcome: spec.name, ...optional }))
   return [...always, ...judged]
 }
 

@@ -88,6 +88,15 @@ describe('the commands of outcomes', () => {
     )
   })
 
+  it('note in a plan a number that judges an output of which another outcome says yes or no', async () => {
+    const outcomeOf = (more: string) =>
+      `${payments}export const minutes = outcome('minutes', { model: fraud, value: t.float64, within: '1d'${more} })\n`
+    const planned = async (more: string) => (await run('plan', join(definitionFiles({ 'more.ts': outcomeOf(more) }), 'more.ts'))).text
+    const note = 'The outcome "minutes" is a float64 and judges the output "probability" of the model "fraud", of which "'
+    expect(await planned('')).toContain(note)
+    expect(await planned(', output: null')).not.toContain(note)
+  })
+
   it('note in a plan that predictions must be logged', async () => {
     const more = `${payments}export const refunded = outcome('refunded', { model: fraud, value: t.bool, within: '1d' })\n`
     const { text } = await run('plan', join(definitionFiles({ 'more.ts': more }), 'more.ts'))

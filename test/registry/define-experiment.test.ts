@@ -39,7 +39,7 @@ const fraud = model('fraud', { service, output: { probability: t.float32 } })
 const other = model('other', { service, output: { probability: t.float32 } })
 const chargeback = outcome('chargeback', { model: fraud, value: t.bool, within: '60d', missing: false })
 const foreign = outcome('foreign', { model: other, value: t.bool, within: '60d', missing: false })
-const word = outcome('word', { model: fraud, value: t.string, within: '60d' })
+const word = outcome('word', { model: fraud, output: null, value: t.string, within: '60d' })
 
 const revenue = metric.mean('revenue', { of: payments, column: 'amount', within: '7d', winsorize: { at: 500 } })
 const body = { model: fraud, unit: 'card', variants: { control: 'champion', treatment: 2 }, metrics: { primary: revenue } } as const

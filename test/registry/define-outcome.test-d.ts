@@ -28,7 +28,7 @@ describe('outcomes', () => {
       },
     })
     expectTypeOf(byFunction.type).toEqualTypeOf<{ readonly kind: 'bool' }>()
-    const sent = outcome('c', { ...common, value: t.string, missing: 'exclude' })
+    const sent = outcome('c', { ...common, output: null, value: t.string, missing: 'exclude' })
     expectTypeOf(sent.type).toEqualTypeOf<{ readonly kind: 'string' }>()
     expectTypeOf(sent.name).toEqualTypeOf<'c'>()
   })

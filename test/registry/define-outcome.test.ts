@@ -12,6 +12,8 @@ const service = featureService('fraud_features', { version: 1, features: [spendi
 const fraud = model('fraud', { service, output: { probability: t.float32 } })
 const two = model('two', { service, output: { a: t.float32, b: t.float32 } })
 
+const three = model('three', { service, output: { classes: t.vector(3) } })
+
 const sent = { model: fraud, value: t.bool, within: '1d' }
 const matched = { model: fraud, source: payments, match: 'prediction', predictionId: 'prediction_id', value: 'is_fraud', within: '1d' }
 const byKey = { model: fraud, source: payments, match: 'entity', value: 'is_fraud', within: '1d', missing: false }
@@ -54,8 +56,27 @@ describe('an outcome', () => {
       { ...byKey, source: shops },
       'has the key "shop", which is not a column of requests for the service "fraud_features": card.',
     ],
-    ['an output', { ...sent, model: two }, 'does not say which output of the model "two" it judges; write output: one of "a", "b"'],
+    [
+      'an output',
+      { ...sent, model: two },
+      'does not say which output of the model "two" it judges; write output: one of "a", "b", or output: null',
+    ],
     ['a known output', { ...sent, output: 'x' }, 'judges the output "x", which the model "fraud" does not have; it has "probability"'],
+    [
+      'an output of its kind',
+      { ...sent, value: t.string },
+      'is a string and cannot judge the output "probability" of the model "fraud", a float32; name another output, or write output: null if it judges none',
+    ],
+    [
+      'an output that is no long vector',
+      { ...sent, model: three },
+      'is a bool and cannot judge the output "classes" of the model "three", a vector(3)',
+    ],
+    [
+      'no figures without an output',
+      { ...matched, output: null, figures: { amount: 'amount' } },
+      'judges no output, so no report of quality shows its "figures"',
+    ],
     ['a value', { ...matched, value: 5 }, 'has the value 5; name a column of the source, or write a function of its row'],
     ['known fields', { ...sent, withn: '1d' }, 'The outcome "a" has the field "withn", which does not exist. Did you mean "within"?'],
     [
@@ -82,6 +103,11 @@ describe('an outcome', () => {
     ['a source for "match"', { ...sent, match: 'entity' }, 'has no source, so "match" does not apply'],
   ])('needs %s', (_, body, message) => {
     expect(() => untyped('a', body)).toThrow(message)
+  })
+
+  it('may judge no output', () => {
+    expect(outcome('minutes', { model: two, value: t.float64, within: '1d', output: null }).spec.output).toBeNull()
+    expect(outcome('word', { model: fraud, value: t.string, within: '1d', output: null }).spec.output).toBeNull()
   })
 
   it('is collected with its model and source, and its code is bundled', async () => {

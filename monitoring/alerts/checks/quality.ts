@@ -2,6 +2,7 @@ import type { Window } from '../../window.ts'
 import { formatNumber } from '../../../kernel/format-number.ts'
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { judgingOutcomes } from '../../../registry/judging-outcomes.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import { normalQuantile } from '../../../statistics/distributions.ts'
 import type { Figure } from '../../quality/figure.ts'
@@ -28,11 +29,16 @@ export const quality: CheckKind<Spec> = {
   name: 'quality',
   async evaluate(context, spec) {
     const model = watchedName(context.monitor)
-    const outcomes = [...context.catalog.outcomes.values()].filter(
-      (outcome) => outcome.spec.model === model && (spec.outcome === undefined || outcome.spec.name === spec.outcome),
+    const outcomes = judgingOutcomes(context.catalog, model).filter(
+      (outcome) => spec.outcome === undefined || outcome.spec.name === spec.outcome,
     )
     if (outcomes.length === 0)
-      return [{ subject: spec.outcome ?? model, ...unknownBecause(`The model "${model}" has no such outcome; declare one.`) }]
+      return [
+        {
+          subject: spec.outcome ?? model,
+          ...unknownBecause(`The model "${model}" has no such outcome that judges an output; declare one.`),
+        },
+      ]
     const results: CheckResult[] = []
     for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
     return results

@@ -54,7 +54,7 @@ const countsQuery = z.object({
 export const outcomeReportAnswer = z.object({
   outcome: z.string().describe('The name of the outcome'),
   model: z.string().describe('The model whose predictions it judges'),
-  output: z.string().describe('The output that it judges'),
+  output: z.string().nullable().describe('The output that it judges; null: none'),
   source: z.string().describe('The source whose rows it reads'),
   type: z.string().describe('The type of its values'),
   column: z.string().nullable().describe('The column with its value; null: a function computes it'),

@@ -184,7 +184,7 @@ export const definitionAnswer = z.object({
   outcome: z
     .object({
       model: z.string().describe('The model whose predictions it judges'),
-      output: z.string().describe('The output that it judges'),
+      output: z.string().nullable().describe('The output that it judges; null: none'),
       source: z.string().describe('The source whose rows it reads'),
       type,
       column: z.string().nullable().describe('The column with its value; null: a function computes it'),
