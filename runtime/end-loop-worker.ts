@@ -6,6 +6,8 @@ import type { WatchedThread } from './import-within.ts'
 // thread is executing. The main thread continues with its next event. On a busy machine that may be before it has
 // reached the endless loop, so this thread ends it again until the main thread has returned.
 const { state, watched, ending, timeoutMs, againMs } = workerData as WatchedThread
+/** How long it waits at a time. */
+const stepMs = 50
 let session: Session | undefined
 
 function connect(): Session {
@@ -14,9 +16,15 @@ function connect(): Session {
   return made
 }
 
+/** Counts steps, and not time: where the machine stood still, the main thread did, too. */
+function timesOut(waitMs: number): boolean {
+  for (let step = 0; step * stepMs < waitMs; step++) if (Atomics.wait(state, 0, watched, stepMs) !== 'timed-out') return false
+  return true
+}
+
 // waiting for an answer of the main thread does not keep this thread alive
 const alive = setInterval(() => {}, againMs)
-for (let waitMs = timeoutMs; Atomics.wait(state, 0, watched, waitMs) === 'timed-out'; waitMs = againMs) {
+for (let waitMs = timeoutMs; timesOut(waitMs); waitMs = againMs) {
   if (Atomics.compareExchange(state, 0, watched, ending) !== watched) break
   const connected = (session ??= connect())
   // answered once the main thread has left what it executed

@@ -184,6 +184,26 @@ describe('a definitions file that never ends', () => {
   })
 })
 
+it('a definitions file that never settles is given up although its process was paused', async () => {
+  const folder = definitionFiles({ 'features.ts': `${preamble}console.log('waits')\nawait new Promise(() => {})\n` })
+  const program = `
+    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+    await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(e.code))`
+  const args = ['--input-type=module', '-e', program, '--', join(folder, 'features.ts')]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (part: Buffer) => {
+    if (out === '') {
+      child.kill('SIGSTOP')
+      // longer than the thread that watches the import waits
+      setTimeout(() => child.kill('SIGCONT'), 2_000)
+    }
+    out += part.toString()
+  })
+  await new Promise((done) => child.on('close', done))
+  expect(out).toBe('waits\nDEFINITIONS_INVALID\n')
+})
+
 it('a looping definitions file stops on a signal, and listeners work after a load', async () => {
   const folder = definitionFiles({ 'good.ts': preamble, 'endless.ts': "console.log('loops')\nwhile (true);\n" })
   const program = `
