@@ -211,6 +211,6 @@ it.each([
   const failure = await lost.ping().catch((error: unknown) => String(error))
   expect(failure).toMatch(text)
   expect(failure).not.toContain('hush')
-  expect(performance.now() - began).toBeLessThan(4_000)
+  expect(performance.now() - began).toBeLessThan(30_000)
   await lost.close()
 })

@@ -9,8 +9,8 @@ import { redisBinary } from './redis-server.ts'
 import { startAll } from './ways.ts'
 
 const name = 'mymaster'
-/** How long a primary may be silent before the Sentinels replace it. */
-const downAfterMs = 500
+/** How long a primary may be silent before the Sentinels replace it: a busy machine holds one up for a second. */
+const downAfterMs = 2_500
 
 export interface OwnSentinel extends Service {
   readonly port: number

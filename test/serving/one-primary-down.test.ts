@@ -60,6 +60,6 @@ async function remember({ port }: OwnRedis): Promise<() => Promise<OwnRedis>> {
   const setting = (name: string) => asking(port, async (redis) => String((await redis.config('GET', name))[1]))
   const [busPort, directory] = await Promise.all([setting('cluster-port'), setting('dir')])
   await copyFile(join(directory, 'nodes.conf'), nodes)
-  const args = ['--cluster-enabled', 'yes', '--cluster-port', busPort, '--cluster-config-file', nodes, '--cluster-node-timeout', '500']
+  const args = ['--cluster-enabled', 'yes', '--cluster-port', busPort, '--cluster-config-file', nodes, '--cluster-node-timeout', '2500']
   return () => ownRedis('redis-server', { port, args: [...args, '--cluster-require-full-coverage', 'no'] })
 }
