@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { serveMetrics } from '../../../serving/lifecycle/metrics-server.ts'
 import { createKey } from '../../../registry/keys/api-keys.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
+import { unlessSlow } from '../../unless-slow.ts'
 import { until } from '../gate.ts'
 import { sendHeaders } from '../send-headers.ts'
 import type { World } from '../world.ts'
@@ -118,7 +119,7 @@ it('answers metrics on their own port, collected once a second, and its health',
 
 it("keeps slots for other keys if one key's clients do not read", async () => {
   const [greedy, other] = [await key(['read']), await key(['read'])]
-  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 8000 } })
+  const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 15_000 } })
   const inFlight = async () => Number((await registry.getSingleMetricAsString('lockstep_in_flight_requests')).match(/(\d+)$/m)?.[1])
   // none waits for longer than the server allows, whatever it says
   const request = post('/get-online-features', long, { ...greedy, 'x-request-timeout-ms': '3600000' })
@@ -171,23 +172,26 @@ it.each([
 it('gives the place of a half-sent request on as soon as that is refused', async () => {
   const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4 } })
   const half = 'POST /v1/features HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{'
-  const sockets = await Promise.all(Array.from({ length: 4 }, () => dial(url, half)))
-  let ended = 0
-  await Promise.all(
-    sockets.map(async (socket) => {
-      socket.once('end', () => ended++)
-      expect(String((await once(socket, 'data'))[0])).toContain('401 Unauthorized')
-    }),
-  )
-  expect(await registry.getSingleMetricAsString('lockstep_in_flight_requests')).toMatch(/ 0$/m)
-  expect(ended).toBe(0)
-  for (const socket of sockets) socket.destroy()
+  // the server ends a connection a second after its answer
+  await unlessSlow(900, async () => {
+    const sockets = await Promise.all(Array.from({ length: 4 }, () => dial(url, half)))
+    let ended = 0
+    await Promise.all(
+      sockets.map(async (socket) => {
+        socket.once('end', () => ended++)
+        expect(String((await once(socket, 'data'))[0])).toContain('401 Unauthorized')
+      }),
+    )
+    expect(await registry.getSingleMetricAsString('lockstep_in_flight_requests')).toMatch(/ 0$/m)
+    expect(ended).toBe(0)
+    for (const socket of sockets) socket.destroy()
+  })
   await server.close()
 })
 
 it('names the registry in documents to readers only, and answers while it closes', async () => {
   const [push, read] = [await key(['push']), await key(['read'])]
-  const { url, server } = await serve({ config: { ...config, shutdownDelayMs: 2000 } })
+  const { url, server } = await serve({ config: { ...config, shutdownDelayMs: 6000 } })
   const documents = await Promise.all([{}, push, read].map((headers) => ask(url, '/openapi.json', undefined, headers)))
   expect(documents.map(({ text }) => text.includes('"echo"'))).toEqual([false, false, true])
 

@@ -16,11 +16,12 @@ it('ends each of many waits at its own deadline, and returns earlier results', a
   await Promise.all([
     beforeDeadline(within(150), endless).catch(note('long')),
     beforeDeadline(within(40), endless).catch(note('short')),
-    expect(beforeDeadline(within(5000), delay(60, 'there'))).resolves.toBe('there'),
-    expect(beforeDeadline(within(5000), Promise.reject(new Error('no')))).rejects.toThrow('no'),
+    expect(beforeDeadline(within(60_000), delay(60, 'there'))).resolves.toBe('there'),
+    expect(beforeDeadline(within(60_000), Promise.reject(new Error('no')))).rejects.toThrow('no'),
   ])
-  expect(ended.map(([name]) => name)).toEqual(['short', 'long'])
-  for (const [i, ms] of [40, 150].entries()) expect(ended[i]?.[1]).toBeGreaterThanOrEqual(ms)
+  const { short = 0, long = 0 } = Object.fromEntries(ended)
+  expect(long).toBeGreaterThanOrEqual(150)
+  expect(short).toBeGreaterThanOrEqual(40)
 })
 
 it('rejects results after the deadline, even if the busy process noticed it late', async () => {
