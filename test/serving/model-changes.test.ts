@@ -230,7 +230,7 @@ describe('a promotion that servers are loading the version for', () => {
     await until(async () => asked.length === 1)
     gone.abort()
     await expect(leaving).rejects.toThrow('aborted')
-    const late = await fetch(path, { ...init, headers: { ...init.headers, 'x-request-timeout-ms': '1500' } })
+    const late = await fetch(path, { ...init, headers: { ...init.headers, 'x-request-timeout-ms': '6000' } })
     expect([late.status, asked.length]).toEqual([504, 2])
     const { revision, aliases } = await loadCatalog(world.db).then((catalog) => ({ ...catalog, aliases: catalog.model('delay').aliases }))
     expect([aliases.has('slow'), asked.at(-1)]).toMatchObject([false, { model: 'delay', version: 1, revision }])
@@ -250,7 +250,7 @@ const waitingForLocks = `select 1 from pg_stat_activity where datname = current_
 
 it('a change that missed its deadline is not made later', async () => {
   for (const version of [1, 2]) expect((await send('PUT', '/aliases/undone', { version, atOnce: true })).status).toBe(200)
-  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1000' }
+  const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '6000' }
   const late = (method: string, path: string, body: object) =>
     fetch(`${url}/v1/models/delay${path}`, { method, headers, ...(method === 'DELETE' ? {} : { body: JSON.stringify(body) }) })
   const answers = await world.db.kysely.transaction().execute(async (transaction) => {

@@ -136,8 +136,7 @@ describe('a bad request', () => {
         headers: { 'content-type': 'application/json', 'x-request-id': id, ...headers },
       })
       request.on('error', () => undefined)
-      request.write('{"service":')
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await new Promise((resolve) => request.write('{"service":', resolve))
       request.destroy()
       await until(async () => (await aborts()) === counted + 1)
       const lines = world.logged.slice(before).map((line) => JSON.parse(line) as { readonly level: string; readonly requestId?: string })

@@ -212,12 +212,14 @@ describe('the Open Inference Protocol over gRPC', () => {
 })
 
 describe('a slow call', () => {
+  let reads = 0
   /** The world's store, whose reads take 400 ms. */
   const slow = async (): Promise<OnlineStore> => {
     const store = world.openStore()
     return {
       ...store,
       read: async (...args) => {
+        reads++
         await wait(400)
         return await store.read(...args)
       },
@@ -232,7 +234,7 @@ describe('a slow call', () => {
   }
 
   it('fails after its timeout or deadline, and finishes when the server closes', async () => {
-    const { server, url, grpcPort } = await world.serve({ store: slow }, { grpcPort: 0 })
+    const { server, url, grpcPort } = await world.serve({ store: slow, drainMs: 60_000 }, { grpcPort: 0 })
     await server.whenReady()
     using slowly = openGrpc(`127.0.0.1:${grpcPort}`)
     const timeout = { parameters: { timeout: { int64_param: 30_000 } } }
@@ -256,8 +258,9 @@ describe('a slow call', () => {
     })
     expect([late.status, await late.json()]).toEqual([504, { error: expect.stringContaining('30000 microseconds') }])
 
+    const before = reads
     const underWay = slowly.ask('ModelInfer', entity)
-    await wait(100)
+    await expect.poll(() => reads, { interval: 10 }).toBeGreaterThan(before)
     const closing = server.close()
     expect((await underWay)['outputs'][0].contents.fp32_contents).toEqual([25, 1, 0.25])
     await closing
@@ -380,7 +383,7 @@ describe('a gRPC connection', () => {
 
   it('is closed if it makes no call in time or is one too many, and has few calls', async () => {
     const config = { bodyLimitBytes: 10_000, grpcMaxStreams: 7, grpcMaxConnections: 3 }
-    const { grpcPort } = await world.serve({ config, headMs: 1500, requestMs: 2500 }, { grpcPort: 0 })
+    const { grpcPort } = await world.serve({ config, headMs: 4000, requestMs: 6000 }, { grpcPort: 0 })
     const port = grpcPort ?? 0
     const [calling, greeting, silent] = [session(port), session(port), await open(port)]
     const [settings] = (await once(calling, 'remoteSettings')) as [Settings]
@@ -457,7 +460,7 @@ describe('TLS', () => {
     }
     await put('first')
     const config = { bodyLimitBytes: 10_000, auth: 'off', tls } as const
-    const { server, url, grpcPort } = await world.serve({ config, headMs: 1500 }, { grpcPort: 0 })
+    const { server, url, grpcPort } = await world.serve({ config, headMs: 5000 }, { grpcPort: 0 })
     await server.whenReady()
     expect(url).toMatch(/^https:/)
     const ports = [Number(new URL(url).port), grpcPort ?? 0]
@@ -478,7 +481,7 @@ describe('TLS', () => {
     expect((await refused(plain.ask('ServerLive', {}))).code).toBe(status.UNAVAILABLE)
 
     await put('second')
-    await vi.waitUntil(async () => (await Promise.all(ports.map(subjectOf))).every((name) => name === 'second.test'), 15_000)
+    await vi.waitUntil(async () => (await Promise.all(ports.map(subjectOf))).every((name) => name === 'second.test'), 60_000)
     // what is open goes on
     expect(await secure.ask('ServerLive', {})).toEqual({ live: true })
     await Promise.all(closed)
