@@ -12,6 +12,10 @@ import { loadConfig } from '../../runtime/config.ts'
 import { hasEmbeddedOwner, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { programFile } from '../cli/run-lockstep.ts'
+import { unlessSlow } from '../unless-slow.ts'
+
+/** An owner that takes 500 ms to answer is not named in full. */
+const answerMs = 450
 
 interface Starter {
   readonly child: ChildProcessByStdio<Writable, Readable, null>
@@ -54,26 +58,26 @@ describe('the owner of an embedded folder', () => {
     await once(child, 'exit')
   }
 
-  it('is one process; within 1 s the second learns who it is and what to do', async () => {
+  it('is one process; the second learns who it is and what to do', async () => {
     const first = start()
     expect(await first.next()).toEqual({ owns: true })
-    const from = performance.now()
-    const second = ownEmbeddedFolder(folder)
-    await expect(second).rejects.toMatchObject({
-      code: 'EMBEDDED_IN_USE',
-      details: { pid: first.child.pid, command: `owner-process.js ${folder}` },
-      message: expect.stringMatching(
-        new RegExp(
-          `process ${first.child.pid} \\("owner-process.js .+"\\)\\. Stop that process, or set LOCKSTEP_POSTGRES_URL, .+ several processes\\.$`,
-        ),
-      ) as string,
+    await unlessSlow(answerMs, async () => {
+      const second = ownEmbeddedFolder(folder)
+      await expect(second).rejects.toMatchObject({
+        code: 'EMBEDDED_IN_USE',
+        details: { pid: first.child.pid, command: `owner-process.js ${folder}` },
+        message: expect.stringMatching(
+          new RegExp(
+            `process ${first.child.pid} \\("owner-process.js .+"\\)\\. Stop that process, or set LOCKSTEP_POSTGRES_URL, .+ several processes\\.$`,
+          ),
+        ) as string,
+      })
     })
-    expect(performance.now() - from).toBeLessThan(1_000)
   })
 
   it('is named with the URL of its server, whatever its command is', async () => {
     expect(await start(folder, 'http://127.0.0.1:9191').next()).toEqual({ owns: true })
-    await expect(ownEmbeddedFolder(folder)).rejects.toThrow('Or add --server http://127.0.0.1:9191, if')
+    await unlessSlow(answerMs, () => expect(ownEmbeddedFolder(folder)).rejects.toThrow('Or add --server http://127.0.0.1:9191, if'))
   })
 
   it('releases the folder, and leaves no files in it', async () => {
@@ -99,9 +103,7 @@ describe('the owner of an embedded folder', () => {
     const first = start()
     expect(await first.next()).toEqual({ owns: true })
     first.child.kill('SIGSTOP')
-    const from = performance.now()
     await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: first.child.pid } })
-    expect(performance.now() - from).toBeLessThan(1_000)
     expect(await hasEmbeddedOwner(folder)).toBe(true)
     await kill(first)
     expect(await hasEmbeddedOwner(folder)).toBe(false)

@@ -11,6 +11,7 @@ lifecycle.add('first', () => {
 })
 lifecycle.add('second', async () => {
   if (process.argv[2] === 'fails') throw new Error('no more')
+  if (process.argv[2] === 'waits') say('waits')
   if (process.argv[2] === 'hangs' || process.argv[2] === 'waits') await new Promise(() => undefined)
   say('second closed')
 })

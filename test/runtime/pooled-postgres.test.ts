@@ -5,6 +5,7 @@ import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'
 import type { Service } from '../services/keeper.ts'
 import { ownPgBouncer } from '../services/pgbouncer.ts'
+import { unlessSlow } from '../unless-slow.ts'
 
 const ignored = 'ignore_startup_parameters = options'
 let database: TestDatabase
@@ -49,11 +50,14 @@ it('a pooler in session mode that drops settings changes no value', async () => 
 })
 
 it('a pooler in session mode that has no other free session is used within the time of a ping', async () => {
-  const db = openPostgres(poolers.full.url)
-  const startMs = performance.now()
-  expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
-  expect(performance.now() - startMs).toBeLessThan(3_500)
-  await db.close()
+  await unlessSlow(0, async () => {
+    const db = openPostgres(poolers.full.url)
+    const startMs = performance.now()
+    expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+    const ms = performance.now() - startMs
+    await db.close()
+    expect(ms).toBeLessThan(3_500)
+  })
 })
 
 it('a statement behind a pooler in session mode can be cancelled', async () => {
@@ -65,7 +69,7 @@ it('a statement behind a pooler in session mode can be cancelled', async () => {
   await expect.poll(isRunning, { timeout: 60_000 }).toBe(true)
   stop.abort(new Error('enough'))
   await expect(asked).rejects.toThrow('enough')
-  expect(await isRunning()).toBe(false)
+  await expect.poll(isRunning).toBe(false)
   await db.close()
 })
 

@@ -28,7 +28,7 @@ describe('the Redis client', () => {
     const from = performance.now()
     const clients = [openRedis('redis://127.0.0.1:1'), openRedis(`redis://127.0.0.1:${port}`)]
     await Promise.all(clients.map((redis) => expect(redis.get('a')).rejects.toThrow()))
-    expect(performance.now() - from).toBeLessThan(5_000)
+    expect(performance.now() - from).toBeLessThan(30_000)
     for (const redis of clients) redis.disconnect()
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => silent.close(resolve))
