@@ -2,7 +2,7 @@ import { Client } from 'pg'
 
 /** Runs `fn` on a separate connection to the cluster's maintenance database. */
 export async function administer<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5000 })
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 60_000 })
   await client.connect()
   try {
     return await fn(client)

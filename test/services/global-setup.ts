@@ -104,7 +104,7 @@ async function forgetKeys(url: string, prefix: string): Promise<void> {
 }
 
 async function withRedis(url: string, fn: (redis: Redis) => Promise<void>): Promise<void> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 5000 })
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 60_000 })
   redis.on('error', () => undefined)
   try {
     await redis.connect()

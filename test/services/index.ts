@@ -44,7 +44,8 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
 }
 
 async function drop(client: Client, name: string): Promise<void> {
-  const deadline = Date.now() + 1000
+  // the server ends a session some time after its client has closed it
+  const deadline = Date.now() + 60_000
   let open = await connections(client, name)
   while (open > 0 && Date.now() < deadline) {
     await setTimeout(10)

@@ -53,7 +53,8 @@ export async function testRedisCluster(server: RedisServer): Promise<TestCluster
         if (shards.length !== primaries || (replicas && shards.some(({ replica }) => replica === null))) return false
         const linked = shards.map(
           async ({ replica }) =>
-            replica === null || asking(replica.port, async (redis) => (await redis.info('replication')).includes('link_status:up')),
+            replica === null ||
+            asking(replica.port, async (redis) => (await redis.info('replication')).includes('link_status:up')).catch(() => false),
         )
         return (await Promise.all(linked)).every(Boolean)
       })

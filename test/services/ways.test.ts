@@ -63,7 +63,7 @@ it("does not accept another server's answer for one that has ended", async () =>
     signal: 'TERM',
     user: undefined,
     url: 'redis://127.0.0.1:1',
-    answers: () => setTimeout(500),
+    answers: () => setTimeout(3_000),
   })
   await expect(start).rejects.toThrow('"brief" ended: the port is taken')
 })
