@@ -127,9 +127,19 @@ function failure({ code, why }: { readonly code: number | null; readonly why: st
 
 /** @param what what it did: `exited with 1` */
 export function trainerFailed(what: string, log: string): LockstepError {
-  const last = log.trimEnd().split('\n').at(-1)?.trim() ?? ''
-  const said = last === '' ? 'It wrote nothing.' : `Its last line: ${last.slice(0, 500)}`
+  const lines = log.trimEnd().split('\n')
+  const last = lines.at(-1)?.trim() ?? ''
+  const error = errorOfNode(lines)
+  const said =
+    last === '' ? 'It wrote nothing.' : error === null ? `Its last line: ${last.slice(0, 500)}` : `Its error: ${error.slice(0, 500)}`
   return new LockstepError('TRAINER_FAILED', `The trainer ${what}. ${said}`, { details: { log } })
+}
+
+/** The line that names an uncaught error. Node prints its stack and then the version of Node. */
+function errorOfNode(lines: readonly string[]): string | null {
+  if (!/^Node\.js v\d/.test(lines.at(-1) ?? '')) return null
+  const stack = lines.findLastIndex((line) => /^\s+at /.test(line))
+  return lines.slice(0, Math.max(stack, 0)).findLast((line) => /^(?:Uncaught )?[\w$.]*(?:Error|Exception)\b/.test(line)) ?? null
 }
 
 function inheritedVariables(): Record<string, string> {

@@ -186,6 +186,12 @@ describe('a training', () => {
 
   it.each<readonly [string, string, string, RegExp]>([
     ['exits with a code', 'echo it is bad >&2; exit 3', 'TRAINER_FAILED', /exited with 3\. Its last line: it is bad/],
+    [
+      'throws in Node',
+      String.raw`printf 'file:///a.js:4\nx.y()\n  ^\n\nTypeError: x is odd\n    at a.js:4:3\n\nNode.js v24.1.0\n' >&2; exit 1`,
+      'TRAINER_FAILED',
+      /exited with 1\. Its error: TypeError: x is odd$/,
+    ],
     ['is ended by a signal', 'kill -9 $$', 'TRAINER_FAILED', /ended by the signal 9/],
     ['writes no model', 'echo done', 'TRAINER_FAILED', /wrote no model to its third argument/],
     ['writes what is no model', 'echo nonsense > "$3"', 'MODEL_INVALID', /model\.onnx/],
