@@ -57,6 +57,10 @@ export async function activeSilences({ kysely }: Handle, monitor?: string): Prom
   }))
 }
 
+/** When the last of the silences of an alert ends or ended: an expression over the row `a` of `lockstep.alerts`. */
+export const endOfSilences = sql<Date | null>`(select max(s.ends_at) from lockstep.alert_silences s
+  where s.monitor = a.monitor and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject))`
+
 export function isSilenced(silences: readonly Silence[], check: string, subject: string): boolean {
   return silences.some((each) => (each.check === null || each.check === check) && (each.subject === null || each.subject === subject))
 }

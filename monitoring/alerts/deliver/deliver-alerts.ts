@@ -8,6 +8,7 @@ import { isTemporary } from '../../../runtime/is-temporary.ts'
 import type { JobKind, StepContext } from '../../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../../runtime/jobs/job-kinds.ts'
 import { alertMessage } from '../alert-message.ts'
+import { endOfSilences } from '../silences.ts'
 import type { ReadSecret } from './send-notification.ts'
 import { sendNotification } from './send-notification.ts'
 
@@ -45,10 +46,11 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
     keepDays: 1,
     async schedules() {
       const waiting = await db.kysely
-        .selectFrom('lockstep.alert_deliveries')
+        .selectFrom('lockstep.alert_deliveries as d')
         .select('channel')
         .distinct()
         .where('state', '=', 'open')
+        .where(isSilent, '=', false)
         .execute()
       return waiting.map(({ channel }) => ({ key: channel, subject: channel, cron: '* * * * *', spec: { channel } }))
     },
@@ -64,6 +66,13 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
     describe: ({ subject }) => `the delivery of alerts to "${subject}"`,
   }
 }
+
+/**
+ * Whether the delivery `d` waits for the end of a silence: the alert was silenced before the receiver took that it
+ * fires. A resolution waits behind it, as those of one alert are sent in order.
+ */
+const isSilent = sql<boolean>`(d.message->>'event' = 'firing' and exists (select from lockstep.alerts a
+  where a.id = d.alert and ${endOfSilences} > clock_timestamp()))`
 
 class NotDelivered extends LockstepError {
   constructor(message: string) {
@@ -114,6 +123,7 @@ async function nextDelivery({ kysely }: DeliveryDeps['db'], channel: string, fai
     .where('d.channel', '=', channel)
     .where('d.state', '=', 'open')
     .where(sql<boolean>`d.id <> all (${failed}::bigint[])`)
+    .where(isSilent, '=', false)
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(
@@ -141,14 +151,20 @@ async function end({ db }: DeliveryDeps, id: string, state: 'open' | 'sent', err
     .execute()
 }
 
-/** @param days only those that are older */
+const waitingSince = sql<Date>`greatest(d.created_at, (select ${endOfSilences} from lockstep.alerts a where a.id = d.alert))`
+
+/** @param days only those that have waited for longer, since they were made or their alert was last silenced */
 async function dropAll({ db, onDelivery }: DeliveryDeps, channel: string, error: string, days = 0): Promise<number> {
   const dropped = await db.kysely
-    .updateTable('lockstep.alert_deliveries')
+    .updateTable('lockstep.alert_deliveries as d')
     .set({ state: 'dropped', error, ended_at: sql<Date>`clock_timestamp()` })
     .where('channel', '=', channel)
     .where('state', '=', 'open')
-    .where('created_at', '<=', sql<Date>`clock_timestamp() - make_interval(days => ${days}::int)`)
+    .where(
+      days === 0 ? sql.ref<Date>('d.created_at') : waitingSince,
+      '<=',
+      sql<Date>`clock_timestamp() - make_interval(days => ${days}::int)`,
+    )
     .returning('id')
     .execute()
   for (const _ of dropped) onDelivery?.(channel, 'dropped')

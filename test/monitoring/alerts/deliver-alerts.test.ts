@@ -5,7 +5,9 @@ import type { DeliveryDeps } from '../../../monitoring/alerts/deliver/deliver-al
 import { deliverAlerts } from '../../../monitoring/alerts/deliver/deliver-alerts.ts'
 import { formatRequest } from '../../../monitoring/alerts/deliver/formats.ts'
 import { sendRequest } from '../../../monitoring/alerts/deliver/send-request.ts'
+import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
+import { silenceAlert, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
 import type { ChannelOptions } from '../../../registry/define/channel.ts'
 import { channel } from '../../../registry/define/channel.ts'
 import type { ChannelSpec } from '../../../registry/monitor-spec.ts'
@@ -126,6 +128,32 @@ describe('a delivery', () => {
     await alertTwice('f')
     await expect(deliver({ readSecret: () => null })).rejects.toThrow('needs the environment variable "HOOK_SECRET"')
     expect(await deliver()).toEqual({ sent: 2, dropped: 0 })
+  })
+
+  it('that was not taken before its alert was silenced waits for the end of the silence', async () => {
+    const by = { actor: 'ada@test', reason: 'a test' }
+    await recordEvaluation(opened().db, clockMonitor('quiet'), hookAt(receiver.url), minute, checked(result('breach')))
+    receiver.behave(503)
+    await expect(deliver()).rejects.toThrow('503')
+    receiver.behave(200)
+    const [alert] = await readAlerts(opened().db, { monitor: 'quiet' })
+    await silenceAlert(opened().db, alert?.id ?? 0, 60 * minute, by)
+    await alertTwice('loud')
+    await opened().db.query(`update lockstep.alert_deliveries set created_at = created_at - interval '4 days' where attempts = 1`)
+    const at = receiver.received.length
+    expect(await deliver()).toEqual({ sent: 2, dropped: 0 })
+    expect(since(at).map(({ monitor }) => monitor)).toEqual(['loud', 'loud'])
+    expect(await deliverAlerts(deps()).schedules?.()).toEqual([])
+    await recordEvaluation(opened().db, clockMonitor('quiet'), hookAt(receiver.url), 2 * minute, checked(result('ok')))
+    expect(await deliver()).toEqual({ sent: 0, dropped: 0 })
+    await unsilenceAlert(opened().db, alert?.id ?? 0, by)
+    expect(await deliver()).toEqual({ sent: 2, dropped: 0 })
+    expect(since(at).map(({ monitor, event }) => `${monitor} ${event}`)).toEqual([
+      'loud firing',
+      'loud resolved',
+      'quiet firing',
+      'quiet resolved',
+    ])
   })
 
   it('to a private address is refused, by its number and by its name', async () => {
