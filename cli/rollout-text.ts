@@ -64,7 +64,10 @@ function changeText({ model, version, state, share, unit, plan, step, paused }: 
   switch (state) {
     case 'running':
       if (plan !== null && paused)
-        return `The plan of ${model}@${version} is paused. It keeps ${shareText(share)} of the requests without a version.`
+        return [
+          `The plan of ${model}@${version} is paused. It keeps ${shareText(share)} of the requests without a version.`,
+          `"lockstep rollout resume ${model}" begins step ${(step ?? 0) + 1} again, with ${shareText(plan.steps[step ?? 0]?.share ?? share)}.`,
+        ].join('\n')
       if (plan !== null)
         return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}: step ${(step ?? 0) + 1} of ${plan.steps.length}. "lockstep rollout show ${model} --watch" follows it.`
       return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}.`

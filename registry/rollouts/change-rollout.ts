@@ -235,7 +235,7 @@ function refuseSecond({ name, rollout }: CatalogModel): void {
   if (rollout === null) return
   throw new LockstepError(
     'IN_USE',
-    `The model "${name}" has a rollout of version ${rollout.version} already. End it first: lockstep rollout promote ${name}, or lockstep rollout abort ${name}.`,
+    `The model "${name}" has a rollout of version ${rollout.version} already. End it first: lockstep rollout promote ${name}, or lockstep rollout abort ${name}. It keeps the plan that it began with: for another plan, abort it and start it again.`,
     { details: { model: name, version: rollout.version } },
   )
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { rolloutText } from '../../cli/rollout-text.ts'
+import { rolloutChangeText, rolloutText } from '../../cli/rollout-text.ts'
 
 const rollout = {
   model: 'fraud',
@@ -47,4 +47,12 @@ it('a rollout says that no worker asks its gates, once that has lasted longer th
   expect(at('2026-03-01T12:05:26Z', { pinned: 1 })).not.toContain('unattended')
   expect(at('2026-03-01T12:05:26Z', { rollout: { ...rollout, paused: true } })).not.toContain('unattended')
   expect(at('2026-03-01T13:05:26Z', { rollout: { ...rollout, plan: { ...rollout.plan, every: '1h' } } })).not.toContain('unattended')
+})
+
+it('a paused rollout says which share its plan gives it again when it resumes', () => {
+  const text = rolloutChangeText({ rollout: { ...rollout, paused: true, share: 0.2 }, notes: [] })
+  expect(text).toBe(
+    'The plan of fraud@2 is paused. It keeps 20 % of the requests without a version.\n' +
+      '"lockstep rollout resume fraud" begins step 1 again, with 5 %.',
+  )
 })

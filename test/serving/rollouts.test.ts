@@ -214,7 +214,7 @@ describe('a rollout', () => {
     await refused('POST', 'rollout/abort', {}, 404, 'lockstep rollout start delay@N')
     await refused('POST', 'rollout/promote', {}, 404, 'has no running rollout')
     await start({})
-    await refused('POST', 'rollout', from, 409, 'has a rollout of version 2 already')
+    await refused('POST', 'rollout', from, 409, 'for another plan, abort it and start it again')
     await refused('DELETE', 'aliases/champion', undefined, 409, 'End the rollout before you delete the alias "champion"')
     expect(await predict({ entities: [{ airport: 'ATL' }] })).toMatchObject({
       status: 400,
