@@ -84,8 +84,10 @@ describe('a log that cannot be written', () => {
     import { createMetricsRegistry } from '${join(rootFolder, 'runtime/metrics.ts')}'
     const log = createLogger('info')
     for (let i = 0; i < 5000; i += 1) log.info({ i, text: 'x'.repeat(1000) }, 'a line')
-    setTimeout(async () => console.log(/^lockstep_log_lines_dropped_total (\\d+)$/m.exec(await createMetricsRegistry().metrics())[1]), 50)
-    setTimeout(() => process.exit(0), 500)`
+    setTimeout(async () => {
+      console.log(/^lockstep_log_lines_dropped_total (\\d+)$/m.exec(await createMetricsRegistry().metrics())[1])
+      setTimeout(() => process.exit(0), 100)
+    }, 50)`
   it.each(['a full disk', 'a closed pipe', 'a pipe that nobody reads'])('neither ends nor stops a process: %s', async (kind) => {
     const fd = kind === 'a full disk' ? openSync('/dev/full', 'w') : null
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -95,7 +97,7 @@ describe('a log that cannot be written', () => {
     if (kind === 'a closed pipe') child.stderr?.destroy()
     let out = ''
     child.stdout?.on('data', (part: Buffer) => (out += part.toString()))
-    const [code] = (await once(child, 'exit')) as [number]
+    const [[code]] = await Promise.all([once(child, 'exit') as Promise<[number]>, child.stdout === null ? null : once(child.stdout, 'end')])
     if (fd !== null) closeSync(fd)
     expect([code, Number(out)]).toEqual([0, kind === 'a pipe that nobody reads' ? expect.any(Number) : 5000])
     expect(Number(out)).toBeGreaterThan(3000)

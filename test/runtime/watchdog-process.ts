@@ -4,7 +4,7 @@ import { loadConfig } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 
-const endAt = performance.now() + (process.argv[2] === 'stands' ? 60_000 : 2500)
+const endAt = performance.now() + (process.argv[2] === 'stands' ? 60_000 : 5000)
 process.on('SIGTERM', () => process.exit(0))
 startWatchdog(loadConfig(), createLogger('info'))
 let began = false

@@ -22,7 +22,7 @@ describe('a process whose event loop', () => {
     const [stands, told, turns] = await Promise.all([
       busy('stands', { LOCKSTEP_WATCHDOG_SECONDS: '1' }),
       busy('stands', { LOCKSTEP_WATCHDOG_SECONDS: '1', LOCKSTEP_LOG_LEVEL: 'silent' }, 'SIGTERM'),
-      busy('turns', { LOCKSTEP_WATCHDOG_SECONDS: '2' }),
+      busy('turns', { LOCKSTEP_WATCHDOG_SECONDS: '4' }),
     ])
     expect(stands).toMatchObject({ code: null, endedBy: 'SIGKILL' })
     expect(JSON.parse(stands.log)).toMatchObject({ level: 'fatal', seconds: 1, msg: expect.stringContaining('is blocked') })

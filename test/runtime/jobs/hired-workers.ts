@@ -42,7 +42,7 @@ export function hiredWorkers(db: () => Database) {
     if (submitted === null) throw new Error('not submitted')
     return submitted.id
   }
-  const ended = (id: number): Promise<Job> => awaitJob(db(), id, { signal: AbortSignal.timeout(60_000) })
+  const ended = (id: number): Promise<Job> => awaitJob(db(), id, { signal: AbortSignal.timeout(120_000) })
 
   afterEach(async () => {
     for (const stop of stops.splice(0)) stop.abort()
