@@ -46,7 +46,7 @@ export async function operate(operation: Operation, db: Database, store: OnlineS
     case 'erase': {
       const { entity } = catalog.view('of_account').spec
       await eraseEntity(db, catalog, entity, ['a'], new Date())
-      await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })
+      await finishErasures(db, store, catalog, { waitMs: 60_000, moment: crashMoment })
       break
     }
     case 'backfill': {

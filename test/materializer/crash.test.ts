@@ -127,7 +127,7 @@ async function survives(operation: (typeof operations)[number], point: FaultPoin
     // the next process.
     if (operation === 'erase') {
       for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
-      expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)
+      expect(await finishErasures(db, store, catalog, { waitMs: 60_000, moment: crashMoment })).toBe(0)
     } else await operate(operation, db, store, catalog)
     for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
     const [row] = await db.query<{ n: number }>('select count(*)::int as n from lockstep_source.orders')
@@ -143,10 +143,14 @@ async function survives(operation: (typeof operations)[number], point: FaultPoin
   }
 }
 
-it.each(operations)('loses and duplicates nothing if a process is killed between any steps of %s', async (operation) => {
-  const points = matrix[operation]
-  for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
-})
+it.each(operations)(
+  'loses and duplicates nothing if a process is killed between any steps of %s',
+  { timeout: 600_000 },
+  async (operation) => {
+    const points = matrix[operation]
+    for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
+  },
+)
 
 it('loads and replaces each Parquet file once if the process is killed after a file', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-crash-lake-'))

@@ -42,7 +42,7 @@ beforeAll(async () => {
 
 describe.each(storeKinds)('erasing an entity of a user table, its states in a store of kind %s', (kind) => {
   const use = () => fixture().open(kind)
-  const finish = (store: OnlineStore = use().store, waitMs = 2_000) => finishErasures(use().db, store, catalog, { waitMs, moment })
+  const finish = (store: OnlineStore = use().store, waitMs = 60_000) => finishErasures(use().db, store, catalog, { waitMs, moment })
   const erase = async () => {
     const { parts } = await eraseEntity(use().db, catalog, catalog.view('of_customer').spec.entity, [BigInt(customer)], new Date())
     return parts

@@ -90,7 +90,7 @@ async function expectRebuilt(store: OnlineStore): Promise<void> {
 const account = () => view('of_account').spec.entity
 const now = new Date(1_700_000_000_000)
 const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog, account(), [name], now, { actor: 'ann@here' })
-const finish = (store: OnlineStore, waitMs = 2_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
+const finish = (store: OnlineStore, waitMs = 60_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
 
 describe('the receipt of an erasure', () => {
   it('lists training sets by id, and which file was overwritten', async () => {

@@ -72,7 +72,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
       },
     }
     await requestRemoval(db, identity, plan.id)
-    expect(await workOnRemovals(db, returning, { waitMs: 5_000 })).toEqual([])
+    expect(await workOnRemovals(db, returning, { waitMs: 60_000 })).toEqual([])
     const runs = await db.query('select id from lockstep.materialization_runs where view = $1', [plan.id])
     expect(runs.length).toBe(1)
   })

@@ -54,7 +54,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     const { db, store } = fixture().open(kind)
     const plan = catalog.view('of_account')
     await db.query('delete from lockstep_source.bills')
-    const undo = (id: string) => undoIngest(db, store, catalog, id, { moment, waitMs: 2_000 })
+    const undo = (id: string) => undoIngest(db, store, catalog, id, { moment, waitMs: 60_000 })
     await load('a,2001-05-20,1\nb,2001-05-20,2')
     await materializeView(db, store, plan, { moment, rebuild: true })
     const before = await states(store)
@@ -88,7 +88,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     const { db, store } = fixture().open(kind)
     const id = await load('a,2001-05-20,1')
     await db.query(`update lockstep.ingests set relation = 'pg_catalog.pg_class' where id = $1`, [id])
-    const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 2_000 })
+    const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 60_000 })
     await expect(undone).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringContaining('no column "_xid"') })
   })
 
@@ -99,7 +99,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
       `insert into lockstep_source.bills (account, at, amount, _xid) select 'b', '2001-05-21', 2, xid from lockstep.ingests where id = $1`,
       [id],
     )
-    const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 2_000 })
+    const undone = undoIngest(db, store, catalog, id, { moment, waitMs: 60_000 })
     await expect(undone).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringMatching(/^1 other rows/) })
     const left = 'select count(*)::int as n from lockstep_source.bills b join lockstep.ingests i on i.xid = b._xid where i.id = $1'
     expect(await db.query(left, [id])).toEqual([{ n: 2 }])

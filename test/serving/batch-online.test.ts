@@ -155,7 +155,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
     const catalog = await loadCatalog(world.db)
     const entity = { name: 'airport', key: [{ name: 'airport', type: { kind: 'string' } }] } as const
     await eraseEntity(world.db, catalog, entity, ['A6'], new Date())
-    await finishErasures(world.db, world.store, catalog, { waitMs: 5_000, moment: noon })
+    await finishErasures(world.db, world.store, catalog, { waitMs: 60_000, moment: noon })
     expect(await readStoredBatch(world.store, 'strict')).toBeNull()
     expect((await ask(['A1'])).body).not.toHaveProperty('fromBatch')
   })

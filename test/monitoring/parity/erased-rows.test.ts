@@ -84,7 +84,7 @@ describe('a parity check after an erasure', () => {
     )
     const unfinished = await check()
     expect([unfinished.features, unfinished.examples]).toEqual([expected, []])
-    await finishErasures(world.db, world.store, await loadCatalog(world.db), { waitMs: 10_000, moment: noon })
+    await finishErasures(world.db, world.store, await loadCatalog(world.db), { waitMs: 60_000, moment: noon })
     const finished = await check()
     expect([finished.features, finished.examples]).toEqual([expected, []])
     expect(await evaluate()).toMatchObject({ state: 'ok', value: 0, n: 3, evidence: { counts: { equal: 3, erased: 3 } } })

@@ -28,7 +28,7 @@ async function erase(airport: string): Promise<Receipt> {
 }
 
 async function finish(): Promise<void> {
-  await finishErasures(world.db, world.store, await loadCatalog(world.db), { waitMs: 10_000, moment: after })
+  await finishErasures(world.db, world.store, await loadCatalog(world.db), { waitMs: 60_000, moment: after })
 }
 
 async function left(): Promise<string[]> {
