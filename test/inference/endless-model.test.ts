@@ -44,7 +44,7 @@ it('a version whose trial never ends is not served and does not delay the start'
   const warnings = async () => (await ask(url, '/readyz')).body.warnings ?? []
   await until(
     async () => (await warnings()).some((warning) => /"echo@2" cannot be used, and "echo@1" answers instead/.test(warning)),
-    40_000,
+    120_000,
   )
   expect((await ask(url, '/v1/predict', { model: 'echo', entities: [{ airport: 'ATL', distance: 1000 }] })).body.version).toBe(1)
   expect(await registry.metrics()).toContain('lockstep_model_version_failed{model="echo",version="2"} 1')

@@ -18,6 +18,7 @@ import { programFile } from '../cli/run-lockstep.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
+import { unlessSlow } from '../unless-slow.ts'
 import { centeringModel, chainModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
 
 const pool = createProcessPool()
@@ -124,7 +125,8 @@ describe('a model', () => {
     const rows = Array.from({ length: 33 }, (_, i) => [i, i, i])
     const counts: number[] = []
     // a busy machine holds up the runs of some trials, but not of all
-    while (counts.length < 10 && !counts.some((runs) => runs < 8)) {
+    const endMs = performance.now() + 200_000
+    while (performance.now() < endMs && !counts.some((runs) => runs < 8)) {
       let runs = 0
       const opened = await open(endlessModel(6000), 'echo', {}, undefined, undefined, () => runs++)
       expect(await Promise.all(rows.map((row) => opened.predict([row])))).toEqual(rows.map((row) => [[new Float32Array(row)]]))
@@ -135,16 +137,20 @@ describe('a model', () => {
   }, 300_000)
 
   it('that is slow has the time that many rows of a batch take', async () => {
-    const ends: string[] = []
-    const model = await open(chainModel(), 'delay', { timeoutMicros: 50_000 }, score, (why) => ends.push(why))
-    expect(model.place).toBe('process')
-    const column = Array.from({ length: 400 }, (_, row) => row)
-    const started = performance.now()
-    const { outputs, failures } = await model.runColumns([column, column, column], column.length)
-    expect(performance.now() - started).toBeGreaterThan(50)
-    expect([ends, failures.filter((failure) => failure !== null)]).toEqual([[], []])
-    expect(outputs[0]).toEqual(column.map((value) => 3 * value))
-    await model.close()
+    // a busy machine holds up some batches, but not all
+    await unlessSlow(0, async () => {
+      const ends: string[] = []
+      const model = await open(chainModel(), 'delay', { timeoutMicros: 50_000 }, score, (why) => ends.push(why))
+      expect(model.place).toBe('process')
+      const column = Array.from({ length: 400 }, (_, row) => row)
+      const started = performance.now()
+      const { outputs, failures } = await model.runColumns([column, column, column], column.length)
+      const ms = performance.now() - started
+      await model.close()
+      expect(ms).toBeGreaterThan(50)
+      expect([ends, failures.filter((failure) => failure !== null)]).toEqual([[], []])
+      expect(outputs[0]).toEqual(column.map((value) => 3 * value))
+    })
   })
 
   it('of every type gives the same results in a process as inline', async () => {
@@ -206,14 +212,14 @@ describe('a model', () => {
 describe('a run that never returns', () => {
   it('is ended on time, delays no other model, and its model then recovers', async () => {
     const ends: string[] = []
-    const endless = await open(endlessModel(), 'echo', { timeoutMicros: 300_000 }, undefined, (why) => ends.push(why))
+    const endless = await open(endlessModel(), 'echo', { timeoutMicros: 1_000_000 }, undefined, (why) => ends.push(why))
     const other = await open(await onnx('mlp'), 'delay')
     let over = false
     const stuck = endless.predict([forEver]).finally(() => (over = true))
     const failed = stuck.catch((error: unknown) => error)
     let answers = 0
     while (!over) answers += (await other.predict([[1, 2, 3]])).length
-    expect(await failed).toMatchObject({ code: 'MODEL_TIMEOUT', message: expect.stringContaining('300 ms') })
+    expect(await failed).toMatchObject({ code: 'MODEL_TIMEOUT', message: expect.stringContaining('1000 ms') })
     expect(answers).toBeGreaterThan(10)
     expect(await endless.predict([[2, 0, 5]])).toEqual([[new Float32Array([2, 0, 5])]])
     expect(ends).toEqual(['timeout'])
@@ -226,7 +232,7 @@ describe('a run that never returns', () => {
     const endless = await open(
       endlessModel(),
       'echo',
-      { timeoutMicros: 300_000 },
+      { timeoutMicros: 1_000_000 },
       undefined,
       (why) => ends.push(why),
       (rows) => runs.push(rows),
@@ -248,7 +254,7 @@ describe('a run that never returns', () => {
   })
 
   it('is reported with its rows, so that the next batch is smaller', async () => {
-    const { session } = await hosted(endlessModel(), 300)
+    const { session } = await hosted(endlessModel(), 1_000)
     const late: number[] = []
     const model = loadedModel(session, bindTo(session.metadata, 'flight', 'echo'), 'echo', { onTimeout: (rows) => late.push(rows) })
     await expect(model.run([forEver, forEver])).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
@@ -258,7 +264,7 @@ describe('a run that never returns', () => {
   })
 
   it('repeatedly pauses its model for a while, then tries it once', async () => {
-    const { session, clock, ends, run } = await hosted(endlessModel(), 300)
+    const { session, clock, ends, run } = await hosted(endlessModel(), 1_000)
     for (let i = 0; i < 3; i++) await expect(run(...forEver)).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
     await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', details: { retryAfterSeconds: 5 } })
     clock.ms = 5000

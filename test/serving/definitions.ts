@@ -176,7 +176,7 @@ export const servingSet: DefinitionSet = {
   views: [delays, typed, offline, required, accounts].map((view) => ({ ...declared(view), operational: { online: view !== offline } })),
   onDemand: [context, notes].map(declared),
   services: services.map(declared),
-  models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 400_000 } : {} })),
+  models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 1_000_000 } : {} })),
   outcomes: [],
   channels: [],
   experiments: [],
