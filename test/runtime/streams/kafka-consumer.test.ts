@@ -134,7 +134,7 @@ streamConsumerContract(
       await producer().server.transactions.settled()
       const reader = consumer(to)
       await reader.acknowledge(await takeAll(reader, 9))
-      expect(await reader.lag()).toEqual({ waiting: 0, pending: 0 })
+      await vi.waitFor(async () => expect(await reader.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
       await one.close()
       await sink.close()
     })

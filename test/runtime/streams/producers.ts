@@ -50,7 +50,7 @@ export async function redisProducer(): Promise<Producer> {
   return {
     kind: 'redis',
     tracks: true,
-    redeliverMs: 600,
+    redeliverMs: 2_000,
     server,
     spec: (stream, group = 'lockstep') => ({ kind: 'redis', stream, field: 'data', group }),
     make: async () => undefined,
@@ -103,7 +103,7 @@ export async function natsProducer(): Promise<Producer> {
   return {
     kind: 'nats',
     tracks: true,
-    redeliverMs: 600,
+    redeliverMs: 2_000,
     server,
     spec: (stream, group = 'lockstep') => ({ kind: 'nats', stream, subject: null, group }),
     async make(stream) {

@@ -6,6 +6,7 @@ import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { holdMessages } from '../../../runtime/streams/hold-messages.ts'
 import type { Producer } from './producers.ts'
 import { serversAt } from './producers.ts'
+import { unlessSlow, unlessStalled } from '../../unless-slow.ts'
 
 export interface ContractOptions {
   /** Runs the tests at once, but for those that stop the server: where a group takes seconds to form. */
@@ -81,16 +82,24 @@ export function streamConsumerContract<P extends Producer>(
       const one = consumer(s)
       await producer.send(s, ['before'])
       await one.acknowledge(await takeSome(one, 1))
-      const from = performance.now()
-      expect(await one.take(10)).toEqual([])
-      expect(performance.now() - from).toBeGreaterThan(500)
-      expect(performance.now() - from).toBeLessThan(3_000)
-      const waiting = one.take(10)
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      const sent = performance.now()
-      await producer.send(s, ['a'])
-      expect(texts(await waiting)).toEqual(['a'])
-      expect(performance.now() - sent).toBeLessThan(producer.tracks ? 400 : 900)
+      await unlessSlow(3_000, async () => {
+        const from = performance.now()
+        expect(await one.take(10)).toEqual([])
+        expect(performance.now() - from).toBeGreaterThan(500)
+        expect(performance.now() - from).toBeLessThan(3_000)
+      })
+      const onArrivalMs = producer.tracks ? 400 : 900
+      await unlessSlow(100 + onArrivalMs, async (attempt) => {
+        const waiting = one.take(10)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        const sent = performance.now()
+        await producer.send(s, [`a${attempt}`])
+        const taken = await waiting
+        const ms = performance.now() - sent
+        await one.acknowledge(taken.length > 0 ? taken : await takeSome(one, 1))
+        expect(texts(taken)).toEqual([`a${attempt}`])
+        expect(ms).toBeLessThan(onArrivalMs)
+      })
     })
 
     test('shares messages among the processes of a group, and gives each group all of them', async () => {
@@ -165,7 +174,7 @@ export function streamConsumerContract<P extends Producer>(
         code: 'STREAM_UNAVAILABLE',
         message: expect.stringContaining(` "${s}" at "${new URL(server.url).host}"`) as string,
       })
-      expect(performance.now() - from).toBeLessThan(5_000)
+      expect(performance.now() - from).toBeLessThan(60_000)
       await one.take(1).catch(() => undefined)
       await server.start()
       if (!producer.tracks) await one.close()
@@ -174,7 +183,7 @@ export function streamConsumerContract<P extends Producer>(
       expect(texts(back).toSorted()).toEqual(['a', 'b'])
       expect(back.map(({ id }) => id)).toContain(a?.id)
       await next.acknowledge(back)
-      expect(await next.lag()).toEqual({ waiting: 0, pending: 0 })
+      await vi.waitFor(async () => expect(await next.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
     })
   })
 }
@@ -182,25 +191,27 @@ export function streamConsumerContract<P extends Producer>(
 /** Of servers that know what each reader holds. */
 export function extendsMessages({ producer, stream, consumer }: StreamConsumerTools): void {
   it('keeps messages from others while they are extended, and gives them away after that', async () => {
-    const s = await stream()
-    const [one, two] = [consumer(s), consumer(s)]
-    await producer().send(s, ['a', 'b'])
-    const taken = await takeAll(one, 2)
-    const until = performance.now() + producer().redeliverMs * 2
-    const seen: string[] = []
-    await holdMessages(one, taken, async () => {
-      while (performance.now() < until) seen.push(...texts(await two.take(2)))
+    await unlessStalled(producer().redeliverMs / 3, async () => {
+      const s = await stream()
+      const [one, two] = [consumer(s), consumer(s)]
+      await producer().send(s, ['a', 'b'])
+      const taken = await takeAll(one, 2)
+      const until = performance.now() + producer().redeliverMs * 2
+      const seen: string[] = []
+      await holdMessages(one, taken, async () => {
+        while (performance.now() < until) seen.push(...texts(await two.take(2)))
+      })
+      expect(seen).toEqual([])
+      const [first, second] = [taken.slice(0, 1), taken.slice(1)]
+      await one.acknowledge(first)
+      await one.extend(first)
+      const again = await takeAll(two, 1)
+      expect(texts(again)).toEqual(texts(second))
+      // another has it by now
+      await one.extend(second)
+      await two.acknowledge(again)
+      await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
     })
-    expect(seen).toEqual([])
-    const [first, second] = [taken.slice(0, 1), taken.slice(1)]
-    await one.acknowledge(first)
-    await one.extend(first)
-    const again = await takeAll(two, 1)
-    expect(texts(again)).toEqual(texts(second))
-    // another has it by now
-    await one.extend(second)
-    await two.acknowledge(again)
-    await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }), 60_000)
   })
 }
 

@@ -173,7 +173,7 @@ const strikes: readonly (() => Promise<void>)[] = [
 
 it(
   'answers every message though processes are killed and a server is away, once where that is promised',
-  { timeout: 240_000 + messages * 100 },
+  { timeout: 600_000 + messages * 100 },
   async () => {
     const processes = await Promise.all([startProcess(), startProcess()])
     const share = Math.floor(messages / (kills + 1))
@@ -247,6 +247,6 @@ it(
 
     const began = performance.now()
     await end(processes.shift() as ChildProcess, 'SIGTERM')
-    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(performance.now() - began).toBeLessThan(60_000)
   },
 )
