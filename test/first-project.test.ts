@@ -106,7 +106,7 @@ const pages = [
   'plan',
 ]
 
-it('is served, edited and moved to PostgreSQL and Redis with few commands', { timeout: 300_000 }, async () => {
+it('is served, edited and moved to PostgreSQL and Redis with few commands', { timeout: 900_000 }, async () => {
   const startedAt = Date.now()
   const embedded = { HOME: folder, PATH: bareEnvironment.PATH }
   await done(embedded, 'init')

@@ -52,7 +52,7 @@ async function saveFiles(): Promise<void> {
   await chmod(trainer(), 0o755)
 }
 
-it('the commands of docs/training.md train, register and promote a version', { timeout: 240_000 }, async () => {
+it('the commands of docs/training.md train, register and promote a version', { timeout: 600_000 }, async () => {
   const commands = documentedCommands(page).map(({ words }) => words.slice(1))
   expect(commands.map((words) => words.slice(0, 2).join(' '))).toEqual([
     'init',

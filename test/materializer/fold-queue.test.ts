@@ -14,7 +14,11 @@ function queue(fold: FoldQueueOptions['fold'], options: Partial<FoldQueueOptions
     folded.push([...xids])
     return await fold(source, xids)
   }
-  return { folded, failures, ...createFoldQueue({ fold: noting, onFailure: (_, error) => void failures.push(error), ...options }) }
+  return {
+    folded,
+    failures,
+    ...createFoldQueue({ fold: noting, onFailure: (_, error) => void failures.push(error), waitMs: 60_000, ...options }),
+  }
 }
 
 describe('the queue of transactions that are to be folded', () => {
@@ -70,20 +74,17 @@ describe('the queue of transactions that are to be folded', () => {
     await room('s')
     await room('another')
     await close(20)
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(performance.now() - start).toBeLessThan(30_000)
     expect(await add('s', 7)).toBe(false)
   })
 
   it('delays callers while the queue is full', async () => {
     let release: () => void = () => undefined
     const held = new Promise<void>((resolve) => (release = resolve))
-    const { add, room, close } = queue(
-      async () => {
-        await held
-        return true
-      },
-      { waitMs: 5000 },
-    )
+    const { add, room, close } = queue(async () => {
+      await held
+      return true
+    })
     const adding = [add('s', 5), add('s', 6)]
     let hasRoom = false
     const waiting = room('s').then(() => (hasRoom = true))

@@ -62,7 +62,7 @@ describe('an export that is killed', () => {
     return { sha256, manifest }
   }
 
-  it(`at ${2 * kills} random moments gives, when repeated, the same bytes without leftovers`, async () => {
+  it(`at ${2 * kills} random moments gives, when repeated, the same bytes without leftovers`, { timeout: 600_000 }, async () => {
     const whole = await createDataset(db, manyThings.service, { spine: { sql: manyThings.spine }, out: join(folder, 'whole.parquet') })
     const lanes = ['left', 'right'].map(async (name) => {
       const out = join(folder, name, 'set.parquet')
@@ -94,7 +94,7 @@ describe('an export that is killed', () => {
           })
           return await db.query(`SELECT relname FROM pg_class WHERE relname LIKE 'spine\\_%'`)
         },
-        { timeout: 60_000 },
+        { timeout: 120_000 },
       )
       .toEqual([])
   })

@@ -191,7 +191,8 @@ export function promoteContract(opened: () => TestRegistry): void {
         stops.push(await db.listen(registryChannel, hear))
         await began.promise
       }
-      const promote = async (options: PromoteOptions = {}) => await promoteModel(registry.db, 'delay', 1, ann, 'champion', options)
+      const promote = async (options: PromoteOptions = {}) =>
+        await promoteModel(registry.db, 'delay', 1, ann, 'champion', { hearMs: 30_000, ...options })
 
       beforeEach(async () => {
         await push('one')
@@ -242,11 +243,11 @@ export function promoteContract(opened: () => TestRegistry): void {
         await server('deaf', async () => undefined)
         await server('late', (say) => say('late', 'The registry is away.'))
         const begun = performance.now()
-        expect((await promote()).servers).toEqual({ asked: 2, loaded: 0 })
+        expect((await promote({ hearMs: 1_000 })).servers).toEqual({ asked: 2, loaded: 0 })
         expect(performance.now() - begun).toBeGreaterThan(990)
         await promoteModel(registry.db, 'delay', 2, ann, 'champion', { atOnce: true })
         await server('slow', (say) => say('loading'))
-        expect((await promote({ waitMs: 2000 })).servers).toEqual({ asked: 3, loaded: 0 })
+        expect((await promote({ hearMs: 1_000, waitMs: 2000 })).servers).toEqual({ asked: 3, loaded: 0 })
         expect(await served()).toBe(1)
       })
 
@@ -276,7 +277,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         })
         const begun = performance.now()
         expect((await promote()).servers).toEqual({ asked: 1, loaded: 0 })
-        expect(performance.now() - begun).toBeLessThan(20_000)
+        expect(performance.now() - begun).toBeLessThan(60_000)
         expect(await served()).toBe(1)
       })
 

@@ -109,7 +109,7 @@ it('answers recent reads, flagged, while Redis is silent, and nothing else as kn
   process.kill(redis.pid, 'SIGSTOP')
   try {
     // nobody has noticed yet, and there is time to answer
-    const hurried = await ask(url, '/v1/features', question, { 'x-request-timeout-ms': '1000' })
+    const hurried = await ask(url, '/v1/features', question, { 'x-request-timeout-ms': '2500' })
     expect([outcomeOf(hurried), hurried.body.results]).toEqual(['degraded', whole.body.results])
     await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'degraded')
     const { body } = await ask(url, '/v1/features', { ...question, include: ['frontiers'] })

@@ -223,9 +223,9 @@ describe('a parity check', () => {
     await world.db.kysely.transaction().execute(async (transaction) => {
       await sql`lock table lockstep.prediction_log in access exclusive mode`.execute(transaction)
       await predict('echo', 'NEVER')
-      // the database has said meanwhile what was there
-      await setTimeout(200)
       await predict('echo', 'BETWEEN')
+      // the database says meanwhile what was there
+      await setTimeout(1_000)
       await land('BETWEEN', noon - 30 * 60 * second, 8)
     })
     await served.server.close()
