@@ -13,12 +13,27 @@ const [store, palette] = createSpotlight()
 const maxShown = 30
 const places = groups.flatMap((group) => group.places)
 
+const listId = 'found'
+
+/**
+ * Selects the first result, which Enter opens. Mantine does so when the text changes, and not when results come after
+ * that.
+ */
+function selectFirst(): void {
+  const list = document.getElementById(listId)
+  const first = list?.querySelector('[data-action]')
+  if (store.getState().query.trim() === '' || !first || list?.querySelector('[data-selected]')) return
+  first.setAttribute('data-selected', 'true')
+  store.updateState((state) => ({ ...state, selected: 0 }))
+}
+
 /** Finds pages and everything that has a name; `airport:ATL @ 2001-03-04T10:00` opens Explain. */
 export default function Palette({ openings }: { readonly openings: number }): ReactElement {
   const [text, setText] = useState('')
   const navigate = useNavigate()
   const moment = keepMoment(useSearch({ strict: false }))
   useEffect(() => palette.open(), [openings])
+  useEffect(selectFirst)
   const { entries = [] } = useIndex()
   const [asked] = useDebouncedValue(text.trim(), 200)
   const more = useMoreFeatures(asked)
@@ -47,7 +62,7 @@ export default function Palette({ openings }: { readonly openings: number }): Re
         aria-label="Search everything"
         leftSection={<Icon name="search" />}
       />
-      <Spotlight.ActionsList aria-label="Found">
+      <Spotlight.ActionsList id={listId} aria-label="Found">
         {question !== null && (
           <Spotlight.Action
             label={`Explain ${question.entity} ${question.key}${question.asOf === null ? ' now' : ` as of ${formatMoment(question.asOf)} UTC`}`}
