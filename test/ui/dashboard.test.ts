@@ -320,6 +320,11 @@ describe('a page on a phone', () => {
 describe('once a rollout has started,', () => {
   beforeAll(async () => {
     await visits.page.unrouteAll({ behavior: 'ignoreErrors' })
+    // some browsers run timers that are due after everything else
+    await visits.page.addInitScript(`{
+      const set = window.setTimeout
+      window.setTimeout = (run, ms, ...more) => set(run, ms > 0 ? ms : 30, ...more)
+    }`)
     await visits.look({ width: 1280, scheme: 'light' })
     await world.push('delay', 'logistic', 'second')
     await promoteModel(world.db, 'delay', 1, { actor: 'ann' })

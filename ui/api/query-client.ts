@@ -44,6 +44,13 @@ export const queryClient = new QueryClient({
   defaultOptions: { queries: { staleTime: 5_000, gcTime: 10 * 60_000, refetchOnWindowFocus: true, networkMode: 'always' } },
 })
 
+/** Reads again what the page shows. Resolves once the page shows it. */
+export async function readAgain(): Promise<void> {
+  await queryClient.invalidateQueries({ queryKey: ['read'] })
+  // answers reach the page by a timer, after which this one runs
+  await new Promise((shown) => setTimeout(shown))
+}
+
 /** Whether the page shows old data because reading it again failed, for whatever reason of the server. */
 export const staleData = {
   subscribe: (listener: () => void): (() => void) => queryClient.getQueryCache().subscribe(listener),

@@ -1,7 +1,7 @@
 import { Alert, Button, Checkbox, Modal, Pill, TextInput } from '@mantine/core'
-import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
+import { readAgain } from '../api/query-client.ts'
 import { change } from '../api/request.ts'
 import { useOffersActs } from '../api/session.ts'
 import { useRead } from '../api/use-read.ts'
@@ -124,7 +124,6 @@ function NewKeyButton({ of }: { readonly of: KeysData }): ReactElement | null {
 }
 
 function NewKeyForm({ of: { scopes, revision } }: { readonly of: KeysData }): ReactElement {
-  const client = useQueryClient()
   const seen = useSeenVersion(revision)
   const [name, setName] = useState('')
   const [chosen, setChosen] = useState<string[]>([])
@@ -140,10 +139,10 @@ function NewKeyForm({ of: { scopes, revision } }: { readonly of: KeysData }): Re
       })
       if (answer?.data.secret) setSecret(answer.data.secret)
       else setProblem('The key was created the first time, and its secret is shown only once. Revoke it, and create another one.')
-      await client.invalidateQueries({ queryKey: ['read'] })
+      await readAgain()
     } catch (error) {
       if (isStale(error)) {
-        await client.invalidateQueries({ queryKey: ['read'] })
+        await readAgain()
         seen.lookAgain()
       }
       setProblem(refusalOf(error))

@@ -1,8 +1,8 @@
 import { Alert, Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
-import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
+import { readAgain } from '../api/query-client.ts'
 import { RequestError, change } from '../api/request.ts'
 import { type ActScope, useOffersActs } from '../api/session.ts'
 
@@ -98,7 +98,6 @@ function ActForm({
   close,
   onRefused,
 }: ActFormProps): ReactElement {
-  const client = useQueryClient()
   const [reason, setReason] = useState('')
   const [word, setWord] = useState('')
   const [text, setText] = useState('')
@@ -114,13 +113,13 @@ function ActForm({
         body: { ...body, ...(field === undefined ? {} : { [field.name]: text.trim() }), reason: reason.trim() },
         ifMatch: seen.version,
       })
-      await client.invalidateQueries({ queryKey: ['read'] })
+      await readAgain()
       notifications.show({ message: done, ...closable })
       close()
     } catch (error) {
       if (isStale(error)) {
         onRefused(messageOf(error))
-        await client.invalidateQueries({ queryKey: ['read'] })
+        await readAgain()
         seen.lookAgain()
       }
       setProblem(refusalOf(error))
