@@ -68,11 +68,12 @@ async function predicted(url: string): Promise<{ readonly probability: number; r
   return { probability: body.predictions[0]?.probability ?? Number.NaN, features: body.features[0] ?? {} }
 }
 
-/** What is wrong with the pages of the dashboard, as the package has them. */
-async function flawsOfPages(url: string, link: string): Promise<string[]> {
+/** What is wrong with the pages of the dashboard, as the package has them. @param getLink logs in for a minute */
+async function flawsOfPages(url: string, getLink: () => Promise<string>): Promise<string[]> {
   const browser = await startBrowser()
   try {
     const visits = await visit(browser, url)
+    const link = (await getLink()).trim()
     await visits.go(link.slice(link.indexOf('#')))
     const flaws: string[] = []
     for (const path of pages) {
@@ -142,8 +143,8 @@ it('is served, edited and moved to PostgreSQL and Redis with few commands', { ti
     await whenReady(served)
     // the value that a development store served is the one of the real stores
     expect(await predicted(served)).toEqual(second)
-    const link = await done({ ...embedded, LOCKSTEP_PORT: new URL(served).port }, 'ui')
-    expect(await flawsOfPages(served, link.trim())).toEqual([])
+    const getLink = () => done({ ...embedded, LOCKSTEP_PORT: new URL(served).port }, 'ui')
+    expect(await flawsOfPages(served, getLink)).toEqual([])
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
   } finally {

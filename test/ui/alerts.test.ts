@@ -64,19 +64,20 @@ describe('the page of alerts', () => {
     // nothing fires where no worker evaluates
     const monitors = visits.page.getByRole('region', { name: 'State of all monitors' })
     await monitors.getByText('not evaluated yet').first().waitFor()
-    const links = await card()
-      .getByRole('link')
-      .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
-    expect(links).toEqual([
-      `/ui/alerts?alert=${firing}`,
-      '/ui/sources/landings',
-      '/ui/models/delay',
-      '/ui/features/airport_delays%401.lastDelay',
-    ])
+    const links = () =>
+      card()
+        .getByRole('link')
+        .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
+    await expect
+      .poll(links)
+      .toEqual([`/ui/alerts?alert=${firing}`, '/ui/sources/landings', '/ui/models/delay', '/ui/features/airport_delays%401.lastDelay'])
     await visits.page.getByRole('link', { name: 'model:delay: nulls of landings (model version 1)' }).click()
     await visits.page.getByRole('heading', { name: `Alert ${ended}` }).waitFor()
     await card().getByText('resolved').waitFor()
-    expect(await card().textContent()).toMatch(/began .*, ended /)
+    await card()
+      .getByText(/began .*, ended /)
+      .first()
+      .waitFor()
     expect(
       await card()
         .getByRole('button', { name: /Silence/ })
@@ -100,8 +101,8 @@ describe('the page of alerts', () => {
       ).length
     const isFiltered = async () => {
       await expect.poll(shownAlerts).toBe(1)
-      expect(await box.inputValue()).toBe('nulls')
-      expect(new URL(page.url()).search).toBe('?q=nulls')
+      await expect.poll(() => box.inputValue()).toBe('nulls')
+      await expect.poll(() => new URL(page.url()).search).toBe('?q=nulls')
     }
     await visits.go('alerts')
     await expect.poll(shownAlerts).toBe(2)
@@ -125,7 +126,7 @@ describe('the page of alerts', () => {
     await isFiltered()
     await page.getByRole('button', { name: 'Clear the filter' }).click()
     await expect.poll(shownAlerts).toBe(2)
-    expect([await box.inputValue(), new URL(page.url()).search]).toEqual(['', ''])
+    await expect.poll(async () => [await box.inputValue(), new URL(page.url()).search]).toEqual(['', ''])
     // each letter is no step of the browser's way back
     await page.goBack()
     await isFiltered()
@@ -133,7 +134,6 @@ describe('the page of alerts', () => {
 
   it('shows the figures of an alert, and who was notified of it', async () => {
     await visits.go(`alerts?alert=${firing}`)
-    const facts = await card().textContent()
     for (const text of [
       'Act now',
       'About the monitor: Ask the team.',
@@ -141,21 +141,20 @@ describe('the page of alerts', () => {
       'newest0.7, of 500 rows',
       'Threshold0.1',
     ])
-      expect(facts).toContain(text)
+      await expect.poll(() => card().textContent()).toContain(text)
     const notified = visits.page.getByRole('region', { name: 'Notifications of the alert' })
-    expect(await notified.locator('tbody td').allTextContents()).toEqual(
-      expect.arrayContaining(['hook', 'firing', 'dropped', '7', 'The channel is down.']),
-    )
+    await expect
+      .poll(() => notified.locator('tbody td').allTextContents())
+      .toEqual(expect.arrayContaining(['hook', 'firing', 'dropped', '7', 'The channel is down.']))
   })
 
   it('shows as of a moment the silence, figures and notifications of then, and nothing to act on', async () => {
     await visits.go(`alerts?alert=${firing}&asOf=${past}`)
-    const facts = await card().textContent()
-    expect(facts).toContain('Urgent')
-    expect(facts).not.toMatch(/Act now|newest0|lockstep alert show/)
+    await card().getByText('Urgent').waitFor()
     await visits.page.getByText('Figures are those of when an alert fired').waitFor()
-    const notified = await visits.page.getByRole('region', { name: 'Notifications of the alert' }).locator('tbody td').allTextContents()
-    expect(notified).toEqual(['hook', 'firing', 'open', expect.any(String), '–', '–'])
+    const notified = visits.page.getByRole('region', { name: 'Notifications of the alert' }).locator('tbody td')
+    await expect.poll(() => notified.allTextContents()).toEqual(['hook', 'firing', 'open', expect.any(String), '–', '–'])
+    expect(await card().textContent()).not.toMatch(/Act now|newest0|lockstep alert show/)
     await visits.go(`alerts?alert=${firing}&asOf=2001-07-01T11:15:00Z`)
     await card().getByText('Silenced until 2001-07-01 11:20 UTC').waitFor()
     await visits.go(`alerts?alert=${ended}&asOf=${past}`)
@@ -230,17 +229,17 @@ describe('the page of jobs', () => {
     await page.getByLabel('Kind', { exact: true }).selectOption('backfill')
     await page.getByLabel('State', { exact: true }).selectOption('done')
     await expect.poll(() => rows().count()).toBe(1)
-    expect(new URL(page.url()).search).toBe('?q=ann%40&kind=backfill&state=done')
+    await expect.poll(() => new URL(page.url()).search).toBe('?q=ann%40&kind=backfill&state=done')
     // other menu entries have no filter; that of the page and a job lead back to it
     await page.getByRole('link', { name: 'Jobs', exact: true }).click()
     await rows()
       .getByRole('link', { name: `job ${id}` })
       .click()
     await page.getByRole('heading', { name: `Job ${id}`, level: 1 }).waitFor()
-    expect(await page.locator('dl a').allTextContents()).toEqual(['airport_delays@1'])
+    await expect.poll(() => page.locator('dl a').allTextContents()).toEqual(['airport_delays@1'])
     await page.getByRole('link', { name: 'The filtered jobs' }).click()
     await expect.poll(() => rows().count()).toBe(1)
-    expect(await page.getByLabel('State', { exact: true }).inputValue()).toBe('done')
+    await expect.poll(() => page.getByLabel('State', { exact: true }).inputValue()).toBe('done')
     await page.getByLabel('State', { exact: true }).selectOption('failed')
     await page.getByText('No job is of this kind, state and text').waitFor()
     expect(await visits.flaws()).toEqual([])
@@ -263,13 +262,10 @@ describe('the page of jobs', () => {
     )
     await visits.go(`jobs?job=${job?.id}`)
     await page.locator('.job-progress').getByText('trainer, 3 of 4,000').waitFor()
-    const cells = await page
-      .getByRole('region', { name: `Steps of job ${job?.id}` })
-      .locator('tbody tr')
-      .first()
-      .locator('td')
-      .allTextContents()
-    expect(cells).toEqual(['chunk 1', 'at work', '3', 'host:2', '–', 'The disk is full.'])
+    const steps = page.getByRole('region', { name: `Steps of job ${job?.id}` }).locator('tbody tr')
+    await expect
+      .poll(() => steps.first().locator('td').allTextContents())
+      .toEqual(['chunk 1', 'at work', '3', 'host:2', '–', 'The disk is full.'])
     expect(await visits.flaws()).toEqual([])
   })
 })
@@ -283,5 +279,5 @@ it('the filter of the audit page stands in the address', async () => {
   await page.getByLabel('Also who saw values of entities').check()
   await page.waitForURL(/\/audit\?reads=with$/)
   await page.getByRole('link', { name: 'Audit', exact: true }).click()
-  expect(await page.getByLabel('Also who saw values of entities').isChecked()).toBe(true)
+  await expect.poll(() => page.getByLabel('Also who saw values of entities').isChecked()).toBe(true)
 })

@@ -35,6 +35,7 @@ export async function chartFlaws({ page }: Visits, charts: Set<string>): Promise
       continue
     }
     await chart.getByRole('button', { name: 'as a table' }).click()
+    await chart.locator('tbody tr').first().waitFor()
     const rows = await chart.locator('tbody tr').count()
     const names = await chart.locator('thead th').count()
     const [download] = await Promise.all([page.waitForEvent('download'), chart.getByRole('button', { name: 'Download CSV' }).click()])

@@ -9,7 +9,7 @@ import type { OverTimeData, QualityData } from '../../serving/dashboard/contract
 import type { World } from '../serving/world.ts'
 import { openDashboard } from './dashboard.ts'
 import type { Visits } from './visits.ts'
-import { shown } from './visits.ts'
+import { drawn, shown } from './visits.ts'
 
 // Pages of one dashboard. The acts come last, as they change what the others show.
 
@@ -58,6 +58,7 @@ it('the search finds features that the list of the catalog does not have', async
 
 it('the receipt page offers a request that lists ids', async () => {
   await visits.go('receipt')
+  await expect.poll(async () => (await commands()).length).toBeGreaterThan(1)
   const [, curl = ''] = await commands()
   const [, path = ''] = /"\$LOCKSTEP([^"]*)"/.exec(curl) ?? []
   const answer = await fetch(new URL(path, visits.page.url()))
@@ -148,7 +149,7 @@ describe('the page of a model', () => {
     await expect.poll(() => charts.count()).toBe(2)
     await charts.first().locator('canvas').waitFor()
     // the point is in the middle, and its interval goes from the bottom to the top of the plot
-    const drawn = () =>
+    const inked = () =>
       visits.page.evaluate<number>(`(() => {
         const canvas = document.querySelector('figure[aria-label^="AUC"] canvas')
         const { width, height } = canvas
@@ -156,14 +157,14 @@ describe('the page of a model', () => {
         const inked = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x) + 3]).filter((alpha) => alpha > 120).length
         return Math.max(...Array.from({ length: width }, (_, x) => inked(x))) / height
       })()`)
-    await expect.poll(drawn).toBeGreaterThan(0.4)
+    await expect.poll(inked).toBeGreaterThan(0.4)
     await visits.page.getByRole('button', { name: 'Show 3 more over time' }).click()
-    expect(await charts.count()).toBe(5)
+    await expect.poll(() => charts.count()).toBe(5)
   })
 
   it('does not call a feature ok whose drift was not measured', async () => {
     const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
-    expect(await rows.locator('.mantine-Badge-root').allTextContents()).toEqual(['not measured', 'ok'])
+    await expect.poll(() => rows.locator('.mantine-Badge-root').allTextContents()).toEqual(['not measured', 'ok'])
     expect(await visits.flaws()).toEqual([])
   })
 
@@ -177,7 +178,7 @@ describe('the page of a model', () => {
     const chart = page.getByRole('figure', { name: /^Mean of the output score over time/ })
     const rows = async () => await chart.locator('tbody tr').allTextContents()
     await chart.getByRole('button', { name: 'as a table' }).click()
-    expect((await rows())[0]).toBe('2001-07-01 10:003 (2 to 4, n\u00a040)–')
+    await expect.poll(async () => (await rows())[0]).toBe('2001-07-01 10:003 (2 to 4, n\u00a040)–')
     await page.getByText('By day').click()
     await page.waitForURL((address) => !address.search.includes('step'))
     await expect
@@ -188,7 +189,9 @@ describe('the page of a model', () => {
         '2001-07-01 12:005 (4 to 6, n\u00a040)Version 2 became the champion.',
       ])
     const changes = page.getByRole('region', { name: 'What changed of delay, newest first' })
-    expect(await changes.locator('tbody tr').allTextContents()).toEqual([expect.stringMatching(/Version 2 became the champion\. .*ann$/)])
+    await expect
+      .poll(() => changes.locator('tbody tr').allTextContents())
+      .toEqual([expect.stringMatching(/Version 2 became the champion\. .*ann$/)])
   })
 })
 
@@ -256,9 +259,8 @@ it('the lineage offers definitions of every kind, and gives both columns of its 
     route.fulfill({ json: { data: { entries, features: [], total: 1, rollouts: [], isCut: false }, asOf: '2001-07-01T12:00:00Z' } }),
   )
   await visits.go('lineage?focus=model/delay')
-  const heads = await page.getByRole('columnheader', { name: /^(Made from|Goes into)$/ }).all()
-  const [from = 0, into = 0] = (await Promise.all(heads.map((head) => head.boundingBox()))).map((box) => box?.width ?? 0)
-  expect(into).toBeGreaterThan(from * 0.8)
+  const widthOf = async (name: string) => (await page.getByRole('columnheader', { name, exact: true }).boundingBox())?.width ?? Number.NaN
+  await expect.poll(async () => (await widthOf('Goes into')) / (await widthOf('Made from'))).toBeGreaterThan(0.8)
   await page.getByRole('combobox', { name: 'Around' }).click()
   await page.getByRole('listbox').getByText('Training', { exact: true }).waitFor()
   await page.getByRole('option', { name: 'weekly' }).click()
@@ -289,10 +291,10 @@ describe('a page on a phone', () => {
     await visits.look(phone)
     await visits.go('models/delay')
     const missing = `[...document.querySelectorAll('.panel-says')].map((says) => says.closest('header').clientWidth - says.clientWidth)`
-    const pixels = await visits.page.evaluate<number[]>(missing)
-    expect(pixels.length).toBeGreaterThan(1)
+    const pixels = () => visits.page.evaluate<number[]>(missing)
+    await expect.poll(async () => (await pixels()).length).toBeGreaterThan(1)
     // the padding of the head is 28 pixels
-    expect(Math.max(...pixels)).toBeLessThanOrEqual(28)
+    await expect.poll(async () => Math.max(...(await pixels()))).toBeLessThanOrEqual(28)
   })
 
   it.each(['models/delay', 'views/airport_delays@1'])('moves little while /ui/%s comes', async (path) => {
@@ -306,12 +308,12 @@ describe('a page on a phone', () => {
     // the page is drawn before its answer comes
     await page.route(`**/ui/api/${read}/**`, async (route) => {
       await page.locator('[aria-busy="true"]').first().waitFor()
-      await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+      await drawn(page)
       await route.continue()
     })
     await page.goto(`${new URL(visits.page.url()).origin}/ui/${path}`)
     await shown(page)
-    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+    await drawn(page)
     expect(await page.evaluate<number>('window.moved')).toBeLessThan(0.1)
     await page.close()
   })
@@ -359,7 +361,7 @@ describe('once a rollout has started,', () => {
     await page.getByRole('button', { name: /^Promote/ }).click()
     const dialog = page.getByRole('dialog')
     await dialog.getByText(/^No request of version 2 was counted from /).waitFor()
-    expect(await dialog.getByText('The controller has not looked yet.').count()).toBe(1)
+    await dialog.getByText('The controller has not looked yet.').waitFor()
     await dialog.getByLabel('Reason').fill('it is better')
     await pauseRollout(world.db, 'delay', { actor: 'bob' })
     // the page behind shows it
@@ -418,7 +420,8 @@ describe('once a rollout has started,', () => {
   it('a model says which version was champion before, and rolls back to it', async () => {
     const { page } = visits
     await visits.go('models/delay')
-    expect(await page.locator('dt', { hasText: 'Roll back' }).locator('xpath=following-sibling::dd[1]').textContent()).toBe('to version 1')
+    const target = page.locator('dt', { hasText: 'Roll back' }).locator('xpath=following-sibling::dd[1]')
+    await expect.poll(() => target.textContent()).toBe('to version 1')
     await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
     // a server reads what others changed a little later
     await expect

@@ -33,7 +33,7 @@ export async function openDashboard(prepare?: (world: World) => Promise<Partial<
     const { server, url } = await world.serve(await prepare?.(world))
     await server.whenReady()
     visits = await visit(browser, url)
-    await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+    await visits.go(`#code=${await issueCode(world.db, 'ann@laptop', 3600)}`)
     return { world, visits, close }
   } catch (error) {
     await close()

@@ -14,6 +14,11 @@ export function keyboardOf(page: () => Page) {
     focused,
     press: (...keys: string[]) => keys.reduce((before, key) => before.then(() => page().keyboard.press(key)), Promise.resolve()),
     type: (text: string) => page().keyboard.type(text),
+    async openSearch(): Promise<void> {
+      await page().keyboard.press('Control+k')
+      // the focus moves after the search is there
+      await page().locator('input[placeholder^="A name, a tag"]:focus').waitFor()
+    },
     /** Presses Tab until something of this name has the focus, which must be visible. */
     async tabTo(name: RegExp): Promise<void> {
       const seen: string[] = []

@@ -40,7 +40,7 @@ beforeAll(async () => {
   dataOf = async (path) => (await visitor.ask(`/ui/api${path}`)).body.data
   visits = await visit(browser, url)
   closing.push(() => visits.close())
-  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop', 3600)}`)
 })
 afterAll(async () => {
   for (const close of closing.toReversed()) await close()
@@ -53,7 +53,7 @@ describe('the next run of a view', () => {
     expect(await read()).toMatchObject({ nextRun: '2001-07-01T13:00:00Z', lacksWorker: true })
     await visits.go('views/airport_delays@1')
     const next = visits.page.locator('dt', { hasText: 'Next run' }).locator('xpath=following-sibling::dd[1]')
-    expect(await next.textContent()).toBe('noneNo worker is connected: start “lockstep worker”.')
+    await expect.poll(() => next.textContent()).toBe('noneNo worker is connected: start “lockstep worker”.')
     expect(await visits.flaws()).toEqual([])
   })
 
@@ -86,6 +86,6 @@ describe('an experiment that was not analyzed yet', () => {
     await expect.poll(read).toMatchObject({ state: 'running', variants: [uncounted, uncounted] })
     await visits.go('experiments/prices')
     const rows = visits.page.getByRole('region', { name: 'Variants' }).locator('tbody tr')
-    expect((await rows.first().locator('td').allTextContents()).slice(3)).toEqual(['–', '–'])
+    await expect.poll(async () => (await rows.first().locator('td').allTextContents()).slice(3)).toEqual(['–', '–'])
   })
 })

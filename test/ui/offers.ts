@@ -20,8 +20,8 @@ export async function readOffers({ page }: Visits, offers: Offer[]): Promise<str
   const { found, without } = await page.evaluate<{ found: Offer[]; without: string[] }>(`(async () => {
     const ending = ': as a command, curl, TypeScript or SQL'
     const until = async (is) => {
-      for (let turns = 0; !is(); turns++) {
-        if (turns > 2000) throw new Error('It does not open or close.')
+      for (const end = Date.now() + 60_000; !is(); ) {
+        if (Date.now() > end) throw new Error('It does not open or close.')
         await new Promise((done) => setTimeout(done))
       }
     }
