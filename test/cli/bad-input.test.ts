@@ -151,21 +151,8 @@ describe('data that do not fit', () => {
   })
 })
 
+// that it is reported within five seconds, unavailable-alone.test.ts measures
 describe('a service that is down', () => {
-  it('is reported within five seconds', async () => {
-    const timed = async (words: readonly string[], environment: Environment) => {
-      const started = Date.now()
-      return { ...(await failure(words, environment)), tookMs: Date.now() - started }
-    }
-    const [postgres, redis, atOnce] = await Promise.all([
-      timed(['status'], { LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }),
-      timed(['materialize'], { ...env, LOCKSTEP_REDIS_URL: 'redis://127.0.0.1:1' }),
-      timed(['status'], { LOCKSTEP_PORT: 'none' }), // how long a process takes here to start and end
-    ])
-    expect([postgres.code, redis.code, atOnce.code]).toEqual(['POSTGRES_UNAVAILABLE', 'REDIS_UNAVAILABLE', 'CONFIG_INVALID'])
-    expect(Math.max(postgres.tookMs, redis.tookMs) - atOnce.tookMs).toBeLessThan(5_000)
-  })
-
   it('lets the server start, not ready', async () => {
     const server = start({ ...env, LOCKSTEP_POSTGRES_URL: 'postgres://root@127.0.0.1:1/none' }, 'serve', '--port', '0')
     const [, url = ''] = await server.until(/Listening on (http:\/\/[^\s]+\d)/)
