@@ -138,13 +138,14 @@ it('trains, pushes and rolls out a version, and does so once however often it ru
 
 it('trains on what was served, with the outcomes that are known', async () => {
   await must('rollout', 'abort', 'fraud', '--reason', 'for the next')
-  const served = `select 'p' || card as id, card, date_trunc('day', now()) - interval '3 days' as paid_at from labels
+  // read once, as midnight may pass
+  const today = Math.floor(Date.now() / 86_400_000) * 86_400_000
+  const hoursBefore = (hours: number) => new Date(today - hours * 3_600_000).toISOString()
+  const served = `select 'p' || card as id, card, timestamptz '${hoursBefore(72)}' as paid_at from labels
     union all select 'new', 'c1', now() - interval '1 hour'`
   await must('predictions', 'backfill', 'fraud', '--version', '1', '--spine', served, '--id', 'id')
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
-  await db.script(
-    `insert into lockstep_source.chargeback (prediction_id, at, value) values ('pc1', date_trunc('day', now()) - interval '60 hours', true)`,
-  )
+  await db.script(`insert into lockstep_source.chargeback (prediction_id, at, value) values ('pc1', '${hoursBefore(60)}', true)`)
   await db.close()
   expect(await runScript('retrain-served.sh', 'fourth.onnx', ['2020-01-01'])).toMatchObject({ code: 99 })
   expect(await runScript('retrain-served.sh', 'fourth.onnx', [new Date().toISOString()])).toEqual({ code: 0, err: expect.anything() })
