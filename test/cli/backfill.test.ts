@@ -76,7 +76,7 @@ describe('a backfill', () => {
     return err
   }
   const done = async (id: number): Promise<Backfill> => {
-    return backfillOf(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000) }))
+    return backfillOf(await awaitJob(db, id, { signal: AbortSignal.timeout(180_000) }))
   }
   /** How many chunks of a backfill tell a key. */
   const bounds = async (id: number): Promise<number> => {

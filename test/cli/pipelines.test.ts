@@ -170,8 +170,10 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   expect([watched.exitCode, watched.err]).toEqual([1, expect.stringMatching(/^error STOPPED: The job \d+ was cancelled/)])
   expect(await run('job', 'retry', String(begun['id']), ...there)).toMatchObject({ kind: 'backfill', state: 'running' })
 
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  expect(metrics).toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 6$/m)
+  let metrics = ''
+  await expect
+    .poll(async () => (metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()))
+    .toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 6$/m)
   expect(metrics.match(/^# TYPE lockstep_build_info/gm)).toHaveLength(1)
   // only servers have it: the rules for Prometheus miss them by it
   expect(metrics).not.toContain('lockstep_in_flight_limit')

@@ -155,7 +155,7 @@ describe('an export that workers share', () => {
       await killed.ended
     })
     const last = await startWorker()
-    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000) })).toMatchObject({ state: 'done', chunks: 3, totals: { rows } })
+    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(180_000) })).toMatchObject({ state: 'done', chunks: 3, totals: { rows } })
     await end(last)
     const parts = await Promise.all(filesOf(await manifestOf('killed/manifest.json')).map(({ path }) => readFile(path)))
     expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
@@ -189,7 +189,7 @@ describe('an export that workers share', () => {
       },
     ]
     const work = { kinds, worker: 'test' }
-    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work })).toMatchObject({ state: 'done' })
+    expect(await awaitJob(db, id, { signal: AbortSignal.timeout(180_000), work })).toMatchObject({ state: 'done' })
     const parts = await Promise.all(filesOf(await manifestOf('named/manifest.json')).map(({ path }) => readFile(path)))
     expect(Buffer.concat(parts).equals(await readFile(inFolder('one.jsonl')))).toBe(true)
     expect((await readdir(inFolder('named'))).toSorted()).toEqual(['manifest.json', 'part-00000.jsonl', 'part-00001.jsonl'])

@@ -68,7 +68,7 @@ it('keeps answering when a worker is killed, replaces it, and counts as one', as
   expect(lead).not.toBe(other)
   /** A connection for each call, so that both workers get some. */
   const get = async (path: string): Promise<string> => {
-    const asking = request(`${url}${path}`, { agent: false, signal: AbortSignal.timeout(20_000) }).end()
+    const asking = request(`${url}${path}`, { agent: false, signal: AbortSignal.timeout(60_000) }).end()
     const [response] = (await once(asking, 'response')) as [IncomingMessage]
     const said = await text(response)
     if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${said}`)
@@ -140,16 +140,16 @@ it('answers and logs predictions in every worker, behind one TLS port', async ()
     }
     const server = start({ ...env, ...settings }, 'serve', '--port', '0', '--workers', '2')
     const [, url = ''] = await server.until(/Listening on (https:\S+)\. 2 workers answer\./)
-    const own = { agent: false, ca: readFileSync(`${tls}.crt`), signal: AbortSignal.timeout(20_000) }
+    const own = () => ({ agent: false, ca: readFileSync(`${tls}.crt`), signal: AbortSignal.timeout(60_000) })
     const statusOf = async (path: string) =>
-      ((await once(requestTls(`${url}${path}`, own).end(), 'response')) as [IncomingMessage])[0].statusCode
+      ((await once(requestTls(`${url}${path}`, own()).end(), 'response')) as [IncomingMessage])[0].statusCode
     await until(async () => (await statusOf('/readyz')) === 200, 60_000)
     const workers = [await pidOf(server, true), await pidOf(server, false)]
     const asked = Array.from({ length: 16 }, (_, i) => ({ id: `asked-${i}`, distance: 100 + i }))
     const by = await Promise.all(
       asked.map(async ({ id, distance }) => {
         const headers = { 'content-type': 'application/json', 'x-request-id': id }
-        const asking = requestTls(`${url}/v1/predict`, { ...own, method: 'POST', headers })
+        const asking = requestTls(`${url}/v1/predict`, { ...own(), method: 'POST', headers })
         asking.end(JSON.stringify({ model: 'echo', entities: [{ airport: 'ATL', distance }] }))
         const [response] = (await once(asking, 'response')) as [IncomingMessage]
         expect([response.statusCode, JSON.parse(await text(response))]).toMatchObject([
