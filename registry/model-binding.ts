@@ -18,7 +18,7 @@ import { didYouMean } from '../kernel/did-you-mean.ts'
 export interface ModelBinding {
   /**
    * `packed`: one float tensor [N, F] of the service's numeric features in service order. `named`: one tensor for each
-   * feature, by name.
+   * feature, by name, or for the features that the model declares for it.
    */
   readonly layout: 'packed' | 'named'
   readonly inputs: readonly InputBinding[]
@@ -102,7 +102,7 @@ export function bindModel(service: ServicePlan, contract: ModelContract, model: 
   }
   const [only] = contract.inputs
   const byName = new Map(service.features.map((feature, index) => [feature.name, index]))
-  const named = contract.inputs.length !== 1 || (only !== undefined && byName.has(only.name))
+  const named = contract.inputs.length !== 1 || (only !== undefined && (only.features !== undefined || byName.has(only.name)))
   const inputs = named || only === undefined ? namedInputs(service, contract, model, byName) : [packedInput(service, only, model)]
   const rows = contract.inputs.map((input) => fixedSize(input.shape[0])).filter((size) => size !== null)
   const other = rows.find((size) => size !== 1)
@@ -121,6 +121,8 @@ export function bindModel(service: ServicePlan, contract: ModelContract, model: 
 
 function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec): InputBinding {
   const contract = { inputs: [input], outputs: [] }
+  if (elementType(input.type) === null)
+    throw mismatch(model, service, contract, `its only input "${input.name}" is ${tensorText(input)}, a type that no feature has`)
   if (input.type !== 'float32' && input.type !== 'float64') {
     throw mismatch(
       model,
@@ -151,46 +153,38 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
 
 function namedInputs(service: ServicePlan, contract: ModelContract, model: ModelSpec, byName: ReadonlyMap<string, number>): InputBinding[] {
   if (contract.inputs.length === 0) throw mismatch(model, service, contract, 'it has no inputs')
+  const refuse = (input: TensorInfo, reason: string, hint = '') =>
+    mismatch(model, service, contract, `its input "${input.name}" ${reason}`, input, hint)
   return contract.inputs.map((input) => {
-    const index = byName.get(input.name)
-    const feature = index === undefined ? undefined : service.features[index]
-    if (index === undefined || feature === undefined) {
-      throw mismatch(
-        model,
-        service,
-        contract,
-        `its input "${input.name}" is not a feature of the service`,
-        didYouMean(input.name, byName.keys()),
-      )
-    }
     const type = elementType(input.type)
-    if (type === null || !takes[type].includes(feature.type.kind)) {
-      throw mismatch(
-        model,
-        service,
-        contract,
-        `its input "${input.name}" is ${tensorText(input)}, which cannot take a feature of type ${typeName(feature.type)}`,
-      )
+    if (type === null) throw refuse(input, `is ${tensorText(input)}, a type that no feature has`)
+    const columns: InputColumn[] = []
+    let width = 0
+    for (const name of input.features ?? [input.name]) {
+      const index = byName.get(name)
+      const feature = index === undefined ? undefined : service.features[index]
+      if (index === undefined || feature === undefined) {
+        const what = input.features === undefined ? 'is' : `takes "${name}", which is`
+        throw refuse(input, `${what} not a feature of the service`, didYouMean(name, byName.keys()))
+      }
+      const which = input.features === undefined ? 'the feature' : `the feature "${name}"`
+      if (!takes[type].includes(feature.type.kind))
+        throw refuse(input, `is ${tensorText(input)}, which cannot take ${which} of type ${typeName(feature.type)}`)
+      if (type !== 'float32' && type !== 'float64' && feature.nullable) {
+        throw refuse(
+          input,
+          `is ${tensorText(input)}, which cannot represent a missing value, but ${which} can be missing: give the feature a default or make it required`,
+        )
+      }
+      columns.push({ feature: index, name, type: feature.type, offset: width, width: widthOf(feature.type) })
+      width += widthOf(feature.type)
     }
-    if (type !== 'float32' && type !== 'float64' && feature.nullable) {
-      throw mismatch(
-        model,
-        service,
-        contract,
-        `its input "${input.name}" is ${tensorText(input)}, which cannot represent a missing value, but the feature can be missing: give the feature a default or make it required`,
-      )
-    }
-    const width = widthOf(feature.type)
     const rowShape = rowShapeOf(input, width)
-    if (rowShape === null)
-      throw mismatch(model, service, contract, `its input "${input.name}" is ${tensorText(input)}, but the feature makes [N, ${width}]`)
-    return {
-      name: input.name,
-      type,
-      width,
-      rowShape,
-      columns: [{ feature: index, name: feature.name, type: feature.type, offset: 0, width }],
+    if (rowShape === null) {
+      const made = input.features === undefined ? 'the feature makes' : `its features (${input.features.join(', ')}) make`
+      throw refuse(input, `is ${tensorText(input)}, but ${made} [N, ${width}]`)
     }
+    return { name: input.name, type, width, rowShape, columns }
   })
 }
 
@@ -244,7 +238,8 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
 function declarable(output: TensorInfo): string {
   const type = elementType(output.type)
   const size = rowSize(output)
-  if (type === null || output.shape.length === 0) return 'another output: this one cannot be answered'
+  if (type === null) return `another output: ${output.type} is not answered. ${exportAdvice(output.type)}`
+  if (output.shape.length === 0) return 'another output: this one cannot be answered'
   const scalar = answers[type].find((kind) => kind !== 'vector') ?? 'another output'
   if (output.shape.length === 1 || size === 1) return scalar
   if (!type.startsWith('float')) return 'another output: this one has several elements per row, and only floats can be a vector'
@@ -260,14 +255,36 @@ function noTensor(model: string, side: 'input' | 'output', tensor: TensorInfo): 
   )
 }
 
-function mismatch(model: ModelSpec, service: ServicePlan, contract: ModelContract, reason: string, hint = ''): LockstepError {
+function mismatch(
+  model: ModelSpec,
+  service: ServicePlan,
+  contract: ModelContract,
+  reason: string,
+  input: TensorInfo | undefined = contract.inputs[0],
+  hint = '',
+): LockstepError {
   return new LockstepError(
     'MODEL_MISMATCH',
     `The model "${model.name}" does not fit its feature service "${service.id}": ${reason}. The model takes ${listed(contract.inputs.map(named))}; the service gives ${listed(
       service.features.map(featureText),
-    )}. Name the inputs after features, or take one float tensor [N, F] of the numeric features in this order.${hint}`,
+    )}. ${advice(input)}${hint}`,
     { details: { model: model.name, service: service.id, inputs: contract.inputs, features: service.features.map(featureText) } },
   )
+}
+
+/** What to do with an input or output of a type that is no `ElementType`. */
+function exportAdvice(type: string): string {
+  return type === 'float16'
+    ? 'Export the model with float32 inputs and outputs, as in convert_float_to_float16(model, keep_io_types=True)'
+    : 'Export the model with float32, float64, int32, int64, bool or string there, for example by a Cast node'
+}
+
+/** An input takes its declared features, the feature of its name, or all numeric features. */
+function advice(input: TensorInfo | undefined): string {
+  if (input !== undefined && elementType(input.type) === null) return `${exportAdvice(input.type)}.`
+  if (input?.features !== undefined)
+    return 'Correct the features of the input in the declaration of the model, or export the model with inputs that fit.'
+  return `Declare the features of each input in the model, as in input: { '${input?.name ?? 'x'}': ['visits', 'age'] }; or name the inputs after features, or take one float tensor [N, F] of the numeric features in this order.`
 }
 
 function listed(texts: readonly string[]): string {

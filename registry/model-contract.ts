@@ -21,6 +21,11 @@ export interface TensorInfo {
   readonly shape: readonly (number | string)[]
   /** False for sequences and maps. */
   readonly isTensor: boolean
+  /**
+   * The features that form a row of an input, in order, as the model declared them when the version was pushed. Absent:
+   * none were declared for the input.
+   */
+  readonly features?: readonly string[]
 }
 
 /** `float32[N, 3]` */

@@ -15,6 +15,7 @@ import { readModelVersions } from './model-versions.ts'
 import { checkAlias } from './pick-version.ts'
 import type { AliasChange } from './promote.ts'
 import { pointAlias } from './promote.ts'
+import { haveSameFeatures, withDeclaredInputs } from './declared-inputs.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
 import { signModel } from './signatures.ts'
@@ -50,7 +51,7 @@ export interface ModelPush {
 export interface PushedModel {
   readonly version: ModelVersion
   /**
-   * False if the same bytes were already pushed for the same feature service. The result is then that version with its
+   * False if the same bytes were already pushed for the same feature service, with the same features for each input. The result is then that version with its
    * own metadata.
    */
   readonly created: boolean
@@ -75,11 +76,15 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const catalog = await readCatalog(transaction, db.signing)
     const model = catalog.model(push.model)
     const service = catalog.service(model.spec.service)
-    const binding = bindModel(service, push.contract, model.spec)
+    const contract = withDeclaredInputs(push.contract, model.spec)
+    const binding = bindModel(service, contract, model.spec)
     const dataset = push.dataset === undefined ? null : await findTrainingSet(transaction, push.dataset)
     const by = { actor: push.actor ?? 'unknown', reason: push.reason, requestId: push.requestId }
     const isSame = (version: ModelVersion): boolean =>
-      version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id
+      version.sha256 === hash &&
+      version.serviceFingerprint === service.fingerprint &&
+      version.service === service.id &&
+      haveSameFeatures(version.contract, contract)
     const same = model.versions.find(push.isEarlier ?? (() => false)) ?? model.versions.find(isSame)
     const trainedOn = dataset ?? (same === undefined ? null : await trainingSetOf(transaction, same))
     const served = { model: push.model, service: service.id, serviceFingerprint: service.fingerprint, binding }
@@ -88,7 +93,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const notes = [...trained, ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same))]
     const number = same?.version ?? (await newestNumber(transaction, model)) + 1
     if (same === undefined) {
-      await insertVersion(transaction, push, { version: number, hash, service, dataset: dataset?.id ?? null })
+      await insertVersion(transaction, { ...push, contract }, { version: number, hash, service, dataset: dataset?.id ?? null })
       await recordModelEvent(transaction, { model: push.model, action: 'push', alias: null, from: null, to: number, sha256: hash, ...by })
     }
     if (db.signing !== undefined) {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
@@ -9,6 +10,7 @@ import type { Definition } from './definition.ts'
 import { displayName, kindOrder } from './definition.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
+import { haveSameFeatures, withDeclaredInputs } from './declared-inputs.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
 import type { ExperimentRun } from './experiments/experiment.ts'
@@ -79,10 +81,16 @@ export function planModels(
       if (now !== null && refusal(() => bindVersion(lookUp, stored.spec, version)) === null) {
         plan.breaks.push({ cause: displayName(declared), broken })
         plan.problems.push(breaksModel(declared.spec, version, as, now))
-      } else if (declared.spec.service !== version.service) {
-        const unfit = refusal(() => bindModel(lookUp.service(declared.spec.service), version.contract, declared.spec))
-        if (unfit !== null)
-          plan.notes.push(`The file of the ${broken}, does not fit the "${declared.spec.service}" of future pushes: ${unfit}`)
+      } else if (declared.spec.service !== version.service || !isDeepStrictEqual(declared.spec.input, stored.spec.input)) {
+        const unfit = refusal(() => {
+          const contract = withDeclaredInputs(version.contract, declared.spec)
+          bindModel(lookUp.service(declared.spec.service), contract, declared.spec)
+        })
+        if (unfit !== null) plan.notes.push(`The file of the ${broken}, does not fit what future pushes need: ${unfit}`)
+        else if (!haveSameFeatures(version.contract, withDeclaredInputs(version.contract, declared.spec)))
+          plan.notes.push(
+            `The ${broken}, keeps the inputs that it was pushed with. To serve it with those declared now, push its file again.`,
+          )
       }
     }
   }

@@ -109,7 +109,12 @@ const service = z.strictObject({
     )
     .min(1),
 })
-const model = z.strictObject({ name, service: definitionId, output: z.array(z.strictObject({ name: text, type: columnType })).min(1) })
+const model = z.strictObject({
+  name,
+  service: definitionId,
+  input: z.record(text, z.array(text).min(1)).exactOptional(),
+  output: z.array(z.strictObject({ name: text, type: columnType })).min(1),
+})
 const outcome = z.strictObject({
   name,
   model: name,

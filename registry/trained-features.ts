@@ -112,7 +112,7 @@ async function compareFeatures(
   dataset: TrainingSet,
   { service, serviceFingerprint, binding }: ServedFeatures,
 ): Promise<{ readonly why: string | null; readonly inOrder: readonly string[]; readonly taken: readonly string[] }> {
-  const taken = binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name))
+  const taken = [...new Set(binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name)))]
   if (dataset.service === service && dataset.fingerprint === serviceFingerprint) return { why: null, inOrder: taken, taken }
   const stored = await storedDefinitions(handle)
   const originsOf = (id: string, fingerprint: string) => {

@@ -2,6 +2,7 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelLineage } from '../../registry/model-lineage.ts'
 import { readModelLineage } from '../../registry/model-lineage.ts'
+import type { TensorInfo } from '../../registry/model-contract.ts'
 import { tensorText } from '../../registry/model-contract.ts'
 import { noVersion, parseModelReference, pickVersion } from '../../registry/pick-version.ts'
 import { modelAnswer, modelVersionAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
@@ -84,7 +85,7 @@ function versionText(
     ],
     ['pushed', `${moment(new Date(version.createdAt))} UTC${version.pushedBy === null ? '' : ` by ${version.pushedBy}`}`],
     ['file', `${bytes(version.sizeBytes)}, sha256 ${version.sha256}`],
-    ...version.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),
+    ...version.inputs.map((tensor) => ['input', inputText(tensor)] as const),
     ...version.outputs.map((tensor) => ['output', `${tensor.name} ${tensorText(tensor)}`] as const),
     ['metrics', metricsText(version.metrics)],
     ['parameters', named(version.params)],
@@ -102,6 +103,12 @@ function versionText(
   const shown = fields.filter(([, value]) => value !== '')
   const width = Math.max(...shown.map(([name]) => name.length))
   return shown.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n')
+}
+
+/** `x_num float32[N, 2] of visits, age` */
+function inputText(tensor: TensorInfo): string {
+  const { name, features } = tensor
+  return `${name} ${tensorText(tensor)}${features === undefined ? '' : ` of ${features.join(', ')}`}`
 }
 
 function datasetText({ id, path, sameService, service }: NonNullable<ModelLineage['dataset']>): string {

@@ -14,6 +14,7 @@ import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { forgetModelVersions } from '../../registry/development.ts'
 import type { NextTable } from '../../registry/development-tables.ts'
 import { makeNextTables, nextTable, takeNextTables } from '../../registry/development-tables.ts'
+import { withDeclaredInputs } from '../../registry/declared-inputs.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import { pushModel } from '../../registry/models.ts'
 import { readersOf } from '../../registry/plan-sources.ts'
@@ -160,7 +161,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
     const bytes = await withExternalData(await readFile(path), path)
     const contract = await inspectModel(bytes, { file: path })
     // what can be refused is refused before the present version goes
-    bindModel(catalog.service(model.spec.service), contract, model.spec)
+    bindModel(catalog.service(model.spec.service), withDeclaredInputs(contract, model.spec), model.spec)
     await forgetModelVersions(db.kysely, model.name)
     await pushModel(db, { model: model.name, bytes, contract, actor: deps.actor })
   }

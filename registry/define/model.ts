@@ -1,4 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { isRecord } from '../../kernel/is-record.ts'
 import { parseDuration } from '../../kernel/duration.ts'
 import type { ModelSpec } from '../../kernel/service-spec.ts'
 import { show } from '../../kernel/value-type.ts'
@@ -65,6 +67,12 @@ export function model<const N extends string, S extends FeatureService, const O 
   name: N,
   body: {
     readonly service: S
+    /**
+     * The features that form a row of an input, in order, by the input's name in the ONNX file, as in `{ x_num:
+     * ['visits', 'age'], x_cat: ['plan'] }`. Default: an input takes the feature of its name, or a single one all numeric
+     * features.
+     */
+    readonly input?: Readonly<Record<string, readonly NoInfer<keyof S['features'] & string>[]>>
     readonly output: O
     /**
      * Named splits of its figures, for `lockstep quality --by NAME` and reports: a column, or bins or groups of one.
@@ -74,7 +82,18 @@ export function model<const N extends string, S extends FeatureService, const O 
     Description,
 ): Model<N, S, O> {
   const what = `model "${checkName(name, 'A model')}"`
-  checkBody(body, `The ${what}`, ['service', 'output', 'slices', 'tolerance', 'batchDelay', 'timeout', 'cache', 'threshold', 'monitors'])
+  checkBody(body, `The ${what}`, [
+    'service',
+    'input',
+    'output',
+    'slices',
+    'tolerance',
+    'batchDelay',
+    'timeout',
+    'cache',
+    'threshold',
+    'monitors',
+  ])
   checkKind(body.service, ['featureService'], `The service of ${what}`, 'a feature service')
   const output = Object.entries(body.output ?? {}).map(([column, type]) => {
     const place = `The output "${column}" of ${what}`
@@ -82,7 +101,12 @@ export function model<const N extends string, S extends FeatureService, const O 
   })
   if (output.length === 0)
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has no output; add one, as in output: { probability: t.float32 }.`)
-  const spec: ModelSpec = { name, service: definitionId(body.service), output: Object.freeze(output) }
+  const spec: ModelSpec = {
+    name,
+    service: definitionId(body.service),
+    ...(body.input === undefined ? {} : { input: checkInputs(body.input, body.service, what) }),
+    output: Object.freeze(output),
+  }
   return define({
     kind: 'model',
     name,
@@ -97,7 +121,44 @@ export function model<const N extends string, S extends FeatureService, const O 
   })
 }
 
-function operationalOf({ tolerance, batchDelay, timeout, cache, threshold, monitors }: ModelOptions, what: string): ModelOperational {
+function checkInputs(given: unknown, { name: service, features }: FeatureService, what: string): NonNullable<ModelSpec['input']> {
+  const inputs = isRecord(given) ? Object.entries(given) : []
+  if (inputs.length === 0) {
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The ${what} has the input ${show(given)}; write the features of each input, as in input: { x_num: ['visits', 'age'] }.`,
+    )
+  }
+  return Object.freeze(Object.fromEntries(inputs.map(([input, list]) => [input, Object.freeze(featuresOf(input, list))])))
+
+  function featuresOf(input: string, list: unknown): string[] {
+    const place = `The input "${input}" of ${what}`
+    const taken = new Set<string>()
+    for (const feature of Array.isArray(list) ? (list as readonly unknown[]) : []) {
+      if (typeof feature !== 'string' || !Object.hasOwn(features, feature)) {
+        const hint = typeof feature === 'string' ? didYouMean(feature, Object.keys(features)) : ''
+        throw new LockstepError(
+          'UNKNOWN_COLUMN',
+          `${place} takes ${show(feature)}, which is not a feature of the service "${service}".${hint} Its features are ${Object.keys(features).join(', ')}.`,
+          { details: { input } },
+        )
+      }
+      if (taken.has(feature))
+        throw new LockstepError('DEFINITIONS_INVALID', `${place} takes "${feature}" twice; each column of an input is another feature.`)
+      taken.add(feature)
+    }
+    if (taken.size > 0) return [...taken]
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${place} takes ${show(list)}; write its features in order, as in ${input}: ['visits', 'age'].`,
+    )
+  }
+}
+
+function operationalOf(
+  { tolerance, batchDelay, timeout, cache, threshold, monitors }: ModelOptions,
+  what: string,
+): ModelOperational {
   if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance >= 0 && tolerance <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the tolerance ${show(tolerance)}; give a number from 0 to 1, as in 1e-6.`)
   if (threshold !== undefined && !(typeof threshold === 'number' && threshold >= 0 && threshold <= 1))

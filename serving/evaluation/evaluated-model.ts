@@ -2,6 +2,7 @@ import { inspectModel } from '../../inference/inspect-model.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { withDeclaredInputs } from '../../registry/declared-inputs.ts'
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
@@ -52,7 +53,7 @@ export async function evaluatedFile(
 ): Promise<EvaluatedModel> {
   const { spec } = catalog.model(model)
   const service = catalog.service(spec.service)
-  const binding = bindModel(service, await inspectModel(bytes, { file }), spec)
+  const binding = bindModel(service, withDeclaredInputs(await inspectModel(bytes, { file }), spec), spec)
   return {
     version: null,
     name: `${model} (candidate)`,

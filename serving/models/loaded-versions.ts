@@ -83,8 +83,8 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
   let closed = false
 
   /**
-   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded again. Remembered
-   * for the versions of one catalog.
+   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded again. "lockstep
+   * dev" also reuses numbers. Remembered for the versions of one catalog.
    */
   function identity(model: CatalogModel, version: ModelVersion): string {
     let known = identities.get(version)
@@ -94,6 +94,7 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
         version.version,
         version.sha256,
         version.serviceFingerprint,
+        version.contract.inputs.map(({ features }) => features),
         model.spec.output,
         model.operational,
       ])

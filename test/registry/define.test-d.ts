@@ -235,6 +235,9 @@ describe('services and models', () => {
     model('delay', { service: 'flight_features', output: { probability: t.float32 } })
     // @ts-expect-error a slice of a column that the service does not have
     model('delay', { service, output: { probability: t.float32 }, slices: { region: 'regoin' } })
+    model('delay', { service, input: { x: ['destination__meanDelay6h', 'hour'] }, output: { probability: t.float32 } })
+    // @ts-expect-error an input of a feature that the service does not have
+    model('delay', { service, input: { x: ['destination__meanDelay5h'] }, output: { probability: t.float32 } })
     const named = featureView('named', { version: 1, entity: airport, source: landings, features: { airport: count('1h') } })
     // @ts-expect-error the feature has the name of the key
     featureService('s', { version: 1, features: [named] })

@@ -352,6 +352,22 @@ describe('services and models', () => {
     })
   })
 
+  it('state which features form an input of a model', () => {
+    const service = featureService('s', { version: 1, features: [delays, context.pick('hour')] })
+    const body = { service, output: { p: t.float32 } }
+    const input = { x_num: ['newest', 'n'], 'serving:0': ['hour'] } as const
+    expect(model('m', { ...body, input }).spec).toEqual({ ...model('m', body).spec, input })
+    for (const [wrong, said] of [
+      [['n'], 'has the input an array of 1; write the features of each input, as in input: { x_num:'],
+      [{}, 'write the features of each input'],
+      [{ x: 'n' }, 'The input "x" of model "m" takes "n"; write its features in order'],
+      [{ x: [] }, 'The input "x" of model "m" takes an array of 0; write its features'],
+      [{ x: ['newst'] }, 'takes "newst", which is not a feature of the service "s". Did you mean "newest"?'],
+      [{ x: ['n', 'newest', 'n'] }, 'takes "n" twice'],
+    ] as const)
+      expect(errorOf(() => model('m', { ...body, input: wrong as never })).message).toContain(said)
+  })
+
   it('refuse two features of one name, naming both views', () => {
     expect(errorOf(() => featureService('s', { version: 1, features: [delays, context] }))).toMatchObject({
       code: 'FEATURE_NAME_CLASH',

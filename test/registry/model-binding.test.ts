@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { ModelSpec } from '../../kernel/service-spec.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
+import { withDeclaredInputs } from '../../registry/declared-inputs.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import type { ModelBinding } from '../../registry/model-binding.ts'
 import type { TensorInfo } from '../../registry/model-contract.ts'
@@ -167,15 +169,116 @@ describe('one tensor for each feature', () => {
   it('refuses types and shapes that do not fit', () => {
     const plan = service(['city', 'string', false], ['embedding', { kind: 'vector', length: 3 }], ['seen', 'timestamp', false])
     expect(refusal(() => bind(plan, [tensor('city', 'float32', 'N'), tensor('seen', 'int64', 'N')])).message).toContain(
-      'cannot take a feature of type string',
+      'cannot take the feature of type string',
     )
     expect(refusal(() => bind(plan, [tensor('seen', 'float32', 'N'), tensor('city', 'string', 'N')])).message).toContain(
-      'cannot take a feature of type timestamp',
+      'cannot take the feature of type timestamp',
     )
     expect(refusal(() => bind(plan, [tensor('embedding', 'float32', 'N'), tensor('city', 'string', 'N')])).message).toContain(
       'makes [N, 3]',
     )
     expect(refusal(() => bind(plan, [tensor('city', 'string', 'N', 2), tensor('seen', 'int64', 'N')])).message).toContain('makes [N, 1]')
+  })
+})
+
+describe('an input of several features', () => {
+  const plan = service(
+    ['visits', 'int32'],
+    ['age', 'float64', false],
+    ['plan', 'int64', false],
+    ['country', 'int64', false],
+    ['vec', { kind: 'vector', length: 2 }],
+    ['city', 'string', false],
+  )
+  const file = [tensor('x_num', 'float32', 'N', 4), tensor('x_cat', 'int64', 'N', 2), tensor('city', 'string', 'N', 1)]
+  const bindTo = (inputs: TensorInfo[], input: NonNullable<ModelSpec['input']>): ModelBinding => {
+    const spec: ModelSpec = { name: 'delay', service: 'flight_features@1', input, output: [probability] }
+    return bindModel(plan, withDeclaredInputs({ inputs, outputs: [probabilities] }, spec), spec)
+  }
+
+  it('takes those that the model declares, in that order, and another input the feature of its name', () => {
+    const binding = bindTo(file, { x_cat: ['country', 'plan'], x_num: ['vec', 'age', 'visits'] })
+    expect(binding.layout).toBe('named')
+    expect(binding.unused).toEqual([])
+    expect(binding.inputs.map(({ name, width, rowShape }) => [name, width, rowShape])).toEqual([
+      ['x_num', 4, [4]],
+      ['x_cat', 2, [2]],
+      ['city', 1, [1]],
+    ])
+    expect(binding.inputs.map(({ columns }) => columns.map(({ name, feature, offset, width }) => [name, feature, offset, width]))).toEqual([
+      [
+        ['vec', 4, 0, 2],
+        ['age', 1, 2, 1],
+        ['visits', 0, 3, 1],
+      ],
+      [
+        ['country', 3, 0, 1],
+        ['plan', 2, 1, 1],
+      ],
+      [['city', 5, 0, 1]],
+    ])
+  })
+
+  it('can be the only one, of some features in any order; two inputs can take one feature', () => {
+    expect(bindTo([tensor('x', 'float32', 'N', 2)], { x: ['age', 'visits'] })).toMatchObject({
+      layout: 'named',
+      inputs: [{ columns: [{ name: 'age' }, { name: 'visits' }] }],
+      unused: ['plan', 'country', 'vec', 'city'],
+    })
+    expect(
+      bindTo([tensor('wide', 'float32', 'N', '?'), tensor('deep', 'float64', 'N', 3)], {
+        wide: ['visits'],
+        deep: ['age', 'visits', 'plan'],
+      }).inputs.map(({ width }) => width),
+    ).toEqual([1, 3])
+  })
+
+  it.each([
+    [file, { x_nm: ['age'] }, 'declares the input "x_nm", which the file does not have; it has "x_num" float32[N, 4]'],
+    [file, { x_nm: ['age'] }, 'Did you mean "x_num"?'],
+    [file, { x_num: ['age', 'visits'] }, '"x_num" is float32[N, 4], but its features (age, visits) make [N, 2]'],
+    [file, { x_num: ['vec', 'age', 'city'] }, '"x_num" is float32[N, 4], which cannot take the feature "city" of type string'],
+    [
+      file,
+      { x_num: ['vec', 'age', 'visits'], x_cat: ['plan', 'age'] },
+      '"x_cat" is int64[N, 2], which cannot take the feature "age" of type float64',
+    ],
+    [file, { x_num: ['vec', 'age', 'gone'] }, '"x_num" takes "gone", which is not a feature of the service'],
+    [[tensor('x', 'int32', 'N', 1)], { x: ['visits'] }, 'but the feature "visits" can be missing: give the feature a default'],
+    [file, { x_num: ['vec', 'age', 'visits'] }, '"x_cat" is not a feature of the service'],
+    [file, { x_num: ['vec', 'age', 'visits'] }, `as in input: { 'x_cat': ['visits', 'age'] }`],
+    [file, { x_num: ['vec', 'age', 'gone'] }, 'Correct the features of the input in the declaration of the model'],
+  ] as const)('is refused, naming the input and the feature: %#', (inputs, input, message) => {
+    const error = refusal(() => bindTo([...inputs], input))
+    expect(error.code).toBe('MODEL_MISMATCH')
+    expect(error.message).toContain(message)
+  })
+
+  it('is proposed where no declaration says what an input takes', () => {
+    const error = refusal(() => bind(plan, file))
+    expect(error.message).toContain(`Declare the features of each input in the model, as in input: { 'x_num': ['visits', 'age'] }`)
+  })
+})
+
+describe('an element type that no feature has', () => {
+  const plan = service(['a', 'int32', false], ['b', 'int32', false])
+
+  it.each([
+    [[tensor('x', 'float16', 'N', 2)], 'only input "x" is float16[N, 2], a type that no feature has'],
+    [[tensor('x', 'float16', 'N', 2)], 'keep_io_types=True'],
+    [[tensor('a', 'int8', 'N'), tensor('b', 'int32', 'N')], 'input "a" is int8[N], a type that no feature has'],
+    [[tensor('a', 'int8', 'N'), tensor('b', 'int32', 'N')], 'by a Cast node.'],
+  ])('is refused, saying how to export it: %#', (inputs, message) => {
+    const error = refusal(() => bind(plan, inputs))
+    expect(error.code).toBe('MODEL_MISMATCH')
+    expect(error.message).toContain(message)
+    expect(error.message).not.toContain('Declare the features')
+  })
+
+  it('is refused as an output, saying how to export it', () => {
+    const outputs = (type: string) => refusal(() => bind(plan, [tensor('x', 'float32', 'N', 2)], [tensor('probability', type, 'N', 1)]))
+    expect(outputs('uint8').message).toContain('declare another output: uint8 is not answered. Export the model with float32')
+    expect(outputs('float16').message).toContain('keep_io_types=True')
   })
 })
 

@@ -23,6 +23,7 @@ function fullSet(): DefinitionSet {
     })),
     models: set.models.map((each) => ({
       ...each,
+      spec: { ...each.spec, input: { x_num: ['lastDelay'] } },
       operational: {
         tolerance: 0.1,
         batchDelayMicros: 1,

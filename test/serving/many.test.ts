@@ -194,7 +194,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
       ['tally', 'counts'],
     ] as const) {
       expect(() => bindModel(service, { inputs: [tensor(name, 'N', 2)], outputs: [] }, model)).toThrow(
-        expect.objectContaining({ code: 'MODEL_MISMATCH', message: expect.stringContaining(`cannot take a feature of type ${type}`) }),
+        expect.objectContaining({ code: 'MODEL_MISMATCH', message: expect.stringContaining(`cannot take the feature of type ${type}`) }),
       )
     }
   })

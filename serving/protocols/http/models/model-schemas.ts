@@ -7,6 +7,7 @@ const modelTensor = z.object({
   type: z.string().describe('The type of its elements'),
   shape: z.array(z.union([z.number(), z.string()])).describe('A number: a fixed size. A text or a number below 0: any size'),
   isTensor: z.boolean().describe('false for sequences and maps'),
+  features: z.array(z.string()).optional().describe('Of an input: the features of a row, in order, where the model declares them'),
 })
 const tensor = z.looseObject({ name: z.string().describe('Its name') })
 
