@@ -11,14 +11,15 @@ import { withoutZipMaps } from './zip-maps.ts'
  * Loads a model into this process. Loading and each run block the event loop while they last.
  *
  * @param name the name for error messages: `delay@3`
+ * @param threads how many threads a run may use
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
-export async function openInlineSession(bytes: Uint8Array, name: string): Promise<ModelSession> {
+export async function openInlineSession(bytes: Uint8Array, name: string, threads = 1): Promise<ModelSession> {
   let served = bytes
   let session: InferenceSession
   try {
     served = withoutZipMaps(bytes)
-    session = await InferenceSession.create(served, sessionOptions)
+    session = await InferenceSession.create(served, sessionOptions(threads))
   } catch (cause) {
     throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
   }

@@ -12,7 +12,7 @@ async function inspect(): Promise<InspectAnswer> {
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
   try {
-    const session = await InferenceSession.create(withoutZipMaps(Buffer.concat(chunks)), sessionOptions)
+    const session = await InferenceSession.create(withoutZipMaps(Buffer.concat(chunks)), sessionOptions(1))
     return { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) }
   } catch (error) {
     return { error: messageOf(error).trim().replace(/\.?$/, '.') }

@@ -52,7 +52,7 @@ async function reply(call: ModelProcessCall, bytes: readonly Buffer[]): Promise<
 async function answer(call: ModelProcessCall, bytes: readonly Buffer[]): Promise<unknown> {
   switch (call.kind) {
     case 'load':
-      return await load(Buffer.concat(bytes), call.name)
+      return await load(Buffer.concat(bytes), call)
     case 'profile':
       return await profileModel(loaded(), call)
     case 'run': {
@@ -69,7 +69,7 @@ async function answer(call: ModelProcessCall, bytes: readonly Buffer[]): Promise
   }
 }
 
-async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
+async function load(bytes: Buffer, { name, threads }: Extract<ModelProcessCall, { kind: 'load' }>): Promise<LoadAnswer> {
   // the file was validated when it was pushed, but possibly by an earlier version of Lockstep
   const what = `The file of the model "${name}"`
   const metadata = readMetadata(bytes, what)
@@ -79,7 +79,7 @@ async function load(bytes: Buffer, name: string): Promise<LoadAnswer> {
     await session?.release()
     session = null
     const before = process.cpuUsage()
-    session = await openInlineSession(bytes, name)
+    session = await openInlineSession(bytes, name, threads)
     const { user, system } = process.cpuUsage(before)
     // CPU time, because wall time says little on a busy machine
     least = Math.min(least, (user + system) / 1000)

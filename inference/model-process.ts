@@ -14,8 +14,10 @@ import type { Tensors } from './tensor-value.ts'
 export interface ModelProcess {
   /** Undefined if the process could not start. */
   readonly pid: number | undefined
-  /** @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
-  load(bytes: Uint8Array, name: string, timeoutMs: number): Promise<LoadAnswer>
+  /**
+   * @param threads how many threads a run may use; default 1
+   * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+  load(bytes: Uint8Array, name: string, timeoutMs: number, threads?: number): Promise<LoadAnswer>
   profile(options: ProfileOptions, timeoutMs: number): Promise<ModelProfile>
   /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs: number): Promise<RunResult>
@@ -35,7 +37,7 @@ export interface LoadAnswer {
 }
 
 export type ModelProcessCall = { readonly id: number } & (
-  | { readonly kind: 'load'; readonly name: string }
+  | { readonly kind: 'load'; readonly name: string; readonly threads: number }
   | ({ readonly kind: 'profile' } & ProfileOptions)
   | { readonly kind: 'run'; readonly feeds: Tensors; readonly fetches: readonly string[] }
   | { readonly kind: 'release' }
@@ -141,9 +143,9 @@ export function startModelProcess(): ModelProcess {
 
   return {
     pid: child.pid,
-    async load(bytes, model, timeoutMs) {
+    async load(bytes, model, timeoutMs, threads = 1) {
       name = model
-      const answer = await call({ kind: 'load', name: model }, timeoutMs, bytes)
+      const answer = await call({ kind: 'load', name: model, threads }, timeoutMs, bytes)
       const { data } = loadAnswerSchema.safeParse(answer)
       if (data === undefined) throw endAsStrange()
       return data

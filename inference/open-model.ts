@@ -90,7 +90,8 @@ const defaultTolerance = 1e-6
 
 /**
  * Loads a model for concurrent use. The model is first loaded and tried in a subprocess. It moves into this process if
- * its run time depends only on the number of rows and the profile shows short runs; else it stays in the subprocess.
+ * its run time depends only on the number of rows, the profile shows short runs and it has one thread; else it stays in
+ * the subprocess.
  *
  * @param bytes called again when the model's process has to be restarted
  * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT` if loading takes more than a minute,
@@ -99,6 +100,7 @@ const defaultTolerance = 1e-6
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
   const { binding, name, operational, pool, log, onWait } = options
   const times = createLatencyEstimator()
+  const threads = operational.threads ?? 1
   const timeoutMs = (operational.timeoutMicros ?? defaultTimeoutMs * 1000) / 1000
   // the bytes are read while the process starts
   const reading = bytes()
@@ -180,11 +182,11 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   }
 
   async function settle(): Promise<{ readonly place: OpenModel['place']; readonly session: ModelSession }> {
-    if (!isSmall(tried, binding)) {
+    if (threads > 1 || !isSmall(tried, binding)) {
       const { modelProcess } = tried
       const { onEnd } = options
       const now = () => performance.now()
-      const subprocess = { pool, modelProcess, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, bytes, onEnd, now }
+      const subprocess = { pool, modelProcess, metadata: tried.loaded.metadata, name, timeoutMs, loadTimeoutMs, threads, bytes, onEnd, now }
       return { place: 'process', session: createSubprocessSession(subprocess) }
     }
     await tried.modelProcess.release().then(
@@ -237,7 +239,7 @@ async function tryModel(
     throw error
   })
   try {
-    const loaded = await modelProcess.load(bytes, name, loadTimeoutMs)
+    const loaded = await modelProcess.load(bytes, name, loadTimeoutMs, operational.threads)
     onTrial?.()
     try {
       const rowShapes = Object.fromEntries(binding.inputs.map((input) => [input.name, input.rowShape]))
@@ -254,7 +256,7 @@ async function tryModel(
   pool.end(modelProcess)
   const again = pool.take()
   try {
-    return { modelProcess: again, loaded: await again.load(bytes, name, loadTimeoutMs), profile: null }
+    return { modelProcess: again, loaded: await again.load(bytes, name, loadTimeoutMs, operational.threads), profile: null }
   } catch (error) {
     pool.end(again)
     throw error

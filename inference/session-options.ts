@@ -1,11 +1,17 @@
 import type { InferenceSession } from 'onnxruntime-node'
 
-/** One thread per session: a run blocks the event loop anyway, and servers scale by processes. */
-export const sessionOptions: InferenceSession.SessionOptions = {
-  intraOpNumThreads: 1,
+/** One thread per session by default: a run in a server blocks its event loop anyway, and servers scale by processes. */
+export const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
+  intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
   logSeverityLevel: 4,
-  // without this, ONNX Runtime would load a validated ONNX file as its own format if it begins like one
-  extra: { session: { load_model_format: 'ONNX' } },
-}
+  extra: {
+    session: {
+      // without this, ONNX Runtime would load a validated ONNX file as its own format if it begins like one
+      load_model_format: 'ONNX',
+      // threads that wait for work would take the processors from the server and from other models
+      intra_op: { allow_spinning: '0' },
+    },
+  },
+})

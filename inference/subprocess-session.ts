@@ -15,6 +15,8 @@ export interface SubprocessOptions {
   /** The time limit of one run. */
   readonly timeoutMs: number
   readonly loadTimeoutMs: number
+  /** How many threads a run may use. */
+  readonly threads: number
   /** Reads the model's bytes again for a restarted process. */
   readonly bytes: () => Promise<Uint8Array>
   /** Called each time a process has ended during a run. */
@@ -54,7 +56,7 @@ export function createSubprocessSession(options: SubprocessOptions): ModelSessio
     const bytes = await options.bytes()
     const started = pool.take()
     try {
-      await started.load(bytes, name, options.loadTimeoutMs)
+      await started.load(bytes, name, options.loadTimeoutMs, options.threads)
       if (probe !== null) await tryProbe(started, probe)
       if (released)
         throw new LockstepError('MODEL_UNAVAILABLE', `The model "${name}" is no longer loaded; send the request again.`, {

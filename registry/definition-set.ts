@@ -82,6 +82,8 @@ export interface ModelOperational extends Described {
   readonly batchDelayMicros?: number
   /** How long one run may take. */
   readonly timeoutMicros?: number
+  /** How many threads one run may use; absent: 1. */
+  readonly threads?: number
   readonly cache?: CacheSettings
   /** The least score that counts as a positive decision; absent: 0.5. */
   readonly threshold?: number

@@ -9,6 +9,7 @@ import { scheduledBatchSpec } from './scheduled-batch-spec.ts'
 import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
+import { maxThreads } from './define/model.ts'
 import { sha256 } from './sha256.ts'
 import { trainingSpec } from './trainings/training-spec.ts'
 
@@ -229,6 +230,7 @@ export const portableSchema = z.strictObject({
         tolerance: z.number().exactOptional(),
         batchDelayMicros: micros.exactOptional(),
         timeoutMicros: micros.exactOptional(),
+        threads: z.int().min(1).max(maxThreads).exactOptional(),
         cache: z.strictObject({ ttlMicros: micros, maxEntries: z.int() }).exactOptional(),
         threshold: z.number().exactOptional(),
         slices: z.record(z.string(), slice).exactOptional(),

@@ -17,6 +17,7 @@ import { checkColumnType } from './t.ts'
 
 const defaultCacheEntries = 10_000
 const maxCacheEntries = 1_000_000
+export const maxThreads = 64
 
 /** A model: the features that it takes and its outputs. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
@@ -43,6 +44,11 @@ export interface ModelOptions {
    * Default: 5s.
    */
   readonly timeout?: string
+  /**
+   * How many threads one run may use, at most 64. With more than one, the model always runs in a separate process.
+   * Default: 1.
+   */
+  readonly threads?: number
   /**
    * How long answers are cached, as in `{ ttl: '30s' }`, and how many (`maxEntries`, default 10,000). Default: no
    * cache.
@@ -90,6 +96,7 @@ export function model<const N extends string, S extends FeatureService, const O 
     'tolerance',
     'batchDelay',
     'timeout',
+    'threads',
     'cache',
     'threshold',
     'monitors',
@@ -156,11 +163,13 @@ function checkInputs(given: unknown, { name: service, features }: FeatureService
 }
 
 function operationalOf(
-  { tolerance, batchDelay, timeout, cache, threshold, monitors }: ModelOptions,
+  { tolerance, batchDelay, timeout, threads, cache, threshold, monitors }: ModelOptions,
   what: string,
 ): ModelOperational {
   if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance >= 0 && tolerance <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the tolerance ${show(tolerance)}; give a number from 0 to 1, as in 1e-6.`)
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= maxThreads))
+    throw new LockstepError('DEFINITIONS_INVALID', `${what} has ${show(threads)} threads; give a whole number from 1 to ${maxThreads}.`)
   if (threshold !== undefined && !(typeof threshold === 'number' && threshold >= 0 && threshold <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the threshold ${show(threshold)}; give a number from 0 to 1, as in 0.5.`)
   if (monitors !== undefined && monitors !== 'none')
@@ -172,6 +181,7 @@ function operationalOf(
     ...(tolerance === undefined ? {} : { tolerance }),
     ...(batchDelay === undefined ? {} : { batchDelayMicros: duration(batchDelay, 'batchDelay', '1s', what) }),
     ...(timeout === undefined ? {} : { timeoutMicros: duration(timeout, 'timeout', '10m', what) }),
+    ...(threads === undefined ? {} : { threads }),
     ...(cache === undefined ? {} : { cache: cacheSettings(cache, what) }),
     ...(threshold === undefined ? {} : { threshold }),
     ...(monitors === undefined ? {} : { monitors }),

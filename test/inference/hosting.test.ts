@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -64,6 +65,7 @@ async function hosted(bytes: Uint8Array, timeoutMs = 60_000) {
     name: 'hosted',
     timeoutMs,
     loadTimeoutMs: 60_000,
+    threads: 1,
     bytes: async () => bytes,
     onEnd: (reason) => ends.push(reason),
     now: () => clock.ms,
@@ -111,6 +113,26 @@ describe('a model', () => {
     for (const row of rows) alone.push(...(await opened.predict([row])))
     expect(together).toEqual(alone)
     await opened.close()
+  })
+
+  it('that is small runs in a process, with the threads that it declares, if these are several', async () => {
+    const opened = await open(await onnx('mlp'), 'delay', { threads: 3 })
+    const alone = await open(await onnx('mlp'), 'delay', { threads: 1 })
+    expect(opened.place).toBe('process')
+    expect(await opened.predict([[1, 2, 3]])).toEqual(await alone.predict([[1, 2, 3]]))
+    await opened.close()
+    await alone.close()
+  })
+
+  it('has more threads in its process by as many as it declares beside one', async () => {
+    const threadsOf = async (threads: number) => {
+      const modelProcess = startModelProcess()
+      await modelProcess.load(await onnx('mlp'), 'delay', 60_000, threads)
+      const { length } = await readdir(`/proc/${modelProcess.pid}/task`)
+      pool.end(modelProcess)
+      return length
+    }
+    expect((await threadsOf(4)) - (await threadsOf(1))).toBe(3)
   })
 
   it('with dependent rows runs row by row in a process, without a setting', async () => {

@@ -33,7 +33,7 @@ describe('the facts of an ONNX file', () => {
     // a text of six bytes in front, of which four are the mark of that format
     const both = Buffer.concat([Buffer.from([6 * 8 + 2, 6, 0, 0]), Buffer.from('ORTM'), makeOnnx(twice)])
     expect(parseOnnxMetadata(both).nodes).toBe(1)
-    const session = await InferenceSession.create(both, sessionOptions)
+    const session = await InferenceSession.create(both, sessionOptions(1))
     expect(session.inputNames).toEqual(['x'])
     await session.release()
   })

@@ -414,6 +414,8 @@ describe('services and models', () => {
       [{ threshold: 1.5 }, 'threshold 1.5; give a number from 0 to 1'],
       [{ batchDelay: '2s' }, 'at most 1s'],
       [{ timeout: '11m' }, 'at most 10m'],
+      [{ threads: 0 }, 'has 0 threads; give a whole number from 1 to 64'],
+      [{ threads: 1.5 }, 'has 1.5 threads'],
       [{ timeout: '0s' }, '"0s" is not a duration'],
       [{ cache: true }, 'has the cache true'],
       [{ cache: { ttl: '30s', entries: 1 } }, 'has the cache'],

@@ -28,6 +28,7 @@ function fullSet(): DefinitionSet {
         tolerance: 0.1,
         batchDelayMicros: 1,
         timeoutMicros: 2,
+        threads: 4,
         cache: { ttlMicros: 3, maxEntries: 4 },
         threshold: 0.3,
         slices: { size: { column: 'delay', at: [1, 10] }, coast: { column: 'airport', values: { east: ['JFK', 1, true] } } },
