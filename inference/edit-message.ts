@@ -1,6 +1,9 @@
 import type { ProtobufField } from './protobuf-fields.ts'
 import { protobufFields } from './protobuf-fields.ts'
 
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
 /** Bytes in parts, so that large weights are copied once, when the parts are joined. */
 export type Parts = readonly Uint8Array[]
 
@@ -32,6 +35,18 @@ export function partsField(number: number, value: Parts): Parts {
 /** A field whose value is a whole number of at least 0. */
 export function wholeField(number: number, value: number): Parts {
   return [Uint8Array.from([...varint(number * 8), ...varint(value)])]
+}
+
+/** A field whose value is a text, which is left out if it is empty. */
+export function textField(number: number, text: string): Parts {
+  return text === '' ? [] : partsField(number, [encoder.encode(text)])
+}
+
+/** The text of a field, which counts once: the last one; '' if there is none. */
+export function textOf(message: Uint8Array, wanted: number): string {
+  let text = ''
+  for (const { number, bytes } of protobufFields(message)) if (number === wanted) text = decoder.decode(bytes)
+  return text
 }
 
 function varint(value: number): number[] {

@@ -1,11 +1,11 @@
-import { InferenceSession, Tensor } from './onnx-runtime.ts'
+import type { InferenceSession } from 'onnxruntime-node'
+import { Tensor } from './onnx-runtime.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { TensorInfo } from '../registry/model-contract.ts'
+import { createSession } from './create-session.ts'
 import { pairSingleRows } from './pair-single-rows.ts'
 import type { ModelSession } from './model-session.ts'
-import { sessionOptions } from './session-options.ts'
 import type { TensorValue } from './tensor-value.ts'
-import { withoutZipMaps } from './zip-maps.ts'
 
 /**
  * Loads a model into this process. Loading and each run block the event loop while they last.
@@ -15,14 +15,9 @@ import { withoutZipMaps } from './zip-maps.ts'
  * @throws LockstepError `MODEL_INVALID` where the bytes do not load
  */
 export async function openInlineSession(bytes: Uint8Array, name: string, threads = 1): Promise<ModelSession> {
-  let served = bytes
-  let session: InferenceSession
-  try {
-    served = withoutZipMaps(bytes)
-    session = await InferenceSession.create(served, sessionOptions(threads))
-  } catch (cause) {
+  const { session, served } = await createSession(bytes, threads).catch((cause: unknown) => {
     throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
-  }
+  })
   const inputs = session.inputNames
   const loaded: ModelSession = {
     metadata: { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) },

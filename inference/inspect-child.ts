@@ -1,9 +1,7 @@
-import { InferenceSession } from './onnx-runtime.ts'
+import { createSession } from './create-session.ts'
 import { messageOf } from '../kernel/errors.ts'
 import { tensorInfo } from './inline-session.ts'
 import type { InspectAnswer } from './inspect-model.ts'
-import { sessionOptions } from './session-options.ts'
-import { withoutZipMaps } from './zip-maps.ts'
 
 // The process that `inspectModel` starts: model bytes on standard input, one JSON document on standard output.
 process.stdout.write(JSON.stringify(await inspect()))
@@ -12,7 +10,7 @@ async function inspect(): Promise<InspectAnswer> {
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
   try {
-    const session = await InferenceSession.create(withoutZipMaps(Buffer.concat(chunks)), sessionOptions(1))
+    const { session } = await createSession(Buffer.concat(chunks), 1)
     return { inputs: session.inputMetadata.map(tensorInfo), outputs: session.outputMetadata.map(tensorInfo) }
   } catch (error) {
     return { error: messageOf(error).trim().replace(/\.?$/, '.') }

@@ -1,5 +1,5 @@
 import type { Parts } from './edit-message.ts'
-import { editMessage, partsField, wholeField } from './edit-message.ts'
+import { editMessage, partsField, textField, textOf, wholeField } from './edit-message.ts'
 import { protobufFields } from './protobuf-fields.ts'
 
 /**
@@ -12,7 +12,6 @@ export interface ZipMap {
 }
 
 const decoder = new TextDecoder()
-const encoder = new TextEncoder()
 /** The oldest operators of ONNX that have what a file without any of ONNX's own gets. */
 const leastOpset = 9
 
@@ -104,15 +103,4 @@ function packed(bytes: Uint8Array): string[] {
     ;[value, shift] = [0n, 0n]
   }
   return values
-}
-
-/** The text of a field, which counts once: the last one; '' if there is none. */
-function textOf(message: Uint8Array, wanted: number): string {
-  let text = ''
-  for (const { number, bytes } of protobufFields(message)) if (number === wanted) text = decoder.decode(bytes)
-  return text
-}
-
-function textField(number: number, text: string): Parts {
-  return text === '' ? [] : partsField(number, [encoder.encode(text)])
 }

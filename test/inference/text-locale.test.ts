@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest'
+import { openInlineSession } from '../../inference/inline-session.ts'
+import { inspectModel } from '../../inference/inspect-model.ts'
+import { withPresentLocale } from '../../inference/text-locale.ts'
+import { makeOnnx } from './make-onnx.ts'
+
+/** Writes a text in lower case, as vectorizers do first. It is of one axis. */
+function lowerCase(attributes: Readonly<Record<string, string>> = {}): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [{ name: 'title', type: 'string', shape: ['N'] }],
+      outputs: [{ name: 'lower', type: 'string', shape: ['N'] }],
+      nodes: [
+        { type: 'StringNormalizer', inputs: ['title'], outputs: ['lower'], attributes: { case_change_action: 'LOWER', ...attributes } },
+      ],
+    },
+  })
+}
+
+const feeds = { title: { type: 'string', dims: [2], data: ['Über JFK', 'ÉTÉ'] } }
+
+describe('a model that changes the case of texts', () => {
+  it.each([
+    ['none', {}],
+    ['en_US', { locale: 'en_US.UTF-8' }],
+  ])('loads whether the machine has en_US or not, with the locale: %s', async (_, attributes) => {
+    const bytes = lowerCase(attributes)
+    expect((await inspectModel(bytes)).inputs).toMatchObject([{ name: 'title', type: 'string' }])
+    for (const file of [bytes, withPresentLocale(bytes)]) {
+      const session = await openInlineSession(file, 'titles')
+      expect((await session.run(feeds, ['lower'])).tensors['lower']?.data).toEqual(['über jfk', 'été'])
+      await session.release()
+    }
+    expect(withPresentLocale(bytes)).not.toBe(bytes)
+  })
+
+  it('keeps another locale, whose letters can differ', () => {
+    const bytes = lowerCase({ locale: 'tr_TR.UTF-8' })
+    expect(withPresentLocale(bytes)).toBe(bytes)
+  })
+})
