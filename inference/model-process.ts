@@ -16,7 +16,8 @@ export interface ModelProcess {
   readonly pid: number | undefined
   /**
    * @param threads how many threads a run may use; default 1
-   * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
+   * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE`
+   */
   load(bytes: Uint8Array, name: string, timeoutMs: number, threads?: number): Promise<LoadAnswer>
   profile(options: ProfileOptions, timeoutMs: number): Promise<ModelProfile>
   /** @throws LockstepError `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` */
