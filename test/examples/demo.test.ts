@@ -107,22 +107,24 @@ describe('the demo', () => {
       { version: 3, state: 'rolled back' },
       { version: 2, state: 'running' },
     ])
-    // another client asks about the same flights in metres
-    await vi.waitFor(async () => expect(await liveHours(db)).toContainEqual(expect.objectContaining({ inMetres: true })), 60_000)
+    // another client asks about the same flights in metres, the clock of the data moves on, and flights land
+    await vi.waitFor(async () => {
+      const asked = await liveHours(db)
+      expect(asked).toContainEqual(expect.objectContaining({ inMetres: true }))
+      expect(asked.length).toBeGreaterThan(2)
+      expect(await db.query('select from lockstep_source.lost_minutes limit 1', [])).toHaveLength(1)
+    }, 180_000)
     second.child.kill('SIGINT')
     const { code, out, err } = await second.ended
     // no process of it works on
     await vi.waitFor(async () => expect(await hasWorker(db)).toBe(false), 60_000)
     const hours = await liveHours(db)
-    const landed = await db.query<{ n: number }>('select count(distinct prediction_id)::int as n from lockstep_source.lost_minutes', [])
     await db.close()
     await database.drop()
-    // the clock of the data moves on, from the first hour that has flights
+    // from the first hour that has flights
     expect(hours.map(({ hour }) => hour)).toEqual(hours.map((_, i) => (hours[0]?.hour ?? 0) + i))
-    expect(hours.length).toBeGreaterThan(2)
     const askedAt = hours.map(({ askedAtMs }) => askedAtMs)
     expect(askedAt).toEqual(askedAt.toSorted((a, b) => a - b))
-    expect(landed[0]?.n).toBeGreaterThan(0)
     expect(code, out + err).toBe(0)
     expect(err).not.toContain('the replay has ended')
     expect(out).not.toContain('$ lockstep ingest')
