@@ -21,6 +21,7 @@ import { checkAuth, checkDisk, checkFiles, checkOnnxRuntime, checkPorts, checkTl
 import type { FoundProblems } from '../doctor/registry-checks.ts'
 import {
   checkAlerts,
+  checkChannels,
   checkModels,
   checkOutcomes,
   checkRegistry,
@@ -161,6 +162,7 @@ async function examineStores(context: Context): Promise<CheckFinding[]> {
     await add('worker', async () => checkWorker(db, catalog, problems))
     await add('alerts', () => checkAlerts(problems))
   }
+  await add('channels', () => checkChannels(db))
   await add('models', () => checkModels(catalog))
   await add('outcomes', () => checkOutcomes(catalog, config))
   return findings

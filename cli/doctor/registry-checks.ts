@@ -1,5 +1,6 @@
 import { formatShare } from '../../kernel/format-number.ts'
 import { materializationStatus } from '../../materializer/status.ts'
+import { failingChannels } from '../../monitoring/alerts/deliver/deliver-alerts.ts'
 import type { ProblemSources } from '../../monitoring/problems/find-problems.ts'
 import { problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
 import type { GroupedProblem } from '../../monitoring/problems/problem.ts'
@@ -100,6 +101,19 @@ export function checkAlerts({ sources, problems }: FoundProblems): Answer[] {
     ),
   ]
 }
+
+/** A channel that fails for a minute: nobody is notified, and only the log of a worker says so. */
+export async function checkChannels(db: Database): Promise<Answer[]> {
+  const failing = await failingChannels(db, 60)
+  if (failing.length === 0) return [ok('No notification of an alert waits for a channel that fails.')]
+  return failing.map(({ channel, waiting, since, error }) =>
+    wrong(
+      `The channel "${channel}" fails: ${counted(waiting, 'notification')}, the oldest made ${ago(Date.now() - since.getTime())}. ${sentence(error)} To test it: lockstep alert test ${channel}`,
+    ),
+  )
+}
+
+const sentence = (text: string): string => (text.endsWith('.') ? text : `${text}.`)
 
 /** Outcomes are matched with the predictions that servers log and keep. */
 export function checkOutcomes(

@@ -166,18 +166,25 @@ describe('lockstep doctor', () => {
       await db.script(`insert into lockstep_source.landings (airport, landed_at, delay) values ('ATL', now() - interval '1 h', 1);
         insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
         select monitor, kind, subject, 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
-        from (values ('view:delays@1', 'freshness', 'delays@1'), ('model:delay', 'traffic', 'delay')) v(monitor, kind, subject)`)
+        from (values ('view:delays@1', 'freshness', 'delays@1'), ('model:delay', 'traffic', 'delay')) v(monitor, kind, subject);
+        insert into lockstep.alert_deliveries (alert, channel, key, message, error, attempts, created_at)
+        select id, channel, channel || id, '{"event": "firing"}', error, 3, clock_timestamp() - age::interval from lockstep.alerts,
+          (values ('hook', 'status 503', '3 h'), ('recent', 'status 503', '1 s'), ('untried', null, '3 h')) v(channel, error, age)`)
     } finally {
       await db.close()
     }
     let late = await doctor(env)
     // a second after the last run, the row has waited for too long
-    await expect.poll(async () => (late = await doctor(env)).code, { timeout: 60_000 }).toBe(1)
+    await expect.poll(async () => (late = await doctor(env)).of('views'), { timeout: 60_000 }).toMatch(/^skipped/)
+    expect(late.code).toBe(1)
     const view = 'Likely follows from it: The view "delays@1" is late: .*'
     const alert = 'Likely follows from it: view:delays@1: freshness of delays@1\\.'
     expect(late.of('worker')).toMatch(new RegExp(`^wrong No worker is connected .*${view}${alert}$`))
     expect(late.of('views')).toBe('skipped 1 view is late, which follows from another line.')
     expect(late.of('alerts')).toBe('note model:delay: traffic of delay. Likely cause: why')
+    expect(late.of('channels')).toBe(
+      'wrong The channel "hook" fails: 2 notifications, the oldest made 3 hours ago. status 503. To test it: lockstep alert test hook',
+    )
   })
 
   it('does not say that views are well while the store answers pings alone', () => {

@@ -74,6 +74,35 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
 const isSilent = sql<boolean>`(d.message->>'event' = 'firing' and exists (select from lockstep.alerts a
   where a.id = d.alert and ${endOfSilences} > clock_timestamp()))`
 
+/** A channel whose receiver has refused what waits for it. */
+export interface FailingChannel {
+  readonly channel: string
+  /** How many notifications wait. */
+  readonly waiting: number
+  readonly since: Date
+  /** Why the last attempt failed. */
+  readonly error: string
+}
+
+/** @param overSeconds only channels whose oldest notification has waited for as long */
+export async function failingChannels({ kysely }: Pick<Database, 'kysely'>, overSeconds: number): Promise<FailingChannel[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.alert_deliveries as d')
+    .select(({ fn }) => [
+      'channel',
+      fn.countAll<string>().as('waiting'),
+      fn.min<Date>('created_at').as('since'),
+      sql<string>`(array_agg(error order by id desc) filter (where error is not null))[1]`.as('error'),
+    ])
+    .where('state', '=', 'open')
+    .where(isSilent, '=', false)
+    .groupBy('channel')
+    .having(sql<boolean>`count(error) > 0 and min(created_at) < clock_timestamp() - make_interval(secs => ${overSeconds}::float8)`)
+    .orderBy('channel')
+    .execute()
+  return rows.map((row) => ({ ...row, waiting: Number(row.waiting) }))
+}
+
 class NotDelivered extends LockstepError {
   constructor(message: string) {
     super('DELIVERY_FAILED', message)
