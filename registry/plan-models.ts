@@ -86,7 +86,8 @@ export function planModels(
           const contract = withDeclaredInputs(version.contract, declared.spec)
           bindModel(lookUp.service(declared.spec.service), contract, declared.spec)
         })
-        if (unfit !== null) plan.notes.push(`The file of the ${broken}, does not fit what future pushes need: ${unfit}`)
+        if (unfit !== null)
+          plan.notes.push(`The file of the ${broken}, does not fit the "${declared.spec.service}" of future pushes: ${unfit}`)
         else if (!haveSameFeatures(version.contract, withDeclaredInputs(version.contract, declared.spec)))
           plan.notes.push(
             `The ${broken}, keeps the inputs that it was pushed with. To serve it with those declared now, push its file again.`,
