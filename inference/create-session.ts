@@ -1,4 +1,3 @@
-import { messageOf } from '../kernel/errors.ts'
 import { InferenceSession } from './onnx-runtime.ts'
 import { sessionOptions } from './session-options.ts'
 import { withPresentLocale } from './text-locale.ts'
@@ -19,7 +18,6 @@ export async function createSession(
   try {
     return { session: await InferenceSession.create(served, sessionOptions(threads)), served }
   } catch (cause) {
-    if (!messageOf(cause).includes('Failed to construct locale')) throw cause
     const present = withPresentLocale(served)
     if (present === served) throw cause
     return { session: await InferenceSession.create(present, sessionOptions(threads)), served: present }

@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
 
-/** One thread per session by default: a run in a server blocks its event loop anyway, and servers scale by processes. */
+/** By default a session has one thread: servers scale by processes. */
 export const sessionOptions = (threads: number): InferenceSession.SessionOptions => ({
   intraOpNumThreads: threads,
   interOpNumThreads: 1,

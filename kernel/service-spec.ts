@@ -53,8 +53,8 @@ export interface ModelSpec {
   readonly name: string
   readonly service: DefinitionId
   /**
-   * The features that form a row of an input, in order, by the input's name in the ONNX file. Absent: an input takes the
-   * feature of its name, or a single one all numeric features.
+   * The features that form a row of an input, in order, by the input's name in the ONNX file. Absent: an input takes
+   * the feature of its name, or a single one all numeric features.
    */
   readonly input?: Readonly<Record<string, readonly string[]>>
   /** The outputs in the answer, by their names in the ONNX file. */

@@ -51,8 +51,8 @@ export interface ModelPush {
 export interface PushedModel {
   readonly version: ModelVersion
   /**
-   * False if the same bytes were already pushed for the same feature service, with the same features for each input. The result is then that version with its
-   * own metadata.
+   * False if the same bytes were already pushed for the same feature service, with the same features for each input.
+   * The result is then that version with its own metadata.
    */
   readonly created: boolean
   readonly binding: ModelBinding

@@ -75,8 +75,8 @@ export function model<const N extends string, S extends FeatureService, const O 
     readonly service: S
     /**
      * The features that form a row of an input, in order, by the input's name in the ONNX file, as in `{ x_num:
-     * ['visits', 'age'], x_cat: ['plan'] }`. Default: an input takes the feature of its name, or a single one all numeric
-     * features.
+     * ['visits', 'age'], x_cat: ['plan'] }`. Default: an input takes the feature of its name, or a single one all
+     * numeric features.
      */
     readonly input?: Readonly<Record<string, readonly NoInfer<keyof S['features'] & string>[]>>
     readonly output: O

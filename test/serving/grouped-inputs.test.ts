@@ -13,7 +13,7 @@ import { load } from '../registry/definition-files.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
-/** As exports of PyTorch have it: numbers in one input, ids of embeddings in another. Both come back as they arrived. */
+/** As exports of PyTorch have it: numbers in one input, ids of embeddings in another. It answers both. */
 const embeddings = makeOnnx({
   graph: {
     inputs: [
