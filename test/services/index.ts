@@ -45,7 +45,7 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
 
 async function drop(client: Client, name: string): Promise<void> {
   // the server ends a session some time after its client has closed it
-  const deadline = Date.now() + 60_000
+  const deadline = Date.now() + 15_000
   let open = await connections(client, name)
   while (open > 0 && Date.now() < deadline) {
     await setTimeout(10)
