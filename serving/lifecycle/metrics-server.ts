@@ -1,7 +1,7 @@
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '../../runtime/config.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
+import { createServer } from '../../runtime/node-http.ts'
 import { isFromHere } from '../traffic/loopback.ts'
 import { maxHeadBytes } from '../protocols/http/response/client-error.ts'
 import { serializePipelined } from '../protocols/http/request/serialize-pipelined.ts'

@@ -1,9 +1,9 @@
 import { lookup as resolve } from 'node:dns'
-import { request as requestHttp } from 'node:http'
 import type { RequestOptions } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isIP } from 'node:net'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { request as requestHttp } from '../../../runtime/node-http.ts'
 import { isPrivateAddress } from '../../../runtime/private-address.ts'
 
 export interface OutgoingRequest {

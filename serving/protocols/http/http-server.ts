@@ -1,7 +1,7 @@
 import type { RequestListener, Server, ServerOptions } from 'node:http'
-import { createServer } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import { createServer as createTlsServer } from 'node:https'
+import { createServer } from '../../../runtime/node-http.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
 import { answerClientError, maxHeadBytes } from './response/client-error.ts'
 import { IncomingRequest } from './request/incoming-request.ts'

@@ -1,5 +1,5 @@
-import { IncomingMessage } from 'node:http'
 import { LockstepError } from '../../../../kernel/errors.ts'
+import { IncomingMessage } from '../../../../runtime/node-http.ts'
 
 /** A handler that waits for the body. */
 interface Waiting {
