@@ -1,4 +1,4 @@
-import { openRedis } from '../runtime/redis.ts'
+import { openRedis } from '../runtime/redis/redis.ts'
 
 /** Removes every key under a prefix. */
 export async function forgetKeys(url: string, prefix: string): Promise<void> {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openPostgres } from '../runtime/open-postgres.ts'
+import { openPostgres } from '../runtime/postgres/open-postgres.ts'
 
 /**
  * Runs a step of a bench in a separate process, so that its peak memory can be measured. The command line is `file

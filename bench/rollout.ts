@@ -37,10 +37,10 @@
  */
 import { parseArgs } from 'node:util'
 import { inspectModel } from '../inference/inspect-model.ts'
-import { pushModel } from '../registry/models.ts'
-import { promoteModel } from '../registry/promote.ts'
+import { pushModel } from '../registry/models/models.ts'
+import { promoteModel } from '../registry/models/promote.ts'
 import { loadConfig } from '../runtime/config.ts'
-import { openPostgres } from '../runtime/open-postgres.ts'
+import { openPostgres } from '../runtime/postgres/open-postgres.ts'
 import { forgetKeys } from './forget-keys.ts'
 import { inOwnPlace } from './in-process.ts'
 import { changeUnderLoad } from './rollout/change-under-load.ts'

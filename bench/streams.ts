@@ -1,4 +1,4 @@
-import type { Database, Snapshot, StreamOptions } from '../runtime/database.ts'
+import type { Database, Snapshot, StreamOptions } from '../runtime/postgres/database.ts'
 
 export interface ReadStream {
   readonly select: string

@@ -9,11 +9,11 @@
 import { parseArgs } from 'node:util'
 import { aggregateResultType } from '../kernel/result-type.ts'
 import { compileView } from '../kernel/compile-view.ts'
-import { defaultHop } from '../kernel/hop.ts'
-import { parseTimestamp } from '../kernel/time.ts'
-import type { ColumnType } from '../kernel/value-type.ts'
-import type { AggregateName, FeatureSpec } from '../kernel/view-spec.ts'
-import { aggregateNames } from '../kernel/view-spec.ts'
+import { defaultHop } from '../kernel/states/hop.ts'
+import { parseTimestamp } from '../kernel/values/time.ts'
+import type { ColumnType } from '../kernel/values/value-type.ts'
+import type { AggregateName, FeatureSpec } from '../kernel/specs/view-spec.ts'
+import { aggregateNames } from '../kernel/specs/view-spec.ts'
 
 const hour = 3_600_000_000
 const origin = parseTimestamp('2001-01-01T00:00:00Z')

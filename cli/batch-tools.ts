@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../kernel/errors.ts'
 import { isTableUrl, outputFields } from '../registry/define/batch-output-fields.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Job } from '../runtime/jobs/read-jobs.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
 import type { BatchJobs } from '../serving/batch/batch-job.ts'

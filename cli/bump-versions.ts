@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { BumpPlan, FileEdit, VersionBump } from '../registry/bump.ts'
+import type { BumpPlan, FileEdit, VersionBump } from '../registry/changes/bump.ts'
 import { kindNames } from '../registry/definition.ts'
-import { counted } from './human.ts'
-import { unifiedDiff } from './unified-diff.ts'
+import { counted } from './text/human.ts'
+import { unifiedDiff } from './text/unified-diff.ts'
 
 /**
  * The edits as one patch, which `git apply` and `patch -p1` accept in `folder`.

@@ -1,13 +1,13 @@
 import type { RolloutChange } from '../registry/rollouts/rollout-transaction.ts'
 import type { Actor } from '../runtime/audit.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { rolloutChangeAnswer } from '../serving/protocols/http/rollouts/rollout-answers.ts'
 import { actorOf } from './actor.ts'
 import type { Outcome } from './command.ts'
 import type { Context } from './context.ts'
 import type { Input } from './input.ts'
 import { serverOf } from './remote/server-option.ts'
-import { rolloutChangeText } from './rollout-text.ts'
+import { rolloutChangeText } from './text/rollout-text.ts'
 
 /** Changes the running rollout of the model NAME, in the database or through a server. */
 export async function changeRollout(

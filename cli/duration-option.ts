@@ -1,4 +1,4 @@
-import { parseDuration } from '../kernel/duration.ts'
+import { parseDuration } from '../kernel/values/duration.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 
 /**

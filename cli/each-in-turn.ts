@@ -1,5 +1,5 @@
 import type { LockstepError } from '../kernel/errors.ts'
-import { asLockstepError } from '../runtime/postgres-unavailable.ts'
+import { asLockstepError } from '../runtime/postgres/postgres-unavailable.ts'
 
 export interface FailedOne {
   readonly name: string

@@ -2,7 +2,7 @@ import type { Argument, Command, Option } from './command.ts'
 import type { CommandEntry } from './commands.ts'
 import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
-import { wrap } from './wrap-text.ts'
+import { wrap } from './text/wrap-text.ts'
 
 const [narrowest, widest] = [60, 100]
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { LockstepError } from '../kernel/errors.ts'
-import { parseTimestamp } from '../kernel/time.ts'
+import { parseTimestamp } from '../kernel/values/time.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { Argument, Command, Option } from './command.ts'
 

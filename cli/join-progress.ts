@@ -1,7 +1,7 @@
 import type { JoinProgress } from '../offline/join.ts'
 import type { Progress } from './progress.ts'
 import type { Terminal } from './terminal.ts'
-import { counted } from './human.ts'
+import { counted } from './text/human.ts'
 
 /**
  * Shows the two halves of a join, one after the other: the lookup of the features in key order, then the output in the

@@ -1,4 +1,4 @@
-import { count, duration } from './human.ts'
+import { count, duration } from './text/human.ts'
 
 /** The target of progress: a terminal whose last line can be redrawn, or a file or pipe. */
 export interface ProgressTarget {

@@ -1,6 +1,6 @@
 import { isTemporary } from '../runtime/is-temporary.ts'
-import { asLockstepError } from '../runtime/postgres-unavailable.ts'
-import { plainJson } from '../kernel/plain-text.ts'
+import { asLockstepError } from '../runtime/postgres/postgres-unavailable.ts'
+import { plainJson } from '../kernel/values/plain-text.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Prints the error on standard error, and returns the exit code: 2 for a wrong call, else 1. */

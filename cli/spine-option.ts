@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cutText } from '../kernel/cut-text.ts'
+import { cutText } from '../kernel/values/cut-text.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { SpineInput } from '../offline/spine/spine.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'

@@ -1,7 +1,7 @@
-import { parseTarget } from '../runtime/postgres-target.ts'
+import { parseTarget } from '../runtime/postgres/postgres-target.ts'
 import type { Settings } from '../runtime/config.ts'
-import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
-import { settingsAbove } from '../runtime/settings-files.ts'
+import { parseRedisUrl, redisServers } from '../runtime/redis/redis-url.ts'
+import { settingsAbove } from '../runtime/settings/settings-files.ts'
 
 /** Lines to print before the database or the online store is opened; null: none. */
 export interface StoresNotice {

@@ -1,5 +1,5 @@
 import type { OnlineStore } from '../online/store.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { createDependencyMetric } from '../runtime/metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { createMetricsRegistry } from '../runtime/metrics.ts'

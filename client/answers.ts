@@ -1,6 +1,6 @@
 import type { FeatureRow, FeatureService } from '../registry/define/feature-service.ts'
 import type { Model } from '../registry/define/model.ts'
-import type { ValueOf } from '../kernel/value-type.ts'
+import type { ValueOf } from '../kernel/values/value-type.ts'
 
 export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
 

@@ -1,4 +1,4 @@
-import { parseTimestamp } from '../kernel/time.ts'
+import { parseTimestamp } from '../kernel/values/time.ts'
 import type {
   BatchAnswer,
   FeatureColumnsAnswer,

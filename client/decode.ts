@@ -1,5 +1,5 @@
-import { parseTimestamp } from '../kernel/time.ts'
-import type { Value } from '../kernel/value-type.ts'
+import { parseTimestamp } from '../kernel/values/time.ts'
+import type { Value } from '../kernel/values/value-type.ts'
 
 /** Reads a value back from JSON. */
 export type Decode = (json: unknown) => Value | null

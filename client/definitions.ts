@@ -3,7 +3,7 @@ import type { Model } from '../registry/define/model.ts'
 import type { Outcome } from '../registry/define/outcome.ts'
 import type { Source } from '../registry/define/source.ts'
 import type { Types } from '../registry/define/t.ts'
-import type { ColumnType, ValueOf } from '../kernel/value-type.ts'
+import type { ColumnType, ValueOf } from '../kernel/values/value-type.ts'
 
 // The types that callers take from a definitions module: types alone, so none of its code is in their programs.
 

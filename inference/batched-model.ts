@@ -1,4 +1,4 @@
-import { fixedSize } from '../registry/model-contract.ts'
+import { fixedSize } from '../registry/models/model-contract.ts'
 import type { BatchOptions } from './batcher.ts'
 import { createBatcher } from './batcher.ts'
 import type { LoadedModel, Prediction } from './load-model.ts'

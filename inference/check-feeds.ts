@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { TensorInfo } from '../registry/model-contract.ts'
-import { fixedSize, tensorText } from '../registry/model-contract.ts'
+import type { TensorInfo } from '../registry/models/model-contract.ts'
+import { fixedSize, tensorText } from '../registry/models/model-contract.ts'
 import type { TensorValue, Tensors } from './tensor-value.ts'
 import { holds } from './tensor-value.ts'
 

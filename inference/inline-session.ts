@@ -1,7 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { Tensor } from './onnx-runtime.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { TensorInfo } from '../registry/model-contract.ts'
+import type { TensorInfo } from '../registry/models/model-contract.ts'
 import { createSession } from './create-session.ts'
 import { pairSingleRows } from './pair-single-rows.ts'
 import type { ModelSession } from './model-session.ts'

@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { ModelContract } from '../registry/model-contract.ts'
+import type { ModelContract } from '../registry/models/model-contract.ts'
 import { inspectAnswerSchema } from './compare-outputs.ts'
 import { readMetadata, validateOnnx } from './validate-onnx.ts'
 import { spawnModelProcess } from './spawn-model-process.ts'

@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { Column, Value } from '../kernel/value-type.ts'
-import type { ModelBinding } from '../registry/model-binding.ts'
+import type { Column, Value } from '../kernel/values/value-type.ts'
+import type { ModelBinding } from '../registry/models/model-binding.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import { checkFeeds, checkOutputs } from './check-feeds.ts'
 import { openInlineSession } from './inline-session.ts'

@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { Value } from '../kernel/value-type.ts'
-import { canonical, typeName } from '../kernel/value-type.ts'
-import type { OutputBinding } from '../registry/model-binding.ts'
+import type { Value } from '../kernel/values/value-type.ts'
+import { canonical, typeName } from '../kernel/values/value-type.ts'
+import type { OutputBinding } from '../registry/models/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
 
 /** Reads one output of a run: one value per row, in the output's declared type. */

@@ -1,4 +1,4 @@
-import { fixedSize } from '../registry/model-contract.ts'
+import { fixedSize } from '../registry/models/model-contract.ts'
 import type { ModelSession } from './model-session.ts'
 import { parseOnnxMetadata } from './onnx-metadata.ts'
 import type { Tensors } from './tensor-value.ts'

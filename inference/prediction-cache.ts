@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { LockstepError } from '../kernel/errors.ts'
-import type { CacheSettings } from '../registry/definition-set.ts'
+import type { CacheSettings } from '../registry/load/definition-set.ts'
 import type { BatchedModel } from './batched-model.ts'
 import type { Prediction } from './load-model.ts'
 import type { FeatureRow } from './tensor-writer.ts'

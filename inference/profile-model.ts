@@ -1,5 +1,5 @@
-import type { TensorInfo } from '../registry/model-contract.ts'
-import { fixedSize } from '../registry/model-contract.ts'
+import type { TensorInfo } from '../registry/models/model-contract.ts'
+import { fixedSize } from '../registry/models/model-contract.ts'
 import type { ModelSession } from './model-session.ts'
 import type { TensorData, TensorValue, Tensors } from './tensor-value.ts'
 import { tensorRows } from './tensor-value.ts'

@@ -1,5 +1,5 @@
-import type { ModelContract } from '../registry/model-contract.ts'
-import { fixedSize } from '../registry/model-contract.ts'
+import type { ModelContract } from '../registry/models/model-contract.ts'
+import { fixedSize } from '../registry/models/model-contract.ts'
 import { startModelProcess } from './model-process.ts'
 
 const loadTimeoutMs = 60_000

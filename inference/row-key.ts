@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import type { Value } from '../kernel/value-type.ts'
-import type { InputColumn, ModelBinding } from '../registry/model-binding.ts'
+import type { Value } from '../kernel/values/value-type.ts'
+import type { InputColumn, ModelBinding } from '../registry/models/model-binding.ts'
 import type { FeatureRow } from './tensor-writer.ts'
 import { valuesOf } from './tensor-writer.ts'
 

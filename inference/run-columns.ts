@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import type { Value } from '../kernel/value-type.ts'
+import type { Value } from '../kernel/values/value-type.ts'
 import type { FeatureColumns, LoadedModel } from './load-model.ts'
 
 /**

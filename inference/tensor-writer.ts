@@ -1,9 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { Floats } from '../kernel/packed-row.ts'
-import { fillFloatColumns, fillFloats } from '../kernel/packed-row.ts'
+import type { Floats } from '../kernel/states/packed-row.ts'
+import { fillFloatColumns, fillFloats } from '../kernel/states/packed-row.ts'
 import type { ServiceRow } from '../kernel/service-plan.ts'
-import type { Value } from '../kernel/value-type.ts'
-import type { InputBinding, InputColumn } from '../registry/model-binding.ts'
+import type { Value } from '../kernel/values/value-type.ts'
+import type { InputBinding, InputColumn } from '../registry/models/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
 
 /** A service's feature values of one entity in service order, or a row that contains them. */

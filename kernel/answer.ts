@@ -1,10 +1,10 @@
 import type { Accumulator } from './aggregates/aggregate.ts'
-import type { LatestRows } from './latest-rows.ts'
-import type { ViewValues } from './state.ts'
-import { allPresent, Status } from './state.ts'
-import type { StatePlan } from './state-plan.ts'
-import { floorTo } from './time.ts'
-import type { Value } from './value-type.ts'
+import type { LatestRows } from './states/latest-rows.ts'
+import type { ViewValues } from './states/state.ts'
+import { allPresent, Status } from './states/state.ts'
+import type { StatePlan } from './states/state-plan.ts'
+import { floorTo } from './values/time.ts'
+import type { Value } from './values/value-type.ts'
 
 /** The parts of a state that features are read from. No row that is visible at that moment is pending. */
 export interface StateParts extends LatestRows {

@@ -1,9 +1,9 @@
 import { LockstepError, messageOf } from './errors.ts'
-import type { OutcomeSpec } from './outcome-spec.ts'
+import type { OutcomeSpec } from './specs/outcome-spec.ts'
 import type { LoadTransform } from './transform.ts'
-import type { Column, Value } from './value-type.ts'
-import { isNumeric, isValueOf, show, typeName } from './value-type.ts'
-import { valueFromJson } from './value-json.ts'
+import type { Column, Value } from './values/value-type.ts'
+import { isNumeric, isValueOf, show, typeName } from './values/value-type.ts'
+import { valueFromJson } from './values/value-json.ts'
 
 /** A business figure. */
 export interface OutcomeFigure {

@@ -1,6 +1,6 @@
 import { parseSchedule } from './schedule.ts'
-import { formatTimestamp } from './time.ts'
-import type { Availability, DefinitionId } from './view-spec.ts'
+import { formatTimestamp } from './values/time.ts'
+import type { Availability, DefinitionId } from './specs/view-spec.ts'
 
 export type Scheduled = Extract<Availability, { kind: 'schedule' }>
 

@@ -1,13 +1,13 @@
 import { LockstepError, messageOf } from './errors.ts'
-import type { OnDemandSpec } from './service-spec.ts'
-import { allPresent, Status } from './state.ts'
-import { formatTimestamp } from './time.ts'
+import type { OnDemandSpec } from './specs/service-spec.ts'
+import { allPresent, Status } from './states/state.ts'
+import { formatTimestamp } from './values/time.ts'
 import type { LoadTransform } from './transform.ts'
 import { loadTransform, timeoutOfCall } from './transform.ts'
-import { valueFromJson } from './value-json.ts'
-import type { Value } from './value-type.ts'
-import { checkValue, ownCopy, show } from './value-type.ts'
-import type { DefinitionId } from './view-spec.ts'
+import { valueFromJson } from './values/value-json.ts'
+import type { Value } from './values/value-type.ts'
+import { checkValue, ownCopy, show } from './values/value-type.ts'
+import type { DefinitionId } from './specs/view-spec.ts'
 
 /** The features of one view for one row, by index in the view. */
 export interface StepValues {

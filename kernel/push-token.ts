@@ -1,7 +1,7 @@
-import { cutText } from './cut-text.ts'
+import { cutText } from './values/cut-text.ts'
 import { LockstepError } from './errors.ts'
-import type { Frontier } from './frontier.ts'
-import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
+import type { Frontier } from './states/frontier.ts'
+import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './states/frontier.ts'
 
 /**
  * The maximum number of transactions that a token lists. Beyond it, the oldest become one range, which includes other

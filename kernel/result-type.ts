@@ -1,7 +1,7 @@
-import type { ColumnType, ScalarType, ValueType } from './value-type.ts'
-import { isNumeric } from './value-type.ts'
-import type { AggregateName, FeatureSpec } from './view-spec.ts'
-import type { OnDemandFeatureSpec } from './service-spec.ts'
+import type { ColumnType, ScalarType, ValueType } from './values/value-type.ts'
+import { isNumeric } from './values/value-type.ts'
+import type { AggregateName, FeatureSpec } from './specs/view-spec.ts'
+import type { OnDemandFeatureSpec } from './specs/service-spec.ts'
 
 /**
  * The type of an aggregate's value; null if the aggregate does not accept the column's type. `column` is null for a

@@ -1,9 +1,9 @@
-import type { EntityKey } from './entity-key.ts'
-import type { Floats } from './packed-row.ts'
-import type { Status, ViewValues } from './state.ts'
-import type { Column, KeyType, Value, ValueType } from './value-type.ts'
+import type { EntityKey } from './values/entity-key.ts'
+import type { Floats } from './states/packed-row.ts'
+import type { Status, ViewValues } from './states/state.ts'
+import type { Column, KeyType, Value, ValueType } from './values/value-type.ts'
 import type { ViewPlan } from './view-plan.ts'
-import type { DefinitionId } from './view-spec.ts'
+import type { DefinitionId } from './specs/view-spec.ts'
 
 /** One entity of a request, checked and encoded. */
 export interface ServedEntity {

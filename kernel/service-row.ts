@@ -1,10 +1,10 @@
 import type { StepValues } from './on-demand-step.ts'
-import type { Floats } from './packed-row.ts'
-import { fillFloats, PackedRow } from './packed-row.ts'
+import type { Floats } from './states/packed-row.ts'
+import { fillFloats, PackedRow } from './states/packed-row.ts'
 import type { FloatColumn, ServiceRow } from './service-plan.ts'
-import type { ViewValues } from './state.ts'
-import { allPresent, Status, statusNames } from './state.ts'
-import type { Value } from './value-type.ts'
+import type { ViewValues } from './states/state.ts'
+import { allPresent, Status, statusNames } from './states/state.ts'
+import type { Value } from './values/value-type.ts'
 
 /** The location of a feature among the read views, followed by the computed ones. */
 export interface FeaturePlace {

@@ -1,6 +1,6 @@
-import type { EntityState, FoldRow, Tie, ViewValues } from './state.ts'
-import type { Column, KeyType, Value, ValueType } from './value-type.ts'
-import type { CursorSpec, DefinitionId, ViewSpec } from './view-spec.ts'
+import type { EntityState, FoldRow, Tie, ViewValues } from './states/state.ts'
+import type { Column, KeyType, Value, ValueType } from './values/value-type.ts'
+import type { CursorSpec, DefinitionId, ViewSpec } from './specs/view-spec.ts'
 
 /**
  * A compiled feature view: everything that is needed to fold its rows and to answer from its states. `compileView`

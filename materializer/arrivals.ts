@@ -1,14 +1,14 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import type { LockstepError } from '../kernel/errors.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { covers, noTransactions } from '../kernel/frontier.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { covers, noTransactions } from '../kernel/states/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { foreignRows } from '../offline/foreign-rows.ts'
-import type { SourceRow } from '../offline/row-decoder.ts'
-import { sourceRows } from '../offline/source-stream.ts'
-import { readSourceTable } from '../offline/source-table.ts'
-import type { StreamBounds } from '../offline/stream-sql.ts'
-import type { Snapshot } from '../runtime/database.ts'
+import { foreignRows } from '../offline/rows/foreign-rows.ts'
+import type { SourceRow } from '../offline/rows/row-decoder.ts'
+import { sourceRows } from '../offline/rows/source-stream.ts'
+import { readSourceTable } from '../offline/rows/source-table.ts'
+import type { StreamBounds } from '../offline/rows/stream-sql.ts'
+import type { Snapshot } from '../runtime/postgres/database.ts'
 
 export interface ArrivalsOptions {
   readonly snapshot: Snapshot

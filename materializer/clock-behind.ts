@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { Database } from '../runtime/database.ts'
-import { sharedNowMicros } from '../runtime/database-clock.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { sharedNowMicros } from '../runtime/postgres/database-clock.ts'
 
 const leastBehindMicros = 1_000_000
 

@@ -1,12 +1,12 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import { readCheckpoint } from '../online/checkpoint.ts'
 import { knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
-import type { Database } from '../runtime/database.ts'
-import { endRemoval } from './removals.ts'
-import { forgetRuns } from './runs.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { endRemoval } from './sources/removals.ts'
+import { forgetRuns } from './runs/runs.ts'
 
 /**
  * Removes at once what the store holds of a view, and the record of how it came there: from then on it answers as one

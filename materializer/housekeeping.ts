@@ -1,15 +1,15 @@
 import { z } from 'zod'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { endAbandonedJobs, forgetJobs } from '../runtime/jobs/forget-jobs.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../runtime/jobs/job-kinds.ts'
 import { forgetErased } from './erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from './erase/finish-erasures.ts'
-import type { PruneOptions } from './prune-runs.ts'
-import { pruneRuns } from './prune-runs.ts'
-import { hasRemovals, workOnRemovals } from './removals.ts'
+import type { PruneOptions } from './runs/prune-runs.ts'
+import { pruneRuns } from './runs/prune-runs.ts'
+import { hasRemovals, workOnRemovals } from './sources/removals.ts'
 
 const waitMs = 1_000
 

@@ -1,10 +1,10 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { covers } from '../kernel/frontier.ts'
-import { readHeader } from '../kernel/stored-state.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { covers } from '../kernel/states/frontier.ts'
+import { readHeader } from '../kernel/states/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { SourceRow } from '../offline/row-decoder.ts'
+import type { SourceRow } from '../offline/rows/row-decoder.ts'
 import type { OnlineStore } from '../online/store.ts'
 
 const keysPerRead = 100

@@ -1,5 +1,5 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { SourceRow } from '../offline/row-decoder.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { SourceRow } from '../offline/rows/row-decoder.ts'
 import type { StateReader } from './state-reader.ts'
 
 /**

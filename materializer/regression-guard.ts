@@ -1,12 +1,12 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { upperBound } from '../kernel/frontier.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { upperBound } from '../kernel/states/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { currentXmax } from '../online/checkpoint-owner.ts'
 import { disownView, tryCheckpoints } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
-import type { Database } from '../runtime/database.ts'
-import { mismatch } from './begin-view.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { mismatch } from './runs/begin-view.ts'
 
 /**
  * Watches for states that know more than the database: one that was restored from a backup gives the numbers of

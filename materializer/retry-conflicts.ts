@@ -1,11 +1,11 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import { noTransactions, without } from '../kernel/frontier.ts'
-import type { Frontier } from '../kernel/frontier.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import { noTransactions, without } from '../kernel/states/frontier.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
 import { randomBackoffMs, sleep } from '../runtime/async.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { FoldTarget } from './fold-stream.ts'
 import { foldStream } from './fold-stream.ts'
-import { rebatch } from './rebatch.ts'
+import { rebatch } from './events/rebatch.ts'
 
 const conflictBackoff = { firstMs: 4, maxMs: 20 }
 

@@ -1,8 +1,8 @@
 import { messageOf } from '../kernel/errors.ts'
 import { memoizeWeak } from '../kernel/memoize-weak.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { SourceRow } from '../offline/row-decoder.ts'
-import type { Database } from '../runtime/database.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
+import type { SourceRow } from '../offline/rows/row-decoder.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Logger } from '../runtime/log.ts'
 
 /**

@@ -1,15 +1,15 @@
 import { sql } from 'kysely'
-import type { EntityKey } from '../kernel/entity-key.ts'
-import { cutText } from '../kernel/cut-text.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import { cutText } from '../kernel/values/cut-text.ts'
 import type { LockstepError } from '../kernel/errors.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { includes } from '../kernel/frontier.ts'
-import { readSetAside } from '../kernel/set-aside.ts'
-import { stateHead, soundHeader } from '../kernel/stored-state.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { includes } from '../kernel/states/frontier.ts'
+import { readSetAside } from '../kernel/states/set-aside.ts'
+import { stateHead, soundHeader } from '../kernel/states/stored-state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { OnlineStore, OnlineWrite } from '../online/store.ts'
 import { noBytes } from '../online/store.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 
 /** A view of which more entities cannot be folded has a fault of its own, and its run fails. */
 export const maxSetAside = 1_000

@@ -1,9 +1,9 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import { readUnderCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
-import { lost } from './begin-view.ts'
+import { lost } from './runs/begin-view.ts'
 
 /**
  * The stored bytes of each key, null where there are none, by index.

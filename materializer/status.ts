@@ -1,5 +1,5 @@
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 
 /** The last finished run of one view into one store. */
 export interface MaterializationStatus {

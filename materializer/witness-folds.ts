@@ -1,14 +1,14 @@
 import { messageOf } from '../kernel/errors.ts'
-import { upperBound } from '../kernel/frontier.ts'
+import { upperBound } from '../kernel/states/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import { storedCheckpoints, writeWitness } from '../online/checkpoint.ts'
 import { currentXmax, knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import { knownWitnesses, nextWitness } from '../online/witness.ts'
 import { orTimeout } from '../runtime/async.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Logger } from '../runtime/log.ts'
 
 /** How long after a fold its views get a witness, at most. A push costs none of its own. */

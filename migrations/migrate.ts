@@ -15,8 +15,8 @@ const table = 'migrations'
 
 /**
  * Brings the database to this program's schema, in one transaction, under an advisory lock: of several concurrent
- * processes one migrates, and the others find nothing left to do. Programs call it through runtime/migrated.ts, which
- * knows the error codes.
+ * processes one migrates, and the others find nothing left to do. Programs call it through
+ * runtime/postgres/migrated.ts, which knows the error codes.
  *
  * @param signal its abort ends the call before the next migration, and nothing is changed
  * @returns the names of the migrations that this call ran; empty where there was nothing to do

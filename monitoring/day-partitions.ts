@@ -1,5 +1,5 @@
-import type { Database } from '../runtime/database.ts'
-import { sqlState } from '../runtime/relation.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { sqlState } from '../runtime/postgres/relation.ts'
 
 const dayMicros = 86_400_000_000
 /** How long to wait for an exclusive lock of the table: others wait behind it. */

@@ -1,8 +1,8 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Logger } from '../runtime/log.ts'
-import { isUnavailable } from '../runtime/postgres-unavailable.ts'
-import { sqlState } from '../runtime/relation.ts'
+import { isUnavailable } from '../runtime/postgres/postgres-unavailable.ts'
+import { sqlState } from '../runtime/postgres/relation.ts'
 import type { DayPartitions } from './day-partitions.ts'
 
 /** Creates the partition of the next day before that day begins, so that a failure is known a day ahead. */

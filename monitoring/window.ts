@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../kernel/time.ts'
+import { formatTimestamp } from '../kernel/values/time.ts'
 
 /** A stretch of time, epoch microseconds: [from, to). */
 export interface Window {

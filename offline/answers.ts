@@ -1,8 +1,8 @@
-import type { ByteReader, ByteWriter } from '../kernel/binary.ts'
-import type { Status, ViewValues } from '../kernel/state.ts'
-import type { ValueCodec } from '../kernel/value-codec.ts'
-import { valueCodec } from '../kernel/value-codec.ts'
-import type { Value } from '../kernel/value-type.ts'
+import type { ByteReader, ByteWriter } from '../kernel/values/binary.ts'
+import type { Status, ViewValues } from '../kernel/states/state.ts'
+import type { ValueCodec } from '../kernel/values/value-codec.ts'
+import { valueCodec } from '../kernel/values/value-codec.ts'
+import type { Value } from '../kernel/values/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 
 /**

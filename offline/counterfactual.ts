@@ -1,14 +1,14 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { covers, upperBound, includes } from '../kernel/frontier.ts'
-import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/state.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { covers, upperBound, includes } from '../kernel/states/frontier.ts'
+import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/states/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { startTurns } from '../runtime/async.ts'
 import type { Turns } from '../runtime/async.ts'
-import type { Database } from '../runtime/database.ts'
-import type { SourceRow } from './row-decoder.ts'
-import { sourceRows } from './source-stream.ts'
-import { eventBound } from './stream-bounds.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import type { SourceRow } from './rows/row-decoder.ts'
+import { sourceRows } from './rows/source-stream.ts'
+import { eventBound } from './rows/stream-bounds.ts'
 
 /** An answer that a server gave from one view's rows of one entity. */
 export interface ServedAnswer {

@@ -1,4 +1,4 @@
-import type { Queryable } from '../runtime/relation.ts'
+import type { Queryable } from '../runtime/postgres/relation.ts'
 
 /** What the planner says about a query, without running it. */
 export interface Explained {

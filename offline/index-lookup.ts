@@ -1,4 +1,4 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import { servedTime } from '../kernel/view-plan.ts'
 import type { Lookup } from './lookup.ts'

@@ -1,13 +1,13 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { SourceFiles } from './duckdb/source-files.ts'
-import type { JoinedBatch } from './assemble.ts'
+import type { JoinedBatch } from './datasets/assemble.ts'
 import type { JoinOptions, JoinSummary } from './join.ts'
 import { joinSpine } from './join.ts'
 import type { SpineOptions } from './spine/open-spine.ts'
 import { openSpine } from './spine/open-spine.ts'
 import type { Spine, SpineInput } from './spine/spine.ts'
-import { settledNow } from './stream-bounds.ts'
+import { settledNow } from './rows/stream-bounds.ts'
 
 /** What sorts the rows of sources and spines for the point-in-time join. All engines give the same values. */
 export interface JoinEngine {

@@ -1,5 +1,5 @@
-import { maxKeyBytes } from '../kernel/entity-key.ts'
-import { show } from '../kernel/value-type.ts'
+import { maxKeyBytes } from '../kernel/values/entity-key.ts'
+import { show } from '../kernel/values/value-type.ts'
 import { UnfitValue } from './files/convert.ts'
 
 /** A column of a file that goes into a column of a source's key. */

@@ -1,10 +1,10 @@
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { explain } from './explain.ts'
-import { sourceKey } from './source-stream.ts'
-import { readSourceTable } from './source-table.ts'
-import type { KeyRange } from './stream-sql.ts'
-import { keyBoundsSelect, keysWithinSelect } from './stream-sql.ts'
+import { sourceKey } from './rows/source-stream.ts'
+import { readSourceTable } from './rows/source-table.ts'
+import type { KeyRange } from './rows/stream-sql.ts'
+import { keyBoundsSelect, keysWithinSelect } from './rows/stream-sql.ts'
 
 const rowsPerRange = 100_000
 const maxRanges = 10_000

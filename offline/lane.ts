@@ -1,9 +1,9 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import { namingKey } from '../kernel/show-key.ts'
-import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/state.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import { namingKey } from '../kernel/values/show-key.ts'
+import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/states/state.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { MergeOptions } from './lookup.ts'
-import type { SourceRow } from './row-decoder.ts'
+import type { SourceRow } from './rows/row-decoder.ts'
 
 /** One view of a stream during a merge, for the current entity. */
 export class Lane {

@@ -1,4 +1,4 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 
 /**

@@ -1,13 +1,13 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import type { ViewValues } from '../kernel/state.ts'
-import { ofEntity } from '../kernel/too-many-categories.ts'
+import type { ViewValues } from '../kernel/states/state.ts'
+import { ofEntity } from '../kernel/states/too-many-categories.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { Lane } from './lane.ts'
 import type { Lookup, MergeOptions } from './lookup.ts'
-import type { SourceRow } from './row-decoder.ts'
-import { projection, streamColumns } from './source-stream.ts'
-import type { Pass } from './stream-groups.ts'
+import type { SourceRow } from './rows/row-decoder.ts'
+import { projection, streamColumns } from './rows/source-stream.ts'
+import type { Pass } from './rows/stream-groups.ts'
 
 /**
  * The sort-merge behind training sets. Ordered lookups and ordered source rows are read once, side by side. A row is

@@ -1,9 +1,9 @@
-import { parseJson } from '../kernel/parse-json.ts'
+import { parseJson } from '../kernel/values/parse-json.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import { castTo } from './sql-type.ts'
-import type { Database } from '../runtime/database.ts'
-import { sourceRelation, sqlState } from '../runtime/relation.ts'
-import { sqlIdentifier } from '../runtime/sql.ts'
+import { castTo } from './rows/sql-type.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { sourceRelation, sqlState } from '../runtime/postgres/relation.ts'
+import { sqlIdentifier } from '../runtime/postgres/sql.ts'
 
 /** An entity that has a row, and when that row counts. */
 export interface StoredEntity {

@@ -1,5 +1,5 @@
-import type { Queryable } from '../runtime/relation.ts'
-import { sqlText } from '../runtime/sql.ts'
+import type { Queryable } from '../runtime/postgres/relation.ts'
+import { sqlText } from '../runtime/postgres/sql.ts'
 import type { Explained } from './explain.ts'
 
 /**

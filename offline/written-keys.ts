@@ -1,10 +1,10 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { Frontier } from '../kernel/frontier.ts'
-import { maxRanges } from '../kernel/frontier.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { Frontier } from '../kernel/states/frontier.ts'
+import { maxRanges } from '../kernel/states/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { Database } from '../runtime/database.ts'
-import { sourceRows } from './source-stream.ts'
-import { arrivalRange } from './stream-sql.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { sourceRows } from './rows/source-stream.ts'
+import { arrivalRange } from './rows/stream-sql.ts'
 
 /**
  * The keys that have rows of these transactions in the view's source, including rows of the online store alone. For

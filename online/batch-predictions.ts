@@ -1,5 +1,5 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
 import { checkpointEntity, noBytes } from './store.ts'
 

@@ -1,6 +1,6 @@
-import { upperBound } from '../kernel/frontier.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Database } from '../runtime/database.ts'
+import { upperBound } from '../kernel/states/frontier.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { areKnown, witnessColumns } from './witness.ts'
 

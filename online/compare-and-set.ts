@@ -1,6 +1,6 @@
 /**
- * Stores each value whose key still begins with the head that its writer read (kernel/stored-state.ts): the format and
- * the arrival frontier.
+ * Stores each value whose key still begins with the head that its writer read (kernel/states/stored-state.ts): the
+ * format and the arrival frontier.
  *
  *     KEYS  the keys
  *     ARGV  for each key: the expected head, or empty where the key must be absent; the new value, or empty where the

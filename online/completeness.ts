@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import { isTemporary } from '../runtime/is-temporary.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { CheckpointOwner, Foreign } from './checkpoint-owner.ts'

@@ -1,4 +1,4 @@
-import type { RoundTrips } from '../runtime/round-trips.ts'
+import type { RoundTrips } from '../runtime/postgres/round-trips.ts'
 import type { OnlineStore } from './store.ts'
 
 /** The store, whose reads and writes are measured; `onError` is called for each that fails. */

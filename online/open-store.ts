@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { openAnyRedis } from '../runtime/redis-any.ts'
+import { openAnyRedis } from '../runtime/redis/redis-any.ts'
 import type { Config } from '../runtime/config.ts'
 import { createRedisStore } from './redis-store.ts'
 import type { OnlineStore } from './store.ts'

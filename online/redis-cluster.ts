@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import { orTimeout, timedOut, withPatience } from '../runtime/async.ts'
-import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
+import { cutCluster, watchCluster } from '../runtime/redis/redis-cluster.ts'
 import { clusterKeys } from './redis-cluster-keys.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { orTimeout } from '../runtime/async.ts'
-import type { RedisConnection } from '../runtime/redis.ts'
+import type { RedisConnection } from '../runtime/redis/redis.ts'
 import type { StateKeys } from './redis-key.ts'
 import type { ServerGuard, ServerState } from './store.ts'
 

@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import type { RedisConnection } from '../runtime/redis.ts'
+import type { RedisConnection } from '../runtime/redis/redis.ts'
 import { tlsFailureOf, tlsMessage } from '../runtime/tls-failure.ts'
 
 /** What to do about errors of Redis, by their first word. */

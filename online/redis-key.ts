@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import { checkpointEntity } from './store.ts'
 import type { OnlineKey } from './store.ts'
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { withPatience } from '../runtime/async.ts'
-import { addressOf } from '../runtime/redis-url.ts'
+import { addressOf } from '../runtime/redis/redis-url.ts'
 import type { ServerMemory } from './store.ts'
 
 /** From this share of its maxmemory on, a Redis must get more memory. */

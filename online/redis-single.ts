@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { cutRedis, watchRedis } from '../runtime/redis.ts'
+import { cutRedis, watchRedis } from '../runtime/redis/redis.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'

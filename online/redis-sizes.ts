@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import { scanKeys } from './redis-commands.ts'
 import { stateKeys, statesPattern } from './redis-key.ts'
 import type { StoreSizes } from './store.ts'

@@ -1,9 +1,9 @@
-import type { EntityKey } from '../kernel/entity-key.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { EntityKey } from '../kernel/values/entity-key.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 
 /**
- * An online store keeps bytes by (view version, entity) and nothing else; kernel/stored-state.ts defines what they
- * mean. Every implementation runs one contract suite, `test/online/store-contract.ts`.
+ * An online store keeps bytes by (view version, entity) and nothing else; kernel/states/stored-state.ts defines what
+ * they mean. Every implementation runs one contract suite, `test/online/store-contract.ts`.
  */
 export interface OnlineStore {
   readonly kind: 'redis' | 'embedded'
@@ -24,8 +24,9 @@ export interface OnlineStore {
    */
   read(keys: readonly OnlineKey[], options?: ReadOptions): Promise<(Buffer | null)[]>
   /**
-   * Stores each entry whose key's present bytes begin with `expected` (kernel/stored-state.ts: their format and arrival
-   * frontier), or, where that is null, whose key is absent. Each entry is atomic; a call may be applied in part.
+   * Stores each entry whose key's present bytes begin with `expected` (kernel/states/stored-state.ts: their format and
+   * arrival frontier), or, where that is null, whose key is absent. Each entry is atomic; a call may be applied in
+   * part.
    *
    * @returns by index, whether it was stored; false: somebody else wrote first, so read again and decide
    */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { memoizeWeak } from '../kernel/memoize-weak.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 
 /**
  * Proof that a store and a database have the same history. A process numbers its witnesses. It commits a number to the

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { lockRegistry } from './revision.ts'
 
 /**

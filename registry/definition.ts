@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely'
-import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
-import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
-import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
-import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
-import { measuresOf } from '../kernel/experiment-spec.ts'
+import type { ExperimentSpec } from '../kernel/specs/experiment-spec.ts'
+import type { OutcomeSpec } from '../kernel/specs/outcome-spec.ts'
+import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/specs/service-spec.ts'
+import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/specs/view-spec.ts'
+import { measuresOf } from '../kernel/specs/experiment-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { PipelineSpec } from './pipeline-spec.ts'
@@ -16,7 +16,7 @@ import type {
   OutcomeOperational,
   SourceOperational,
   ViewOperational,
-} from './definition-set.ts'
+} from './load/definition-set.ts'
 
 /** One definition, declared in a file or stored in the registry. */
 export type Definition = DefinitionBase &

@@ -1,9 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { Actor } from '../runtime/audit.ts'
 import { recordAudit } from '../runtime/audit.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { changeTransaction } from './change-transaction.ts'
-import { findTrainingSet } from './trained-features.ts'
+import { findTrainingSet } from './models/trained-features.ts'
 
 /**
  * Deletes a training set from the registry. It waits for a push that may name the set, and a push waits for it.

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { SinkSpec } from '../kernel/sink-spec.ts'
+import type { SinkSpec } from '../kernel/specs/sink-spec.ts'
 
 const text = z.string().min(1).max(10_000)
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/)

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 
 /**
  * The registry's revision. It grows with every change, so a server that sees a different number must reload. Cheap

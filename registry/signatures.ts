@@ -5,7 +5,7 @@ import type { Signing } from '../runtime/signing.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Definition } from './definition.ts'
 import { displayName } from './definition.ts'
-import type { ModelContract } from './model-contract.ts'
+import type { ModelContract } from './models/model-contract.ts'
 
 /**
  * The content that the signature of a definition covers: all of its facts, bound to its kind, name and version. The

@@ -1,6 +1,6 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
-import type { Database } from '../runtime/database.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import { storedDefinitions } from './definition.ts'
 import { requireSigned } from './signatures.ts'

@@ -1,5 +1,5 @@
-import { filesName } from '../kernel/files-spec.ts'
-import { streamName } from '../kernel/stream-spec.ts'
+import { filesName } from '../kernel/specs/files-spec.ts'
+import { streamName } from '../kernel/specs/stream-spec.ts'
 import { watchedName } from './monitor-spec.ts'
 import type { Definition } from './definition.ts'
 

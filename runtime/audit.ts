@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Database } from './database.ts'
+import type { Database } from './postgres/database.ts'
 
 /** Who does something, and why. */
 export interface Actor {

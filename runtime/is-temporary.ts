@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { isUnavailable } from './postgres-unavailable.ts'
-import { sqlState } from './relation.ts'
+import { isUnavailable } from './postgres/postgres-unavailable.ts'
+import { sqlState } from './postgres/relation.ts'
 
 /** What the work needs is down, or starts. */
 const outageCodes: ReadonlySet<ErrorCode> = new Set([

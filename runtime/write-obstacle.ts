@@ -1,4 +1,4 @@
-import { obstacleOf, readOnlyObstacle } from './postgres-unavailable.ts'
+import { obstacleOf, readOnlyObstacle } from './postgres/postgres-unavailable.ts'
 
 /** How long a full disk is reported after the last error: whatever failed to write tries again within a minute. */
 const fullForMs = 90_000

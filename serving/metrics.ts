@@ -1,8 +1,8 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import type { ServicePlan, ServiceRow } from '../kernel/service-plan.ts'
-import { Status, statusNames } from '../kernel/state.ts'
-import type { DefinitionId } from '../kernel/view-spec.ts'
+import { Status, statusNames } from '../kernel/states/state.ts'
+import type { DefinitionId } from '../kernel/specs/view-spec.ts'
 import type { ModelMetrics } from './models/model-metrics.ts'
 import { createModelMetrics } from './models/model-metrics.ts'
 import type { HistogramCell } from '../runtime/counted-histogram.ts'
@@ -14,8 +14,8 @@ import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './models/run-metrics.ts'
 import { createRunMetrics } from './models/run-metrics.ts'
-import type { RoundTrips } from '../runtime/round-trips.ts'
-import { roundTripsOf } from '../runtime/round-trips.ts'
+import type { RoundTrips } from '../runtime/postgres/round-trips.ts'
+import { roundTripsOf } from '../runtime/postgres/round-trips.ts'
 
 interface FeatureCounts {
   readonly plan: ServicePlan

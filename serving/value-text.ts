@@ -1,8 +1,8 @@
-import { Status, statusNames } from '../kernel/state.ts'
-import { formatTimestamp } from '../kernel/time.ts'
-import { countsJson } from '../kernel/value-json.ts'
+import { Status, statusNames } from '../kernel/states/state.ts'
+import { formatTimestamp } from '../kernel/values/time.ts'
+import { countsJson } from '../kernel/values/value-json.ts'
 import { memoizeWeak } from '../kernel/memoize-weak.ts'
-import type { Column, CountsValue, ListValue, Value, ValueType } from '../kernel/value-type.ts'
+import type { Column, CountsValue, ListValue, Value, ValueType } from '../kernel/values/value-type.ts'
 
 /**
  * Compiled text of a value as JSON: int64 as an integer literal, timestamp as RFC 3339, what JSON cannot say as null.

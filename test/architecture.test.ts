@@ -69,7 +69,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 
 /** The places, within their rooms, that alone may import these packages. */
 const homes: Readonly<Record<string, readonly string[]>> = {
-  ioredis: ['online/redis-', 'runtime/redis'],
+  ioredis: ['online/redis-', 'runtime/redis/'],
   'onnxruntime-node': ['inference/'],
   '@nats-io/jetstream': ['runtime/streams/nats-'],
   '@nats-io/transport-node': ['runtime/streams/nats-'],
@@ -304,9 +304,9 @@ describe('the product', () => {
       'online/redis-cluster.ts',
       'online/redis-error.ts',
       // the engine itself, which fails with texts of its own alone
-      'runtime/embedded-failure.ts',
-      'runtime/postgres-unavailable.ts',
-      'runtime/redis-cluster.ts',
+      'runtime/embedded/embedded-failure.ts',
+      'runtime/postgres/postgres-unavailable.ts',
+      'runtime/redis/redis-cluster.ts',
       'runtime/streams/redis-consumer.ts',
     ])
   })
@@ -342,7 +342,7 @@ describe('these rules', () => {
   })
 
   it('refuse an import to a higher rank, a sibling, an unlisted or a private module', () => {
-    expect(wrong('kernel/x.ts', `import type { A } from '../runtime/database.ts'`)).toHaveLength(1)
+    expect(wrong('kernel/x.ts', `import type { A } from '../runtime/postgres/database.ts'`)).toHaveLength(1)
     expect(wrong('materializer/x.ts', `import { a } from '../monitoring/a.ts'`)).toHaveLength(1)
     expect(wrong('online/x.ts', `import { a } from '../registry/a.ts'`)).toHaveLength(1)
     expect(wrong('runtime/x.ts', `import { a } from '../test/a.ts'`)).toHaveLength(1)
@@ -351,7 +351,9 @@ describe('these rules', () => {
     expect(wrong('serving/x.ts', `import { Hono } from 'hono'`)).toHaveLength(1)
     expect(wrong('client/x.ts', `import { a } from '../registry/define/t.ts'`)).toHaveLength(1)
     expect(wrong('client/x.ts', `import type { A } from '../runtime/a.ts'`)).toHaveLength(1)
-    expect(wrong('client/x.ts', `import type { A } from '../registry/define/t.ts'\nimport { b } from '../kernel/time.ts'`)).toEqual([])
+    expect(wrong('client/x.ts', `import type { A } from '../registry/define/t.ts'\nimport { b } from '../kernel/values/time.ts'`)).toEqual(
+      [],
+    )
     expect(wrong('client/x.ts', `import { join } from 'node:path'`)).toHaveLength(1)
     expect(wrong('serving/protocols/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../../online/a.ts'`)).toEqual([])
   })

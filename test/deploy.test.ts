@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { serverPatienceMs } from '../cli/interrupt.ts'
 import { prepare } from '../cli/run.ts'
 import { variables } from '../runtime/config.ts'
-import { isFileVariable } from '../runtime/secret-files.ts'
+import { isFileVariable } from '../runtime/settings/secret-files.ts'
 import { routes } from '../serving/protocols/http/routes.ts'
 import { rootFolder } from './source-files.ts'
 

@@ -1,5 +1,5 @@
-import type { Database } from '../runtime/database.ts'
-import { openPostgres } from '../runtime/open-postgres.ts'
+import type { Database } from '../runtime/postgres/database.ts'
+import { openPostgres } from '../runtime/postgres/open-postgres.ts'
 
 /**
  * Opens a database of a test once more, as one whose clock is two hours behind: as a process whose own clock is two

@@ -41,7 +41,7 @@ describe('undocumented parts of libraries', () => {
     redis.disconnect()
   })
 
-  it('include in pg what runtime/copy-out.ts uses: one data listener, of the parser', () => {
+  it('include in pg what runtime/postgres/copy-out.ts uses: one data listener, of the parser', () => {
     const { connection } = new Client() as unknown as { connection: { stream: Socket; query: unknown; attachListeners: unknown } }
     expect(connection.stream).toBeInstanceOf(Socket)
     expect(typeof connection.query).toBe('function')

@@ -7,7 +7,7 @@ import { globalUses } from './global-uses.ts'
 export const rootFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 
 export interface SourceFile {
-  /** From the repository's root, with forward slashes: `kernel/time.ts`. */
+  /** From the repository's root, with forward slashes: `kernel/values/time.ts`. */
   readonly path: string
   readonly lines: number
   /** Its imports, in any form: files of the repository by their path, all others as written. */

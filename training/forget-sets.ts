@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { deleteTrainingSet } from '../registry/delete-training-set.ts'
 import { trainingKind } from '../registry/trainings/training-spec.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { TrainingJob, TrainingTools } from './training-job.ts'
 import { runFolder } from './training-set.ts'
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { formatDuration } from '../kernel/duration.ts'
+import { formatDuration } from '../kernel/values/duration.ts'
 import { readVariable } from '../runtime/config.ts'
 import { createTail } from './tail.ts'
 

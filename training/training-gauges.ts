@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import type { Catalog } from '../registry/catalog.ts'
 import { readPunctuality } from '../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../registry/trainings/training-spec.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 
 type Handle = Pick<Database, 'kysely'>
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../kernel/errors.ts'
-import { settledNow } from '../offline/stream-bounds.ts'
+import { settledNow } from '../offline/rows/stream-bounds.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { TrainingPlan, TrainingResult, TrainingRunSpec } from '../registry/trainings/training-run.ts'
 import { trainingRuns } from '../registry/trainings/training-run.ts'
-import type { Database } from '../runtime/database.ts'
+import type { Database } from '../runtime/postgres/database.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { JobKind, RunningJob } from '../runtime/jobs/job-kind.ts'
 import type { DeployOptions } from './deploy-version.ts'
@@ -31,7 +31,8 @@ export type TrainingJob = RunningJob<TrainingRunSpec, TrainingPlan>
  * Runs of trainings as jobs. Each has one chunk, as a trainer is one program. Only processes that have its trainer
  * claim a run: the scope of a job is the name of its trainer.
  *
- *     plan: the interval, the rows that have arrived -> chunk: training set, trainer, decision, version -> finish: deploy
+ *     plan: the interval, the rows that have arrived -> chunk: training set, trainer, decision, version -> finish:
+ *     deploy
  */
 export function trainingJobs(tools: TrainingTools): JobKind<TrainingRunSpec, TrainingPlan, null, TrainingResult> {
   const { db, catalog, trainers } = tools

@@ -3,11 +3,11 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { createDataset } from '../../offline/dataset.ts'
+import { createDataset } from '../../offline/datasets/dataset.ts'
 import { createDuckDbEngine } from '../../offline/duckdb/duckdb-engine.ts'
 import type { FileEngine } from '../../offline/join-engine.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { exportPlan } from '../../serving/engines/export-plan.ts'
 
 // One training set of the flights by each engine: the same spine of Parquet, the same 12 features, and the same bytes.

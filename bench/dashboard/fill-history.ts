@@ -5,9 +5,9 @@ import { storeFigures } from '../../monitoring/figures/stored-figures.ts'
 import { createJudge } from '../../monitoring/quality/judge.ts'
 import { createPredictionJudge } from '../../monitoring/quality/judge-predictions.ts'
 import { mergeRollups } from '../../monitoring/rollups/merge-rollups.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { createRandom } from '../../statistics/random.ts'
 
 const dayMicros = 86_400_000_000

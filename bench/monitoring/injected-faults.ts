@@ -1,6 +1,6 @@
 import { loadConfig } from '../../runtime/config.ts'
-import { migrateDatabase } from '../../runtime/migrated.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { migrateDatabase } from '../../runtime/postgres/migrated.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
 import { faults, inject } from '../../test/monitoring/faults/faults.ts'
 import type { Shop, ShopOptions } from '../../test/monitoring/faults/virtual-shop.ts'

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { applyChanges } from '../../registry/apply.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
-import type { Database } from '../../runtime/database.ts'
-import { migrateDatabase } from '../../runtime/migrated.ts'
+import { applyChanges } from '../../registry/changes/apply.ts'
+import { loadDefinitions } from '../../registry/load/load-definitions.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { migrateDatabase } from '../../runtime/postgres/migrated.ts'
 
 /** The current time of the bench, epoch microseconds: all rows are older. */
 export const moment = Date.UTC(2026, 0, 8) * 1000

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { encodeKey } from '../../kernel/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineStore } from '../../online/store.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortRollout, changeShare, startRollout } from '../../registry/rollouts/change-rollout.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { unitPlace } from '../../statistics/assign.ts'
 import type { Started } from './start-server.ts'
 import { startServer } from './start-server.ts'

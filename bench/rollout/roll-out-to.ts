@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 const maxSeconds = 120
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { forgetKeys } from '../forget-keys.ts'
 import { inOwnPlace } from '../in-process.ts'
 import type { Started } from './server.ts'

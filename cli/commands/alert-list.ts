@@ -1,6 +1,6 @@
 import { alertJson, maxListedAlerts, readAlerts } from '../../monitoring/alerts/read-alerts.ts'
 import { alertsAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
-import { alertTable } from '../alert-text.ts'
+import { alertTable } from '../text/alert-text.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

@@ -1,5 +1,5 @@
 import { alertAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
-import { alertIdOf, alertText } from '../alert-text.ts'
+import { alertIdOf, alertText } from '../text/alert-text.ts'
 import type { Command } from '../command.ts'
 import { findAlert } from '../find-alert.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

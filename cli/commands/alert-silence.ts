@@ -1,7 +1,7 @@
 import { maxSilence, silenceAlert, silenceMicros } from '../../monitoring/alerts/silences.ts'
 import { alertAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { alertIdOf } from '../alert-text.ts'
+import { alertIdOf } from '../text/alert-text.ts'
 import type { Command } from '../command.ts'
 import { findAlert } from '../find-alert.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

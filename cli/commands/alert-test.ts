@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { testMessage } from '../../monitoring/alerts/alert-message.ts'
 import { installationKey } from '../../monitoring/alerts/open-alerts.ts'
 import { sendNotification } from '../../monitoring/alerts/deliver/send-notification.ts'

@@ -1,15 +1,15 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { AuditRecord } from '../../runtime/audit.ts'
 import { maxAuditRecords, readAudit } from '../../runtime/audit.ts'
 import { entityHash } from '../../serving/dashboard/explain/audit-read.ts'
 import { auditAnswer } from '../../serving/protocols/http/registry/registry-schemas.ts'
 import type { Command, Outcome } from '../command.ts'
-import { moment } from '../human.ts'
+import { moment } from '../text/human.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 const defaultLimit = 100
 

@@ -1,15 +1,15 @@
-import { formatNumber, formatShare } from '../../kernel/format-number.ts'
+import { formatNumber, formatShare } from '../../kernel/values/format-number.ts'
 import type { BaselineOrigin } from '../../monitoring/baselines/baseline.ts'
 import { requireBaseline } from '../../monitoring/baselines/baseline.ts'
 import type { BaselineJson } from '../../monitoring/baselines/baseline-json.ts'
 import { baselineJson } from '../../monitoring/baselines/baseline-json.ts'
-import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
+import { parseModelReference, pickVersion } from '../../registry/models/pick-version.ts'
 import { baseline as baselineSchema } from '../../serving/protocols/http/monitoring/baseline-schemas.ts'
 import { minEntities } from '../../statistics/drift-test.ts'
 import type { Command } from '../command.ts'
-import { count, counted } from '../human.ts'
+import { count, counted } from '../text/human.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const baselineShowCommand: Command = {
   name: 'baseline show',

@@ -6,7 +6,7 @@ import type { BatchAnswer } from '../../serving/protocols/http/jobs/batches-rout
 import { batchAnswer } from '../../serving/protocols/http/jobs/batches-route.ts'
 import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { batchName } from '../batch-text.ts'
+import { batchName } from '../text/batch-text.ts'
 import { batchJobs, findBatch } from '../batch-tools.ts'
 import type { Command, Outcome } from '../command.ts'
 import { batchPath, findServerBatch } from '../remote/batches.ts'

@@ -1,12 +1,12 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { listBatches } from '../../serving/batch/batch-json.ts'
-import { batchName } from '../batch-text.ts'
+import { batchName } from '../text/batch-text.ts'
 import type { Command } from '../command.ts'
-import { count, counted, duration } from '../human.ts'
+import { count, counted, duration } from '../text/human.ts'
 import { spineInput } from '../spine-option.ts'
 
 export const batchEstimateCommand: Command = {

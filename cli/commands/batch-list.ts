@@ -1,7 +1,7 @@
 import { maxListedJobs } from '../../runtime/jobs/read-jobs.ts'
 import { listBatches } from '../../serving/batch/batch-json.ts'
 import { batchesAnswer } from '../../serving/protocols/http/jobs/batches-route.ts'
-import { batchTable } from '../batch-text.ts'
+import { batchTable } from '../text/batch-text.ts'
 import type { Command } from '../command.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

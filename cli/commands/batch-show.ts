@@ -1,5 +1,5 @@
 import { batchJson } from '../../serving/batch/batch-json.ts'
-import { batchText } from '../batch-text.ts'
+import { batchText } from '../text/batch-text.ts'
 import { findBatch } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { findServerBatch } from '../remote/batches.ts'

@@ -1,6 +1,6 @@
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
 import { batchJson } from '../../serving/batch/batch-json.ts'
-import { batchName, batchText } from '../batch-text.ts'
+import { batchName, batchText } from '../text/batch-text.ts'
 import { findBatch } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { findServerBatch, watchServerBatch } from '../remote/batches.ts'

@@ -1,9 +1,9 @@
 import { datasetsAnswer } from '../../serving/protocols/http/data/dataset-schemas.ts'
 import type { Command } from '../command.ts'
-import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
-import { count, moment } from '../human.ts'
+import { readDatasets, withoutManifest } from '../../offline/datasets/stored-datasets.ts'
+import { count, moment } from '../text/human.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const datasetListCommand: Command = {
   name: 'dataset list',

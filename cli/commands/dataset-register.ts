@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column } from '../../kernel/value-type.ts'
-import { pathOfManifest } from '../../offline/dataset-manifest.ts'
-import { registerDataset } from '../../offline/register-dataset.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
+import { pathOfManifest } from '../../offline/datasets/dataset-manifest.ts'
+import { registerDataset } from '../../offline/datasets/register-dataset.ts'
 import { openPlan } from '../../serving/engines/engine-plan.ts'
 import type { Command } from '../command.ts'
-import { bytes, counted } from '../human.ts'
+import { bytes, counted } from '../text/human.ts'
 
 export const datasetRegisterCommand: Command = {
   name: 'dataset register',

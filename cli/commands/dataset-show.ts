@@ -1,12 +1,12 @@
-import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
+import type { DatasetManifest } from '../../offline/datasets/dataset-manifest.ts'
+import { filesOf, statisticsOf } from '../../offline/datasets/dataset-manifest.ts'
 import { datasetAnswer } from '../../serving/protocols/http/data/dataset-schemas.ts'
 import type { Command } from '../command.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
-import { bytes, count, counted } from '../human.ts'
+import { findDataset } from '../../offline/datasets/stored-datasets.ts'
+import { bytes, count, counted } from '../text/human.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { valuesText } from '../statistics-text.ts'
-import { table } from '../table.ts'
+import { valuesText } from '../text/statistics-text.ts'
+import { table } from '../text/table.ts'
 
 export const datasetShowCommand: Command = {
   name: 'dataset show',

@@ -1,10 +1,10 @@
-import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf } from '../../offline/dataset-manifest.ts'
-import type { DatasetVerdict } from '../../offline/verify-dataset.ts'
-import { verifyDataset } from '../../offline/verify-dataset.ts'
+import type { DatasetManifest } from '../../offline/datasets/dataset-manifest.ts'
+import { filesOf } from '../../offline/datasets/dataset-manifest.ts'
+import type { DatasetVerdict } from '../../offline/datasets/verify-dataset.ts'
+import { verifyDataset } from '../../offline/datasets/verify-dataset.ts'
 import type { Command } from '../command.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
-import { counted } from '../human.ts'
+import { findDataset } from '../../offline/datasets/stored-datasets.ts'
+import { counted } from '../text/human.ts'
 import { createJoinProgress } from '../join-progress.ts'
 
 function compared(order: DatasetVerdict['order']): string {

@@ -4,7 +4,7 @@ import { droppedLettersAnswer } from '../../serving/protocols/http/streaming/dea
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenBody, chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 import { serverOf } from '../remote/server-option.ts'
 
 export const deadLetterDropCommand: Command = {

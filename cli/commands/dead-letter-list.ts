@@ -1,11 +1,11 @@
 import { letterJson, listDeadLetters, requireLetterSource } from '../../materializer/streams/dead-letters.ts'
 import { deadLettersAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import type { Command } from '../command.ts'
-import { moment } from '../human.ts'
+import { moment } from '../text/human.ts'
 import type { Server } from '../remote/server.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 type ShownLetter = ReturnType<typeof letterJson>
 

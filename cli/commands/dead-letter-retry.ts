@@ -1,12 +1,12 @@
 import { messageOf } from '../../kernel/errors.ts'
 import { chosenLetterIds } from '../../materializer/streams/dead-letters.ts'
 import { retryAndFold } from '../../materializer/streams/retry-dead-letters.ts'
-import { logOversized } from '../../materializer/log-oversized.ts'
+import { logOversized } from '../../materializer/runs/log-oversized.ts'
 import { retriedLettersAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { chosenBody, chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 import { serverOf } from '../remote/server-option.ts'
 
 export const deadLetterRetryCommand: Command = {

@@ -2,7 +2,7 @@ import { letterWithBody, readDeadLetter } from '../../materializer/streams/dead-
 import { deadLetterAnswer } from '../../serving/protocols/http/streaming/dead-letters-route.ts'
 import type { Command } from '../command.ts'
 import { letterId } from '../dead-letters.ts'
-import { bytes, moment } from '../human.ts'
+import { bytes, moment } from '../text/human.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const deadLetterShowCommand: Command = {

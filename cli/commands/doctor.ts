@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Settings } from '../../runtime/config.ts'
 import { loadSettings } from '../../runtime/config.ts'
-import { databaseName, requireMade } from '../../runtime/open-database.ts'
+import { databaseName, requireMade } from '../../runtime/postgres/open-database.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { createContext } from '../context.ts'
@@ -33,7 +33,7 @@ import {
 import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
 import { examineStreams } from '../doctor/stream-checks.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 
 export const doctorCommand: Command = {
   name: 'doctor',

@@ -1,9 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
-import { valueFromJson } from '../../kernel/value-json.ts'
-import type { EntitySpec } from '../../kernel/view-spec.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import type { Column, KeyType, Value } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
+import { valueFromJson } from '../../kernel/values/value-json.ts'
+import type { EntitySpec } from '../../kernel/specs/view-spec.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
@@ -11,7 +11,7 @@ import { finishErasures, pendingErasures } from '../../materializer/erase/finish
 import { forgetEntity } from '../../monitoring/rollups/forget-entity.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 
 /** How long to wait for open transactions, milliseconds. */
 const waitMs = 5_000

@@ -7,7 +7,7 @@ import { rolloutChangeAnswer } from '../../serving/protocols/http/rollouts/rollo
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { rolloutChangeText } from '../rollout-text.ts'
+import { rolloutChangeText } from '../text/rollout-text.ts'
 
 export const experimentDecideCommand: Command = {
   name: 'experiment decide',

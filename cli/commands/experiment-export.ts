@@ -3,7 +3,7 @@ import { exportUnits, unitColumns } from '../../monitoring/experiments/export-un
 import { planUnits } from '../../monitoring/experiments/plan-units.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import type { Command } from '../command.ts'
-import { bytes, counted } from '../human.ts'
+import { bytes, counted } from '../text/human.ts'
 import { downloadMade, localPath } from '../remote/download-file.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

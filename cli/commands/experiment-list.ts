@@ -1,7 +1,7 @@
 import { listExperiments } from '../../registry/experiments/list-experiments.ts'
 import { experimentsAnswer } from '../../serving/protocols/http/experiments/experiment-schemas.ts'
 import type { Command } from '../command.ts'
-import { experimentsText } from '../experiment-change-text.ts'
+import { experimentsText } from '../text/experiment-change-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const experimentListCommand: Command = {

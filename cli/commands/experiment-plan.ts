@@ -4,9 +4,9 @@ import { declaredExperiment } from '../../registry/experiments/declared-experime
 import { experimentPlanAnswer } from '../../serving/protocols/http/experiments/experiment-plan-schema.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
-import { experimentPlanText } from '../experiment-plan-text.ts'
+import { experimentPlanText } from '../text/experiment-plan-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { parseShare } from '../rollout-text.ts'
+import { parseShare } from '../text/rollout-text.ts'
 
 const defaultSince = '28d'
 

@@ -6,7 +6,7 @@ import { experimentReport } from '../../monitoring/experiments/experiment-report
 import { experimentResultsAnswer } from '../../serving/protocols/http/experiments/experiment-result-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
-import { experimentText } from '../experiment-text.ts'
+import { experimentText } from '../text/experiment-text.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

@@ -2,7 +2,7 @@ import { startExperiment } from '../../registry/experiments/change-experiment.ts
 import { experimentChangeAnswer } from '../../serving/protocols/http/experiments/experiment-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { experimentChangeText } from '../experiment-change-text.ts'
+import { experimentChangeText } from '../text/experiment-change-text.ts'
 import { datasetMismatchOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

@@ -2,7 +2,7 @@ import { stopExperiment } from '../../registry/experiments/change-experiment.ts'
 import { experimentChangeAnswer } from '../../serving/protocols/http/experiments/experiment-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { experimentChangeText } from '../experiment-change-text.ts'
+import { experimentChangeText } from '../text/experiment-change-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const experimentStopCommand: Command = {

@@ -4,7 +4,7 @@ import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
 import { exportPlan } from '../../serving/engines/export-plan.ts'
 import type { Command } from '../command.ts'
-import { bytes } from '../human.ts'
+import { bytes } from '../text/human.ts'
 
 const bounds = ['at', 'before'] as const
 const knowledges = ['bitemporal', 'latest'] as const

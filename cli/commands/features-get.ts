@@ -1,13 +1,13 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { parseJson } from '../../kernel/values/parse-json.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Command } from '../command.ts'
 import type { EntityValues, ReadFeatures, Takes } from '../find/finder.ts'
 import { finderOf } from '../find/finder.ts'
-import { plainText } from '../../kernel/plain-text.ts'
+import { plainText } from '../../kernel/values/plain-text.ts'
 import { serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const featuresGetCommand: Command = {
   name: 'features get',

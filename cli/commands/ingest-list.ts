@@ -1,10 +1,10 @@
-import { maxListedLoads, readLoads } from '../../offline/read-loads.ts'
+import { maxListedLoads, readLoads } from '../../offline/ingest/read-loads.ts'
 import { loadsAnswer } from '../../serving/protocols/http/data/event-schemas.ts'
 import type { Command } from '../command.ts'
-import { count, moment } from '../human.ts'
+import { count, moment } from '../text/human.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const ingestListCommand: Command = {
   name: 'ingest list',

@@ -2,7 +2,7 @@ import { jobJson } from '../../runtime/jobs/job-json.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { jobsAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Command } from '../command.ts'
-import { jobTable } from '../job-text.ts'
+import { jobTable } from '../text/job-text.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

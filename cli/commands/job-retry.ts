@@ -4,7 +4,7 @@ import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Command } from '../command.ts'
-import { jobIdOf } from '../job-text.ts'
+import { jobIdOf } from '../text/job-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const jobRetryCommand: Command = {

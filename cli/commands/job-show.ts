@@ -2,7 +2,7 @@ import { jobJson, stepJson } from '../../runtime/jobs/job-json.ts'
 import { readJob, readSteps } from '../../runtime/jobs/read-jobs.ts'
 import { jobAnswer } from '../../serving/protocols/http/jobs/job-schemas.ts'
 import type { Command } from '../command.ts'
-import { jobIdOf, jobText } from '../job-text.ts'
+import { jobIdOf, jobText } from '../text/job-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const maxSteps = 100

@@ -1,14 +1,14 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
 import { scopes } from '../../registry/keys/scope.ts'
-import { databaseNowMicros } from '../../runtime/database-clock.ts'
+import { databaseNowMicros } from '../../runtime/postgres/database-clock.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
-import { keyJson, madeKeyText } from '../key-text.ts'
+import { keyJson, madeKeyText } from '../text/key-text.ts'
 
 const maxPerSecond = 1_000_000_000
 

@@ -1,8 +1,8 @@
 import { listKeys } from '../../registry/keys/api-keys.ts'
 import type { Command } from '../command.ts'
-import { moment } from '../human.ts'
-import { keyJson, keyState } from '../key-text.ts'
-import { table } from '../table.ts'
+import { moment } from '../text/human.ts'
+import { keyJson, keyState } from '../text/key-text.ts'
+import { table } from '../text/table.ts'
 
 export const keysListCommand: Command = {
   name: 'keys list',

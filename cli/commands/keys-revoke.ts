@@ -1,7 +1,7 @@
 import { revokeKey } from '../../registry/keys/api-keys.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { keyJson } from '../key-text.ts'
+import { keyJson } from '../text/key-text.ts'
 
 export const keysRevokeCommand: Command = {
   name: 'keys revoke',

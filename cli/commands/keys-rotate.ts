@@ -2,8 +2,8 @@ import { rotateKey } from '../../registry/keys/api-keys.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
-import { moment } from '../human.ts'
-import { keyJson, madeKeyText } from '../key-text.ts'
+import { moment } from '../text/human.ts'
+import { keyJson, madeKeyText } from '../text/key-text.ts'
 
 const defaultOverlap = '7d'
 

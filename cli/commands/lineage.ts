@@ -4,8 +4,8 @@ import type { Lineage, LineageDirection, LineageNode, NodeKey } from '../../regi
 import { nodeKey } from '../../registry/find/graph.ts'
 import type { Command } from '../command.ts'
 import { finderOf } from '../find/finder.ts'
-import { count, shortId } from '../human.ts'
-import { plainText } from '../../kernel/plain-text.ts'
+import { count, shortId } from '../text/human.ts'
+import { plainText } from '../../kernel/values/plain-text.ts'
 import { serverOption } from '../remote/server-option.ts'
 
 export const lineageCommand: Command = {

@@ -4,9 +4,9 @@ import type { Entry, EntryKind } from '../../registry/find/entry.ts'
 import { plurals } from '../../registry/find/find-entry.ts'
 import type { Command } from '../command.ts'
 import { finderOf } from '../find/finder.ts'
-import { counted, shortId } from '../human.ts'
+import { counted, shortId } from '../text/human.ts'
 import { serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const listCommand: Command = {
   name: 'list',

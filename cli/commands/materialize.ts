@@ -1,14 +1,14 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { runHousekeeping } from '../../materializer/housekeeping.ts'
-import { recordRun, runSpan } from '../../materializer/record-run.ts'
-import { materializeView } from '../../materializer/materialize.ts'
+import { recordRun, runSpan } from '../../materializer/runs/record-run.ts'
+import { materializeView } from '../../materializer/runs/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Command } from '../command.ts'
 import { eachInTurn, failedLine } from '../each-in-turn.ts'
-import { counted, duration } from '../human.ts'
+import { counted, duration } from '../text/human.ts'
 
 export const materializeCommand: Command = {
   name: 'materialize',

@@ -1,7 +1,7 @@
-import { migrateDatabase } from '../../runtime/migrated.ts'
-import { databaseName } from '../../runtime/open-database.ts'
+import { migrateDatabase } from '../../runtime/postgres/migrated.ts'
+import { databaseName } from '../../runtime/postgres/open-database.ts'
 import type { Command } from '../command.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 
 export const migrateCommand: Command = {
   name: 'migrate',

@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { evaluateVersions } from '../../serving/evaluation/evaluate-versions.ts'
 import { evaluatedFile, evaluatedVersion } from '../../serving/evaluation/evaluated-model.ts'
 import { datasetParts, rowsOfDataset } from '../../serving/evaluation/labelled-rows.ts'
 import type { Command } from '../command.ts'
-import { evaluationText } from '../evaluation-text.ts'
+import { evaluationText } from '../text/evaluation-text.ts'
 import { readModelFile } from '../read-model-file.ts'
 
 export const modelEvaluateCommand: Command = {

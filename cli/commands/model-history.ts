@@ -1,10 +1,10 @@
-import { listModelEvents, maxModelEvents } from '../../registry/model-events.ts'
+import { listModelEvents, maxModelEvents } from '../../registry/models/model-events.ts'
 import { modelHistoryAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command } from '../command.ts'
-import { moment } from '../human.ts'
+import { moment } from '../text/human.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const modelHistoryCommand: Command = {
   name: 'model history',

@@ -1,16 +1,16 @@
 import { isRecord } from '../../kernel/is-record.ts'
-import { aliasesOf } from '../../registry/model-aliases.ts'
-import { listModelVersions } from '../../registry/model-versions.ts'
-import { pickVersion } from '../../registry/pick-version.ts'
+import { aliasesOf } from '../../registry/models/model-aliases.ts'
+import { listModelVersions } from '../../registry/models/model-versions.ts'
+import { pickVersion } from '../../registry/models/pick-version.ts'
 import { modelAnswer, modelsAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
-import { bytes, firstMetrics, moment } from '../human.ts'
-import { modelVersionJson } from '../model-text.ts'
+import { bytes, firstMetrics, moment } from '../text/human.ts'
+import { modelVersionJson } from '../text/model-text.ts'
 import type { Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { shareText } from '../rollout-text.ts'
-import { table } from '../table.ts'
+import { shareText } from '../text/rollout-text.ts'
+import { table } from '../text/table.ts'
 
 export const modelListCommand: Command = {
   name: 'model list',

@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
-import { pinModel } from '../../registry/pin-model.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
+import { pinModel } from '../../registry/models/pin-model.ts'
 import { pinChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { pinChangeText } from '../model-text.ts'
+import { pinChangeText } from '../text/model-text.ts'
 import { atOnceOption, untriedOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

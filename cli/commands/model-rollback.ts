@@ -1,8 +1,8 @@
-import { championAlias } from '../../registry/model-aliases.ts'
-import { rollBackModel } from '../../registry/promote.ts'
+import { championAlias } from '../../registry/models/model-aliases.ts'
+import { rollBackModel } from '../../registry/models/promote.ts'
 import { aliasChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { aliasChangeText } from '../model-text.ts'
+import { aliasChangeText } from '../text/model-text.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 

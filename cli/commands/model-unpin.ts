@@ -1,8 +1,8 @@
-import { unpinModel } from '../../registry/pin-model.ts'
+import { unpinModel } from '../../registry/models/pin-model.ts'
 import { pinChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { pinChangeText } from '../model-text.ts'
+import { pinChangeText } from '../text/model-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const modelUnpinCommand: Command = {

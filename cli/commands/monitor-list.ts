@@ -1,10 +1,10 @@
-import { durationText } from '../../kernel/duration.ts'
+import { durationText } from '../../kernel/values/duration.ts'
 import { monitorState } from '../../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../../registry/monitor-spec.ts'
 import type { Command } from '../command.ts'
 import { readMonitors } from '../find-monitor.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const monitorListCommand: Command = {
   name: 'monitor list',

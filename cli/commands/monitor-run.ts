@@ -1,9 +1,9 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { evaluateMonitor } from '../../monitoring/alerts/evaluate-monitor.ts'
 import { readMemories } from '../../monitoring/alerts/record-evaluation.ts'
 import type { Command } from '../command.ts'
 import { findMonitor } from '../find-monitor.ts'
-import { resultsTable } from '../monitor-text.ts'
+import { resultsTable } from '../text/monitor-text.ts'
 
 export const monitorRunCommand: Command = {
   name: 'monitor run',

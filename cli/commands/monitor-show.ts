@@ -1,7 +1,7 @@
 import { monitorNamed } from '../../monitoring/alerts/monitor-list.ts'
 import type { Command } from '../command.ts'
 import { readMonitors } from '../find-monitor.ts'
-import { monitorText, resultsTable } from '../monitor-text.ts'
+import { monitorText, resultsTable } from '../text/monitor-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const monitorShowCommand: Command = {

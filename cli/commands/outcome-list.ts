@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts'
 import { finderOf } from '../find/finder.ts'
 import { serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const outcomeListCommand: Command = {
   name: 'outcome list',

@@ -2,7 +2,7 @@ import { pipelinesAnswer } from '../../serving/protocols/http/streaming/pipeline
 import { pipelineStatuses } from '../../serving/streaming/pipeline-status.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const pipelineListCommand: Command = {
   name: 'pipeline list',

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { pipelineReplayAnswer } from '../../serving/protocols/http/streaming/pipeline-schemas.ts'
 import { replayPipeline } from '../../serving/streaming/pipeline-state.ts'
 import { actorOf, reasonOption } from '../actor.ts'

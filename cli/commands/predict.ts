@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import type { Command } from '../command.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
-import { bytes, count, counted, duration } from '../human.ts'
+import { bytes, count, counted, duration } from '../text/human.ts'
 import { spineInput } from '../spine-option.ts'
 
 const bounds = ['at', 'before'] as const

@@ -1,10 +1,10 @@
-import { formatTimestamp } from '../../kernel/time.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
-import { counted, duration } from '../human.ts'
+import { counted, duration } from '../text/human.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { spineInput } from '../spine-option.ts'
 

@@ -1,4 +1,4 @@
-import { cutText } from '../../kernel/cut-text.ts'
+import { cutText } from '../../kernel/values/cut-text.ts'
 import type { ListedPrediction, PredictionPage } from '../../monitoring/prediction-log/read-predictions.ts'
 import { predictionsAnswer } from '../../serving/protocols/http/monitoring/predictions-route.ts'
 import { listPredictionPage, maxListedPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
@@ -8,8 +8,8 @@ import type { Input } from '../input.ts'
 import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
-import { moment } from '../human.ts'
-import { table } from '../table.ts'
+import { moment } from '../text/human.ts'
+import { table } from '../text/table.ts'
 
 const defaultLimit = 20
 /** Of a cell on a screen. */

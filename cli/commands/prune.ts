@@ -1,8 +1,8 @@
-import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import type { Removals } from '../../materializer/change-registry.ts'
 import { prunedJson, pruneWithStates } from '../../materializer/change-registry.ts'
 import type { DefinitionKind } from '../../migrations/schema.ts'
-import type { KeptDefinition } from '../../registry/change-plan.ts'
+import type { KeptDefinition } from '../../registry/changes/change-plan.ts'
 import { kindNames } from '../../registry/definition.ts'
 import { pruneAnswer } from '../../serving/protocols/http/registry/registry-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -10,9 +10,9 @@ import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { deleteInSteps, deleteOptions } from '../delete-in-steps.ts'
 import type { Input } from '../input.ts'
-import { keptText } from '../plan-details.ts'
+import { keptText } from '../text/plan-details.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { removalsText } from '../removals-text.ts'
+import { removalsText } from '../text/removals-text.ts'
 
 export const pruneCommand: Command = {
   name: 'prune',

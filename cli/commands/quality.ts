@@ -1,10 +1,10 @@
 import type { QualityReport } from '../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../monitoring/quality/quality-report.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { qualityAnswer } from '../../serving/protocols/http/monitoring/quality-schemas.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
-import { qualityText } from '../quality-text.ts'
+import { qualityText } from '../text/quality-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const defaultSince = '7d'

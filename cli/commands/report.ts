@@ -9,8 +9,8 @@ import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
-import { bytes } from '../human.ts'
-import { reportText } from '../report-text.ts'
+import { bytes } from '../text/human.ts'
+import { reportText } from '../text/report-text.ts'
 import { writeOutput } from '../write-output.ts'
 
 export const reportCommand: Command = {

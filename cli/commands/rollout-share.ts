@@ -3,7 +3,7 @@ import { reasonOption } from '../actor.ts'
 import { changeRollout } from '../change-rollout.ts'
 import type { Command } from '../command.ts'
 import { serverOption } from '../remote/server-option.ts'
-import { parseShare } from '../rollout-text.ts'
+import { parseShare } from '../text/rollout-text.ts'
 
 export const rolloutShareCommand: Command = {
   name: 'rollout share',

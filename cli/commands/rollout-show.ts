@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
-import { answeringVersion } from '../../registry/pick-version.ts'
+import { answeringVersion } from '../../registry/models/pick-version.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { rolloutAnswer } from '../../serving/protocols/http/rollouts/rollout-answers.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import type { ShownHistory } from '../rollout-text.ts'
-import { decisionText, rolloutText } from '../rollout-text.ts'
+import type { ShownHistory } from '../text/rollout-text.ts'
+import { decisionText, rolloutText } from '../text/rollout-text.ts'
 
 const lookMs = 1000
 

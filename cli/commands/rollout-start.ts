@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { rolloutChangeAnswer } from '../../serving/protocols/http/rollouts/rollout-answers.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -7,7 +7,7 @@ import type { Command } from '../command.ts'
 import { datasetMismatchOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { readPlan } from '../read-plan.ts'
-import { parseShare, rolloutChangeText } from '../rollout-text.ts'
+import { parseShare, rolloutChangeText } from '../text/rollout-text.ts'
 
 export const rolloutStartCommand: Command = {
   name: 'rollout start',

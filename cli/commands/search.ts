@@ -3,9 +3,9 @@ import type { Found } from '../../registry/find/search.ts'
 import { maxFound } from '../../registry/find/search.ts'
 import type { Command } from '../command.ts'
 import { finderOf } from '../find/finder.ts'
-import { counted, shortId } from '../human.ts'
+import { counted, shortId } from '../text/human.ts'
 import { serverOption } from '../remote/server-option.ts'
-import { tableOf } from '../table.ts'
+import { tableOf } from '../text/table.ts'
 
 const defaultLimit = 20
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { createWorkerPool } from '../../runtime/workers/pool.ts'
 import { tryPort } from '../../runtime/listen.ts'

@@ -2,7 +2,7 @@ import { shadowReport } from '../../monitoring/shadow/shadow-report.ts'
 import { shadowReportAnswer } from '../../serving/protocols/http/rollouts/shadow-schemas.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { shadowReportText } from '../shadow-text.ts'
+import { shadowReportText } from '../text/shadow-text.ts'
 
 export const shadowShowCommand: Command = {
   name: 'shadow show',

@@ -1,12 +1,12 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/pick-version.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { startShadow } from '../../registry/rollouts/change-shadow.ts'
 import { shadowChangeAnswer } from '../../serving/protocols/http/rollouts/shadow-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { parseShare } from '../rollout-text.ts'
-import { shadowChangeText } from '../shadow-text.ts'
+import { parseShare } from '../text/rollout-text.ts'
+import { shadowChangeText } from '../text/shadow-text.ts'
 
 export const shadowStartCommand: Command = {
   name: 'shadow start',

@@ -3,7 +3,7 @@ import { shadowChangeAnswer } from '../../serving/protocols/http/rollouts/shadow
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { shadowChangeText } from '../shadow-text.ts'
+import { shadowChangeText } from '../text/shadow-text.ts'
 
 export const shadowStopCommand: Command = {
   name: 'shadow stop',

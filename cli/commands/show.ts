@@ -1,6 +1,6 @@
 import type { NodeKind } from '../../registry/find/graph.ts'
 import { findNode } from '../../registry/find/find-entry.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
+import { findDataset } from '../../offline/datasets/stored-datasets.ts'
 import { readInventory } from '../../registry/find/inventory.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'

@@ -2,9 +2,9 @@ import { readStoredFiles, storedFileJson } from '../../offline/source-files/stor
 import { sourceFilesAnswer } from '../../serving/protocols/http/data/source-files-route.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
-import { bytes as sizeOf, count, moment } from '../human.ts'
+import { bytes as sizeOf, count, moment } from '../text/human.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { table } from '../table.ts'
+import { table } from '../text/table.ts'
 
 export const sourceFilesCommand: Command = {
   name: 'source files',

@@ -1,14 +1,14 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ModelStatistics } from '../../monitoring/rollups/model-statistics.ts'
 import { modelStatistics } from '../../monitoring/rollups/model-statistics.ts'
-import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
+import { parseModelReference, pickVersion } from '../../registry/models/pick-version.ts'
 import { statisticsFields } from '../../serving/protocols/http/monitoring/statistics-schemas.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { statisticsText } from '../model-statistics-text.ts'
+import { statisticsText } from '../text/model-statistics-text.ts'
 
 const steps = ['minute', 'hour', 'day'] as const
 const groupings = ['version', 'role', 'version,role'] as const

@@ -3,7 +3,7 @@ import { listTrainings } from '../../registry/trainings/read-runs.ts'
 import { trainingsAnswer } from '../../serving/protocols/http/jobs/trainings-route.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { trainingTable } from '../training-text.ts'
+import { trainingTable } from '../text/training-text.ts'
 
 export const trainingListCommand: Command = {
   name: 'training list',

@@ -6,7 +6,7 @@ import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { queryOf, type Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { runTable, runText } from '../training-text.ts'
+import { runTable, runText } from '../text/training-text.ts'
 
 const shownLogLines = 20
 

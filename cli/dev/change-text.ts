@@ -1,9 +1,9 @@
 import { relative } from 'node:path'
 import type { LockstepError } from '../../kernel/errors.ts'
-import type { Change } from '../../registry/change-plan.ts'
-import type { DefinitionLine } from '../../registry/read-modules.ts'
-import { counted } from '../human.ts'
-import { changeLines, screenOptions, style } from '../plan-text.ts'
+import type { Change } from '../../registry/changes/change-plan.ts'
+import type { DefinitionLine } from '../../registry/load/read-modules.ts'
+import { counted } from '../text/human.ts'
+import { changeLines, screenOptions, style } from '../text/plan-text.ts'
 import type { SessionUpdate, Load, ModelChange } from './session.ts'
 
 /** What an update did, a line for each thing. Empty: nothing. */

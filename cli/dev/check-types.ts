@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 
 /** Checks the types of a project beside what is served, because Node runs TypeScript without a check. */
 export interface TypeCheck {

@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { startPatientTimer } from '../../runtime/async.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
-import type { DefinitionLine } from '../../registry/read-modules.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
+import type { DefinitionLine } from '../../registry/load/read-modules.ts'
 
 export interface LoadTask {
   readonly file: string

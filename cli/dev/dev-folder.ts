@@ -1,7 +1,7 @@
 import { readdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
+import { ownEmbeddedFolder } from '../../runtime/embedded/embedded-owner.ts'
 
 /** The folder of a development store. */
 export interface DevFolder {

@@ -1,5 +1,5 @@
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 
 /**
  * The definitions as a development store takes them: it reads every source from a table of its own, which is filled

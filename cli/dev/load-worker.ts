@@ -2,8 +2,8 @@ import { realpathSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { endBundler } from '../../registry/bundle/end-bundler.ts'
-import { readModules } from '../../registry/read-modules.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { readModules } from '../../registry/load/read-modules.ts'
+import { loadDefinitions } from '../../registry/load/load-definitions.ts'
 import type { LoadedDefinitions, LoadMessage, LoadTask } from './definitions-loader.ts'
 
 // A thread that loads one definitions file and is then ended, because a module is imported only once in a thread. It

@@ -1,5 +1,5 @@
 import { maxSecondsOff } from '../../monitoring/rollups/clock-offset.ts'
-import { duration } from '../human.ts'
+import { duration } from '../text/human.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
 

@@ -12,7 +12,7 @@ import type { TlsFiles } from '../../runtime/tls-pair.ts'
 import { expiryWarning, tlsExpiry } from '../../runtime/tls-pair.ts'
 import { readVersion } from '../../runtime/version.ts'
 import { isLoopback } from '../../serving/traffic/loopback.ts'
-import { bytes } from '../human.ts'
+import { bytes } from '../text/human.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'
 

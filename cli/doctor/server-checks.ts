@@ -1,5 +1,5 @@
 import { isRecord } from '../../kernel/is-record.ts'
-import { counted } from '../human.ts'
+import { counted } from '../text/human.ts'
 import { connectServer } from '../remote/server.ts'
 import type { Answer } from './check.ts'
 import { note, ok, wrong } from './check.ts'

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { redisError } from '../../online/redis-error.ts'
 import type { Config } from '../../runtime/config.ts'
-import { readRedisFacts } from '../../runtime/redis-facts.ts'
+import { readRedisFacts } from '../../runtime/redis/redis-facts.ts'
 import { openSchemaRegistry } from '../../runtime/streams/schema-registry.ts'
 import type { Answer, CheckFinding } from './check.ts'
 import { findingsOf, ok, wrong } from './check.ts'

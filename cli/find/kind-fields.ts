@@ -1,8 +1,8 @@
-import type { SliceSpec } from '../../kernel/slice-spec.ts'
+import type { SliceSpec } from '../../kernel/specs/slice-spec.ts'
 import type { NamedType } from '../../registry/find/definition-details.ts'
 import { deployText, requirementText, rowsText } from '../../registry/trainings/training-text.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
-import { ago, count, counted, duration } from '../human.ts'
+import { ago, count, counted, duration } from '../text/human.ts'
 
 export type Field = readonly [name: string, value: string]
 

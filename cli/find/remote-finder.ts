@@ -1,5 +1,5 @@
 import { isRecord } from '../../kernel/is-record.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
+import { parseJson } from '../../kernel/values/parse-json.ts'
 import type { Entry } from '../../registry/find/entry.ts'
 import { filterEntries } from '../../registry/find/entry.ts'
 import type { Lineage } from '../../registry/find/graph.ts'

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { projectManifest } from './project-manifest.ts'
 import type { TemplateName } from './templates.ts'
 import { templateFiles } from './templates.ts'

@@ -1,6 +1,6 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { formatDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { isTableUrl } from '../../registry/define/batch-output-fields.ts'
 import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import type { BatchRequest } from '../../serving/batch/batch-spec.ts'

@@ -1,6 +1,6 @@
-import { duration } from '../../cli/human.ts'
-import { table } from '../../cli/table.ts'
-import type { Database } from '../../runtime/database.ts'
+import { duration } from '../../cli/text/human.ts'
+import { table } from '../../cli/text/table.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 interface Airport {
   readonly iata: string

@@ -1,6 +1,6 @@
 import type { Context } from '../../cli/context.ts'
 import { createJoinProgress } from '../../cli/join-progress.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import { auc } from './auc.ts'
 

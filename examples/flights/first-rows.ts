@@ -1,5 +1,5 @@
-import { table } from '../../cli/table.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { table } from '../../cli/text/table.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 
 /** Prints the first rows of a file, each as a column, because training sets are wide. */

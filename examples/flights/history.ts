@@ -1,6 +1,6 @@
 import type { Context } from '../../cli/context.ts'
-import { count } from '../../cli/human.ts'
-import { formatDuration } from '../../kernel/duration.ts'
+import { count } from '../../cli/text/human.ts'
+import { formatDuration } from '../../kernel/values/duration.ts'
 import type { QualityReport } from '../../monitoring/quality/quality-report.ts'
 import type { Steps } from './steps.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 interface Flight {
   readonly departs: number

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../cli/command.ts'
 import type { Context } from '../../cli/context.ts'
-import { duration } from '../../cli/human.ts'
+import { duration } from '../../cli/text/human.ts'
 import { prepare } from '../../cli/run.ts'
 
 /** The progress of the demo: numbered steps, each with its time and its command lines. */

@@ -1,6 +1,6 @@
 import { LockstepError } from '../errors.ts'
-import type { ColumnType } from '../value-type.ts'
-import type { AggregateSpec, FeatureSpec } from '../view-spec.ts'
+import type { ColumnType } from '../values/value-type.ts'
+import type { AggregateSpec, FeatureSpec } from '../specs/view-spec.ts'
 import type { Aggregate } from './aggregate.ts'
 import { count } from './count.ts'
 import { distinctCount } from './distinct-count.ts'

@@ -1,7 +1,7 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import type { GreatestBytes } from '../greatest-bytes.ts'
-import type { FoldRow } from '../state.ts'
-import type { Value } from '../value-type.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import type { GreatestBytes } from '../states/greatest-bytes.ts'
+import type { FoldRow } from '../states/state.ts'
+import type { Value } from '../values/value-type.ts'
 
 /**
  * The algebra of a windowed aggregate. Its accumulator is order-free: any order of `add` and any split into partial

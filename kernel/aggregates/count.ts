@@ -1,6 +1,6 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { countBytes, fixedBytes } from '../greatest-bytes.ts'
-import type { FoldRow } from '../state.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { countBytes, fixedBytes } from '../states/greatest-bytes.ts'
+import type { FoldRow } from '../states/state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 const maxInt32 = 0x7fff_ffff

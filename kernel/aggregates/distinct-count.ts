@@ -1,10 +1,10 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { fixedBytes, uintBytes } from '../greatest-bytes.ts'
-import { HyperLogLog, registerBytes } from '../hyper-log-log.ts'
-import type { FoldRow } from '../state.ts'
-import type { Hashable } from '../value-hash.ts'
-import { hash, hashValue } from '../value-hash.ts'
-import { isValueOf } from '../value-type.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { fixedBytes, uintBytes } from '../states/greatest-bytes.ts'
+import { HyperLogLog, registerBytes } from '../states/hyper-log-log.ts'
+import type { FoldRow } from '../states/state.ts'
+import type { Hashable } from '../values/value-hash.ts'
+import { hash, hashValue } from '../values/value-hash.ts'
+import { isValueOf } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**

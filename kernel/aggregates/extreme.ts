@@ -1,9 +1,9 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { valueBytes } from '../greatest-bytes.ts'
-import type { FoldRow } from '../state.ts'
-import type { ValueCodec } from '../value-codec.ts'
-import { valueCodec } from '../value-codec.ts'
-import type { ColumnType } from '../value-type.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { valueBytes } from '../states/greatest-bytes.ts'
+import type { FoldRow } from '../states/state.ts'
+import type { ValueCodec } from '../values/value-codec.ts'
+import { valueCodec } from '../values/value-codec.ts'
+import type { ColumnType } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** The least or the greatest non-null value; NaN if one is NaN (as in NumPy). Null if there are none. */

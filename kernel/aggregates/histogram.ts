@@ -1,5 +1,5 @@
-import { compareUtf8 } from '../utf8-order.ts'
-import type { ColumnType } from '../value-type.ts'
+import { compareUtf8 } from '../values/utf8-order.ts'
+import type { ColumnType } from '../values/value-type.ts'
 import type { Aggregate } from './aggregate.ts'
 import type { CategoryLimit } from './category-counts.ts'
 import { ofCategories } from './category-counts.ts'

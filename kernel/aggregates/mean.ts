@@ -1,5 +1,5 @@
-import { ratioToNumber } from '../exact-sum.ts'
-import type { ValueType } from '../value-type.ts'
+import { ratioToNumber } from '../states/exact-sum.ts'
+import type { ValueType } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 import { ofMoments } from './of-moments.ts'
 

@@ -1,6 +1,6 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { ExactSum, readBigint, writeBigint } from '../exact-sum.ts'
-import type { FoldRow } from '../state.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { ExactSum, readBigint, writeBigint } from '../states/exact-sum.ts'
+import type { FoldRow } from '../states/state.ts'
 import type { Accumulator } from './aggregate.ts'
 
 /** The number of a column's non-null values and their exact sum, from which sum and mean are computed. */

@@ -1,6 +1,6 @@
-import type { ExactSum } from '../exact-sum.ts'
-import { momentsBytes } from '../sum-bytes.ts'
-import type { ValueType } from '../value-type.ts'
+import type { ExactSum } from '../states/exact-sum.ts'
+import { momentsBytes } from '../values/sum-bytes.ts'
+import type { ValueType } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 import { FloatMoments, IntegerMoments } from './moments.ts'
 

@@ -1,7 +1,7 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { countBytes, fixedBytes } from '../greatest-bytes.ts'
-import { LogBuckets, logBucketsBytes } from '../log-buckets.ts'
-import type { FoldRow } from '../state.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { countBytes, fixedBytes } from '../states/greatest-bytes.ts'
+import { LogBuckets, logBucketsBytes } from '../states/log-buckets.ts'
+import type { FoldRow } from '../states/state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**

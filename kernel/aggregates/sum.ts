@@ -1,5 +1,5 @@
-import type { ValueType } from '../value-type.ts'
-import { fitsInt64 } from '../value-type.ts'
+import type { ValueType } from '../values/value-type.ts'
+import { fitsInt64 } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 import { ofMoments } from './of-moments.ts'
 

@@ -1,4 +1,4 @@
-import type { ColumnType, Scalar } from '../value-type.ts'
+import type { ColumnType, Scalar } from '../values/value-type.ts'
 import type { Aggregate } from './aggregate.ts'
 import type { CategoryLimit } from './category-counts.ts'
 import { compareCategories, ofCategories } from './category-counts.ts'

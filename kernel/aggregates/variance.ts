@@ -1,9 +1,9 @@
-import type { ByteReader, ByteWriter } from '../binary.ts'
-import { ExactSquares } from '../exact-squares.ts'
-import { ExactSum, ratioToNumber, readBigint, rootToNumber, writeBigint } from '../exact-sum.ts'
-import type { FoldRow } from '../state.ts'
-import { varianceBytes } from '../sum-bytes.ts'
-import type { ValueType } from '../value-type.ts'
+import type { ByteReader, ByteWriter } from '../values/binary.ts'
+import { ExactSquares } from '../states/exact-squares.ts'
+import { ExactSum, ratioToNumber, readBigint, rootToNumber, writeBigint } from '../states/exact-sum.ts'
+import type { FoldRow } from '../states/state.ts'
+import { varianceBytes } from '../values/sum-bytes.ts'
+import type { ValueType } from '../values/value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** Whether the values are the `population` (divisor n) or a `sample` of it (divisor n - 1). */

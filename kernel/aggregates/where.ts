@@ -1,5 +1,5 @@
-import type { ByteWriter } from '../binary.ts'
-import type { FoldRow } from '../state.ts'
+import type { ByteWriter } from '../values/binary.ts'
+import type { FoldRow } from '../states/state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /** An aggregate over the rows whose value in `slot`, a bool, is true. Rows with false or null are left out. */

@@ -1,11 +1,11 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { encodeKey } from '../../kernel/entity-key.ts'
-import type { Value } from '../../kernel/value-type.ts'
-import type { ViewUseSpec } from '../../kernel/service-spec.ts'
-import type { DefinitionId, EntitySpec, SourceSpec } from '../../kernel/view-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
+import type { ViewUseSpec } from '../../kernel/specs/service-spec.ts'
+import type { DefinitionId, EntitySpec, SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 import type { Definition } from '../../registry/definition.ts'
-import { sourceRelation } from '../../runtime/relation.ts'
+import { sourceRelation } from '../../runtime/postgres/relation.ts'
 
 /** A relation that holds rows of an entity, and the columns that hold its key, in the key's order. */
 export interface Carrier {

@@ -1,12 +1,12 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { decodeKey } from '../../kernel/entity-key.ts'
-import type { Column, KeyType, Scalar, Value } from '../../kernel/value-type.ts'
-import type { DefinitionId, EntitySpec } from '../../kernel/view-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { decodeKey } from '../../kernel/values/entity-key.ts'
+import type { Column, KeyType, Scalar, Value } from '../../kernel/values/value-type.ts'
+import type { DefinitionId, EntitySpec } from '../../kernel/specs/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** The parts of an erased key, as text by name. */
 export type KeyParts = Readonly<Record<string, string>>

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Column, KeyType, Scalar, Value } from '../../kernel/value-type.ts'
+import type { Column, KeyType, Scalar, Value } from '../../kernel/values/value-type.ts'
 import { deletedUnread } from '../../runtime/streams/stream-consumer.ts'
 import { carriersOf } from './carriers.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'

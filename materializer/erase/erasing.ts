@@ -1,9 +1,9 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { DefinitionId, EntitySpec } from '../../kernel/view-spec.ts'
+import type { DefinitionId, EntitySpec } from '../../kernel/specs/view-spec.ts'
 import type { Definition } from '../../registry/definition.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** The context of one erasure, inside its transaction. */
 export interface Erasing {

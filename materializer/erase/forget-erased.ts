@@ -1,7 +1,7 @@
 import type { OnlineStore } from '../../online/store.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sharedNowMs } from '../../runtime/database-clock.ts'
-import { defaultReplayMs, detectFailover } from '../detect-failover.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sharedNowMs } from '../../runtime/postgres/database-clock.ts'
+import { defaultReplayMs, detectFailover } from '../runs/detect-failover.ts'
 
 /**
  * Deletes the notes of erasures, and with them the keys, once every copy of the store surely has their changes:

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
 import {
   clockSlackMs,
   forgetExposures,
@@ -9,7 +9,7 @@ import {
   loggedEntity,
   loggedIds,
 } from './logged-entity.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import { erasedKeyHash } from './erased-key.ts'
 import { forgetOutcomes } from './outcome-rows.ts'

@@ -1,4 +1,4 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
 
 /** The greatest difference between the clock of a machine that logs and the database's. */
 export const clockSlackMs = 60_000

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import type { Definition } from '../../registry/definition.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sourceRelation, tableColumns } from '../../runtime/relation.ts'
-import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sourceRelation, tableColumns } from '../../runtime/postgres/relation.ts'
+import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 
 type Handle = Pick<Database, 'kysely'>
 

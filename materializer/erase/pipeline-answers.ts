@@ -1,4 +1,4 @@
-import type { Scalar } from '../../kernel/value-type.ts'
+import type { Scalar } from '../../kernel/values/value-type.ts'
 import type { Definition } from '../../registry/definition.ts'
 import { carriersOf } from './carriers.ts'
 import type { Holder } from './erasing.ts'

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /**
  * Reopens the noted work of all erasures in an online store, so that it is done again. The store may have lost the

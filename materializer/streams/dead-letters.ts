@@ -3,8 +3,8 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { createRepeats } from '../../runtime/repeats.ts'
 
 /** The newest of each source that are kept, and how much of the body of each. */

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import { eventIdField } from '../event-reader.ts'
+import { parseJson } from '../../kernel/values/parse-json.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { eventIdField } from '../events/event-reader.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 

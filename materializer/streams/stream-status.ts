@@ -1,9 +1,9 @@
 import { messageOf } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 import type { DeadLetterCount } from './dead-letters.ts'
 import { countDeadLetters } from './dead-letters.ts'
 

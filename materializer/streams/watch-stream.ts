@@ -1,6 +1,6 @@
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { orTimeout, unlessAborted } from '../../runtime/async.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { StreamConsumer, StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import { deletedUnread } from '../../runtime/streams/stream-consumer.ts'
 import type { DeadLetter } from './dead-letters.ts'

@@ -1,4 +1,4 @@
-import { durationText, parseDuration } from '../../kernel/duration.ts'
+import { durationText, parseDuration } from '../../kernel/values/duration.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
 import { judgingOutcomes } from '../../registry/judging-outcomes.ts'

@@ -1,5 +1,5 @@
 import { isRecord } from '../../kernel/is-record.ts'
-import { plainText } from '../../kernel/plain-text.ts'
+import { plainText } from '../../kernel/values/plain-text.ts'
 
 /** Of a list, so many are shown. */
 const maxItems = 10

@@ -1,6 +1,6 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ActiveMonitor, ActiveMonitors } from './default-monitors.ts'
 import type { MonitorStatus } from './monitor-status.ts'
 import { readMonitorStates } from './monitor-status.ts'

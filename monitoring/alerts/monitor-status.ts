@@ -1,5 +1,5 @@
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { CheckResult } from './check-kind.ts'
 
 export interface MonitorStatus {

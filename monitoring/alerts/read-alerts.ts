@@ -1,9 +1,9 @@
 import type { Window } from '../window.ts'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Severity } from '../../registry/define/severity.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ListPlace } from '../../runtime/jobs/read-jobs.ts'
 import type { CheckResult } from './check-kind.ts'
 

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { readAlert } from './read-alerts.ts'
 
 type Handle = Pick<Database, 'kysely'>

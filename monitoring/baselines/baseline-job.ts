@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
+import { findDataset } from '../../offline/datasets/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline } from './create-baseline.ts'
 import { createTrainingBaseline } from './create-training-baseline.ts'
 

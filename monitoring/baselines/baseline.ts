@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { StoredProfile } from '../../offline/profile/column-profile.ts'
 import { restoreProfile } from '../../offline/profile/column-profile.ts'
-import type { TrainingColumn } from '../../offline/training-profile.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { TrainingColumn } from '../../offline/datasets/training-profile.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { FeatureEffects } from './feature-effects.ts'
 
 /** The distributions that served features and outputs are compared with. */

@@ -1,4 +1,4 @@
-import type { Column, Value } from '../../kernel/value-type.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import { createRandom } from '../../statistics/random.ts'
 import type { RunnableVersion } from './run-version.ts'

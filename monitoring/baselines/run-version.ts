@@ -1,12 +1,12 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Column, Value } from '../../kernel/value-type.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import { loadModel } from '../../inference/load-model.ts'
-import { bindVersion } from '../../registry/bind-version.ts'
+import { bindVersion } from '../../registry/models/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
-import { readModelBytes } from '../../registry/model-versions.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
+import { readModelBytes } from '../../registry/models/model-versions.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** A model version that runs in this process, beside any server. */
 export interface RunnableVersion {

@@ -1,6 +1,6 @@
 import { storeProfile } from '../../offline/profile/column-profile.ts'
-import type { TrainingColumn } from '../../offline/training-profile.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { TrainingColumn } from '../../offline/datasets/training-profile.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { BaselineOrigin } from './baseline.ts'
 import type { FeatureEffects } from './feature-effects.ts'
 

@@ -1,8 +1,8 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { SampledRow } from '../../offline/training-profile.ts'
-import { readCompressedRows } from '../../offline/training-profile.ts'
+import type { SampledRow } from '../../offline/datasets/training-profile.ts'
+import { readCompressedRows } from '../../offline/datasets/training-profile.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /**
  * The sampled rows of a training set, as rows of a service.

@@ -1,4 +1,4 @@
-import { formatNumber, formatShare } from '../../kernel/format-number.ts'
+import { formatNumber, formatShare } from '../../kernel/values/format-number.ts'
 import type { ViewUse } from '../../kernel/service-plan.ts'
 import type { ColumnDrift, DriftCause } from './drift-types.ts'
 import type { MovedField } from './request-fields.ts'

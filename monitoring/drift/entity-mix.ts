@@ -1,6 +1,6 @@
 import type { Window } from '../window.ts'
-import { formatShare } from '../../kernel/format-number.ts'
-import type { Database } from '../../runtime/database.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
 import { minSampledPsi, minSampledRows, sampleFields } from './sample-fields.ts'
 

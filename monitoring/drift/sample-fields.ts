@@ -1,6 +1,6 @@
 import type { Window } from '../window.ts'
 import { asRecord } from '../../kernel/is-record.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { readLog } from '../prediction-log/columns.ts'
 
 const sampledRows = 2_000

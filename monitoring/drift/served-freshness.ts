@@ -1,6 +1,6 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { readViews } from '../freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
 

@@ -1,5 +1,5 @@
 import type { Window } from '../window.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Role } from '../role.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { readRollup } from '../rollups/read-rollups.ts'

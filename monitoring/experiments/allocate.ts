@@ -1,7 +1,7 @@
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { reallocate, slicesOf } from '../../registry/experiments/allocation.ts'
 import { countKeptUnits, keepsUnits, maxKeptUnits } from '../../registry/experiments/kept-units.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { nextWeights } from '../../statistics/thompson.ts'
 import type { ExperimentEvidence } from './experiment-evidence.ts'
 import { weightedArms } from './shared-periods.ts'

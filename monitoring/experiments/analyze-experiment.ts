@@ -1,5 +1,5 @@
-import type { AnalysisSpec, ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import type { AnalysisSpec, ExperimentSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
 import { heterogeneity } from '../../statistics/heterogeneity.ts'

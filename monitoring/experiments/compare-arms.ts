@@ -1,4 +1,4 @@
-import type { AnalysisSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { AnalysisSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
 import { bayesianEffect } from '../../statistics/bayesian-effect.ts'
 import { asymptoticLowerBound, asymptoticSequence, criticalMultiple } from '../../statistics/confidence-sequence.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'

@@ -1,4 +1,4 @@
-import type { AnalysisSpec, MetricRole } from '../../kernel/experiment-spec.ts'
+import type { AnalysisSpec, MetricRole } from '../../kernel/specs/experiment-spec.ts'
 
 /** What an analysis found, as plain JSON. Times are RFC 3339. */
 export interface ExperimentResult {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { readExperimentRuns } from '../../registry/experiments/experiment.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { analyzeRun } from './analyze-run.ts'

@@ -1,5 +1,5 @@
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 import type { UnitsPlan } from './plan-units.ts'
 import type { ReadUnitsOptions } from './read-units.ts'

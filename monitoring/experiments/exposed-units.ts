@@ -1,7 +1,7 @@
-import type { Column } from '../../kernel/value-type.ts'
-import { sqlTypeName } from '../../offline/sql-type.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
+import { sqlTypeName } from '../../offline/rows/sql-type.ts'
 import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
-import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/sql.ts'
+import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/postgres/sql.ts'
 import { predictionColumn } from './metric-views.ts'
 
 /** Which exposures are read. Times are epoch microseconds. */

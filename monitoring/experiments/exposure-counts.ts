@@ -1,5 +1,5 @@
-import { sqlMoment } from '../../runtime/sql.ts'
-import type { Database } from '../../runtime/database.ts'
+import { sqlMoment } from '../../runtime/postgres/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 
 /** Who saw what, and what is not known of it. */

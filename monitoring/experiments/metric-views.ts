@@ -1,12 +1,12 @@
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
 import { compileView } from '../../kernel/compile-view.ts'
-import type { MeasureSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { MeasureSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
-import type { ServiceMember } from '../../kernel/service-spec.ts'
-import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
+import type { ServiceMember } from '../../kernel/specs/service-spec.ts'
+import type { Column, KeyType, Value } from '../../kernel/values/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { AggregateName, DefinitionId, FeatureSpec, SourceSpec, ViewSpec } from '../../kernel/view-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import type { AggregateName, DefinitionId, FeatureSpec, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 
 /** The spine's column that holds the id of a prediction. */
 export const predictionColumn = '_prediction_id'

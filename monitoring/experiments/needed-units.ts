@@ -1,4 +1,4 @@
-import type { MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { MetricSpec } from '../../kernel/specs/experiment-spec.ts'
 import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { hasDenominator } from './plan-units.ts'
 import type { UnitSums } from './unit-sums.ts'

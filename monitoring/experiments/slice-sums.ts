@@ -1,4 +1,4 @@
-import type { Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { UnitSums, UnitSummer } from './unit-sums.ts'
 
 export interface SliceEvidence {

@@ -1,4 +1,4 @@
-import type { Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { RowPlace } from './exposed-units.ts'
 import { none } from './exposed-units.ts'
 import type { PlannedMeasure, PlannedMetric, UnitsPlan } from './plan-units.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
 import { sleep } from '../../runtime/async.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import { createRepeats } from '../../runtime/repeats.ts'

@@ -1,8 +1,8 @@
 import { readAllocations } from '../../registry/experiments/allocation.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
-import { exposureFields } from '../../kernel/experiment-spec.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sqlText } from '../../runtime/sql.ts'
+import { exposureFields } from '../../kernel/specs/experiment-spec.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sqlText } from '../../runtime/postgres/sql.ts'
 import { loggedUnit } from '../experiments/exposed-units.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
 

@@ -1,6 +1,6 @@
 import type { Window } from '../window.ts'
 import { sql } from 'kysely'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { DriftJson } from '../drift/drift-json.ts'
 import type { QualityReport } from '../quality/quality-report.ts'
 

@@ -1,9 +1,9 @@
-import type { Frontier } from '../../kernel/frontier.ts'
+import type { Frontier } from '../../kernel/states/frontier.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sqlState } from '../../runtime/relation.ts'
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sqlState } from '../../runtime/postgres/relation.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/postgres/sql.ts'
 import type { SearchableTables } from './searchable-tables.ts'
 
 /** Waiting rows are counted up to this number. */

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** How long rows waited for a run at most: from the begin of one run to the end of the next one, seconds. */
 export interface RunWaits {

@@ -1,8 +1,8 @@
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import { missingColumns, readSourceTable } from '../../offline/source-table.ts'
-import type { Database } from '../../runtime/database.ts'
-import { arrivalColumns, columnsOfTables, sourceTableName, sqlState } from '../../runtime/relation.ts'
+import { missingColumns, readSourceTable } from '../../offline/rows/source-table.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { arrivalColumns, columnsOfTables, sourceTableName, sqlState } from '../../runtime/postgres/relation.ts'
 
 /** A table up to this size is read without an index. */
 const smallBytes = 32 * 1024 * 1024

@@ -1,6 +1,6 @@
 import type { Window } from '../window.ts'
-import { floorTo } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { floorTo } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
 import { stepMicros } from '../rollups/merged-rollups.ts'
 import { readParts } from '../rollups/read-parts.ts'

@@ -1,7 +1,7 @@
-import { sqlMoment } from '../../runtime/sql.ts'
-import { readSourceTable } from '../../offline/source-table.ts'
-import type { Snapshot } from '../../runtime/database.ts'
-import { largeJoins } from '../../runtime/snapshot-bounds.ts'
+import { sqlMoment } from '../../runtime/postgres/sql.ts'
+import { readSourceTable } from '../../offline/rows/source-table.ts'
+import type { Snapshot } from '../../runtime/postgres/database.ts'
+import { largeJoins } from '../../runtime/postgres/snapshot-bounds.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 import { joinedSql, matureBefore } from './outcome-sql.ts'
 

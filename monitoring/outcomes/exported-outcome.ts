@@ -1,8 +1,8 @@
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import { readSourceTable } from '../../offline/source-table.ts'
-import { microsAt, valueReader } from '../../offline/tuple-values.ts'
-import type { Snapshot } from '../../runtime/database.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
+import { readSourceTable } from '../../offline/rows/source-table.ts'
+import { microsAt, valueReader } from '../../offline/rows/tuple-values.ts'
+import type { Snapshot } from '../../runtime/postgres/database.ts'
 import { countedValue } from './mature-predictions.ts'
 import { matureBefore, pickedSql } from './outcome-sql.ts'
 

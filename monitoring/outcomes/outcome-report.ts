@@ -1,8 +1,8 @@
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { OutcomeDetails } from '../../registry/find/outcome-details.ts'
 import { outcomeDetails } from '../../registry/find/outcome-details.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { OutcomeCounts } from './count-outcomes.ts'
 import { countOutcomes } from './count-outcomes.ts'
 

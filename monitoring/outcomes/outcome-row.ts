@@ -1,6 +1,6 @@
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
-import type { Value } from '../../kernel/value-type.ts'
-import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
+import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 
 /** Which predictions to read, and from when to look at them. Times are epoch microseconds. */
 export interface OutcomeQuery {

@@ -1,8 +1,8 @@
-import type { OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
-import type { Column, KeyType } from '../../kernel/value-type.ts'
-import type { SourceTable } from '../../offline/source-table.ts'
-import { castTo, sqlTypeName } from '../../offline/sql-type.ts'
-import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/sql.ts'
+import type { OutcomeMatch, OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
+import type { Column, KeyType } from '../../kernel/values/value-type.ts'
+import type { SourceTable } from '../../offline/rows/source-table.ts'
+import { castTo, sqlTypeName } from '../../offline/rows/sql-type.ts'
+import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/postgres/sql.ts'
 import { answeredId, answeredIdSql } from '../prediction-log/prediction-id.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 

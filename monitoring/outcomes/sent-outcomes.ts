@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** An outcome as a client sends it. */
 export interface SentOutcome {

@@ -1,7 +1,7 @@
-import { ByteWriter } from '../../kernel/binary.ts'
-import { Status } from '../../kernel/state.ts'
-import { valueCodec } from '../../kernel/value-codec.ts'
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import { ByteWriter } from '../../kernel/values/binary.ts'
+import { Status } from '../../kernel/states/state.ts'
+import { valueCodec } from '../../kernel/values/value-codec.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { RowSet } from '../../offline/counterfactual.ts'
 
 /**

@@ -1,7 +1,7 @@
-import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { clockSlackMs } from '../../materializer/erase/logged-entity.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sourceRelation } from '../../runtime/relation.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sourceRelation } from '../../runtime/postgres/relation.ts'
 
 /** Whether an answer of a moment, epoch microseconds, may have counted rows of a source that were erased since. */
 export type MayHaveErasedRows = (source: SourceSpec, answeredAt: number) => boolean

@@ -1,5 +1,5 @@
 import type { Window } from '../window.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ParityReport } from './check-parity.ts'
 import type { Verdict } from './classify.ts'
 import { verdicts } from './classify.ts'

@@ -1,5 +1,5 @@
-import type { Database } from '../../runtime/database.ts'
-import type { SnapshotBounds } from '../../runtime/snapshot-bounds.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import type { SnapshotBounds } from '../../runtime/postgres/snapshot-bounds.ts'
 
 /** The SQL types of the log's columns: what a writer gives, and what a reader gets. Times are epoch microseconds. */
 interface ColumnTypes {

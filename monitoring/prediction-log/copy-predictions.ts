@@ -1,6 +1,6 @@
-import { postgresEpochMicros } from '../../kernel/time.ts'
-import { CopyBuffer } from '../../offline/copy-buffer.ts'
-import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
+import { postgresEpochMicros } from '../../kernel/values/time.ts'
+import { CopyBuffer } from '../../offline/rows/copy-buffer.ts'
+import { copyHeader, copyTrailer } from '../../runtime/postgres/copy-pieces.ts'
 import type { ColumnType, LoggedPrediction, WrittenAs } from './columns.ts'
 import { logColumnName, logColumns, logFields } from './columns.ts'
 

@@ -1,5 +1,5 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
 import { clockSlackMs, forgetExposures, forgetLoggedEntity, loggedIds } from '../../materializer/erase/logged-entity.ts'
 import { forgetOutcomes } from '../../materializer/erase/outcome-rows.ts'

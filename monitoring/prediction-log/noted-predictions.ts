@@ -1,6 +1,6 @@
 import type { Prediction } from '../../inference/load-model.ts'
 import type { ServedEntity, ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
-import type { Column } from '../../kernel/value-type.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
 import type { ServedAs } from '../role.ts'
 import type { LoggedTimes } from './logged-times.ts'
 import type { ReadOrigin } from './provenance.ts'

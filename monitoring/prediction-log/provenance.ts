@@ -1,5 +1,5 @@
-import type { Frontier } from '../../kernel/frontier.ts'
-import type { ViewValues } from '../../kernel/state.ts'
+import type { Frontier } from '../../kernel/states/frontier.ts'
+import type { ViewValues } from '../../kernel/states/state.ts'
 import type { HistoryRequest } from '../../offline/history.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** So many rows of each window are looked at: a log of a day may have millions, and no index by model or key. */
 const maxRows = 20_000

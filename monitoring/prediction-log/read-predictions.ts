@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { LogField, StoredPrediction } from './columns.ts'
 import { logFields, readLog } from './columns.ts'
 

@@ -1,5 +1,5 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { NotedPredictions } from './noted-predictions.ts'
 

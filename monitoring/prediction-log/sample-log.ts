@@ -1,8 +1,8 @@
 import { asRecord } from '../../kernel/is-record.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { valueFromJson } from '../../kernel/value-json.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
+import { valueFromJson } from '../../kernel/values/value-json.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { readLog } from './columns.ts'
 
 /** Which rows of the log to sample. */

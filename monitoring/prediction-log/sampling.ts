@@ -1,6 +1,6 @@
-import { hashText } from '../../kernel/hash-text.ts'
-import type { LogShares } from '../../runtime/log-shares.ts'
-import { loggedShare } from '../../runtime/log-shares.ts'
+import { hashText } from '../../kernel/values/hash-text.ts'
+import type { LogShares } from '../../runtime/settings/log-shares.ts'
+import { loggedShare } from '../../runtime/settings/log-shares.ts'
 
 /** Which requests are logged. Their id decides, so all servers choose the same ones. */
 export interface Sampling {

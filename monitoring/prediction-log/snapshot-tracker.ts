@@ -1,5 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** The transactions that had ended at about a moment, as `pg_current_snapshot()` gives them; null: not known yet. */

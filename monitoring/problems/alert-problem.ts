@@ -1,5 +1,5 @@
 import { asRecord, isRecord } from '../../kernel/is-record.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { checkKinds } from '../../registry/define/check-options.ts'
 import { summaryOf } from '../alerts/alert-message.ts'

@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { TrainingRunJson } from '../../registry/trainings/read-runs.ts'
 import type { Punctuality } from '../../registry/trainings/late-trainings.ts'
 import { trainingKind } from '../../registry/trainings/training-spec.ts'

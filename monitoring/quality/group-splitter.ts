@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Labelling, SplitBy } from './slices.ts'
 import { labellingOf, otherLabel, valueLabel } from './slices.ts'
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { canJudge } from '../../kernel/outcome-spec.ts'
-import type { Column, ColumnType } from '../../kernel/value-type.ts'
+import { canJudge } from '../../kernel/specs/outcome-spec.ts'
+import type { Column, ColumnType } from '../../kernel/values/value-type.ts'
 
 /** What an outcome is: yes or no, a number, or a class. Decides which figures there are. */
 export type OutcomeKind = 'binary' | 'number' | 'category'

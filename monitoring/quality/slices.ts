@@ -1,7 +1,7 @@
 import type { Window } from '../window.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { SliceSpec, SliceSpecs } from '../../kernel/slice-spec.ts'
-import { ownSplits } from '../../kernel/slice-spec.ts'
+import type { SliceSpec, SliceSpecs } from '../../kernel/specs/slice-spec.ts'
+import { ownSplits } from '../../kernel/specs/slice-spec.ts'
 import { quantile } from '../../statistics/calibration.ts'
 
 /** What figures are split by: what every prediction has, a declared slice, or a column, in bins or by value. */

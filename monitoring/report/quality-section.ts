@@ -1,5 +1,5 @@
-import { durationText } from '../../kernel/duration.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { durationText } from '../../kernel/values/duration.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import type { Figure } from '../quality/figure.ts'
 import { figureTitle } from '../quality/figure-titles.ts'
 import type { JudgedGroup } from '../quality/judge-predictions.ts'

@@ -1,6 +1,6 @@
 import { windowJson } from '../window.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { isOutputColumn } from '../baselines/baseline.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { type RollupStep, readRollupGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'

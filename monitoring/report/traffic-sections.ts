@@ -1,4 +1,4 @@
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { percent } from './distribution-chart.ts'
 import { type Cell, type Section, cards, figure, legend, table } from './page.ts'
 import { shortNumber } from './scale.ts'

@@ -1,6 +1,6 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { CatalogModel } from '../../registry/catalog.ts'
-import { championAlias } from '../../registry/model-aliases.ts'
+import { championAlias } from '../../registry/models/model-aliases.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import { readRollup } from '../rollups/read-rollups.ts'
 import { callerErrorCodes } from '../alerts/checks/errors.ts'

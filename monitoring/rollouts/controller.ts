@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { messageOf } from '../../kernel/errors.ts'
-import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { readModelPins } from '../../registry/model-pins.ts'
+import { readModelPins } from '../../registry/models/model-pins.ts'
 import { actOnDecision } from '../../registry/rollouts/act-on-decision.ts'
 import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
 import { controllerActor, readDecisions } from '../../registry/rollouts/decisions.ts'
 import { readRunningRollouts } from '../../registry/rollouts/rollout.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sharedNowMicros } from '../../runtime/database-clock.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sharedNowMicros } from '../../runtime/postgres/database-clock.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
@@ -40,8 +40,8 @@ const pauseMs = 250
 
 /**
  * Advances rollouts that have a plan, or rolls them back. It leaves those of pinned models alone: their candidates get
- * no rows, and a step begins again when its model is unpinned (`registry/pin-model.ts`). One worker does it at a time,
- * in jobs of a minute, so another one takes over if it dies.
+ * no rows, and a step begins again when its model is unpinned (`registry/models/pin-model.ts`). One worker does it at a
+ * time, in jobs of a minute, so another one takes over if it dies.
  */
 export function controlRollouts(deps: ControllerDeps): JobKind {
   const { catalog, clock } = deps

@@ -1,5 +1,5 @@
-import { durationText, measuredText, parseDuration } from '../../kernel/duration.ts'
-import type { JsonValue } from '../../kernel/view-spec.ts'
+import { durationText, measuredText, parseDuration } from '../../kernel/values/duration.ts'
+import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
 import { gateTitle } from '../../registry/rollouts/check-plan.ts'
 import type { RolloutPlan } from '../../registry/rollouts/plan-schema.ts'

@@ -1,4 +1,4 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 
 /** The bins of one column, as a stretch of the bins of all columns. */
 export interface BinnedColumn {

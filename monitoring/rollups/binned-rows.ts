@@ -1,4 +1,4 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import type { EntitySums } from '../../statistics/clustered-shares.ts'
 import { addEntityCounts, createEntitySums } from '../../statistics/clustered-shares.ts'
 import type { BinLayout } from './bin-layout.ts'

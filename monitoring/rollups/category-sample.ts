@@ -1,5 +1,5 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import { hashText53 } from '../../kernel/hash-text.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
+import { hashText53 } from '../../kernel/values/hash-text.ts'
 import { categoryText } from '../../statistics/column-bins.ts'
 import { SmallestHashes } from './smallest-hashes.ts'
 

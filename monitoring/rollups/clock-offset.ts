@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** How far a clock is ahead of that of the database, microseconds. */
 export interface ClockOffset {

@@ -1,5 +1,5 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import { statusNames } from '../../kernel/state.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
+import { statusNames } from '../../kernel/states/state.ts'
 import { CategorySample } from './category-sample.ts'
 import { ExactMoments } from './exact-moments.ts'
 

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { BinnedRows } from './binned-rows.ts'
 import { noBins } from './bin-layout.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { processName } from '../../runtime/process-name.ts'
 import { readClockOffset, writeServerClock } from './clock-offset.ts'

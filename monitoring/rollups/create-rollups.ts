@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { baselineOf } from '../baselines/baseline.ts'
 import { compareClock } from './compare-clock.ts'

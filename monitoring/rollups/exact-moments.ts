@@ -1,6 +1,6 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import { ExactSquares } from '../../kernel/exact-squares.ts'
-import { ExactSum, ratioToNumber, rootToNumber } from '../../kernel/exact-sum.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
+import { ExactSquares } from '../../kernel/states/exact-squares.ts'
+import { ExactSum, ratioToNumber, rootToNumber } from '../../kernel/states/exact-sum.ts'
 import { SumByExponent } from './sum-by-exponent.ts'
 
 /** 2^27 + 1: splits a double into two halves of 26 bits, whose products are exact. */

@@ -1,4 +1,4 @@
-import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import type { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 
 const bucketsPerOctave = 10
 const ticksPerMs = 16_000

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { dayOf, rollupPartitions } from '../day-partitions.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'

@@ -1,5 +1,5 @@
-import type { Database } from '../../runtime/database.ts'
-import { sqlText } from '../../runtime/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sqlText } from '../../runtime/postgres/sql.ts'
 import type { Window } from '../window.ts'
 import type { Coverage } from './coverage.ts'
 import type { RollupKey } from './rollup-writer.ts'

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { WrittenMinute } from './coverage.ts'
 import type { ColumnsRead, StoredRollup } from './merged-rollups.ts'
 import { readWithColumns } from './merged-rollups.ts'

@@ -1,5 +1,5 @@
-import type { statusNames } from '../../kernel/state.ts'
-import { Status } from '../../kernel/state.ts'
+import type { statusNames } from '../../kernel/states/state.ts'
+import { Status } from '../../kernel/states/state.ts'
 import type { CategoryCount } from './category-sample.ts'
 import type { ColumnBinCounts } from './binned-rows.ts'
 import type { ColumnSummary } from './column-summary.ts'

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import { sqlText } from '../../runtime/sql.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import { sqlText } from '../../runtime/postgres/sql.ts'
 import type { StoredRollup } from './merged-rollups.ts'
 import type { RollupKey } from './rollup-writer.ts'
 

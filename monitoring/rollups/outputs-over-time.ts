@@ -1,5 +1,5 @@
-import { floorTo } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { floorTo } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { isOutputColumn, outputColumn } from '../baselines/baseline.ts'
 import { clientAndBackfillRoles, clientRoles } from '../role.ts'
 import type { ColumnSummary } from './column-summary.ts'

@@ -1,6 +1,6 @@
 import type { Window } from '../window.ts'
-import { floorTo } from '../../kernel/time.ts'
-import type { Database } from '../../runtime/database.ts'
+import { floorTo } from '../../kernel/values/time.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
 import type { ColumnsRead, MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readHoursAndDays, readMerged, readMergedCoverage, stepMicros } from './merged-rollups.ts'

@@ -1,6 +1,6 @@
-import { statusNames } from '../../kernel/state.ts'
+import { statusNames } from '../../kernel/states/state.ts'
 import { startTurns } from '../../runtime/async.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
 import { ColumnsSummary } from './columns-summary.ts'

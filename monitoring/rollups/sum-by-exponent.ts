@@ -1,4 +1,4 @@
-import { ExactSum } from '../../kernel/exact-sum.ts'
+import { ExactSum } from '../../kernel/states/exact-sum.ts'
 
 const width = 27
 const bias = 1074

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 
 /** The first byte of an encoded summary. */

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { answeredIdSql } from '../prediction-log/prediction-id.ts'
 
 /** One row of a request as the version that answered it and the shadow predicted it. */

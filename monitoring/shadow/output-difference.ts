@@ -1,4 +1,4 @@
-import type { Column } from '../../kernel/value-type.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
 
 /** How one output of two versions is compared. */
 export interface OutputComparison {

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { readRollupGroups } from '../rollups/read-rollups.ts'

@@ -1,13 +1,13 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { JoinSummary } from '../join.ts'
 import { sumLeftOut } from '../join.ts'
-import { countLeftOut, dropColumns } from '../source-stream.ts'
+import { countLeftOut, dropColumns } from '../rows/source-stream.ts'
 import type { SpineDigest } from '../spine/spine-hash.ts'
 import { createSpineHash } from '../spine/spine-hash.ts'
 import { spineRows } from '../spine/spine-rows.ts'
 import type { Spine } from '../spine/spine.ts'
-import { planPasses } from '../stream-groups.ts'
+import { planPasses } from '../rows/stream-groups.ts'
 
 /** The hashes of the rows of a complete spine. */
 export async function hashSpine(db: Database, spine: Spine, signal: AbortSignal): Promise<SpineDigest> {

@@ -7,7 +7,7 @@ import { fileChanged, sha256Of } from '../../runtime/storage/object-store.ts'
 import { openObjectStore } from '../../runtime/storage/open-store.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { ExportSpec, WrittenExportPart } from './export-spec.ts'
-import { within } from '../dataset-manifest.ts'
+import { within } from '../datasets/dataset-manifest.ts'
 import { exportFolder } from './export-spec.ts'
 
 /**

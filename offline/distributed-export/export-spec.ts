@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { StoredSpine } from '../spine/spine.ts'
 import type { SpineDigest } from '../spine/spine-hash.ts'
-import type { SpineRange } from '../dataset-parts.ts'
+import type { SpineRange } from '../datasets/dataset-parts.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { JoinSummary } from '../join.ts'
 import type { ReadFiles } from '../source-files/stored-files.ts'
-import { within } from '../dataset-manifest.ts'
+import { within } from '../datasets/dataset-manifest.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 
 /** The job kind of exports in parts. */

@@ -1,7 +1,7 @@
 import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { PartitionOptions } from '../partition/fold-partition.ts'
 import { foldPartition } from '../partition/fold-partition.ts'

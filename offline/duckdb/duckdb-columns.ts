@@ -1,8 +1,8 @@
 import type { DuckDBDataChunk } from '@duckdb/node-api'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ColumnType, Value, ValueType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import type { ColumnType, Value, ValueType } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/postgres/sql.ts'
 import type { DuckDb } from './open-duckdb.ts'
 
 /** DuckDB's types of the columns of some files, by name. */

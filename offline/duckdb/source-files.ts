@@ -1,6 +1,6 @@
 import { glob, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { filesPattern } from '../../kernel/files-spec.ts'
+import { filesPattern } from '../../kernel/specs/files-spec.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isObjectUrl, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { openObjectStore } from '../../runtime/storage/open-store.ts'

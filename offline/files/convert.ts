@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
-import { show } from '../../kernel/value-type.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import type { FileColumn } from './tabular-file.ts'
 
 /**

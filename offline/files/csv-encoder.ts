@@ -1,6 +1,6 @@
-import { formatTimestamp } from '../../kernel/time.ts'
-import { countsJson, shortFloat32, valueToJson } from '../../kernel/value-json.ts'
-import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/value-type.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import { countsJson, shortFloat32, valueToJson } from '../../kernel/values/value-json.ts'
+import type { Column, CountsValue, ListValue, Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**

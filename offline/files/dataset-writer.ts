@@ -1,6 +1,6 @@
 import { dirname, extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { ByteSink } from '../../runtime/files/file-sink.ts'
 import { openSink } from '../../runtime/files/open-sink.ts'
 import { removeStalePartials } from '../../runtime/files/partial-file.ts'

@@ -1,4 +1,4 @@
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 
 /** The values of a column that wait until their row group is written. */
 export interface GroupColumn {

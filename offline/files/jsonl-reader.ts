@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ColumnType } from '../../kernel/value-type.ts'
-import { show, typeName } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/values/value-type.ts'
+import { show, typeName } from '../../kernel/values/value-type.ts'
 import { readStream } from './file-bytes.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 

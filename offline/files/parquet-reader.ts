@@ -3,7 +3,7 @@ import type { AsyncBuffer, FileMetaData, ParquetParsers, RowGroup, SchemaElement
 import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
 import { compressors as portableCompressors } from 'hyparquet-compressors'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { ColumnType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/values/value-type.ts'
 import type { ByteRange } from '../../runtime/storage/object-store.ts'
 import type { ExpectedContent, RangeBuffer } from './file-bytes.ts'
 import { openBuffer } from './file-bytes.ts'

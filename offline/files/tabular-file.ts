@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ColumnType } from '../../kernel/value-type.ts'
+import type { ColumnType } from '../../kernel/values/value-type.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
-import type { Column, ColumnType, Value } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import type { Column, ColumnType, Value } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
 import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './convert.ts'
 import type { FileColumn, TabularFile } from './tabular-file.ts'
 

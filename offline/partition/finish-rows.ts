@@ -1,10 +1,10 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Status as StatusNumber } from '../../kernel/state.ts'
-import { Status } from '../../kernel/state.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { Status as StatusNumber } from '../../kernel/states/state.ts'
+import { Status } from '../../kernel/states/state.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { AnswerColumns } from '../answers.ts'
-import { assemble, noneMissing } from '../assemble.ts'
-import type { JoinedBatch } from '../assemble.ts'
+import { assemble, noneMissing } from '../datasets/assemble.ts'
+import type { JoinedBatch } from '../datasets/assemble.ts'
 
 type Values = (Value | null)[]
 

@@ -1,17 +1,17 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { encodeKey } from '../../kernel/entity-key.ts'
-import { ByteWriter } from '../../kernel/binary.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
+import { ByteWriter } from '../../kernel/values/binary.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import { showKey } from '../../kernel/show-key.ts'
-import type { Tie, ViewValues } from '../../kernel/state.ts'
-import { ofEntity } from '../../kernel/too-many-categories.ts'
-import { valueCodec } from '../../kernel/value-codec.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import { showKey } from '../../kernel/values/show-key.ts'
+import type { Tie, ViewValues } from '../../kernel/states/state.ts'
+import { ofEntity } from '../../kernel/states/too-many-categories.ts'
+import { valueCodec } from '../../kernel/values/value-codec.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { Lane } from '../lane.ts'
 import type { MergeOptions } from '../lookup.ts'
-import { projection } from '../source-stream.ts'
-import { timeOutside } from '../tuple-values.ts'
+import { projection } from '../rows/source-stream.ts'
+import { timeOutside } from '../rows/tuple-values.ts'
 import type { PassLayout, StreamLayout } from './partition-layout.ts'
 import { controls } from './partition-layout.ts'
 
@@ -199,7 +199,9 @@ function comparesTies({ spec: { features } }: ViewPlan): boolean {
   return features.some((feature) => feature.kind === 'latest' || ordered.includes(feature.aggregate))
 }
 
-/** As rows of a database without `_row` (offline/row-decoder.ts): the bytes of all columns of the source, by name. */
+/**
+ * As rows of a database without `_row` (offline/rows/row-decoder.ts): the bytes of all columns of the source, by name.
+ */
 function tieWriter({ source, columns }: StreamLayout): (values: readonly (Value | null)[]) => string {
   const names = source.columns.map(({ name }) => name).sort()
   const slots = names.map((name) => columns.findIndex((column) => column.name === name))

@@ -1,9 +1,9 @@
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
-import type { Column, ColumnType, KeyType, ValueType } from '../../kernel/value-type.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { sourceKey, streamColumns, unionColumns } from '../source-stream.ts'
-import type { Pass } from '../stream-groups.ts'
-import { planPasses } from '../stream-groups.ts'
+import type { Column, ColumnType, KeyType, ValueType } from '../../kernel/values/value-type.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { sourceKey, streamColumns, unionColumns } from '../rows/source-stream.ts'
+import type { Pass } from '../rows/stream-groups.ts'
+import { planPasses } from '../rows/stream-groups.ts'
 
 /**
  * The columns of the rows that an engine passes to the kernel and takes back. Each pass reads the rows of one kind of

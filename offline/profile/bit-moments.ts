@@ -1,4 +1,4 @@
-import { ratioToNumber } from '../../kernel/exact-sum.ts'
+import { ratioToNumber } from '../../kernel/states/exact-sum.ts'
 
 /** The number of sums that a double holds exactly: a sum of products of parts is at most 2^37. */
 const addsBetweenCarries = 1 << 15

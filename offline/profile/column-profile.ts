@@ -1,5 +1,5 @@
-import type { Value, ValueType } from '../../kernel/value-type.ts'
-import { isNumeric, typeName } from '../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
+import { isNumeric, typeName } from '../../kernel/values/value-type.ts'
 import type { EntitySums } from '../../statistics/clustered-shares.ts'
 import { addEntity, createEntitySums } from '../../statistics/clustered-shares.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'

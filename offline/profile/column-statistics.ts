@@ -1,5 +1,5 @@
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { NumberCountsState, NumberStatistics } from './number-statistics.ts'
 import { NumberCounts } from './number-statistics.ts'
 import type { TopValues, ValueCountsState } from './top-values.ts'

@@ -1,4 +1,4 @@
-import type { Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { BitBucketsState } from './bit-buckets.ts'
 import { BitBuckets } from './bit-buckets.ts'
 import type { BitMomentsState } from './bit-moments.ts'

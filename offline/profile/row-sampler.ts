@@ -1,5 +1,5 @@
-import type { Status } from '../../kernel/state.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { Status } from '../../kernel/states/state.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 
 /**
  * A uniform sample of rows, by column, in the order of the hashes that chose them: its first rows are a smaller uniform

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ColumnType } from '../../kernel/value-type.ts'
-import { isNumeric, typeName } from '../../kernel/value-type.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { ColumnType } from '../../kernel/values/value-type.ts'
+import { isNumeric, typeName } from '../../kernel/values/value-type.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { toMicros, UnfitValue } from '../files/convert.ts'
 import type { FileBatch, FileColumn, TabularFile } from '../files/tabular-file.ts'
 

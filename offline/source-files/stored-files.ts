@@ -1,9 +1,9 @@
-import type { FilesSpec } from '../../kernel/files-spec.ts'
+import type { FilesSpec } from '../../kernel/specs/files-spec.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
-import type { Database, Snapshot } from '../../runtime/database.ts'
-import { sqlText } from '../../runtime/sql.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import type { Database, Snapshot } from '../../runtime/postgres/database.ts'
+import { sqlText } from '../../runtime/postgres/sql.ts'
 import type { ListedFile } from './list-files.ts'
 
 /** A file whose rows are in the table of a source. */

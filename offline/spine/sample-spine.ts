@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
-import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 import { ordinalColumn } from './spine.ts'
 
 /** A share of a spine's rows, chosen by a hash of their values: in any order, on any machine, it has the same rows. */

@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { ColumnType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import type { ColumnType } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 
 /**
  * The role of a spine column. A key or request value has the service's type, the time column is a time, and any other

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { ByteWriter } from '../../kernel/binary.ts'
-import { valueCodec } from '../../kernel/value-codec.ts'
-import { hashBytes, hash as rowHash } from '../../kernel/value-hash.ts'
-import type { Column, Value } from '../../kernel/value-type.ts'
+import { ByteWriter } from '../../kernel/values/binary.ts'
+import { valueCodec } from '../../kernel/values/value-codec.ts'
+import { hashBytes, hash as rowHash } from '../../kernel/values/value-hash.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
 
 /** Hashes that identify the rows of a spine, whatever file or query they came from. Both in hex. */
 export interface SpineDigest {

@@ -1,6 +1,6 @@
-import type { Value } from '../../kernel/value-type.ts'
-import type { Snapshot } from '../../runtime/database.ts'
-import { microsAt, safeInt64At, valueReader } from '../tuple-values.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
+import type { Snapshot } from '../../runtime/postgres/database.ts'
+import { microsAt, safeInt64At, valueReader } from '../rows/tuple-values.ts'
 import type { Spine } from './spine.ts'
 import { rowsSelect } from './spine-sql.ts'
 

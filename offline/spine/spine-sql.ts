@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, KeyType } from '../../kernel/value-type.ts'
-import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { Column, KeyType } from '../../kernel/values/value-type.ts'
+import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 import type { Spine } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 

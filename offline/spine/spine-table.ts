@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import type { Database } from '../../runtime/database.ts'
-import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 
 /** The group of the advisory locks of spines: `lsSP` in ASCII. */
 export const spineLocks = 0x6c73_5350

@@ -1,6 +1,6 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Column } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /**
  * The rows for which a training set is made: entity keys and moments, with labels and any other columns to carry along.

@@ -1,5 +1,5 @@
-import type { Scalar, Value, ValueType } from '../../kernel/value-type.ts'
-import { canonical } from '../../kernel/value-type.ts'
+import type { Scalar, Value, ValueType } from '../../kernel/values/value-type.ts'
+import { canonical } from '../../kernel/values/value-type.ts'
 
 /** How many sample rows a transform is tried on. */
 export const sampleCount = 48

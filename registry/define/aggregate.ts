@@ -1,5 +1,5 @@
-import type { ColumnType, NumberKind, ScalarType, ValueOf } from '../../kernel/value-type.ts'
-import type { AggregateName, AggregateParameters, CountName, ManyName } from '../../kernel/view-spec.ts'
+import type { ColumnType, NumberKind, ScalarType, ValueOf } from '../../kernel/values/value-type.ts'
+import type { AggregateName, AggregateParameters, CountName, ManyName } from '../../kernel/specs/view-spec.ts'
 import { checkOptions } from './definition.ts'
 import type { StatedValue, Types } from './t.ts'
 
@@ -28,7 +28,7 @@ export interface Aggregate<
 export interface CountOptions<R, W = null> {
   /** Refuses an entity whose value is missing. */
   readonly required?: R
-  /** The step by which the window's tail moves, as in `'5m'`. See kernel/hop.ts for the default. */
+  /** The step by which the window's tail moves, as in `'5m'`. See kernel/states/hop.ts for the default. */
   readonly hop?: string
   /** A bool column, of the source or derived. The feature ignores rows where it is false or null. */
   readonly where?: W

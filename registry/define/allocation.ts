@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { AllocationSpec, ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import type { AllocationSpec, ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import { checkOptions } from './definition.ts'
 
 /** How the shares of the variants follow the primary metric (Thompson sampling). */

@@ -1,7 +1,7 @@
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
-import type { Availability } from '../../kernel/view-spec.ts'
+import type { Availability } from '../../kernel/specs/view-spec.ts'
 
 /**
  * `'continuous'`: push or a stream keeps the view current. Otherwise the cron schedule (UTC) of its refreshes, and the

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import type { ChannelSpec, EnvironmentName } from '../monitor-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'

@@ -1,8 +1,8 @@
 import { nearest } from '../../kernel/did-you-mean.ts'
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 
 interface DurationOption {
   readonly is: 'duration'

@@ -1,8 +1,8 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { intervalParts, namesInBraces } from '../../kernel/interval-text.ts'
+import { intervalParts, namesInBraces } from '../../kernel/values/interval-text.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 
 // Fields that several kinds of definitions have. TypeScript checks them, JavaScript does not.
 

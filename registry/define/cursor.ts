@@ -1,6 +1,6 @@
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { CursorSpec, SourceRelation } from '../../kernel/view-spec.ts'
+import type { CursorSpec, SourceRelation } from '../../kernel/specs/view-spec.ts'
 import { checkColumnName } from './names.ts'
 
 /** How Lockstep finds new rows in your table or query if it does not record arrivals. */

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 
 export type DslKind =

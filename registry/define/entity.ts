@@ -1,4 +1,4 @@
-import type { EntitySpec } from '../../kernel/view-spec.ts'
+import type { EntitySpec } from '../../kernel/specs/view-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkFieldName, checkName } from './names.ts'

@@ -8,13 +8,13 @@ import type {
   MetricRole,
   MetricSpec,
   VariantSpec,
-} from '../../kernel/experiment-spec.ts'
+} from '../../kernel/specs/experiment-spec.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import type { Column, KeyType } from '../../kernel/value-type.ts'
-import { show } from '../../kernel/value-type.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
-import type { ExperimentOperational } from '../definition-set.ts'
+import type { Column, KeyType } from '../../kernel/values/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import type { ExperimentOperational } from '../load/definition-set.ts'
 import type { Allocation } from './allocation.ts'
 import { allocationOf } from './allocation.ts'
 import type { Description } from './definition.ts'

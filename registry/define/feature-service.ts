@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ServiceMember, ServiceSpec } from '../../kernel/service-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import type { ServiceMember, ServiceSpec } from '../../kernel/specs/service-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import type { Features, FeatureValues } from './feature.ts'

@@ -1,4 +1,4 @@
-import type { ValueOf, ValueType } from '../../kernel/value-type.ts'
+import type { ValueOf, ValueType } from '../../kernel/values/value-type.ts'
 
 /** A feature as seen by other definitions: its type, and whether its value can be null. */
 export interface Feature<V extends ValueType = ValueType, Nullable extends boolean = boolean> {

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { show } from '../../kernel/value-type.ts'
-import type { AggregateParameters } from '../../kernel/view-spec.ts'
+import { show } from '../../kernel/values/value-type.ts'
+import type { AggregateParameters } from '../../kernel/specs/view-spec.ts'
 import type { Aggregate } from './aggregate.ts'
 
 const maxElements = 1_000

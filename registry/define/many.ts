@@ -1,4 +1,4 @@
-import type { ManyName } from '../../kernel/view-spec.ts'
+import type { ManyName } from '../../kernel/specs/view-spec.ts'
 import type { Aggregate, AggregateOptions } from './aggregate.ts'
 import { windowed } from './aggregate.ts'
 import type { StatedValue } from './t.ts'

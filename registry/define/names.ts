@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { show } from '../../kernel/value-type.ts'
+import { show } from '../../kernel/values/value-type.ts'
 
 /**
  * Checks the name of a definition or an alias.

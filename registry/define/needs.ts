@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { sameType, typeName } from '../../kernel/value-type.ts'
+import { sameType, typeName } from '../../kernel/values/value-type.ts'
 import type { Types } from './t.ts'
 
 export type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never

@@ -1,11 +1,11 @@
-import type { FilesSpec } from '../../kernel/files-spec.ts'
-import { filesPattern } from '../../kernel/files-spec.ts'
+import type { FilesSpec } from '../../kernel/specs/files-spec.ts'
+import { filesPattern } from '../../kernel/specs/files-spec.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
-import { show } from '../../kernel/value-type.ts'
-import type { SourceRelation } from '../../kernel/view-spec.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import { show } from '../../kernel/values/value-type.ts'
+import type { SourceRelation } from '../../kernel/specs/view-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 
 /**
  * Parquet files, on a disk or in object storage, that feed a source. `lockstep source sync` and workers load each file

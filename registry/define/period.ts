@@ -1,4 +1,4 @@
-import { formatDuration } from '../../kernel/duration.ts'
+import { formatDuration } from '../../kernel/values/duration.ts'
 
 /** The periods at which a monitor may run: each divides a day, so that evaluations have fixed times. */
 const crons: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
-import { parseDuration } from '../../kernel/duration.ts'
+import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { KafkaSinkSpec, NatsSinkSpec, RedisSinkSpec, SinkSpec } from '../../kernel/sink-spec.ts'
-import { show } from '../../kernel/value-type.ts'
+import type { KafkaSinkSpec, NatsSinkSpec, RedisSinkSpec, SinkSpec } from '../../kernel/specs/sink-spec.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import { checkOptions } from './definition.ts'
 import { checkFormat, checkGroup, checkSubject, checkText, checkTopic } from './stream.ts'
 

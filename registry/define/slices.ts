@@ -1,9 +1,9 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import type { SliceSpec, SliceSpecs } from '../../kernel/slice-spec.ts'
-import { ownSplits } from '../../kernel/slice-spec.ts'
-import { show } from '../../kernel/value-type.ts'
+import type { SliceSpec, SliceSpecs } from '../../kernel/specs/slice-spec.ts'
+import { ownSplits } from '../../kernel/specs/slice-spec.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import type { FeatureService } from './feature-service.ts'
 import { checkFieldName } from './names.ts'
 

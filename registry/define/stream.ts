@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { show } from '../../kernel/value-type.ts'
-import type { KafkaStreamSpec, NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
+import { show } from '../../kernel/values/value-type.ts'
+import type { KafkaStreamSpec, NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/specs/stream-spec.ts'
 
 const defaultField = 'data'
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ColumnType, KeyType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
-import { keyKinds, scalarKinds, show, typeName } from '../../kernel/value-type.ts'
+import type { ColumnType, KeyType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/values/value-type.ts'
+import { keyKinds, scalarKinds, show, typeName } from '../../kernel/values/value-type.ts'
 
 /** Names with their value types: the columns of a source, the request data of an on-demand view. */
 export type Types = Readonly<Record<string, ColumnType>>

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ViewUseSpec } from '../../kernel/service-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import type { ViewUseSpec } from '../../kernel/specs/service-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { checkKind, define, definitionKind } from './definition.ts'
 import type { Features } from './feature.ts'

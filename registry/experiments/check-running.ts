@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import { measuresOf } from '../../kernel/experiment-spec.ts'
+import { measuresOf } from '../../kernel/specs/experiment-spec.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import type { DefinitionComparison } from '../compare.ts'
-import { differenceText } from '../diff.ts'
+import type { DefinitionComparison } from '../changes/compare.ts'
+import { differenceText } from '../changes/diff.ts'
 import type { ExperimentRun } from './experiment.ts'
 
 /** Changes of a definitions file that a running experiment does not allow: figures would no longer mean the same. */

@@ -1,5 +1,5 @@
-import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { storedDefinitions } from '../definition.ts'
 import { unknownDefinition } from '../unknown-definition.ts'
 

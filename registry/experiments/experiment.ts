@@ -1,5 +1,5 @@
 import type { Kysely, Selectable } from 'kysely'
-import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
 import type { ExperimentsTable } from '../../migrations/experiment-tables.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Slice } from '../../statistics/assign.ts'

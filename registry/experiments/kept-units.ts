@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Slice } from '../../statistics/assign.ts'
 import type { ExperimentRun } from './experiment.ts'
 

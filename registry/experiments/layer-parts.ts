@@ -1,4 +1,4 @@
-import type { LayerSpec } from '../../kernel/experiment-spec.ts'
+import type { LayerSpec } from '../../kernel/specs/experiment-spec.ts'
 
 type Part = Pick<LayerSpec, 'from' | 'to'>
 

@@ -1,5 +1,5 @@
-import { durationText } from '../../kernel/duration.ts'
-import type { ExperimentSpec, ExposureFeatures, MeasureSpec, MetricRole, MetricSpec } from '../../kernel/experiment-spec.ts'
+import { durationText } from '../../kernel/values/duration.ts'
+import type { ExperimentSpec, ExposureFeatures, MeasureSpec, MetricRole, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
 
 /** An experiment for people and programs; plain JSON. */
 export interface ExperimentDetails {

@@ -1,10 +1,10 @@
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { sourceTableName } from '../../runtime/relation.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { sourceTableName } from '../../runtime/postgres/relation.ts'
 import type { Definition } from '../definition.ts'
 import { labelOf, references } from '../definition.ts'
-import { experimentReaders } from '../plan-sources.ts'
+import { experimentReaders } from '../changes/plan-sources.ts'
 import type { Inventory } from './inventory.ts'
 
 /**

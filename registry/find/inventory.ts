@@ -1,13 +1,13 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Definition } from '../definition.ts'
 import { storedDefinitions } from '../definition.ts'
-import type { ModelAlias } from '../model-aliases.ts'
-import { readModelAliases } from '../model-aliases.ts'
-import type { ModelVersion } from '../model-versions.ts'
-import { readModelVersions } from '../model-versions.ts'
+import type { ModelAlias } from '../models/model-aliases.ts'
+import { readModelAliases } from '../models/model-aliases.ts'
+import type { ModelVersion } from '../models/model-versions.ts'
+import { readModelVersions } from '../models/model-versions.ts'
 import { storedCode } from '../verified-code.ts'
 
 /** All that can be found by name, as of one moment. It never changes; `createInventoryReader` reads the next one. */

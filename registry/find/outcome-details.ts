@@ -1,6 +1,6 @@
-import { formatDuration } from '../../kernel/duration.ts'
-import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import { formatDuration } from '../../kernel/values/duration.ts'
+import type { OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
 
 /** An outcome for people and programs; plain JSON. */
 export interface OutcomeDetails {

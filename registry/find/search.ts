@@ -1,4 +1,4 @@
-import { cutText } from '../../kernel/cut-text.ts'
+import { cutText } from '../../kernel/values/cut-text.ts'
 import { nearest } from '../../kernel/did-you-mean.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { Definition } from '../definition.ts'

@@ -7,7 +7,7 @@ import { keyHash } from './key-text.ts'
 import { newSessionSecret } from './session-secret.ts'
 import type { DashboardScope } from './scope.ts'
 import { dashboardScopes, dashboardScopesOf } from './scope.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 type Handle = Pick<Database, 'kysely'>
 

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 type Handle = Pick<Database, 'kysely'>
 

@@ -1,11 +1,11 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Column, ValueType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import type { Column, ValueType } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
-import { pickVersion } from '../pick-version.ts'
-import { requireServable } from '../require-servable.ts'
+import { pickVersion } from '../models/pick-version.ts'
+import { requireServable } from '../models/require-servable.ts'
 import { requestUnit } from './rollout.ts'
 
 /** What entities of a service have: its key columns and its request values. A key may be request data, too. */

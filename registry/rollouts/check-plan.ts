@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { isPrivateHost } from '../../runtime/private-address.ts'
 import type { GateSpec, RolloutPlan } from './plan-schema.ts'
 

@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
 import { sql } from 'kysely'
-import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 import type { LockstepTables, RolloutDecisionsTable } from '../../migrations/schema.ts'
 import type { Rollout } from './rollout.ts'
 import { rolloutOf } from './rollout.ts'

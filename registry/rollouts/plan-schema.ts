@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
-import { isDuration } from '../../kernel/duration.ts'
-import { sayIssues } from '../format-issues.ts'
+import { isDuration } from '../../kernel/values/duration.ts'
+import { sayIssues } from '../load/format-issues.ts'
 
 /** The plans that have a name. */
 export const planNames = ['default', 'blue-green'] as const

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Catalog } from '../catalog.ts'
-import type { ModelVersion } from '../model-versions.ts'
+import type { ModelVersion } from '../models/model-versions.ts'
 
 /** The online views that a version reads and that no run has materialized yet, into any store. Requests for it fail. */
 export async function unmaterializedViews(

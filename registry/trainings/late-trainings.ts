@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { parseSchedule } from '../../kernel/schedule.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Catalog } from '../catalog.ts'
 import { trainingKind } from './training-spec.ts'
 

@@ -1,5 +1,5 @@
-import { durationText } from '../../kernel/duration.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { durationText } from '../../kernel/values/duration.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Doing } from '../../runtime/jobs/job-kind.ts'
 import type { Punctuality } from './late-trainings.ts'
 import type { TrainingRunJson } from './read-runs.ts'

@@ -1,4 +1,4 @@
-import type { CountsValue, ListValue, Value, ValueType, VectorType } from '../../kernel/value-type.ts'
+import type { CountsValue, ListValue, Value, ValueType, VectorType } from '../../kernel/values/value-type.ts'
 
 type Values = readonly (Value | null)[]
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, ListType, Scalar, ScalarType, Value, ValueType } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import type { Column, ListType, Scalar, ScalarType, Value, ValueType } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
 
 /** A column of a stream as its schema describes it. */
 export interface ArrowColumn {

@@ -1,4 +1,4 @@
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ValueType } from '../../kernel/values/value-type.ts'
 import type { FlatField } from './flat-buffer.ts'
 import { FlatBuffer } from './flat-buffer.ts'
 

@@ -1,4 +1,4 @@
-import type { Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { ArrowBody } from './arrow-body.ts'
 import type { ArrowField } from './arrow-schema.ts'

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../kernel/errors.ts'
 import { sleep } from '../async.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import { listenToJobs } from './job-notices.ts'
 import type { Job } from './read-jobs.ts'
 import { isSettled, readJob } from './read-jobs.ts'

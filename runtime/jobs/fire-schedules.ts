@@ -1,5 +1,5 @@
 import { lastInstant } from '../../kernel/due-moment.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import type { JobKind } from './job-kind.ts'
 import { submitJob } from './submit-job.ts'
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import { endJob } from './end-job.ts'
 import type { JobKindName } from './job-kinds.ts'
 

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
 import { sql } from 'kysely'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 
 interface KindCount {
   readonly kind: string

@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Doing } from './job-kind.ts'
 import type { Job, JobStepStatus } from './read-jobs.ts'
 

@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { pendingMigrations } from '../../migrations/migrate.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import { isTemporary } from '../is-temporary.ts'
-import { sqlState } from '../relation.ts'
+import { sqlState } from '../postgres/relation.ts'
 
 /** A table, a schema or a column is missing. */
 const missing: readonly string[] = ['42P01', '3F000', '42703']

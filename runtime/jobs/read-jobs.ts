@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { JobState, JobStep } from '../../migrations/schema.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import { noJob } from './end-job.ts'
 import type { Doing, JobError } from './job-kind.ts'
 

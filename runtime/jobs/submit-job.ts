@@ -1,7 +1,7 @@
 import type { Transaction } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import type { Database } from '../database.ts'
+import type { Database } from '../postgres/database.ts'
 import { announceWork } from './job-notices.ts'
 import type { JobKind, PlannedJob } from './job-kind.ts'
 

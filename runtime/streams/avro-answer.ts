@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
-import type { Column, ColumnType } from '../../kernel/value-type.ts'
+import { parseJson } from '../../kernel/values/parse-json.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import type { Column, ColumnType } from '../../kernel/values/value-type.ts'
 import { avroType } from './avro-type.ts'
 
 /** What the answers of a pipeline hold. */

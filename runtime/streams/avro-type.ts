@@ -1,7 +1,7 @@
 import type { Schema, Type } from 'avsc'
 import avro from 'avsc'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { RegisteredSchema } from './schema-registry.ts'
 
 const { types } = avro

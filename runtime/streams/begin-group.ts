@@ -1,4 +1,4 @@
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
 import type { StreamServers } from './open-consumer.ts'
 import { requireServerUrl } from './open-consumer.ts'

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 
 /** Where a group begins to read: with the first message that came at a time or later, or with that of a position. */
 export type GroupStart = { readonly atMs: number } | { readonly position: string }

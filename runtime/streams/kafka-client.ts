@@ -2,8 +2,8 @@ import type { Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
 import { Admin } from '@platformatic/kafka'
 import { LockstepError } from '../../kernel/errors.ts'
 import { orTimeout } from '../async.ts'
-import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
-import { readTrusted } from '../trusted-files.ts'
+import { kafkaServers, parseKafkaUrl } from '../settings/kafka-url.ts'
+import { readTrusted } from '../settings/trusted-files.ts'
 import { kafkaReason } from './kafka-reason.ts'
 
 const connectTimeoutMs = 2_000

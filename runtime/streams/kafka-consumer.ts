@@ -1,5 +1,5 @@
 import type { Message } from '@platformatic/kafka'
-import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { timedOut, withTimeout } from '../async.ts'
 import type { KafkaMember } from './kafka-member.ts'
 import { readMessages, streamMessage } from './kafka-member.ts'

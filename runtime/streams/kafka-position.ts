@@ -1,6 +1,6 @@
 import type { Message } from '@platformatic/kafka'
 import { findErrorBy } from '@platformatic/kafka'
-import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { timedOut } from '../async.ts'
 import type { KafkaGeneration, KafkaMember } from './kafka-member.ts'
 import type { KafkaReader } from './kafka-reader.ts'

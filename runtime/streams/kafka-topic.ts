@@ -1,6 +1,6 @@
 import type { Admin, Consumer } from '@platformatic/kafka'
 import { FetchIsolationLevels, ListOffsetTimestamps } from '@platformatic/kafka'
-import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { withTimeout } from '../async.ts'
 import { answerTimeoutMs } from './kafka-client.ts'
 import type { DeletedMessages, StreamLag } from './stream-consumer.ts'

@@ -5,8 +5,8 @@ import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { createNatsLink } from './nats-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
-import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { NatsStreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 
 const answerTimeoutMs = 3_000
 const waitMs = 1_000

@@ -6,8 +6,8 @@ import type { AvroDecoder } from './avro-consumer.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
 import { openSchemaRegistry } from './schema-registry.ts'
 import { openRedisConsumer } from './redis-consumer.ts'
-import type { KafkaStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec, StreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 
 /** Where the servers of streams are, of each kind. */
 export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'> &

@@ -1,6 +1,6 @@
 import { messageOf } from '../../kernel/errors.ts'
-import { cutAnyRedis, openAnyRedis, watchAnyRedis } from '../redis-any.ts'
-import type { RedisConnection } from '../redis.ts'
+import { cutAnyRedis, openAnyRedis, watchAnyRedis } from '../redis/redis-any.ts'
+import type { RedisConnection } from '../redis/redis.ts'
 
 /** A stream is one key, so that in a cluster one node has it. */
 export function connectToStreams(url: string) {

@@ -3,8 +3,8 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import { deletedUnread } from './stream-consumer.ts'
-import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { RedisStreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 import { processName } from '../process-name.ts'
 
 const blockMs = 1_000

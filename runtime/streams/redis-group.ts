@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { RedisStreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
 import { wrongPosition } from './group-start.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'

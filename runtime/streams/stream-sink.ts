@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { SinkSpec } from '../../kernel/sink-spec.ts'
-import { streamName } from '../../kernel/stream-spec.ts'
+import type { SinkSpec } from '../../kernel/specs/sink-spec.ts'
+import { streamName } from '../../kernel/specs/stream-spec.ts'
 
 /**
  * A stream that answers are written to. One file for each kind of server (`openSink` lists them). A sink connects when

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { BatchResult } from './batch-spec.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { DatasetManifest } from '../../offline/datasets/dataset-manifest.ts'
 import type { ReadFiles } from '../../offline/source-files/stored-files.ts'
 import type { StoredSpine } from '../../offline/spine/spine.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'

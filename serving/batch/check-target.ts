@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Column, ValueType } from '../../kernel/value-type.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
-import { sqlTypeName } from '../../offline/sql-type.ts'
-import type { Database } from '../../runtime/database.ts'
-import { tableColumns } from '../../runtime/relation.ts'
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import type { Column, ValueType } from '../../kernel/values/value-type.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import { sqlTypeName } from '../../offline/rows/sql-type.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { tableColumns } from '../../runtime/postgres/relation.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/postgres/sql.ts'
 import { batchName } from './batch-spec.ts'
 
 interface Place {

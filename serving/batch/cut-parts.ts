@@ -1,5 +1,5 @@
-import type { SpineRange } from '../../offline/dataset-parts.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { SpineRange } from '../../offline/datasets/dataset-parts.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** Entities with a smaller share of a part are cut anywhere: the parts at both sides read few rows twice. */
 const smallShare = 1 / 32

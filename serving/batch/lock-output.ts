@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** Runs `fn` in a transaction that no other process is in for the same output. */
 export async function lockOutput<T>(

@@ -1,4 +1,4 @@
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/postgres/sql.ts'
 import type { BatchSpec } from './batch-spec.ts'
 import { batchName, ordinalName } from './batch-spec.ts'
 import type { TargetFacts } from './check-target.ts'

@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { readBody } from '../protocols/http/request/body.ts'
 import { jsonAnswer } from '../protocols/http/call.ts'
 import { answerOnce, idempotencyHeader } from '../protocols/http/request/idempotent.ts'

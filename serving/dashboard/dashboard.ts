@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LockstepError } from '../../kernel/errors.ts'
 import { createSecretCheck } from '../../registry/keys/session-secret.ts'
-import type { UiSettings } from '../../runtime/ui-settings.ts'
+import type { UiSettings } from '../../runtime/settings/ui-settings.ts'
 import { pathOf } from '../protocols/http/request/request-path.ts'
 import type { Route } from '../protocols/http/route.ts'
 import { isLoopback } from '../traffic/loopback.ts'

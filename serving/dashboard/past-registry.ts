@@ -10,7 +10,7 @@ import type { Inventory } from '../../registry/find/inventory.ts'
 import type { PastInventory } from '../../registry/find/past-inventory.ts'
 import { readInventoryAt } from '../../registry/find/past-inventory.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { inventoryOf } from '../find/inventory-of.ts'
 import type { Ask } from './read-model.ts'
 

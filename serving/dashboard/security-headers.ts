@@ -1,4 +1,4 @@
-import type { UiSettings } from '../../runtime/ui-settings.ts'
+import type { UiSettings } from '../../runtime/settings/ui-settings.ts'
 
 const contentSecurityPolicy = [
   "default-src 'none'",

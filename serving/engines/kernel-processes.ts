@@ -10,7 +10,7 @@ import { servedTime } from '../../kernel/view-plan.ts'
 import type { KernelProcesses, KernelTask } from '../../offline/duckdb/kernel-task.ts'
 import type { ResultChunk } from '../../offline/result-buckets.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { exportPlan } from './export-plan.ts'
 
 /** What a process is asked: once. */

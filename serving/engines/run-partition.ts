@@ -1,6 +1,6 @@
 import { createProcessPool } from '../../inference/process-pool.ts'
-import type { ViewValues } from '../../kernel/state.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { ViewValues } from '../../kernel/states/state.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { finishRows } from '../../offline/partition/finish-rows.ts'
 import { foldPartition } from '../../offline/partition/fold-partition.ts'

@@ -1,15 +1,15 @@
 import { inspectModel } from '../../inference/inspect-model.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { bindVersion } from '../../registry/bind-version.ts'
+import { bindVersion } from '../../registry/models/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { withDeclaredInputs } from '../../registry/declared-inputs.ts'
-import type { ModelBinding } from '../../registry/model-binding.ts'
-import { bindModel } from '../../registry/model-binding.ts'
-import { readModelBytes } from '../../registry/model-versions.ts'
-import type { VersionReference } from '../../registry/pick-version.ts'
-import { pickVersion } from '../../registry/pick-version.ts'
+import { withDeclaredInputs } from '../../registry/models/declared-inputs.ts'
+import type { ModelBinding } from '../../registry/models/model-binding.ts'
+import { bindModel } from '../../registry/models/model-binding.ts'
+import { readModelBytes } from '../../registry/models/model-versions.ts'
+import type { VersionReference } from '../../registry/models/pick-version.ts'
+import { pickVersion } from '../../registry/models/pick-version.ts'
 import { sha256 } from '../../registry/sha256.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** What is evaluated: a version, or a file that is not pushed. */
 export interface EvaluatedModel {

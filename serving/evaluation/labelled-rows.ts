@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { PartName } from '../../offline/dataset-parts.ts'
-import { filesOf } from '../../offline/dataset-manifest.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { PartName } from '../../offline/datasets/dataset-parts.ts'
+import { filesOf } from '../../offline/datasets/dataset-manifest.ts'
+import { findDataset } from '../../offline/datasets/stored-datasets.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** The files with the rows on which versions are compared. */
 export interface LabelledRows {

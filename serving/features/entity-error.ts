@@ -1,4 +1,4 @@
-import { encodeKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 

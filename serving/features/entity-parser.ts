@@ -1,13 +1,13 @@
-import { encodeKey } from '../../kernel/entity-key.ts'
-import type { EntityKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
-import { parseValue, shown } from '../../kernel/parse-value.ts'
-import type { Column, Value } from '../../kernel/value-type.ts'
-import { typeName } from '../../kernel/value-type.ts'
+import { parseValue, shown } from '../../kernel/values/parse-value.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 
 /**
  * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the

@@ -1,9 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { asRecord } from '../../kernel/is-record.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ReadExplanation } from './explain.ts'
 import { explain } from './explain.ts'
 

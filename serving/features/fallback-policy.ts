@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { Status } from '../../kernel/state.ts'
+import { Status } from '../../kernel/states/state.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import { checkpointKey } from '../../online/checkpoint.ts'
 import type { HoldingStore, IncompleteView } from '../../online/completeness.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'

@@ -1,8 +1,8 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { encodeKey } from '../../kernel/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
-import type { Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/values/value-type.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 
 /** A prediction whose key has more bytes is not stored. */

@@ -1,7 +1,7 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { OnDemandSpec } from '../../kernel/service-spec.ts'
+import type { OnDemandSpec } from '../../kernel/specs/service-spec.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 
 /**

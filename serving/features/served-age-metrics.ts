@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { HistogramCell } from '../../runtime/counted-histogram.ts'
 import { CountedHistogram } from '../../runtime/counted-histogram.ts'

@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServedEntity, ServicePlan, ServiceRow, ServiceValues } from '../../kernel/service-plan.ts'
-import type { ViewValues } from '../../kernel/state.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { CountsValue, Value } from '../../kernel/value-type.ts'
+import type { ViewValues } from '../../kernel/states/state.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { CountsValue, Value } from '../../kernel/values/value-type.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { entityError } from './entity-error.ts'
 
 /** How long the code of on-demand views may block the process for one request. */

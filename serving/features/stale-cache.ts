@@ -1,4 +1,4 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer, OnlineRequest } from '../../online/read.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'

@@ -1,4 +1,4 @@
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 
 /** Past on every server, those of history included. */
 export const exampleMoment = '2001-02-01T00:00:00Z'

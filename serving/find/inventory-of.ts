@@ -1,7 +1,7 @@
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { Inventory } from '../../registry/find/inventory.ts'
 import { createInventoryReader } from '../../registry/find/inventory.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { ServingContext } from '../context.ts'
 
 const readerOf = memoizeWeak((db: Database) => createInventoryReader(db))

@@ -4,7 +4,7 @@ import type { Definition } from '../../registry/definition.ts'
 import { labelOf } from '../../registry/definition.ts'
 import { serviceFeatures } from '../../registry/find/definition-details.ts'
 import type { Inventory } from '../../registry/find/inventory.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** The statistics of a feature in the newest training set that has it. */
 export interface FeatureStatistics extends Omit<ColumnStatistics, 'column' | 'numbers'> {

@@ -1,6 +1,6 @@
 import { messageOf } from '../../kernel/errors.ts'
 import { maxSecondsOff, offsetText, readClockOffset, secondsOff } from '../../monitoring/rollups/clock-offset.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Watches whether the clock of this machine agrees with that of the database. */

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Watches whether the database, which answers, takes writes. */

@@ -3,7 +3,7 @@ import type { PredictionLog } from '../../monitoring/prediction-log/prediction-l
 import { startPollLoop } from '../../runtime/async.ts'
 import type { PollLoop } from '../../runtime/async.ts'
 import { forgetAudit } from '../../runtime/audit.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { LiveCatalog } from '../models/live-catalog.ts'
 import type { Uploads } from '../uploads/uploads.ts'

@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { EventIntake } from '../../materializer/event-intake.ts'
+import type { EventIntake } from '../../materializer/events/event-intake.ts'
 import type { ExposureRecorder } from '../../monitoring/exposures/exposure-recorder.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'

@@ -1,12 +1,12 @@
 import { messageOf } from '../../kernel/errors.ts'
-import { failingText, readFailingViews } from '../../materializer/failing-views.ts'
+import { failingText, readFailingViews } from '../../materializer/runs/failing-views.ts'
 import type { FreshnessReader } from '../../monitoring/freshness/freshness-reader.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { Database } from '../../runtime/database.ts'
-import { isEmbedded } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { isEmbedded } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
+import { hasWorker, noWorker } from '../../runtime/postgres/worker-sessions.ts'
 
 /** A worker that is restarted is not missed for so long. */
 const defaultGraceMs = 10_000

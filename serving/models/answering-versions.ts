@@ -1,7 +1,7 @@
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
-import type { VersionReference } from '../../registry/pick-version.ts'
-import { pickVersion } from '../../registry/pick-version.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
+import type { VersionReference } from '../../registry/models/pick-version.ts'
+import { pickVersion } from '../../registry/models/pick-version.ts'
 import type { LoadedVersions } from './loaded-versions.ts'
 
 /** Which version of each model answers, under each catalog. */

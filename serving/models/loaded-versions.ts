@@ -1,7 +1,7 @@
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { OpenedVersion, ServedModel } from './load-version.ts'
 import { loadVersion } from './load-version.ts'

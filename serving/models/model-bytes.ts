@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { readModelBytes } from '../../registry/model-versions.ts'
-import type { Database } from '../../runtime/database.ts'
-import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
+import { readModelBytes } from '../../registry/models/model-versions.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { isUnavailable } from '../../runtime/postgres/postgres-unavailable.ts'
 
 /**
  * Reads the bytes of a model version.

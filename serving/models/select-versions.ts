@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CatalogModel } from '../../registry/catalog.ts'
-import { championAlias } from '../../registry/model-aliases.ts'
+import { championAlias } from '../../registry/models/model-aliases.ts'
 import { variantVersions } from '../../registry/experiments/experiment.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
 
 /** The version of each model that serves requests by default, and the versions that should load and do not. */
 export interface SelectedVersions {

@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { CatalogModel } from '../../registry/catalog.ts'
-import { championAlias } from '../../registry/model-aliases.ts'
+import { championAlias } from '../../registry/models/model-aliases.ts'
 import { variantVersions } from '../../registry/experiments/experiment.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
 
 interface TriedVersion {
   readonly version: ModelVersion

@@ -1,5 +1,5 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Value, ValueType } from '../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { FeatureRow } from '../../inference/tensor-writer.ts'
 
 /** A row that the model takes: nothing where a feature can be missing, else zero, or nothing of its kind. */

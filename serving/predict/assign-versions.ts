@@ -1,6 +1,6 @@
 import type { ServedAs } from '../../monitoring/role.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { VersionReference } from '../../registry/pick-version.ts'
+import type { VersionReference } from '../../registry/models/pick-version.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
 import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rule.ts'

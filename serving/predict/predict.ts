@@ -6,7 +6,7 @@ import type { LoggedTimes } from '../../monitoring/prediction-log/logged-times.t
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import type { VersionReference } from '../../registry/pick-version.ts'
+import type { VersionReference } from '../../registry/models/pick-version.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'

@@ -2,7 +2,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { keepsUnits, lateMs, readKeptUnits } from '../../registry/experiments/kept-units.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Slice } from '../../statistics/assign.ts'
 

@@ -1,6 +1,6 @@
-import type { SinkSpec } from '../../kernel/sink-spec.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
-import { durationText } from '../../kernel/duration.ts'
+import type { SinkSpec } from '../../kernel/specs/sink-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
+import { durationText } from '../../kernel/values/duration.ts'
 
 /** How often an answer is written, by what its stream and its sink can do (docs/pipelines.md). */
 export function deliveryGuarantee(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {

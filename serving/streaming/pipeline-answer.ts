@@ -1,6 +1,6 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import type { Column } from '../../kernel/value-type.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
 import { predictionIdPrefix } from '../../monitoring/prediction-log/prediction-id.ts'
 import type { Predicted } from '../predict/predict.ts'
 import { canSayAll, invalidWriter, recordWriter } from '../value-text.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { processName } from '../../runtime/process-name.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'

@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 
 /** A process that has not written for so long no longer runs the pipeline. */

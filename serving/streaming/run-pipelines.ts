@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { logOversized } from '../../materializer/log-oversized.ts'
-import { createPushFolder } from '../../materializer/push-folder.ts'
+import { logOversized } from '../../materializer/runs/log-oversized.ts'
+import { createPushFolder } from '../../materializer/events/push-folder.ts'
 import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { orTimeout, sleep } from '../../runtime/async.ts'

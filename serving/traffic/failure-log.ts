@@ -1,7 +1,7 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { asLockstepError } from '../../runtime/postgres-unavailable.ts'
+import { asLockstepError } from '../../runtime/postgres/postgres-unavailable.ts'
 import { shortMessage } from './short-error.ts'
 import type { Trace } from './trace.ts'
 import { traceOf } from './trace.ts'

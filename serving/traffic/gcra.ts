@@ -1,6 +1,6 @@
 /**
  * The generic cell rate algorithm: of a limit of so many units in a second, a second's worth may come at once. All that
- * is kept is when the bucket is full again (`fullAt`). `runtime/redis-rate-limits.ts` has the same in Lua.
+ * is kept is when the bucket is full again (`fullAt`). `runtime/redis/redis-rate-limits.ts` has the same in Lua.
  *
  * A request takes 0.06 us of CPU here and 0.17 us by rate-limiter-flexible 11: both are below 1 % of the 45 us of a
  * prediction. That library is not used because it counts in fixed windows, and grants all units or none.

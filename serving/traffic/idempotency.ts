@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 /** An answer that is kept. */
 export interface KeptAnswer {

@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { timingSafeEqual } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { quotedNames } from '../../kernel/quoted-names.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import type { ApiKey, StoredKey } from '../../registry/keys/api-keys.ts'
 import { noteUsed, readKeys, readKeyState } from '../../registry/keys/api-keys.ts'
 import { keyHash, keyId } from '../../registry/keys/key-text.ts'
 import type { Scope } from '../../registry/keys/scope.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { requireMigrated } from '../../runtime/migrated.ts'
+import { requireMigrated } from '../../runtime/postgres/migrated.ts'
 import { orTimeout, withTimeout } from '../../runtime/async.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import type { RateTaken, RateWanted, RedisRateLimits } from '../../runtime/redis-rate-limits.ts'
+import type { RateTaken, RateWanted, RedisRateLimits } from '../../runtime/redis/redis-rate-limits.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Gcra } from './gcra.ts'
 import { takeUnits } from './gcra.ts'

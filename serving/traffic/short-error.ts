@@ -1,4 +1,4 @@
-import { cutText } from '../../kernel/cut-text.ts'
+import { cutText } from '../../kernel/values/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 
 /**

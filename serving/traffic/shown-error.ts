@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { isTooManyConnections, moreConnections, obstacleOf } from '../../runtime/postgres-unavailable.ts'
+import { isTooManyConnections, moreConnections, obstacleOf } from '../../runtime/postgres/postgres-unavailable.ts'
 import { shortError } from './short-error.ts'
 
 /**

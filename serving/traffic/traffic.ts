@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { createRedisRateLimits } from '../../runtime/redis-rate-limits.ts'
+import { createRedisRateLimits } from '../../runtime/redis/redis-rate-limits.ts'
 import type { Admission } from './admission.ts'
 import { createAdmission } from './admission.ts'
 import type { Breaker } from './circuit-breaker.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { alertTable, alertText } from '../../cli/alert-text.ts'
-import { monitorText } from '../../cli/monitor-text.ts'
+import { alertTable, alertText } from '../../cli/text/alert-text.ts'
+import { monitorText } from '../../cli/text/monitor-text.ts'
 import { clockMonitor } from '../monitoring/alerts/monitors.ts'
 
 const latest = {

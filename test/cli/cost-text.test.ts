@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { costText, monthlyCosts } from '../../cli/cost-text.ts'
+import { costText, monthlyCosts } from '../../cli/text/cost-text.ts'
 import type { CostReport } from '../../monitoring/cost/cost-report.ts'
 import type { Ended } from './run-lockstep.ts'
 import { lockstep } from './lockstep.ts'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { Explained } from '../../cli/explain-text.ts'
-import { explainedText } from '../../cli/explain-text.ts'
+import type { Explained } from '../../cli/text/explain-text.ts'
+import { explainedText } from '../../cli/text/explain-text.ts'
 
 const row = (eventTime: string, knownTime: string | null, value?: number, visibleAt = knownTime) => ({
   eventTime,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { changeCounts, materializeNext, planText } from '../../cli/plan-text.ts'
+import { changeCounts, materializeNext, planText } from '../../cli/text/plan-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { PlannedBackfill, Change, ChangePlan } from '../../registry/change-plan.ts'
+import type { PlannedBackfill, Change, ChangePlan } from '../../registry/changes/change-plan.ts'
 
 const nothing: ChangePlan = {
   file: '/features.ts',

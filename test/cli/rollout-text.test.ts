@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { rolloutChangeText, rolloutText } from '../../cli/rollout-text.ts'
+import { rolloutChangeText, rolloutText } from '../../cli/text/rollout-text.ts'
 
 const rollout = {
   model: 'fraud',

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { shadowChangeText, shadowReportText } from '../../cli/shadow-text.ts'
+import { shadowChangeText, shadowReportText } from '../../cli/text/shadow-text.ts'
 import { comparePairs } from '../../monitoring/shadow/compare-pairs.ts'
 import type { LoggedPair } from '../../monitoring/shadow/logged-pairs.ts'
 import type { ShadowReport } from '../../monitoring/shadow/shadow-report.ts'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, expect, it } from 'vitest'
-import { unifiedDiff } from '../../cli/unified-diff.ts'
+import { unifiedDiff } from '../../cli/text/unified-diff.ts'
 import { budget } from '../budget.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-diff-'))

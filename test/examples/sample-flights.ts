@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
-import type { Column } from '../../kernel/value-type.ts'
+import type { Column } from '../../kernel/values/value-type.ts'
 import { rootFolder } from '../source-files.ts'
 
 const hubs = new Set(['ATL', 'DEN', 'DFW', 'DTW', 'EWR', 'LAS', 'LAX', 'MSP', 'ORD', 'PHX', 'SFO', 'STL'])

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { endlessModel } from './made-models.ts'
-import { promoteModel } from '../../registry/promote.ts'
+import { promoteModel } from '../../registry/models/promote.ts'
 import { until } from '../serving/gate.ts'
 import { openGrpc } from '../serving/oip/transports.ts'
 import type { World } from '../serving/world.ts'

@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { loadCatalog } from '../../registry/catalog.ts'
-import { readModelBytes } from '../../registry/model-versions.ts'
+import { readModelBytes } from '../../registry/models/model-versions.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openInlineSession } from '../../inference/inline-session.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
-import type { OnDemandSpec, ServiceSpec } from '../../kernel/service-spec.ts'
-import { statusNames } from '../../kernel/state.ts'
-import type { FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
+import type { OnDemandSpec, ServiceSpec } from '../../kernel/specs/service-spec.ts'
+import { statusNames } from '../../kernel/states/state.ts'
+import type { FeatureSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
 import { viewSpec } from './view-oracle.ts'
 
 const latest = (name: string, column: string, extra: Partial<FeatureSpec> = {}): FeatureSpec =>

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import { ExactSum } from '../../kernel/exact-sum.ts'
+import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
+import { ExactSum } from '../../kernel/states/exact-sum.ts'
 import { budget } from '../budget.ts'
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatTimestamp, formatTimestampFully, parseTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp, formatTimestampFully, parseTimestamp } from '../../kernel/values/time.ts'
 
 const second = 1_000_000
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
-import type { Frontier } from '../../kernel/frontier.ts'
+import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
+import type { Frontier } from '../../kernel/states/frontier.ts'
 import {
   allBelow,
   covers,
@@ -18,7 +18,7 @@ import {
   withTransaction,
   without,
   writeFrontier,
-} from '../../kernel/frontier.ts'
+} from '../../kernel/states/frontier.ts'
 import { budget } from '../budget.ts'
 
 const most = 60

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
-import { defaultHop } from '../../kernel/hop.ts'
+import { defaultHop } from '../../kernel/states/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
-import { allBelow } from '../../kernel/frontier.ts'
-import { decodeStored, encodeStored } from '../../kernel/stored-state.ts'
-import type { AggregateName, FeatureSpec } from '../../kernel/view-spec.ts'
+import { allBelow } from '../../kernel/states/frontier.ts'
+import { decodeStored, encodeStored } from '../../kernel/states/stored-state.ts'
+import type { AggregateName, FeatureSpec } from '../../kernel/specs/view-spec.ts'
 import { hour, minute, origins, viewSpec } from './view-oracle.ts'
 
 const names: readonly AggregateName[] = [

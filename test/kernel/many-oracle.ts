@@ -1,5 +1,5 @@
-import type { Scalar, Value } from '../../kernel/value-type.ts'
-import type { AggregateSpec } from '../../kernel/view-spec.ts'
+import type { Scalar, Value } from '../../kernel/values/value-type.ts'
+import type { AggregateSpec } from '../../kernel/specs/view-spec.ts'
 
 /**
  * Aggregates of many values, by their definitions.

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { covers } from '../../kernel/frontier.ts'
+import { covers } from '../../kernel/states/frontier.ts'
 import { parsePushToken, pushToken } from '../../kernel/push-token.ts'
 
 describe('the token of a push', () => {

@@ -2,7 +2,7 @@ import { CronExpressionParser } from 'cron-parser'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseSchedule } from '../../kernel/schedule.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { budget } from '../budget.ts'
 
 const field = (min: number, max: number): fc.Arbitrary<string> => {

@@ -4,11 +4,11 @@ import type { Accumulator, Aggregate } from '../../kernel/aggregates/aggregate.t
 import { count } from '../../kernel/aggregates/count.ts'
 import { firstLastN } from '../../kernel/aggregates/first-last-n.ts'
 import { extreme } from '../../kernel/aggregates/extreme.ts'
-import { ByteWriter } from '../../kernel/binary.ts'
-import type { FoldRow } from '../../kernel/state.ts'
-import { SuffixAggregates } from '../../kernel/suffix-aggregates.ts'
-import { Tiles } from '../../kernel/tiles.ts'
-import { floorTo } from '../../kernel/time.ts'
+import { ByteWriter } from '../../kernel/values/binary.ts'
+import type { FoldRow } from '../../kernel/states/state.ts'
+import { SuffixAggregates } from '../../kernel/states/suffix-aggregates.ts'
+import { Tiles } from '../../kernel/states/tiles.ts'
+import { floorTo } from '../../kernel/values/time.ts'
 import { budget } from '../budget.ts'
 
 const float64 = { kind: 'float64' } as const

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
-import { defaultHop } from '../../kernel/hop.ts'
+import { defaultHop } from '../../kernel/states/hop.ts'
 import { aggregateResultType } from '../../kernel/result-type.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
-import { valueFromJson } from '../../kernel/value-json.ts'
-import type { Scalar, Value } from '../../kernel/value-type.ts'
-import type { AggregateName, AggregateSpec, Availability, FeatureSpec, JsonValue, ViewSpec } from '../../kernel/view-spec.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import { valueFromJson } from '../../kernel/values/value-json.ts'
+import type { Scalar, Value } from '../../kernel/values/value-type.ts'
+import type { AggregateName, AggregateSpec, Availability, FeatureSpec, JsonValue, ViewSpec } from '../../kernel/specs/view-spec.ts'
 import { many } from './many-oracle.ts'
 
 /** A source row as a table holds it. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { foldTransactions } from '../../materializer/fold-transactions.ts'
-import { materializeView } from '../../materializer/materialize.ts'
-import { ownedTableChange } from '../../registry/owned-table.ts'
-import type { Database } from '../../runtime/database.ts'
+import { foldTransactions } from '../../materializer/events/fold-transactions.ts'
+import { materializeView } from '../../materializer/runs/materialize.ts'
+import { ownedTableChange } from '../../registry/changes/owned-table.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { materializerFixture, moment } from './fixture.ts'
 import { paymentsPlan } from './plans.ts'
 

@@ -1,9 +1,9 @@
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
-import { allBelow, noTransactions, oneTransaction, union } from '../../kernel/frontier.ts'
-import type { Frontier } from '../../kernel/frontier.ts'
+import { allBelow, noTransactions, oneTransaction, union } from '../../kernel/states/frontier.ts'
+import type { Frontier } from '../../kernel/states/frontier.ts'
 import { createArrivals } from '../../materializer/arrivals.ts'
-import { materializeView } from '../../materializer/materialize.ts'
+import { materializeView } from '../../materializer/runs/materialize.ts'
 import { freshView, many, materializerFixture, moment } from './fixture.ts'
 
 const fixture = materializerFixture()

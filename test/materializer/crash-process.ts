@@ -4,7 +4,7 @@ import { createRedisStore } from '../../online/redis-store.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { armFaultPoint } from '../../runtime/fault-point.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import type { Operation } from './crash-operation.ts'
 import { operate } from './crash-operation.ts'
 

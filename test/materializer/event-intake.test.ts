@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { sql } from 'kysely'
-import { parseTimestamp } from '../../kernel/time.ts'
-import type { EventIntakeOptions } from '../../materializer/event-intake.ts'
-import { createEventIntake } from '../../materializer/event-intake.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import type { EventIntakeOptions } from '../../materializer/events/event-intake.ts'
+import { createEventIntake } from '../../materializer/events/event-intake.ts'
 import { during, openServer } from '../opened-database.ts'
 import { createMeasures, measures, nothing } from './events-source.ts'
 

@@ -1,7 +1,7 @@
-import type { EntitySpec, SourceSpec } from '../../kernel/view-spec.ts'
-import { ownedTableChange } from '../../registry/owned-table.ts'
-import { describeSource } from '../../registry/source-table.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { EntitySpec, SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { ownedTableChange } from '../../registry/changes/owned-table.ts'
+import { describeSource } from '../../registry/changes/source-table.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 
 export const sensor: EntitySpec = {
   name: 'sensor',

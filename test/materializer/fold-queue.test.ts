@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { FoldQueueOptions } from '../../materializer/fold-queue.ts'
-import { createFoldQueue } from '../../materializer/fold-queue.ts'
+import type { FoldQueueOptions } from '../../materializer/events/fold-queue.ts'
+import { createFoldQueue } from '../../materializer/events/fold-queue.ts'
 
 const away = () => new LockstepError('REDIS_UNAVAILABLE', 'It is away.')
 

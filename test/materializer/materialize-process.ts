@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis'
-import { materializeView } from '../../materializer/materialize.ts'
+import { materializeView } from '../../materializer/runs/materialize.ts'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { paymentsPlan } from './plans.ts'
 
 // A separate process that materializes one view once: `DATABASE_URL TABLE VIEW MOMENT embedded DIRECTORY` or `… redis

@@ -1,7 +1,7 @@
-import type { EntityKey } from '../../kernel/entity-key.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import type { EntityKey } from '../../kernel/values/entity-key.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { accountKey, asRow, columnsTie, foldAll, type Payment } from './payments.ts'
 
 export interface PaymentsTable {

@@ -1,5 +1,5 @@
 import { compileView } from '../../kernel/compile-view.ts'
-import type { Availability, FeatureSpec, SourceRelation, ViewSpec } from '../../kernel/view-spec.ts'
+import type { Availability, FeatureSpec, SourceRelation, ViewSpec } from '../../kernel/specs/view-spec.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 
 const hour = 3_600_000_000

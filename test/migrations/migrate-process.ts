@@ -1,6 +1,6 @@
 // Migrates a database on a line of standard input, and reports what it did.
 import { migrate, pendingMigrations } from '../../migrations/migrate.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 
 const db = openPostgres(process.argv[2] ?? '')
 await pendingMigrations(db.kysely)

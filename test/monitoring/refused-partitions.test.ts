@@ -6,7 +6,7 @@ import { createRollupRecorder } from '../../monitoring/rollups/rollup-recorder.t
 import { createRollupWriter } from '../../monitoring/rollups/rollup-writer.ts'
 import { predictionPartitions, rollupPartitions } from '../../monitoring/day-partitions.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { openServer } from '../opened-database.ts'
 import { until } from '../serving/gate.ts'
 import { loggedRow } from './prediction-log/logged-row.ts'

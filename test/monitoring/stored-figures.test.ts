@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { figuresOverTime, newestFigures, storeFigures } from '../../monitoring/figures/stored-figures.ts'
 import type { QualityReport } from '../../monitoring/quality/quality-report.ts'
-import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 
 let database: TestDatabase

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { CopyBuffer } from '../../offline/copy-buffer.ts'
+import { CopyBuffer } from '../../offline/rows/copy-buffer.ts'
 
 const pieces = (sizes: readonly number[]) => sizes.map((size, i) => Buffer.alloc(size, i + 1))
 

@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import { createDataset } from '../../offline/dataset.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createDataset } from '../../offline/datasets/dataset.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { manyThings } from './many-things.ts'
 
 // A separate process that writes one training set: `DATABASE_URL OUT`. It reports when it begins, and prints the

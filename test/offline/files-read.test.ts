@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import type { SchemaElement } from 'hyparquet'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ColumnType, Value } from '../../kernel/value-type.ts'
+import type { ColumnType, Value } from '../../kernel/values/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { readRows } from './read-values.ts'
 

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { ingestFile } from '../../offline/ingest.ts'
-import type { Database } from '../../runtime/database.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { ingestFile } from '../../offline/ingest/ingest.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 
 const notes: SourceSpec = {
   name: 'notes',

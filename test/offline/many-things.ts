@@ -1,5 +1,5 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import { createThings, service, view } from './things.ts'
 

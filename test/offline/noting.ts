@@ -1,4 +1,4 @@
-import type { Database, Snapshot } from '../../runtime/database.ts'
+import type { Database, Snapshot } from '../../runtime/postgres/database.ts'
 
 /** The same database, recording the streams that are read and the number of batches of each. */
 export function noting(db: Database, selects: string[], batches = new Map<string, number>()): Database {

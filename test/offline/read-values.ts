@@ -1,8 +1,8 @@
-import type { Column, Value } from '../../kernel/value-type.ts'
-import { createCopyEncoder } from '../../offline/copy-encoder.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
+import { createCopyEncoder } from '../../offline/rows/copy-encoder.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
-import { sqlTypeName } from '../../offline/sql-type.ts'
-import { valueReader } from '../../offline/tuple-values.ts'
+import { sqlTypeName } from '../../offline/rows/sql-type.ts'
+import { valueReader } from '../../offline/rows/tuple-values.ts'
 import { fieldsOf } from '../runtime/tuples.ts'
 
 const headerBytes = 19

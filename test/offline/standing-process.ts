@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { createDataset } from '../../offline/dataset.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { createDataset } from '../../offline/datasets/dataset.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { manyThings, thingsService } from './things-set.ts'
 
 // A separate process that writes a training set, and pauses with a part of it written until the file GO exists:

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { encodeKey } from '../../kernel/entity-key.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
-import type { StreamRequest } from '../../offline/stream-sql.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
+import type { StreamRequest } from '../../offline/rows/stream-sql.ts'
 import { compileView } from '../../kernel/compile-view.ts'
-import { dropColumns } from '../../offline/source-stream.ts'
+import { dropColumns } from '../../offline/rows/source-stream.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import { lastThing } from './thing-features.ts'
-import { leftOutSelect, streamSelect } from '../../offline/stream-sql.ts'
+import { leftOutSelect, streamSelect } from '../../offline/rows/stream-sql.ts'
 
 const key = [{ name: 'origin', type: { kind: 'string' } }] as const
 const plain: StreamRequest = {

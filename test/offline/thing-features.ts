@@ -1,4 +1,4 @@
-import type { LatestFeatureSpec, WindowFeatureSpec } from '../../kernel/view-spec.ts'
+import type { LatestFeatureSpec, WindowFeatureSpec } from '../../kernel/specs/view-spec.ts'
 import { hour } from '../kernel/view-oracle.ts'
 
 // Features for tests whose subject is not features.

@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
-import { parseTimestamp } from '../../kernel/time.ts'
+import { parseTimestamp } from '../../kernel/values/time.ts'
 import { readHistory } from '../../offline/history.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { viewSpec } from '../kernel/view-oracle.ts'
 import { during, openServer } from '../opened-database.ts'
 

@@ -1,6 +1,6 @@
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { mget } from '../../online/redis-mget-command.ts'
-import { openRedis } from '../../runtime/redis.ts'
+import { openRedis } from '../../runtime/redis/redis.ts'
 
 // Reads one after the other, with many young collections and no old ones, and prints how many bytes of each read were
 // promoted meanwhile. `node --expose-gc redis-read-process.ts URL mget|client`

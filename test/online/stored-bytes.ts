@@ -1,7 +1,7 @@
-import { ByteWriter } from '../../kernel/binary.ts'
-import type { Frontier } from '../../kernel/frontier.ts'
-import { allBelow } from '../../kernel/frontier.ts'
-import { beginStored, stateHead, readHeader, sealed } from '../../kernel/stored-state.ts'
+import { ByteWriter } from '../../kernel/values/binary.ts'
+import type { Frontier } from '../../kernel/states/frontier.ts'
+import { allBelow } from '../../kernel/states/frontier.ts'
+import { beginStored, stateHead, readHeader, sealed } from '../../kernel/states/stored-state.ts'
 
 /** Bytes as a store sees them: a header with this frontier, and any body. */
 export function stored(frontier: number | Frontier, body: string): Buffer {

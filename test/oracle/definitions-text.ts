@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { FeatureSpec } from '../../kernel/view-spec.ts'
+import type { FeatureSpec } from '../../kernel/specs/view-spec.ts'
 import { rootFolder } from '../source-files.ts'
 import type { KeyShape, Transform, World, WorldView } from './world.ts'
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
+import type { FeatureSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
 import type { RawRow } from '../kernel/view-oracle.ts'
 import { everyMinutes, featuresArbitrary, hour, minute, origins, rowsArbitrary, timeArbitrary, viewSpec } from '../kernel/view-oracle.ts'
 

@@ -2,8 +2,8 @@
 // processes begin at once.
 import { once } from 'node:events'
 import { LockstepError } from '../../kernel/errors.ts'
-import { applyChanges } from '../../registry/apply.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { applyChanges } from '../../registry/changes/apply.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { sampleSet } from './sample-set.ts'
 
 const [url = '', number = ''] = process.argv.slice(2)

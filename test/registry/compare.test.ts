@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compareDefinitions } from '../../registry/compare.ts'
+import { compareDefinitions } from '../../registry/changes/compare.ts'
 import { declaredDefinitions, definitionKey } from '../../registry/definition.ts'
 import { sampleSet } from './sample-set.ts'
 

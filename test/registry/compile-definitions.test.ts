@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { OnDemandInputSpec, OnDemandSpec } from '../../kernel/service-spec.ts'
+import type { OnDemandInputSpec, OnDemandSpec } from '../../kernel/specs/service-spec.ts'
 import { compileDefinitions } from '../../registry/compile-definitions.ts'
 import type { Definition } from '../../registry/definition.ts'
 

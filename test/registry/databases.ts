@@ -1,4 +1,4 @@
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import type { OpenedDatabase } from '../opened-database.ts'
 import { openEmbedded, openServer } from '../opened-database.ts'
 

@@ -17,9 +17,9 @@ import {
   type Aggregate,
   type LockstepError,
 } from '../../index.ts'
-import type { ViewSpec } from '../../kernel/view-spec.ts'
+import type { ViewSpec } from '../../kernel/specs/view-spec.ts'
 import { featureSpec } from '../../registry/define/feature-spec.ts'
-import { diff, differenceText } from '../../registry/diff.ts'
+import { diff, differenceText } from '../../registry/changes/diff.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })

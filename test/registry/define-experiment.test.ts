@@ -13,7 +13,7 @@ import {
   source,
   t,
 } from '../../index.ts'
-import { exposureFields } from '../../kernel/experiment-spec.ts'
+import { exposureFields } from '../../kernel/specs/experiment-spec.ts'
 
 const card = entity('card', { key: { card: t.string } })
 const columns = { amount: t.float64, prediction_id: t.string, is_fraud: t.bool }

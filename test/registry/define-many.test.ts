@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { LockstepError } from '../../kernel/errors.ts'
-import type { ViewSpec } from '../../kernel/view-spec.ts'
+import type { ViewSpec } from '../../kernel/specs/view-spec.ts'
 import { entity, featureView, firstN, histogram, lastDistinctN, lastN, model, onDemandView, source, t, topK } from '../../index.ts'
 import { viewFingerprint } from '../../registry/fingerprint.ts'
 import { load } from './definition-files.ts'

@@ -16,12 +16,12 @@ import {
   t,
 } from '../../index.ts'
 import type { StatedStream } from '../../registry/define/stream.ts'
-import { checkStreams } from '../../registry/check-streams.ts'
-import { prunable } from '../../registry/prunable.ts'
-import { declareDefinitions } from '../../registry/declare-definitions.ts'
+import { checkStreams } from '../../registry/changes/check-streams.ts'
+import { prunable } from '../../registry/changes/prunable.ts'
+import { declareDefinitions } from '../../registry/load/declare-definitions.ts'
 import { declaredDefinitions } from '../../registry/definition.ts'
-import { collectDefinitions } from '../../registry/collect.ts'
-import { portableDefinitions, readPortableDefinitions } from '../../registry/portable-definitions.ts'
+import { collectDefinitions } from '../../registry/load/collect.ts'
+import { portableDefinitions, readPortableDefinitions } from '../../registry/load/portable-definitions.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })
 const landingsOf = (stream?: StatedStream) =>

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { kafkaStream, natsStream, redisStream, source, t } from '../../index.ts'
-import { checkStreams } from '../../registry/check-streams.ts'
+import { checkStreams } from '../../registry/changes/check-streams.ts'
 import type { Definition } from '../../registry/definition.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 
 const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } }
 

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
+import { loadDefinitions } from '../../registry/load/load-definitions.ts'
 import { afterFile } from '../after-file.ts'
 
 const entry = resolve(import.meta.dirname, '../../index.ts')

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { codeDifference, diff, differenceText } from '../../registry/diff.ts'
+import { codeDifference, diff, differenceText } from '../../registry/changes/diff.ts'
 import { nearest } from '../../kernel/did-you-mean.ts'
 import { budget } from '../budget.ts'
 import { airport, landings, windowFeature } from './sample-set.ts'

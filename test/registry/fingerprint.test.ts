@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 import { fingerprints } from '../../registry/fingerprint.ts'
 import { load, preamble } from './definition-files.ts'
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { routes } from '../../serving/protocols/http/routes.ts'
-import { sayIssues } from '../../registry/format-issues.ts'
+import { sayIssues } from '../../registry/load/format-issues.ts'
 import { parsePlan } from '../../registry/rollouts/plan-schema.ts'
 
 /** What is said of a body that a route's schema refuses. */

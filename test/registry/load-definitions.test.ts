@@ -3,8 +3,8 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
+import { loadDefinitions } from '../../registry/load/load-definitions.ts'
 import { definitionFiles, load, preamble } from './definition-files.ts'
 
 const delays = `export const delays = featureView('delays', {
@@ -141,7 +141,7 @@ export const third = onDemandView('a_third', {
       'throws.ts': `${preamble}\nconst nothing: any = null\nnothing.more()\n`,
     })
     const program = `
-      const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+      const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load/load-definitions.ts'))})
       for (const file of process.argv.slice(1)) await loadDefinitions(file).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message, details: e.details })))`
     const files = [join(folder, 'features.ts'), join(folder, 'throws.ts')]
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', ...files], { encoding: 'utf8' })
@@ -170,7 +170,7 @@ describe('a definitions file that never ends', () => {
     const folder = definitionFiles({ 'features.ts': `${preamble}${text}\n`, 'endless.ts': 'while (true);\n' })
     const file = join(folder, 'features.ts')
     const program = `
-        const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+        const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load/load-definitions.ts'))})
         process.on('SIGTERM', () => {})
         await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message })))`
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
@@ -187,7 +187,7 @@ describe('a definitions file that never ends', () => {
 it('a definitions file that never settles is given up although its process was paused', async () => {
   const folder = definitionFiles({ 'features.ts': `${preamble}console.log('waits')\nawait new Promise(() => {})\n` })
   const program = `
-    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load/load-definitions.ts'))})
     await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(e.code))`
   const args = ['--input-type=module', '-e', program, '--', join(folder, 'features.ts')]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -207,7 +207,7 @@ it('a definitions file that never settles is given up although its process was p
 it('a looping definitions file stops on a signal, and listeners work after a load', async () => {
   const folder = definitionFiles({ 'good.ts': preamble, 'endless.ts': "console.log('loops')\nwhile (true);\n" })
   const program = `
-    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+    const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load/load-definitions.ts'))})
     process.on('SIGTERM', () => {})
     const [good, endless] = process.argv.slice(1)
     await loadDefinitions(good)

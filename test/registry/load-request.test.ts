@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { loadReplyNotice, loadRequestNotice, parseLoadReply, parseLoadRequest } from '../../registry/load-request.ts'
+import { loadReplyNotice, loadRequestNotice, parseLoadReply, parseLoadRequest } from '../../registry/models/load-request.ts'
 
 it('requests to servers and their replies round-trip, and others are refused', () => {
   const request = { model: 'delay_2', version: 12, revision: 345, replyTo: 'lockstep_loads_0af' }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { ModelSpec } from '../../kernel/service-spec.ts'
+import type { ModelSpec } from '../../kernel/specs/service-spec.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
-import { withDeclaredInputs } from '../../registry/declared-inputs.ts'
-import { bindModel } from '../../registry/model-binding.ts'
-import type { ModelBinding } from '../../registry/model-binding.ts'
-import type { TensorInfo } from '../../registry/model-contract.ts'
+import type { Column, ColumnType, ValueType } from '../../kernel/values/value-type.ts'
+import { withDeclaredInputs } from '../../registry/models/declared-inputs.ts'
+import { bindModel } from '../../registry/models/model-binding.ts'
+import type { ModelBinding } from '../../registry/models/model-binding.ts'
+import type { TensorInfo } from '../../registry/models/model-contract.ts'
 
 type Feature = readonly [name: string, type: ValueType['kind'] | ValueType, nullable?: boolean]
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { collectDefinitions } from '../../registry/collect.ts'
+import { collectDefinitions } from '../../registry/load/collect.ts'
 import { channel } from '../../registry/define/channel.ts'
 import type { ChannelOptions } from '../../registry/define/channel.ts'
 import { entity } from '../../registry/define/entity.ts'
@@ -11,8 +11,8 @@ import type { MonitorOptions } from '../../registry/define/monitor.ts'
 import { monitor } from '../../registry/define/monitor.ts'
 import { source } from '../../registry/define/source.ts'
 import { t } from '../../registry/define/t.ts'
-import { loadDefinitions } from '../../registry/load-definitions.ts'
-import { checkChannels } from '../../registry/check-channels.ts'
+import { loadDefinitions } from '../../registry/load/load-definitions.ts'
+import { checkChannels } from '../../registry/changes/check-channels.ts'
 import type { Definition } from '../../registry/definition.ts'
 
 const airport = entity('airport', { key: { airport: t.string } })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { planChanges } from '../../registry/plan.ts'
+import { planChanges } from '../../registry/changes/plan.ts'
 import { during, openServer } from '../opened-database.ts'
 import { load } from './definition-files.ts'
 

@@ -1,7 +1,7 @@
 import { expectTypeOf, it } from 'vitest'
 import type { z } from 'zod'
-import type { UndeclaredDefinitions } from '../../registry/declare-definitions.ts'
-import type { portableSchema } from '../../registry/portable-definitions.ts'
+import type { UndeclaredDefinitions } from '../../registry/load/declare-definitions.ts'
+import type { portableSchema } from '../../registry/load/portable-definitions.ts'
 
 /** The names of all fields, also of those that only some members of a union have, at any depth but that of JSON. */
 type Fields<Value> = Value extends readonly (infer Item)[]

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../../kernel/service-spec.ts'
-import type { EntitySpec, FeatureSpec, SourceSpec, ViewSpec } from '../../kernel/view-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
-import type { DefinitionSet, Described, ViewOperational } from '../../registry/definition-set.ts'
+import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../../kernel/specs/service-spec.ts'
+import type { EntitySpec, FeatureSpec, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
+import type { DefinitionSet, Described, ViewOperational } from '../../registry/load/definition-set.ts'
 
 const hour = 3_600_000_000
 

@@ -15,7 +15,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const script = `
   import { keepCompiled } from '${join(rootFolder, 'runtime/compile-cache.ts')}'
   keepCompiled()
-  await import('${join(rootFolder, 'kernel/time.ts')}')
+  await import('${join(rootFolder, 'kernel/values/time.ts')}')
   process.stdout.write(process.env.NODE_COMPILE_CACHE ?? 'none')`
 
 /** What a process with nothing else in its environment tells its children of the cache. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig, variables } from '../../runtime/config.ts'
-import { secretVariables } from '../../runtime/secret-files.ts'
+import { secretVariables } from '../../runtime/settings/secret-files.ts'
 
 function failure(env: Record<string, string>): string {
   try {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Database } from '../../runtime/database.ts'
-import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { copyHeader, copyTrailer } from '../../runtime/postgres/copy-pieces.ts'
 import { failureOf } from './failure-of.ts'
 import { fieldsOf, textRows, tupleOf } from './tuples.ts'
 

@@ -6,9 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { loadConfig } from '../../runtime/config.ts'
-import { embeddedFailure, folderFailure } from '../../runtime/embedded-failure.ts'
-import { openDatabase } from '../../runtime/open-database.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
+import { embeddedFailure, folderFailure } from '../../runtime/embedded/embedded-failure.ts'
+import { openDatabase } from '../../runtime/postgres/open-database.ts'
+import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 import { failureOf } from './failure-of.ts'
 
 let folder: string

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { packTemplate, templateFile, unpackTemplate } from '../../runtime/embedded-template.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
+import { packTemplate, templateFile, unpackTemplate } from '../../runtime/embedded/embedded-template.ts'
+import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 
 let folder: string
 const at = (name: string): string => join(folder, name)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { kafkaServers, parseKafkaUrl } from '../../runtime/kafka-url.ts'
+import { kafkaServers, parseKafkaUrl } from '../../runtime/settings/kafka-url.ts'
 
 describe('the URL of Kafka', () => {
   it('names brokers, sign-in and TLS', () => {

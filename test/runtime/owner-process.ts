@@ -1,7 +1,7 @@
 // Tries to own a folder, for a server at the URL of the second argument. Reports the result, and when it stops owning
 // the folder. Ends when its standard input does.
 import { messageOf } from '../../kernel/errors.ts'
-import { announceServer, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
+import { announceServer, ownEmbeddedFolder } from '../../runtime/embedded/embedded-owner.ts'
 
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
 

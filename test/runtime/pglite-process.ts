@@ -1,5 +1,5 @@
 // Commits, reports so, and runs until it is killed.
-import { openPglite } from '../../runtime/open-pglite.ts'
+import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 
 const db = await openPglite(process.argv[2] ?? '')
 await db.script('create table kept (id int)')

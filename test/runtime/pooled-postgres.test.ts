@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { administer } from '../services/administer.ts'
 import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'

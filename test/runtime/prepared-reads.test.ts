@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Database } from '../../runtime/database.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
-import { preparedReads } from '../../runtime/prepared-reads.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
+import { preparedReads } from '../../runtime/postgres/prepared-reads.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 
 describe('prepared reads', () => {

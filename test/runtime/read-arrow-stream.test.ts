@@ -18,7 +18,7 @@ import {
 } from 'apache-arrow'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
 import { columnsReader } from '../../runtime/arrow/arrow-columns.ts'
 import { arrowBatch, arrowEnd, arrowHead } from '../../runtime/arrow/arrow-stream.ts'
 import { readArrowStream } from '../../runtime/arrow/read-arrow-stream.ts'

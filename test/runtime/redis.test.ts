@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
-import { cutRedis, openRedis, watchRedis } from '../../runtime/redis.ts'
+import { cutRedis, openRedis, watchRedis } from '../../runtime/redis/redis.ts'
 import { testRedis } from '../services/index.ts'
 
 describe('the Redis client', () => {

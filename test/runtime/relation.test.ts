@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Database } from '../../runtime/database.ts'
-import { arrivalColumns, checkQuery, queryColumns, sqlState, tableColumns, trimQuery } from '../../runtime/relation.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { arrivalColumns, checkQuery, queryColumns, sqlState, tableColumns, trimQuery } from '../../runtime/postgres/relation.ts'
 import { during, openServer } from '../opened-database.ts'
 
 describe('the description of a relation', () => {

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { expect, it } from 'vitest'
-import { roundTripsOf } from '../../runtime/round-trips.ts'
+import { roundTripsOf } from '../../runtime/postgres/round-trips.ts'
 
 const count = async (registry: Registry, labels: string): Promise<string | undefined> =>
   new RegExp(`^lockstep_store_seconds_count\\{${labels}\\} (.*)$`, 'm').exec(await registry.metrics())?.[1]

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { copyHeader, copyPieces, copyTrailer } from '../../runtime/copy-pieces.ts'
-import { createTupleScanner } from '../../runtime/tuple-scanner.ts'
+import { copyHeader, copyPieces, copyTrailer } from '../../runtime/postgres/copy-pieces.ts'
+import { createTupleScanner } from '../../runtime/postgres/tuple-scanner.ts'
 import { fieldsOf, int, tupleOf } from './tuples.ts'
 
 const field = fc.option(fc.uint8Array({ maxLength: 40 }), { nil: null })

@@ -1,4 +1,4 @@
-import type { Snapshot, TupleBatch } from '../../runtime/database.ts'
+import type { Snapshot, TupleBatch } from '../../runtime/postgres/database.ts'
 
 /** The fields of every tuple of a batch, decoded field by field. */
 export function fieldsOf(batch: TupleBatch): (Buffer | null)[][] {

@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { migrate } from '../../migrations/migrate.ts'
-import { openPglite } from '../../runtime/open-pglite.ts'
+import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 
 /**
  * Puts the files of a migrated embedded PostgreSQL into `folder`, for `openPglite`: a copy is far faster than

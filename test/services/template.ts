@@ -1,5 +1,5 @@
 import { migrate } from '../../migrations/migrate.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { administer, databaseUrl } from './administer.ts'
 
 /** Makes the migrated database from which every test file's database is copied. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ValueType } from '../../kernel/value-type.ts'
+import type { ValueType } from '../../kernel/values/value-type.ts'
 import type { ArrowField } from '../../runtime/arrow/arrow-schema.ts'
 import { budget } from '../budget.ts'
 import { arrowTables, namedColumns, scalarKinds, streamOf } from './arrow-tables.ts'

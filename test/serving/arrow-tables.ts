@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import type { Scalar, ScalarKind, Value, ValueType } from '../../kernel/value-type.ts'
-import { maxMicros } from '../../kernel/value-type.ts'
+import type { Scalar, ScalarKind, Value, ValueType } from '../../kernel/values/value-type.ts'
+import { maxMicros } from '../../kernel/values/value-type.ts'
 import type { ArrowField } from '../../runtime/arrow/arrow-schema.ts'
 import { arrowStream } from '../../runtime/arrow/arrow-stream.ts'
 

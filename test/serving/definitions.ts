@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { ModelSpec, OnDemandSpec, ServiceMember, ServiceSpec } from '../../kernel/service-spec.ts'
-import type { ValueType } from '../../kernel/value-type.ts'
-import type { Availability, EntitySpec, FeatureSpec, JsonValue, SourceSpec, ViewSpec } from '../../kernel/view-spec.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
+import type { ModelSpec, OnDemandSpec, ServiceMember, ServiceSpec } from '../../kernel/specs/service-spec.ts'
+import type { ValueType } from '../../kernel/values/value-type.ts'
+import type { Availability, EntitySpec, FeatureSpec, JsonValue, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 
 export const hour = 3_600_000_000
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encodeKey } from '../../kernel/entity-key.ts'
+import { encodeKey } from '../../kernel/values/entity-key.ts'
 import { createEntityParser } from '../../serving/features/entity-parser.ts'
 import { servicePlan } from './plans.ts'
 

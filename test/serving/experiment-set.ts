@@ -1,6 +1,6 @@
-import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
+import type { ExperimentSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
+import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 import { hash, servingSet } from './definitions.ts'
 
 const landed: SourceSpec = {

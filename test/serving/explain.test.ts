@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { covers, parseFrontier } from '../../kernel/frontier.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { covers, parseFrontier } from '../../kernel/states/frontier.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { hour } from './definitions.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'

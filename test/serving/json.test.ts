@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatTimestamp } from '../../kernel/time.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
+import { parseJson } from '../../kernel/values/parse-json.ts'
 import { serviceValuesWriter } from '../../serving/protocols/http/response/json.ts'
 import { jsonCanSay, recordWriter, valueWriter } from '../../serving/value-text.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
 import { about, readinessOf } from '../../serving/lifecycle/readiness.ts'

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { formatTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import { hour, logPredictions, payments, report, start } from '../monitoring/outcomes/payments.ts'
 import { load } from '../registry/definition-files.ts'
 import type { World } from './world.ts'

@@ -1,7 +1,7 @@
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { definitionId } from '../../kernel/view-spec.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
 import { servingSet } from './definitions.ts'
 
 /** A service of the serving definitions, compiled without a registry. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bindModel } from '../../registry/model-binding.ts'
+import { bindModel } from '../../registry/models/model-binding.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { loadModel } from '../../inference/load-model.ts'
 import { servingSet } from './definitions.ts'

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
-import { deleteModelVersion } from '../../registry/delete-model-version.ts'
+import { deleteModelVersion } from '../../registry/models/delete-model-version.ts'
 import { unitPlace } from '../../statistics/assign.ts'
 import { budget } from '../budget.ts'
 import { until } from './gate.ts'

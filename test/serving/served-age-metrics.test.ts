@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { expect, it } from 'vitest'
-import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import { createServedAgeMetrics } from '../../serving/features/served-age-metrics.ts'
 
 const second = 1_000_000

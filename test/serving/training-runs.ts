@@ -1,7 +1,7 @@
 import { loadCatalog } from '../../registry/catalog.ts'
 import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
 import { declared, servingSet } from './definitions.ts'
 
 export const day = 86_400_000_000

@@ -3,7 +3,7 @@ import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { armFaultPoint } from '../../runtime/fault-point.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { trainingJobs } from '../../training/training-job.ts'
 
 /** For tests that kill it: a worker of trainings, which dies at a point if one is named. */

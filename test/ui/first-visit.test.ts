@@ -1,6 +1,6 @@
 import type { Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { promoteModel } from '../../registry/promote.ts'
+import { promoteModel } from '../../registry/models/promote.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
 import type { SessionData } from '../../serving/dashboard/contract/session.ts'

@@ -1,4 +1,4 @@
-import { measuredText, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/values/duration.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { sourceLag } from '../../freshness/source-lag.ts'
 import type { CheckKind, CheckResult } from '../check-kind.ts'

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import type { ClockOffset } from '../../rollups/clock-offset.ts'
 import { offsetText, readClockOffset, readServerClocks, secondsOff } from '../../rollups/clock-offset.ts'

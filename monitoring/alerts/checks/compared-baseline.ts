@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 import type { StatedBaseline } from '../../../registry/define/check-options.ts'
 import type { BaselineOrigin } from '../../baselines/baseline.ts'
 import type { DriftBaseline } from '../../drift/drift-types.ts'

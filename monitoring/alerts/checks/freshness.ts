@@ -1,6 +1,6 @@
-import { measuredText, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/values/duration.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
-import type { DefinitionId } from '../../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../../kernel/specs/view-spec.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import type { MonitorSpec } from '../../../registry/monitor-spec.ts'

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { measuredText, parseDuration } from '../../../kernel/duration.ts'
+import { measuredText, parseDuration } from '../../../kernel/values/duration.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { trainingKind } from '../../../registry/trainings/training-spec.ts'

@@ -1,4 +1,4 @@
-import type { DefinitionId } from '../../../kernel/view-spec.ts'
+import type { DefinitionId } from '../../../kernel/specs/view-spec.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'

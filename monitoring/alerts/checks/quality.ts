@@ -1,5 +1,5 @@
 import type { Window } from '../../window.ts'
-import { formatNumber } from '../../../kernel/format-number.ts'
+import { formatNumber } from '../../../kernel/values/format-number.ts'
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { judgingOutcomes } from '../../../registry/judging-outcomes.ts'

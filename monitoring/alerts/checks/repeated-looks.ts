@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 
 /**
  * The level of each evaluation of a monitor that makes `alpha` the chance of a false alarm in a week, by Bonferroni.

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../../kernel/errors.ts'
-import { bindVersion } from '../../../registry/bind-version.ts'
+import { bindVersion } from '../../../registry/models/bind-version.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
-import { pickVersion } from '../../../registry/pick-version.ts'
+import { pickVersion } from '../../../registry/models/pick-version.ts'
 import { outputColumn } from '../../baselines/baseline.ts'
 import type { CheckResult } from '../check-kind.ts'
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp, parseTimestamp } from '../../../kernel/values/time.ts'
 import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
 import type { AlertMessage } from '../alert-message.ts'
 import type { OutgoingRequest } from './send-request.ts'

@@ -1,6 +1,6 @@
-import { measuredText } from '../../../kernel/duration.ts'
-import { plainText } from '../../../kernel/plain-text.ts'
-import { parseTimestamp } from '../../../kernel/time.ts'
+import { measuredText } from '../../../kernel/values/duration.ts'
+import { plainText } from '../../../kernel/values/plain-text.ts'
+import { parseTimestamp } from '../../../kernel/values/time.ts'
 import type { AlertMessage } from '../alert-message.ts'
 import { evidenceLines, short } from '../evidence-text.ts'
 

@@ -1,4 +1,4 @@
-import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { GateKind, GateSpec } from '../../../registry/rollouts/plan-schema.ts'
 import { errors } from './errors.ts'
 import { features } from './features.ts'

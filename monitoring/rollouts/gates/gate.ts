@@ -1,10 +1,10 @@
-import { formatNumber } from '../../../kernel/format-number.ts'
-import type { JsonValue } from '../../../kernel/view-spec.ts'
+import { formatNumber } from '../../../kernel/values/format-number.ts'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import type { GateKind, GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import type { ReadSecret } from '../../alerts/deliver/send-notification.ts'
 import type { ComparedCounts } from '../compared-counts.ts'
 

@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 import type { BinnedSample } from '../../../statistics/quantile-sequence.ts'
 import { binnedQuantile, quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'

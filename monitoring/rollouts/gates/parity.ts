@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 import { checkParity } from '../../parity/check-parity.ts'
 import type { Gate } from './gate.ts'
 import { percent } from './gate.ts'

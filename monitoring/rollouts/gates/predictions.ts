@@ -1,5 +1,5 @@
-import type { Column } from '../../../kernel/value-type.ts'
-import { isNumeric } from '../../../kernel/value-type.ts'
+import type { Column } from '../../../kernel/values/value-type.ts'
+import { isNumeric } from '../../../kernel/values/value-type.ts'
 import { addEntity, clusteredShares, createEntitySums } from '../../../statistics/clustered-shares.ts'
 import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../../statistics/column-bins.ts'

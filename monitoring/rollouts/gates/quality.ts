@@ -1,6 +1,6 @@
 import { asymptoticLowerBound, asymptoticSequence } from '../../../statistics/confidence-sequence.ts'
 import { criticalValue } from '../../../statistics/interval.ts'
-import { championAlias } from '../../../registry/model-aliases.ts'
+import { championAlias } from '../../../registry/models/model-aliases.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Figure, Spread } from '../../quality/figure.ts'
 import { minRows } from '../../quality/figure.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../kernel/duration.ts'
+import { parseDuration } from '../../../kernel/values/duration.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { signedJson } from '../../alerts/deliver/formats.ts'
 import { exchange } from '../../alerts/deliver/send-request.ts'

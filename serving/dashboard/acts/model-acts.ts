@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { championAlias } from '../../../registry/model-aliases.ts'
+import { championAlias } from '../../../registry/models/model-aliases.ts'
 import { versionSchema } from '../../protocols/http/models/model-version-schema.ts'
 import { commitWhileConnected } from '../../protocols/http/request/client-connection.ts'
 import { modelRevision } from '../models/model-revision.ts'

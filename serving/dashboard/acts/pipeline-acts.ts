@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseTimestamp } from '../../../kernel/time.ts'
+import { parseTimestamp } from '../../../kernel/values/time.ts'
 import { pausePipeline, replayPipeline, resumePipeline } from '../../streaming/pipeline-state.ts'
 import { pipelineRevision } from '../pipelines/pipeline-models.ts'
 import type { Act, Acting } from './act.ts'

@@ -1,4 +1,4 @@
-import { sourceSyncKind } from '../../../materializer/sync-source.ts'
+import { sourceSyncKind } from '../../../materializer/sources/sync-source.ts'
 import { compareFiles, countStoredFiles, readStoredFiles } from '../../../offline/source-files/stored-files.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { SourceData } from '../contract/definition.ts'

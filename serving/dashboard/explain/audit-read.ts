@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { asRecord } from '../../../kernel/is-record.ts'
 import type { AuditAction } from '../../../runtime/audit.ts'
 import { recordAudit } from '../../../runtime/audit.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import type { Ask } from '../read-model.ts'
 
 /** Writes down who saw the values of which entities. The log has hashes in place of their keys (`entityHash`). */

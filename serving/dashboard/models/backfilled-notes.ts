@@ -1,6 +1,6 @@
 import { readRollup } from '../../../monitoring/rollups/read-rollups.ts'
-import type { Database } from '../../../runtime/database.ts'
-import { floorTo, formatTimestamp } from '../../../kernel/time.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
+import { floorTo, formatTimestamp } from '../../../kernel/values/time.ts'
 import { spanText } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000

@@ -1,4 +1,4 @@
-import { answeringVersion } from '../../../registry/pick-version.ts'
+import { answeringVersion } from '../../../registry/models/pick-version.ts'
 import { driftedSince, newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import { causesText, movedShares } from '../../../monitoring/drift/drift-causes.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'

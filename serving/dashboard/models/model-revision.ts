@@ -1,6 +1,6 @@
-import { listModelEvents } from '../../../registry/model-events.ts'
+import { listModelEvents } from '../../../registry/models/model-events.ts'
 import { readLastRollout } from '../../../registry/rollouts/rollout.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 
 /** Another one after each change of which version answers: promotions, pins, and steps of rollouts. */
 export async function modelRevision(db: Database, model: string): Promise<string> {

@@ -2,7 +2,7 @@ import type { ColumnSummary } from '../../../monitoring/rollups/column-summary.t
 import { stepMicros } from '../../../monitoring/rollups/merged-rollups.ts'
 import type { OutputsOverTime, VersionPeriod } from '../../../monitoring/rollups/outputs-over-time.ts'
 import { meanInterval } from '../../../statistics/interval.ts'
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp } from '../../../kernel/values/time.ts'
 import type { Chart, Series } from '../contract/answer.ts'
 import type { OverTimeData } from '../contract/model.ts'
 import { percent } from './drift-lines.ts'

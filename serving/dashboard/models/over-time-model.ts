@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { floorTo } from '../../../kernel/time.ts'
+import { floorTo } from '../../../kernel/values/time.ts'
 import { stepMicros } from '../../../monitoring/rollups/merged-rollups.ts'
 import { outputsOverTime } from '../../../monitoring/rollups/outputs-over-time.ts'
 import type { Chart } from '../contract/answer.ts'

@@ -1,4 +1,4 @@
-import { answeringVersion } from '../../../registry/pick-version.ts'
+import { answeringVersion } from '../../../registry/models/pick-version.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import type { StoredFigures } from '../../../monitoring/figures/stored-figures.ts'

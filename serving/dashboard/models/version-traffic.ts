@@ -1,4 +1,4 @@
-import { floorTo } from '../../../kernel/time.ts'
+import { floorTo } from '../../../kernel/values/time.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Ask } from '../read-model.ts'

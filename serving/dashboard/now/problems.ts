@@ -2,7 +2,7 @@ import type { ProblemSources } from '../../../monitoring/problems/find-problems.
 import { noDetails } from '../../../monitoring/problems/find-problems.ts'
 import type { FoundProblem, Problem } from '../../../monitoring/problems/problem.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
-import { noWorker } from '../../../runtime/worker-sessions.ts'
+import { noWorker } from '../../../runtime/postgres/worker-sessions.ts'
 import type { Readiness } from '../../../runtime/workers/messages.ts'
 import type { NowData } from '../contract/now.ts'
 import type { PipelineLine } from '../contract/pipelines.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseTimestamp } from '../../../kernel/time.ts'
+import { parseTimestamp } from '../../../kernel/values/time.ts'
 import { differences } from '../../../monitoring/parity/classify.ts'
 import type { ParityHour } from '../../../monitoring/parity/stored-parity.ts'
 import { readParity } from '../../../monitoring/parity/stored-parity.ts'

@@ -8,7 +8,7 @@ import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import type { DecisionEvidence } from '../contract/rollout.ts'
 
 /** A decision of the controller with what its evidence gives now. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { LockstepError } from '../../../kernel/errors.ts'
-import type { UiSettings } from '../../../runtime/ui-settings.ts'
+import type { UiSettings } from '../../../runtime/settings/ui-settings.ts'
 import { hostName, isLoopback } from '../../traffic/loopback.ts'
 
 type Request = Pick<IncomingMessage, 'headers' | 'method' | 'socket'>

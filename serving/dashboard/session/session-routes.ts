@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp } from '../../../kernel/values/time.ts'
 import { readVersion } from '../../../runtime/version.ts'
 import { readBody } from '../../protocols/http/request/body.ts'
 import type { Call, RouteAnswer } from '../../protocols/http/call.ts'

@@ -1,4 +1,4 @@
-import { durationText } from '../../../kernel/duration.ts'
+import { durationText } from '../../../kernel/values/duration.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
 import { nextInstant, rolloutOfRun, runJson } from '../../../registry/trainings/read-runs.ts'

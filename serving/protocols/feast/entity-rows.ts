@@ -1,9 +1,9 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
-import type { Column } from '../../../kernel/value-type.ts'
-import type { EntitySpec } from '../../../kernel/view-spec.ts'
+import type { Column } from '../../../kernel/values/value-type.ts'
+import type { EntitySpec } from '../../../kernel/specs/view-spec.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
-import { quotedNames } from '../../../kernel/quoted-names.ts'
+import { quotedNames } from '../../../kernel/values/quoted-names.ts'
 
 /** Entities as Feast's clients send them: a list of values for each column. */
 export type EntityColumns = Readonly<Record<string, readonly unknown[]>>

@@ -1,4 +1,4 @@
-import { cutText } from '../../../kernel/cut-text.ts'
+import { cutText } from '../../../kernel/values/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 
 /** `driver_stats:conv_rate`, `driver_stats@v2:conv_rate` or `driver_stats@latest:conv_rate`, taken apart. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import type { SourceSpec, ViewSpec } from '../../../kernel/view-spec.ts'
+import type { SourceSpec, ViewSpec } from '../../../kernel/specs/view-spec.ts'
 import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'

@@ -1,6 +1,6 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
-import { cutText } from '../../../kernel/cut-text.ts'
+import { cutText } from '../../../kernel/values/cut-text.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { isReady } from '../oip/describe.ts'

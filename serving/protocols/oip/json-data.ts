@@ -1,4 +1,4 @@
-import { shown } from '../../../kernel/parse-value.ts'
+import { shown } from '../../../kernel/values/parse-value.ts'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { Datatype } from './datatype.ts'
 import { elementCount, tensorError } from './infer-tensor.ts'

@@ -1,6 +1,6 @@
 import type { Catalog } from '../../../registry/catalog.ts'
-import type { VersionReference } from '../../../registry/pick-version.ts'
-import { versionReference } from '../../../registry/pick-version.ts'
+import type { VersionReference } from '../../../registry/models/pick-version.ts'
+import { versionReference } from '../../../registry/models/pick-version.ts'
 import type { PredictContext } from '../../predict/predict.ts'
 import type { ServedModel } from '../../models/load-version.ts'
 

@@ -1,7 +1,7 @@
 import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { createLogger } from '../../../runtime/log.ts'
-import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 
 // A separate process that reads the stream of "clicks", reports when events are committed, and then stops there:

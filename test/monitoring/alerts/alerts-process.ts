@@ -3,7 +3,7 @@ import { loadCatalog } from '../../../registry/catalog.ts'
 import type { FaultPoint } from '../../../runtime/fault-point.ts'
 import { armFaultPoint } from '../../../runtime/fault-point.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
-import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
 import { hookAt, readSecret, clockMonitor } from './monitors.ts'
 
 /** For tests that kill it: evaluates a monitor whose clock is wrong, and dies at a fault point. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { allPresent } from '../../../kernel/state.ts'
+import { allPresent } from '../../../kernel/states/state.ts'
 import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
 import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'

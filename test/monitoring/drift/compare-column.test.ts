@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ColumnSide } from '../../../monitoring/drift/compare-column.ts'
 import { compareColumn } from '../../../monitoring/drift/compare-column.ts'
 import { entityRows, entitySums, finiteValues, knownNumbers, profileColumn } from '../../../offline/profile/column-profile.ts'
-import type { Value, ValueType } from '../../../kernel/value-type.ts'
+import type { Value, ValueType } from '../../../kernel/values/value-type.ts'
 import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { createRandom } from '../../../statistics/random.ts'
 

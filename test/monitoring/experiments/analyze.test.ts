@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ExperimentSpec, MetricSpec } from '../../../kernel/experiment-spec.ts'
+import type { ExperimentSpec, MetricSpec } from '../../../kernel/specs/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
 import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
 import type { VariantComparison, ExperimentResult, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ExperimentSpec, VariantSpec } from '../../../kernel/experiment-spec.ts'
+import type { ExperimentSpec, VariantSpec } from '../../../kernel/specs/experiment-spec.ts'
 import type { UnitsOfLog } from '../../../monitoring/experiments/exposed-units.ts'
 import type { ExposedUnit, UnitFigure } from '../../../monitoring/experiments/unit-figures.ts'
 import { exposureCounts } from '../../../monitoring/experiments/exposure-counts.ts'

@@ -1,9 +1,9 @@
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
-import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
-import { applyChanges } from '../../../registry/apply.ts'
+import type { ExperimentSpec } from '../../../kernel/specs/experiment-spec.ts'
+import { applyChanges } from '../../../registry/changes/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import { load } from '../../registry/definition-files.ts'
 
 export const hour = 3_600_000_000

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Value } from '../../../kernel/value-type.ts'
+import type { Value } from '../../../kernel/values/value-type.ts'
 import { maturePredictions } from '../../../monitoring/outcomes/mature-predictions.ts'
 import type { MatureQuery } from '../../../monitoring/outcomes/mature-predictions.ts'
 import type { OutcomeRow } from '../../../monitoring/outcomes/outcome-row.ts'

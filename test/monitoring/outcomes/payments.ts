@@ -1,8 +1,8 @@
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import { applyChanges } from '../../../registry/apply.ts'
-import type { Database } from '../../../runtime/database.ts'
+import { applyChanges } from '../../../registry/changes/apply.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import { load } from '../../registry/definition-files.ts'
 
 export const hour = 3_600_000_000

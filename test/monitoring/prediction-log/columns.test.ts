@@ -1,6 +1,6 @@
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
+import { parseSnapshot } from '../../../runtime/postgres/snapshot-bounds.ts'
 import type { LoggedPrediction } from '../../../monitoring/prediction-log/columns.ts'
 import { logColumnName, logColumns, logFields, readLog } from '../../../monitoring/prediction-log/columns.ts'
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'

@@ -1,5 +1,5 @@
 import type { LoggedPrediction } from '../../../monitoring/prediction-log/columns.ts'
-import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
+import { parseSnapshot } from '../../../runtime/postgres/snapshot-bounds.ts'
 
 /** A row of the prediction log. */
 export function loggedRow(at: number, more: Partial<LoggedPrediction> = {}): LoggedPrediction {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp } from '../../../kernel/values/time.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { createPredictionWriter } from '../../../monitoring/prediction-log/prediction-writer.ts'
 import { until } from '../../serving/gate.ts'

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
 import { listPredictionPage, listPredictions, listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { loggedRow } from './logged-row.ts'
 

@@ -3,7 +3,7 @@ import { createJudge } from '../../../monitoring/quality/judge.ts'
 import type { JudgedGroup, JudgedPredictions, JudgeLimits, OutcomeOfPrediction } from '../../../monitoring/quality/judge-predictions.ts'
 import { createPredictionJudge } from '../../../monitoring/quality/judge-predictions.ts'
 import { parseSplit } from '../../../monitoring/quality/slices.ts'
-import type { Column, ColumnType } from '../../../kernel/value-type.ts'
+import type { Column, ColumnType } from '../../../kernel/values/value-type.ts'
 import { createRandom } from '../../../statistics/random.ts'
 
 const probability = { name: 'probability', type: { kind: 'float32' } } as const

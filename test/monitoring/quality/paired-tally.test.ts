@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createJudge } from '../../../monitoring/quality/judge.ts'
 import type { PairedRow } from '../../../monitoring/quality/paired-tally.ts'
 import { createPairedTally } from '../../../monitoring/quality/paired-tally.ts'
-import type { ColumnType } from '../../../kernel/value-type.ts'
+import type { ColumnType } from '../../../kernel/values/value-type.ts'
 import { criticalValue } from '../../../statistics/interval.ts'
 import { createRandom } from '../../../statistics/random.ts'
 

@@ -4,7 +4,7 @@ import type { QualityOptions, QualityReport } from '../../../monitoring/quality/
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
-import { allPresent } from '../../../kernel/state.ts'
+import { allPresent } from '../../../kernel/states/state.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'

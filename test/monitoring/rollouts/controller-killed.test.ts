@@ -6,7 +6,7 @@ import { controlRollouts, look } from '../../../monitoring/rollouts/controller.t
 import { hasPlan } from '../../../monitoring/rollouts/gate-evidence.ts'
 import { createRolloutCounts, readCounts } from '../../../monitoring/rollouts/rollout-counts.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import { promoteModel } from '../../../registry/promote.ts'
+import { promoteModel } from '../../../registry/models/promote.ts'
 import { abortRollout, changeShare, pauseRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { ControllerAction } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor } from '../../../registry/rollouts/decisions.ts'

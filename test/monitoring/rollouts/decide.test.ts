@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { entityKinds, lookAtFewEntities } from '../../../bench/rollout/few-entities.ts'
-import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import { createBusinessTally } from '../../../monitoring/quality/business-tally.ts'
 import { createClassifierTally } from '../../../monitoring/quality/classifier-tally.ts'
 import type { Figure } from '../../../monitoring/quality/figure.ts'

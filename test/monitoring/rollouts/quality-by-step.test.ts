@@ -1,6 +1,6 @@
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import { gatherGate, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateContext } from '../../../monitoring/rollouts/gates/gate.ts'
 import type { Catalog } from '../../../registry/catalog.ts'

@@ -3,8 +3,8 @@ import { createRedisStore } from '../../../online/redis-store.ts'
 import type { FaultPoint } from '../../../runtime/fault-point.ts'
 import { armFaultPoint } from '../../../runtime/fault-point.ts'
 import { createLogger } from '../../../runtime/log.ts'
-import { openPostgres } from '../../../runtime/open-postgres.ts'
-import { openRedis } from '../../../runtime/redis.ts'
+import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
+import { openRedis } from '../../../runtime/redis/redis.ts'
 import { createServer } from '../../../serving/server.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Column } from '../../../kernel/value-type.ts'
+import type { Column } from '../../../kernel/values/value-type.ts'
 import { comparePairs } from '../../../monitoring/shadow/compare-pairs.ts'
 import { explainDifference } from '../../../monitoring/shadow/explain-difference.ts'
 import type { LoggedPair } from '../../../monitoring/shadow/logged-pairs.ts'

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createDataset } from '../../../offline/dataset.ts'
-import { ingestFile } from '../../../offline/ingest.ts'
-import { applyChanges } from '../../../registry/apply.ts'
+import { createDataset } from '../../../offline/datasets/dataset.ts'
+import { ingestFile } from '../../../offline/ingest/ingest.ts'
+import { applyChanges } from '../../../registry/changes/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import { loadDefinitions } from '../../../registry/load/load-definitions.ts'
 import { openServer } from '../../opened-database.ts'
 
 export interface Exports {

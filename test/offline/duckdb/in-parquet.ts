@@ -1,10 +1,10 @@
 import { openSpine } from '../../../offline/spine/open-spine.ts'
 import { ordinalColumn } from '../../../offline/spine/spine.ts'
 import type { SpineInput } from '../../../offline/spine/spine.ts'
-import { readSourceTable } from '../../../offline/source-table.ts'
+import { readSourceTable } from '../../../offline/rows/source-table.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import type { Database } from '../../../runtime/database.ts'
-import { sqlIdentifier } from '../../../runtime/sql.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
+import { sqlIdentifier } from '../../../runtime/postgres/sql.ts'
 import { parquetOfQuery } from './parquet-of-query.ts'
 
 export interface InParquet {

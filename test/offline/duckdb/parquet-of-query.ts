@@ -1,9 +1,9 @@
 import { DuckDBInstance } from '@duckdb/node-api'
-import type { ColumnType } from '../../../kernel/value-type.ts'
-import { naturalType } from '../../../offline/sql-type.ts'
-import { queryColumns } from '../../../runtime/relation.ts'
-import type { Database } from '../../../runtime/database.ts'
-import { sqlIdentifier, sqlText } from '../../../runtime/sql.ts'
+import type { ColumnType } from '../../../kernel/values/value-type.ts'
+import { naturalType } from '../../../offline/rows/sql-type.ts'
+import { queryColumns } from '../../../runtime/postgres/relation.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
+import { sqlIdentifier, sqlText } from '../../../runtime/postgres/sql.ts'
 
 /** One for all calls, because opening one takes longer than most calls. */
 let opened: Promise<DuckDBInstance> | undefined

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, Value, ValueType } from '../../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../../kernel/values/value-type.ts'
 import { collectStatistics } from '../../../offline/profile/column-statistics.ts'
 import { columnsBeyondChance } from '../../../offline/profile/differing-columns.ts'
 import { createRandom } from '../../../statistics/random.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, Value, ValueType } from '../../../kernel/value-type.ts'
+import type { Column, Value, ValueType } from '../../../kernel/values/value-type.ts'
 import type { StatisticsState } from '../../../offline/profile/column-statistics.ts'
 import { collectStatistics } from '../../../offline/profile/column-statistics.ts'
 import { budget } from '../../budget.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { Status } from '../../../kernel/state.ts'
+import { Status } from '../../../kernel/states/state.ts'
 import type { RowSample } from '../../../offline/profile/row-sampler.ts'
 import { RowSampler } from '../../../offline/profile/row-sampler.ts'
 import { budget } from '../../budget.ts'

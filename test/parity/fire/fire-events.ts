@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp } from '../../../kernel/values/time.ts'
 
 export const fireEntities = 1_000
 const minute = 60_000_000

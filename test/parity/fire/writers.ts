@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { orTimeout, timedOut } from '../../../runtime/async.ts'
-import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
 
 export interface Writers {

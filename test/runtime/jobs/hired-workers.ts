@@ -1,5 +1,5 @@
 import { afterEach } from 'vitest'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 import { awaitJob } from '../../../runtime/jobs/await-job.ts'
 import type { JobEvent, JobKind } from '../../../runtime/jobs/job-kind.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'

@@ -1,4 +1,4 @@
-import { openPostgres } from '../../../runtime/open-postgres.ts'
+import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { numbers } from './number-kind.ts'

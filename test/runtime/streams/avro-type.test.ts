@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseJson } from '../../../kernel/parse-json.ts'
+import { parseJson } from '../../../kernel/values/parse-json.ts'
 import { answerSchema, answerWriter } from '../../../runtime/streams/avro-answer.ts'
 import { avroReader } from '../../../runtime/streams/avro-type.ts'
 

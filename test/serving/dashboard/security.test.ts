@@ -14,7 +14,7 @@ import { createKey, keysRevision, listKeys, revokeKey, rotateKey } from '../../.
 import { leaveCode } from '../../../registry/keys/code-files.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { loadConfig } from '../../../runtime/config.ts'
-import { defaultUi } from '../../../runtime/ui-settings.ts'
+import { defaultUi } from '../../../runtime/settings/ui-settings.ts'
 import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { promoteModel } from '../../../registry/promote.ts'
+import { promoteModel } from '../../../registry/models/promote.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:http'
 import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
-import type { Database } from '../../../runtime/database.ts'
+import type { Database } from '../../../runtime/postgres/database.ts'
 
 export interface Seen {
   readonly status: number

@@ -1,5 +1,5 @@
-import { encodeKey } from '../../../kernel/entity-key.ts'
-import type { Column, Value, ValueType } from '../../../kernel/value-type.ts'
+import { encodeKey } from '../../../kernel/values/entity-key.ts'
+import type { Column, Value, ValueType } from '../../../kernel/values/value-type.ts'
 import type { PartitionLayout, PassLayout } from '../../../offline/partition/partition-layout.ts'
 import { columnsReader } from '../../../runtime/arrow/arrow-columns.ts'
 import { arrowBatch, arrowEnd, arrowHead } from '../../../runtime/arrow/arrow-stream.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../../kernel/errors.ts'
-import { parseJson } from '../../../kernel/parse-json.ts'
+import { parseJson } from '../../../kernel/values/parse-json.ts'
 import { readContents, writeContents } from '../../../serving/protocols/grpc/typed-contents.ts'
 import type { TensorData } from '../../../inference/tensor-value.ts'
 import { readBinary, writeBinary } from '../../../serving/protocols/oip/binary-data.ts'

@@ -1,4 +1,4 @@
-import { promoteModel } from '../../../registry/promote.ts'
+import { promoteModel } from '../../../registry/models/promote.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
 

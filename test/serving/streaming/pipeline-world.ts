@@ -1,5 +1,5 @@
-import type { StreamSpec } from '../../../kernel/stream-spec.ts'
-import type { DefinitionSet } from '../../../registry/definition-set.ts'
+import type { StreamSpec } from '../../../kernel/specs/stream-spec.ts'
+import type { DefinitionSet } from '../../../registry/load/definition-set.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
 import { declared, servingSet } from '../definitions.ts'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isRecord } from '../../../../kernel/is-record.ts'
-import type { DatasetManifest } from '../../../../offline/dataset-manifest.ts'
+import type { DatasetManifest } from '../../../../offline/datasets/dataset-manifest.ts'
 import { momentSchema, nameSchema } from '../../../features/request-schema.ts'
 import { dryRunQuery, queryFlag } from '../request/change-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'

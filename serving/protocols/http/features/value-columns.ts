@@ -1,7 +1,7 @@
 import type { ServicePlan, ServiceRow } from '../../../../kernel/service-plan.ts'
-import { allPresent, Status, statusNames } from '../../../../kernel/state.ts'
-import type { Column, Value, ValueType } from '../../../../kernel/value-type.ts'
-import { hasFloats } from '../../../../kernel/value-type.ts'
+import { allPresent, Status, statusNames } from '../../../../kernel/states/state.ts'
+import type { Column, Value, ValueType } from '../../../../kernel/values/value-type.ts'
+import { hasFloats } from '../../../../kernel/values/value-type.ts'
 import { jsonCanSay, valueWriter } from '../../../value-text.ts'
 
 /** A feature of all entities of a request, or an output of all their predictions, by index of the entities. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../../kernel/duration.ts'
-import { parseTimestamp } from '../../../../kernel/time.ts'
+import { parseDuration } from '../../../../kernel/values/duration.ts'
+import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { outputFields } from '../../../../registry/define/batch-output-fields.ts'
 import { cancelJob, notRunning } from '../../../../runtime/jobs/end-job.ts'
 import { maxListedJobs } from '../../../../runtime/jobs/read-jobs.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseTimestamp } from '../../../../kernel/time.ts'
+import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { beginTraining } from '../../../../registry/trainings/begin-run.ts'
 import { listTrainings, nextInstant, readTrainingRuns, runJson } from '../../../../registry/trainings/read-runs.ts'
 import { trainingParts } from '../../../../registry/trainings/training-run.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { championAlias } from '../../../../registry/model-aliases.ts'
-import { maxModelEvents } from '../../../../registry/model-events.ts'
+import { championAlias } from '../../../../registry/models/model-aliases.ts'
+import { maxModelEvents } from '../../../../registry/models/model-events.ts'
 import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './model-schemas.ts'
 import { readBody } from '../request/body.ts'
 import { checkQuery } from '../request/check-query.ts'

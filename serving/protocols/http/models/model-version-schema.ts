@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { versionReference } from '../../../../registry/pick-version.ts'
+import { versionReference } from '../../../../registry/models/pick-version.ts'
 
 /** A version of a model, as requests name it. */
 export const versionSchema = z

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../../kernel/duration.ts'
+import { parseDuration } from '../../../../kernel/values/duration.ts'
 import type { ParityReport } from '../../../../monitoring/parity/check-parity.ts'
 import { checkParity } from '../../../../monitoring/parity/check-parity.ts'
 import { verdicts } from '../../../../monitoring/parity/classify.ts'

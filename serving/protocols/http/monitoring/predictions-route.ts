@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../../kernel/duration.ts'
+import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { listPredictionPage, maxListedPredictions } from '../../../../monitoring/prediction-log/read-predictions.ts'
 import { jsonAnswer } from '../call.ts'
 import { checkQuery, durationQuery } from '../request/check-query.ts'

@@ -1,5 +1,5 @@
-import { parseDuration } from '../../../../kernel/duration.ts'
-import { parseTimestamp } from '../../../../kernel/time.ts'
+import { parseDuration } from '../../../../kernel/values/duration.ts'
+import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { qualityReport } from '../../../../monitoring/quality/quality-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../../kernel/duration.ts'
+import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { parseBaseline } from '../../../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../../../monitoring/report/model-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'

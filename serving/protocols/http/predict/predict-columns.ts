@@ -1,7 +1,7 @@
 import { predictionIdPrefix } from '../../../../monitoring/prediction-log/prediction-id.ts'
 import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
 import type { ServicePlan } from '../../../../kernel/service-plan.ts'
-import type { Column, ValueType } from '../../../../kernel/value-type.ts'
+import type { Column, ValueType } from '../../../../kernel/values/value-type.ts'
 import type { Predicted } from '../../../predict/predict.ts'
 import { firstGroup } from '../../../predict/predict.ts'
 import { requestIdJson } from '../../../traffic/request-id.ts'

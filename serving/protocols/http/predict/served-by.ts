@@ -1,6 +1,6 @@
 import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
 import type { ServedAs } from '../../../../monitoring/role.ts'
-import type { ModelVersion } from '../../../../registry/model-versions.ts'
+import type { ModelVersion } from '../../../../registry/models/model-versions.ts'
 import type { PredictedGroup } from '../../../predict/predict.ts'
 import { frontiersJson, typesJson, typesText } from '../features/feature-members.ts'
 import { featureTable } from '../features/feature-table.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseTimestamp } from '../../../../kernel/time.ts'
+import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { maxAuditRecords } from '../../../../runtime/audit.ts'
 import { auditAnswer } from './registry-schemas.ts'
 import { checkQuery } from '../request/check-query.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isRecord } from '../../../../kernel/is-record.ts'
-import type { PlanJson } from '../../../../registry/change-plan.ts'
+import type { PlanJson } from '../../../../registry/changes/change-plan.ts'
 import { kindOrder } from '../../../../registry/definition.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { isDuration } from '../../../../kernel/duration.ts'
+import { isDuration } from '../../../../kernel/values/duration.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import { sayIssues } from '../../../../registry/format-issues.ts'
+import { sayIssues } from '../../../../registry/load/format-issues.ts'
 import type { Call } from '../call.ts'
 
 /**

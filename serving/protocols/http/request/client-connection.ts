@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../../../kernel/errors.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import type { ChangeOptions } from '../../../../registry/promote.ts'
-import type { Database } from '../../../../runtime/database.ts'
+import type { ChangeOptions } from '../../../../registry/models/promote.ts'
+import type { Database } from '../../../../runtime/postgres/database.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import type { Call } from '../call.ts'
 

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
-import { cutText } from '../../../../kernel/cut-text.ts'
+import { cutText } from '../../../../kernel/values/cut-text.ts'
 import { LockstepError, messageOf } from '../../../../kernel/errors.ts'
 
 const ways = {

@@ -1,5 +1,5 @@
 import { parseAccept } from 'hono/utils/accept'
-import { cutText } from '../../../../kernel/cut-text.ts'
+import { cutText } from '../../../../kernel/values/cut-text.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
 
 /** An Arrow IPC stream (https://www.iana.org/assignments/media-types/application/vnd.apache.arrow.stream). */

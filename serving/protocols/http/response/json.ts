@@ -1,5 +1,5 @@
 import type { ServiceFeature, ServiceValues } from '../../../../kernel/service-plan.ts'
-import { allPresent, Status, statusNames } from '../../../../kernel/state.ts'
+import { allPresent, Status, statusNames } from '../../../../kernel/states/state.ts'
 import { canSayAll, jsonCanSay, recordWriter } from '../../../value-text.ts'
 
 export interface ServiceValuesWriter {

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { answeringVersion } from '../../../../registry/pick-version.ts'
+import { answeringVersion } from '../../../../registry/models/pick-version.ts'
 import { planNames, planSchema } from '../../../../registry/rollouts/plan-schema.ts'
 import { readBody } from '../request/body.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'

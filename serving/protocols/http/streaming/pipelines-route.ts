@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import { parseTimestamp } from '../../../../kernel/time.ts'
+import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { activityOf } from '../../../streaming/read-pipeline-minutes.ts'
 import { pipelineStatus, pipelineStatuses } from '../../../streaming/pipeline-status.ts'
 import type { ReplayStart } from '../../../streaming/pipeline-state.ts'

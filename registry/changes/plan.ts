@@ -1,0 +1,378 @@
+import { basename } from 'node:path'
+import type { Kysely } from 'kysely'
+import { LockstepError } from '../../kernel/errors.ts'
+import { isNumeric, typeName } from '../../kernel/values/value-type.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { sourceRelation } from '../../runtime/postgres/relation.ts'
+import { sameCode } from '../bundle/expression.ts'
+import type { PlannedBackfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
+import { checkChannels } from './check-channels.ts'
+import { checkMonitors } from './check-monitors.ts'
+import { checkReferences } from './check-references.ts'
+import { checkStreams } from './check-streams.ts'
+import { checkTrainings } from './check-trainings.ts'
+import type { CodeTexts, DefinitionComparison } from './compare.ts'
+import { compareDefinitions } from './compare.ts'
+import type { Definition } from '../definition.ts'
+import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, labelOf, storedDefinitions } from '../definition.ts'
+import type { DefinitionSet } from '../load/definition-set.ts'
+import { differenceText } from './diff.ts'
+import { checkRunning } from '../experiments/check-running.ts'
+import type { ExperimentRun } from '../experiments/experiment.ts'
+import { readRunningExperiments } from '../experiments/experiment.ts'
+import { readModelAliases } from '../models/model-aliases.ts'
+import { readModelPins } from '../models/model-pins.ts'
+import { readRunningRollouts } from '../rollouts/rollout.ts'
+import type { LogShares } from '../../runtime/settings/log-shares.ts'
+import { logNothing, loggedShare } from '../../runtime/settings/log-shares.ts'
+import { readRunningShadows } from '../rollouts/shadow.ts'
+import { readModelVersions } from '../models/model-versions.ts'
+import { lostColumnNotes } from './lost-column-notes.ts'
+import type { TableChange } from './owned-table.ts'
+import type { ModelsPlan, PushedVersions } from './plan-models.ts'
+import { planModels } from './plan-models.ts'
+import { prunable } from './prunable.ts'
+import type { SourceReader, ViewToFill } from './plan-sources.ts'
+import { experimentReaders, outcomeReaders, planBackfills, planSources } from './plan-sources.ts'
+import { readRevision } from '../revision.ts'
+import { summaryOf } from '../summary.ts'
+import type { ModelUse } from './usage.ts'
+import { modelUses, usersByDefinition } from './usage.ts'
+import { storedCode } from '../verified-code.ts'
+import { compileDefinitions } from '../compile-definitions.ts'
+import { tieOfColumns, tieOfIdentity } from '../../kernel/states/greatest-bytes.ts'
+import { stateBytes } from '../../kernel/states/state-bytes.ts'
+import { definitionId } from '../../kernel/specs/view-spec.ts'
+import type { DescribedTable } from './source-table.ts'
+
+export interface PlanOptions {
+  /** Whether to remove definitions that are in the registry but not in the file. */
+  readonly prune?: boolean
+  /** Whether changes may break served model versions. */
+  readonly breakModels?: boolean
+  /** Whether channels of alerts, and webhooks of rollouts, may have private addresses. */
+  readonly privateAddresses?: boolean
+  /** Whether a definition may change under its version, and one may go although a model version was pushed for it. */
+  readonly replace?: boolean
+  /** Which predictions are logged, as far as this process knows. Default: none. */
+  readonly logShares?: LogShares
+}
+
+/**
+ * Computes what `applyChanges` would do. It reads the registry and the sources' tables and writes nothing.
+ *
+ * @returns the plan; `problems` has every reason for which `apply` would refuse the file
+ */
+export async function planChanges(db: Database, set: DefinitionSet, options: PlanOptions = {}): Promise<ChangePlan> {
+  return (await planOn(db.kysely, set, options)).plan
+}
+
+const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
+
+/** Makes the plan on a given connection or transaction, and returns it with its inputs. */
+export async function planOn(
+  handle: Kysely<LockstepTables>,
+  set: DefinitionSet,
+  { prune = false, breakModels = false, replace = false, privateAddresses = false, logShares = logNothing }: PlanOptions,
+): Promise<{
+  readonly plan: ChangePlan
+  readonly comparisons: readonly DefinitionComparison[]
+  readonly removed: readonly Definition[]
+  readonly tables: readonly TableChange[]
+  readonly running: readonly ExperimentRun[]
+}> {
+  const revision = await readRevision(handle)
+  const stored = await storedDefinitions(handle)
+  const storedByKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
+  const declared = declaredDefinitions(set)
+  const code = { declared: set.code, stored: await storedCode(handle, stored) }
+  const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
+  const conflicts = replace ? [] : comparisons.filter(isConflict)
+  const uses = await modelUses(handle)
+  const running = await readRunningExperiments(handle)
+  const absent = missingFrom(declared, stored)
+  const { removed, kept } = prune ? removable(absent, declared, replace ? [] : uses, running) : { removed: [], kept: [] }
+  const left = absent.filter((definition) => !removed.includes(definition))
+  const sources = await planSources(
+    handle,
+    set,
+    left.flatMap(readersIn),
+    left.flatMap((each) => (each.kind === 'entity' ? [each.spec] : [])),
+  )
+  const unknown = checkReferences(declared, storedByKey)
+  const uncompiled = unknown.length > 0 ? [] : checkCompiles(declared, stored, code)
+  const served =
+    unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, await readPushed(handle, running), code)
+  const nextVersion = freeVersions([...declared, ...stored])
+  const changes = [
+    ...comparisons.map((each) => (conflicts.includes(each) ? conflictChange(each, nextVersion(each.declared)) : changeOf(each))),
+    ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
+  ]
+  const arrivals = recordingArrivals(sources.tables)
+  const waiting = [...viewsToFill(comparisons, changes, arrivals), ...viewsToRebuild(left, arrivals)]
+  const backfills = await planBackfills(handle, waiting, sources.found)
+  const plan: ChangePlan = {
+    file: set.file,
+    revision,
+    changes,
+    tables: sources.tables.filter((table) => table.kind !== 'none'),
+    backfills,
+    states: stateSizes(set, sources.found),
+    breaks: [...breakages([...declared, ...absent], conflicts, removed, uses), ...served.breaks],
+    kept,
+    notes: [
+      ...unexportedNotes(set),
+      ...sources.notes,
+      ...lostColumnNotes(declared, left),
+      ...nameNotes(comparisons, stored, removed, backfills),
+      ...modelNotes(comparisons, uses),
+      ...outcomeNotes(comparisons, logShares),
+      ...scaleNotes(comparisons),
+      ...served.notes,
+    ],
+    problems: [
+      ...unknown,
+      ...uncompiled,
+      ...conflicts.map((each) => versionChanged(each, nextVersion(each.declared))),
+      ...checkRunning(comparisons, running),
+      ...sources.problems,
+      ...checkStreams([...declared, ...left]),
+      ...(privateAddresses ? [] : checkChannels(declared)),
+      ...checkTrainings(declared, left, privateAddresses),
+      ...(unknown.length > 0 ? [] : await checkMonitors(handle, declared)),
+      ...(breakModels ? [] : served.problems),
+    ],
+  }
+  return { plan, comparisons, removed, tables: sources.tables, running }
+}
+
+/** The stored definitions that the file does not have. */
+function missingFrom(declared: readonly Definition[], stored: readonly Definition[]): Definition[] {
+  const keys = new Set(declared.map(definitionKey))
+  return stored.filter((definition) => !definition.retired && !keys.has(definitionKey(definition)))
+}
+
+/** What pruning removes, and what it keeps. Only versions of models in the file keep what they were pushed for. */
+function removable(
+  absent: readonly Definition[],
+  declared: readonly Definition[],
+  uses: readonly ModelUse[],
+  running: readonly ExperimentRun[],
+) {
+  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
+  return prunable(
+    absent,
+    declared,
+    uses.filter(({ model }) => models.has(model)),
+    running,
+  )
+}
+
+async function readPushed(handle: Kysely<LockstepTables>, experiments: readonly ExperimentRun[]): Promise<PushedVersions> {
+  return {
+    versions: await readModelVersions(handle),
+    aliases: await readModelAliases(handle),
+    pins: await readModelPins(handle),
+    rollouts: await readRunningRollouts(handle),
+    shadows: await readRunningShadows(handle),
+    experiments,
+  }
+}
+
+/** The tables that begin to record arrivals. */
+function recordingArrivals(tables: readonly TableChange[]): Set<string> {
+  return new Set(tables.flatMap(({ relation, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [relation] : [])))
+}
+
+function readersIn(definition: Definition): SourceReader[] {
+  switch (definition.kind) {
+    case 'view':
+      return [definition.spec]
+    case 'outcome':
+      return outcomeReaders(definition.spec)
+    case 'experiment':
+      return experimentReaders(definition.spec)
+    default:
+      return []
+  }
+}
+
+/** Whether a definition changed under its version. */
+function isConflict({ declared, stored, semantic }: DefinitionComparison): boolean {
+  return stored !== null && semantic.length > 0 && declared.version > 0
+}
+
+function conflictChange({ declared, semantic }: DefinitionComparison, nextVersion: number): Change {
+  return { ...change(declared, 'conflict', semantic), nextVersion }
+}
+
+function changeOf({ declared, stored, semantic, operational }: DefinitionComparison): Change {
+  if (stored === null) return change(declared, 'added', [])
+  const found = [...semantic, ...operational]
+  if (stored.retired) return change(declared, 'revived', found)
+  return change(declared, found.length > 0 ? 'changed' : 'unchanged', found)
+}
+
+function change(definition: Definition, status: ChangeStatus, differences: Change['differences']): Change {
+  const { kind, name, version } = definition
+  return { kind, name, version, label: labelOf({ name, version }), status, summary: summaryOf(definition), differences }
+}
+
+/** The next version that is free, in the registry (also of what is retired) and in the file. */
+function freeVersions(all: readonly Definition[]): (definition: Pick<Definition, 'kind' | 'name'>) => number {
+  return (definition) =>
+    Math.max(...all.filter(({ kind, name }) => kind === definition.kind && name === definition.name).map(({ version }) => version)) + 1
+}
+
+function versionChanged({ declared, semantic }: DefinitionComparison, next: number): LockstepError {
+  const what = semantic.map((each) => `\n    ${differenceText(each)}`).join('')
+  return new LockstepError(
+    'VERSION_CHANGED',
+    `The ${displayName(declared)} is in the registry and differs from the file:${what}\n  A version never changes: give the new definition "version: ${next}" (the old one stays until it is pruned), or restore the old definition.`,
+    { details: { kind: declared.kind, definition: labelOf(declared), differences: semantic, nextVersion: next } },
+  )
+}
+
+/**
+ * @param changes with the next version of each view whose version must be raised
+ * @param arrivals the tables that begin to record arrivals
+ */
+function viewsToFill(
+  comparisons: readonly DefinitionComparison[],
+  changes: readonly Change[],
+  arrivals: ReadonlySet<string>,
+): ViewToFill[] {
+  const raised = new Map(changes.map((each) => [definitionKey(each), each.nextVersion]))
+  return comparisons.flatMap(({ declared, stored }) => {
+    if (declared.kind !== 'view' || declared.operational.online !== true) return []
+    const version = raised.get(definitionKey(declared))
+    if (version !== undefined) return [{ view: { ...declared.spec, version }, reason: 'its version must be raised' }]
+    const known = stored !== null && !stored.retired
+    if (known && stored.operational.online === true) return viewsToRebuild([declared], arrivals)
+    return [{ view: declared.spec, reason: known ? 'the view becomes online' : 'the view is new' }]
+  })
+}
+
+/** The stored views whose rows get another order. */
+function viewsToRebuild(stored: readonly Definition[], arrivals: ReadonlySet<string>): ViewToFill[] {
+  return stored.flatMap((definition) =>
+    definition.kind === 'view' && definition.operational.online === true && arrivals.has(sourceRelation(definition.spec.source))
+      ? [{ view: definition.spec, reason: 'its table records arrivals' }]
+      : [],
+  )
+}
+
+function breakages(
+  definitions: readonly Definition[],
+  conflicts: readonly DefinitionComparison[],
+  removed: readonly Definition[],
+  uses: readonly ModelUse[],
+): Breakage[] {
+  const users = usersByDefinition(definitions, uses)
+  const gone = new Set(removed.map(displayName))
+  return [...conflicts.map(({ declared }) => declared), ...removed].flatMap((definition) =>
+    [...(users.get(definitionKey(definition)) ?? [])]
+      .filter((broken) => !gone.has(broken))
+      .map((broken) => ({ cause: displayName(definition), broken })),
+  )
+}
+
+function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
+  if (unexported.length === 0) return []
+  const what =
+    unexported.length === 1
+      ? 'is not exported and not used by an export, so it is'
+      : 'are not exported and not used by an export, so they are'
+  return [`${unexported.join(', ')} in ${basename(file)} ${what} left out; write export const …`]
+}
+
+/** The versions that answer requests without a version until the new ones are materialized. */
+function nameNotes(
+  comparisons: readonly DefinitionComparison[],
+  stored: readonly Definition[],
+  removed: readonly Definition[],
+  online: readonly PlannedBackfill[],
+): string[] {
+  if (online.length === 0) return []
+  return comparisons.flatMap(({ declared, stored: same }) => {
+    if (declared.kind !== 'service' || (same !== null && !same.retired)) return []
+    const older = stored.filter(
+      ({ kind, name, version, retired }) => kind === 'service' && name === declared.name && version < declared.version && !retired,
+    )
+    const newest = older.at(-1)
+    if (newest === undefined) return []
+    const before = older.findLast((each) => !removed.includes(each))
+    if (before === undefined)
+      return [
+        `Requests for "${declared.name}" without a version are refused (NOT_READY) until the online store holds all views of "${labelOf(declared)}", because "${labelOf(newest)}" is removed. To prevent that, prune once the views are complete.`,
+      ]
+    return [
+      `Requests for "${declared.name}" without a version use "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and then that one. To prevent that, name the version in requests.`,
+    ]
+  })
+}
+
+function modelNotes(comparisons: readonly DefinitionComparison[], uses: readonly ModelUse[]): string[] {
+  return comparisons.flatMap(({ declared }) => {
+    if (declared.kind !== 'model') return []
+    const older = uses.filter((use) => use.model === declared.name && use.service !== `service ${declared.spec.service}`)
+    if (older.length === 0) return []
+    const versions = older.map((use) => `${use.version} (${use.service.slice('service '.length)})`).join(', ')
+    return [
+      `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
+    ]
+  })
+}
+
+/** Outcomes are matched with logged predictions, and by default none is logged. */
+function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: LogShares): string[] {
+  const added = comparisons.flatMap(({ declared, stored }) =>
+    declared.kind === 'outcome' && (stored === null || stored.retired) && loggedShare(logShares, declared.spec.model) < 1
+      ? [declared.spec]
+      : [],
+  )
+  return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
+    const names = outcomes.map(({ name }) => `"${name}"`).join(', ')
+    return `Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers: the ${outcomes.length === 1 ? 'outcome' : 'outcomes'} ${names} can only judge logged predictions.`
+  })
+}
+
+/** A number beside a yes or no of the same output, which so is a score, may be of another scale. */
+function scaleNotes(comparisons: readonly DefinitionComparison[]): string[] {
+  const outcomes = comparisons.flatMap((each) => (each.declared.kind === 'outcome' ? [{ ...each, spec: each.declared.spec }] : []))
+  return outcomes.flatMap(({ declared, stored, spec: { name, model, output, type } }) => {
+    if (output === null || !isNumeric(type) || (stored !== null && !stored.retired && stored.fingerprint === declared.fingerprint))
+      return []
+    const beside = outcomes.find(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
+    if (beside === undefined) return []
+    return [
+      `The outcome "${name}" is a ${typeName(type)} and judges the output "${output}" of the model "${model}", of which "${beside.spec.name}" says yes or no. If its numbers are of another scale than the output, such as minutes, declare it with output: null.`,
+    ]
+  })
+}
+
+/**
+ * Compiles the declared definitions, with the stored ones that they refer to, as a server would. Returns the errors.
+ */
+function checkCompiles(declared: readonly Definition[], stored: readonly Definition[], code: CodeTexts): LockstepError[] {
+  const all = [...declared, ...missingFrom(declared, stored)]
+  const { broken } = compileDefinitions(
+    all.toSorted((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind)),
+    { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
+  )
+  const errors = declared.map((definition) => broken.get(definitionKey(definition))).filter((error) => error !== undefined)
+  // a definition that refers to a broken one reports the same error
+  return [...new Set(errors)]
+}
+
+/** The maximum state size of one entity, for each online windowed view whose source can be read. */
+function stateSizes(set: DefinitionSet, found: ReadonlyMap<string, DescribedTable>): StateSize[] {
+  return set.views.flatMap(({ spec, operational }): StateSize[] => {
+    const table = found.get(spec.source.name)
+    if (table === undefined || !operational.online || !spec.features.some(({ kind }) => kind === 'window')) return []
+    const hasRow = spec.source.relation.kind === 'owned' || table.columns.get('_row')?.base === 'int8'
+    const tie = hasRow ? tieOfIdentity : tieOfColumns(spec.source.columns.map(({ type }) => type))
+    return [{ view: definitionId(spec), maxStateBytes: operational.maxStateBytes ?? null, ...stateBytes(spec, tie) }]
+  })
+}
