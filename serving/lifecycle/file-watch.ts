@@ -1,5 +1,5 @@
 import type { Logger } from '../../runtime/log.ts'
-import { countOpenFiles, openFilesLimit } from '../../runtime/embedded/open-files.ts'
+import { countOpenFiles, openFilesLimit } from '../../runtime/open-files.ts'
 
 /** From this share of the limit on, it warns. */
 const fullShare = 0.9

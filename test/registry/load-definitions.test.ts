@@ -235,6 +235,7 @@ describe('a definitions file', () => {
       console.log(JSON.stringify(seen))`
     const seen = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })) as string[]
     expect(seen.length).toBeGreaterThan(10)
-    for (const url of seen) expect(url).toMatch(/\/(index|kernel\/[a-z0-9-]+|registry\/define\/[a-z-]+|runtime\/define-config)\.ts$/)
+    for (const url of seen)
+      expect(url).toMatch(/\/(index|kernel\/(?:[a-z]+\/)?[a-z0-9-]+|registry\/define\/[a-z-]+|runtime\/settings\/define-config)\.ts$/)
   })
 })

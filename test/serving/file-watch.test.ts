@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createLogger } from '../../runtime/log.ts'
-import { countOpenFiles, openFilesLimit } from '../../runtime/embedded/open-files.ts'
+import { countOpenFiles, openFilesLimit } from '../../runtime/open-files.ts'
 import { createFileWatch } from '../../serving/lifecycle/file-watch.ts'
 
 const handles: FileHandle[] = []

@@ -7,7 +7,7 @@ import { ServerCredentials, ServerInterceptingCall, status } from '@grpc/grpc-js
 import type { Logger } from '../../../runtime/log.ts'
 import type { TlsPair } from '../../../runtime/tls-pair.ts'
 import { listening } from '../../../runtime/listen.ts'
-import { openFilesLimit } from '../../../runtime/embedded/open-files.ts'
+import { openFilesLimit } from '../../../runtime/open-files.ts'
 
 /** How long connections and calls may take: as those of HTTP. */
 export interface GrpcPatience {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import type { Logger } from '../log.ts'
+import type { Logger } from './log.ts'
 
 /** Requests in flight, connections that wait for one, the stores and models need fewer by default. */
 const enough = 2048
