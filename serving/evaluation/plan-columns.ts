@@ -218,8 +218,8 @@ function isColumn(type: { readonly kind: string }): type is ColumnType {
 
 /** @throws LockstepError `COLUMNS_MISMATCH` */
 function requireFeatures({ name, service, binding }: EvaluatedModel, file: TabularFile): void {
-  const taken = binding.inputs.flatMap((input) => input.columns.map((column) => column.name))
-  const missing = taken.filter((feature) => !hasColumn(file, feature))
+  const taken = new Set(binding.inputs.flatMap((input) => input.columns.map((column) => column.name)))
+  const missing = [...taken].filter((feature) => !hasColumn(file, feature))
   if (missing.length === 0) return
   throw new LockstepError(
     'COLUMNS_MISMATCH',

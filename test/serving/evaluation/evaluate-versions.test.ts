@@ -227,6 +227,10 @@ describe('evaluateVersions', () => {
     await expect(evaluate({ file: 'bare.csv' })).rejects.toThrow(
       /^fraud@1 takes "shift", "mean1d", which ".*bare\.csv" does not have\. Evaluate it on a training set of "fraud_features@1"\.$/,
     )
+    const version = evaluatedVersion(setup.world.db, setup.catalog, 'fraud', 1)
+    const { binding } = version
+    const wideAndDeep = { ...version, binding: { ...binding, inputs: [...binding.inputs, ...binding.inputs] } }
+    await expect(evaluate({ versions: [wideAndDeep], file: 'bare.csv' })).rejects.toThrow(/^fraud@1 takes "shift", "mean1d", which /)
     await expect(evaluate({ label: 'frauds' })).rejects.toMatchObject({
       code: 'COLUMNS_MISMATCH',
       message: expect.stringContaining('has no column "frauds", which was named as the label; it has id, card, at, fraud') as string,
