@@ -66,7 +66,7 @@ export const modelPushCommand: Command = {
           ? `Stored ${file} (${bytes(pushed.sizeBytes)}) as ${label}, for ${pushed.service}; sha256 ${pushed.sha256}.`
           : `The file already is ${label}, pushed at ${pushed.createdAt}.`,
         ...(moved === null ? [] : [aliasChangeText(moved)]),
-        ...(created && champion !== null && champion !== pushed.version
+        ...(champion !== null && champion !== pushed.version
           ? [`Version ${champion} stays the champion. To serve this version: lockstep model promote ${label}`]
           : []),
         ...(created && champion === null && pushed.version > 1

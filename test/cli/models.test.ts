@@ -80,6 +80,9 @@ describe('the life of a model', () => {
     expect(promoted).toBe('The alias "champion" of delay now points to version 1; it was 2.')
     expect(await json('model', 'promote', 'delay@challenger')).toMatchObject({ from: 1, to: 2, changed: true })
     expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })
+    expect(await text('model', 'push', 'delay', join(folder, 'mlp.onnx'))).toMatch(
+      /^The file already is delay@2, pushed at .*\nVersion 1 stays the champion\. To serve this version: lockstep model promote delay@2$/m,
+    )
 
     const shown = await text('model', 'show', 'delay')
     expect(shown).toContain('model         delay@1 (champion)\n')
