@@ -16,7 +16,8 @@ import type { TensorValue } from './tensor-value.ts'
  */
 export async function openInlineSession(bytes: Uint8Array, name: string, threads = 1): Promise<ModelSession> {
   const { session, served } = await createSession(bytes, threads).catch((cause: unknown) => {
-    throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${messageOf(cause)}. Push it again.`, { cause })
+    const why = messageOf(cause).trim().replace(/\.?$/, '.')
+    throw new LockstepError('MODEL_INVALID', `The model "${name}" does not load: ${why} Push it again.`, { cause })
   })
   const inputs = session.inputNames
   const loaded: ModelSession = {

@@ -34,6 +34,20 @@ describe('a model that changes the case of texts', () => {
     expect(withPresentLocale(bytes)).not.toBe(bytes)
   })
 
+  it('is refused in one sentence if it is damaged', async () => {
+    const damaged = Buffer.from(lowerCase().toString('latin1').replace('LOWER', 'LOWUR'), 'latin1')
+    await expect(openInlineSession(damaged, 'titles')).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringMatching(/^The model "titles" does not load: .*[^.\s]\. Push it again\.$/s) as string,
+    })
+    await expect(inspectModel(damaged, { file: 'titles.onnx' })).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringMatching(
+        /^The model file "titles\.onnx" is not an ONNX model .*[^.\s]\. Export the model to ONNX and push that file\.$/s,
+      ) as string,
+    })
+  })
+
   it('keeps another locale, whose letters can differ', () => {
     const bytes = lowerCase({ locale: 'tr_TR.UTF-8' })
     expect(withPresentLocale(bytes)).toBe(bytes)
