@@ -53,6 +53,9 @@ interface ClaimedRow {
   readonly lease_seconds: number
 }
 
+/** How many jobs a claim tries: other workers may take the only step of a job meanwhile. */
+const maxCandidates = 16
+
 /**
  * Claims the step that has been claimable for longest, of the job that has one for longest, or whose rest ended first.
  * Two never get the same.
@@ -62,7 +65,7 @@ export async function claimStep({ kysely }: Handle, { kinds, worker, rests = [],
   const claim = randomUUID()
   const wanted = sql.join(kinds.map(({ kind, scope }) => sql`(${kind}, ${scope})`))
   const { rows } = await sql<ClaimedRow>`
-    with job as materialized (
+    with candidate as materialized (
       select j.id from lockstep.jobs j
       cross join lateral (
         select c.claimable_at from lockstep.job_chunks c
@@ -70,11 +73,13 @@ export async function claimStep({ kysely }: Handle, { kinds, worker, rests = [],
       ) as waiting
       left join unnest(${rests.map(({ job }) => job)}::bigint[], ${rests.map(({ seconds }) => seconds)}::float8[]) as rest (job, seconds) on rest.job = j.id
       where (j.state = 'running' or (j.cleans and j.state <> 'done')) and (j.kind, j.scope) in (${wanted}) and (${only ?? null}::bigint is null or j.id = ${only ?? null}::bigint)
-      order by greatest(waiting.claimable_at, statement_timestamp() + make_interval(secs => rest.seconds)), j.id limit 1
+      order by greatest(waiting.claimable_at, statement_timestamp() + make_interval(secs => rest.seconds)), j.id limit ${maxCandidates}
     ), next as (
-      select c.job, c.step, c.number from lockstep.job_chunks c
-      where c.job = (select id from job) and c.state = 'open' and c.claimable_at <= clock_timestamp()
-      order by c.claimable_at, c.number limit 1 for update skip locked
+      select c.job, c.step, c.number from candidate cross join lateral (
+        select c.job, c.step, c.number from lockstep.job_chunks c
+        where c.job = candidate.id and c.state = 'open' and c.claimable_at <= clock_timestamp()
+        order by c.claimable_at, c.number limit 1 for update skip locked
+      ) as c limit 1
     )
     update lockstep.job_chunks c
     set claim = ${claim}::uuid, worker = ${worker}, attempts = c.attempts + 1, progress = null, doing = null,

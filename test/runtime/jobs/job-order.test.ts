@@ -59,3 +59,19 @@ describe.each([
     expect(await listed({ after: { isFirst: false, id: fourth } })).toEqual([])
   })
 })
+
+describe('jobs of several workers', () => {
+  const opened = during(openServer)
+  const { newKind, submit } = hiredWorkers(() => opened().db)
+
+  it('are claimed although another worker is claiming the only step of the first one', async () => {
+    const { db } = opened()
+    const kind = newKind()
+    const [first, second] = [await submit(kind, 1), await submit(kind, 1)]
+    const claim = async (by: Parameters<typeof claimStep>[0]) =>
+      (await claimStep(by, { kinds: [{ kind: kind.name, scope: '' }], worker: 'w' }))?.job.id
+    const claimed = await db.kysely.transaction().execute(async (kysely) => [await claim({ kysely }), await claim(db)])
+    expect(claimed).toEqual([first, second])
+    expect(await claim(db)).toBeUndefined()
+  })
+})
