@@ -69,10 +69,11 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
 
 /**
  * Whether the delivery `d` waits for the end of a silence: the alert was silenced before the receiver took that it
- * fires. A resolution waits behind it, as those of one alert are sent in order.
+ * fires. Its resolution then waits, too.
  */
-const isSilent = sql<boolean>`(d.message->>'event' = 'firing' and exists (select from lockstep.alerts a
-  where a.id = d.alert and ${endOfSilences} > clock_timestamp()))`
+const isSilent = sql<boolean>`(exists (select from lockstep.alert_deliveries f
+    where f.alert = d.alert and f.channel = d.channel and f.state = 'open' and f.message->>'event' = 'firing')
+  and exists (select from lockstep.alerts a where a.id = d.alert and ${endOfSilences} > clock_timestamp()))`
 
 /** A channel whose receiver has refused what waits for it. */
 export interface FailingChannel {

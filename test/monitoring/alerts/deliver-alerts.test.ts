@@ -146,6 +146,7 @@ describe('a delivery', () => {
     expect(await deliverAlerts(deps()).schedules?.()).toEqual([])
     await recordEvaluation(opened().db, clockMonitor('quiet'), hookAt(receiver.url), 2 * minute, checked(result('ok')))
     expect(await deliver()).toEqual({ sent: 0, dropped: 0 })
+    expect(await deliverAlerts(deps()).schedules?.()).toEqual([])
     await unsilenceAlert(opened().db, alert?.id ?? 0, by)
     expect(await deliver()).toEqual({ sent: 2, dropped: 0 })
     expect(since(at).map(({ monitor, event }) => `${monitor} ${event}`)).toEqual([
