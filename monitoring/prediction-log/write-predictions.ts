@@ -7,7 +7,7 @@ import { storedServices } from '../../registry/stored-services.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { OutcomeTally } from '../outcomes/exported-outcome.ts'
 import { createOutcomeTally } from '../outcomes/exported-outcome.ts'
-import { outcomeOf } from '../quality/quality-report.ts'
+import { ownOutcome } from '../quality/quality-report.ts'
 import { exportColumns, exportPredictions, otherServices } from './export-predictions.ts'
 
 /** The logged predictions that a caller asks for. */
@@ -57,7 +57,7 @@ export async function writePredictions(
     })
   }
   const logged = { model: model.name, service, outputs: model.spec.output, since, until }
-  const plan = outcome === undefined ? undefined : outcomeOf(catalog, model, outcome)
+  const plan = outcome === undefined ? undefined : ownOutcome(catalog, model, outcome)
   const query = plan === undefined ? logged : { ...logged, outcome: { plan, asOf: until } }
   const columns = exportColumns(query)
   const tally = plan === undefined ? null : createOutcomeTally(columns, labelled)

@@ -2,6 +2,7 @@ import type { Window } from '../window.ts'
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
@@ -168,22 +169,19 @@ function predictionOf(row: OutcomeRow, columns: readonly string[]): OutcomeOfPre
  * @param asked the name of the outcome; undefined: the only one of the model that judges an output
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`
  */
-export function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: string | undefined): OutcomePlan {
-  const own = judgingOutcomes(catalog, name)
-  const names = own.map(({ spec }) => `"${spec.name}"`).join(', ')
+export function outcomeOf(catalog: Catalog, model: CatalogModel, asked: string | undefined): OutcomePlan {
+  const { name } = model
   if (asked !== undefined) {
-    const outcome = catalog.outcome(asked)
-    if (outcome.spec.model === name) {
-      if (outcome.spec.output !== null) return outcome
-      throw new LockstepError(
-        'INVALID_REQUEST',
-        `The outcome "${asked}" judges no output: it is declared with output: null. Name another outcome, or declare which output it judges.`,
-        { details: { model: name, outcome: asked } },
-      )
-    }
-    const has = own.length === 0 ? 'has no outcome' : `has ${names}`
-    throw new LockstepError('INVALID_REQUEST', `The outcome "${asked}" is of model "${outcome.spec.model}"; the model "${name}" ${has}.`)
+    const outcome = ownOutcome(catalog, model, asked)
+    if (outcome.spec.output !== null) return outcome
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The outcome "${asked}" judges no output: it is declared with output: null. Name another outcome, or declare which output it judges.`,
+      { details: { model: name, outcome: asked } },
+    )
   }
+  const own = judgingOutcomes(catalog, name)
+  const names = quotedNames(own.map(({ spec }) => spec.name))
   const [only, ...others] = own
   if (only !== undefined && others.length === 0) return only
   throw new LockstepError(
@@ -193,6 +191,19 @@ export function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: strin
       : `The model "${name}" has several outcomes: ${names}. Name one.`,
     { details: { model: name } },
   )
+}
+
+/**
+ * An outcome of a model, whether or not it judges an output.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`
+ */
+export function ownOutcome(catalog: Catalog, { name }: CatalogModel, asked: string): OutcomePlan {
+  const outcome = catalog.outcome(asked)
+  if (outcome.spec.model === name) return outcome
+  const own = [...catalog.outcomes.values()].flatMap(({ spec }) => (spec.model === name ? [spec.name] : []))
+  const has = own.length === 0 ? 'has no outcome' : `has ${quotedNames(own)}`
+  throw new LockstepError('INVALID_REQUEST', `The outcome "${asked}" is of model "${outcome.spec.model}"; the model "${name}" ${has}.`)
 }
 
 function outputOf({ name, spec }: CatalogModel, output: string | null) {

@@ -15,10 +15,12 @@ import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
+import { applyChanges } from '../../registry/changes/apply.ts'
 import { createServer } from '../../serving/server.ts'
-import { applyPayments, hour, start } from '../monitoring/outcomes/payments.ts'
+import { applyPayments, hour, payments, start } from '../monitoring/outcomes/payments.ts'
 import type { OpenedServer } from '../opened-database.ts'
 import { openServer } from '../opened-database.ts'
+import { load } from '../registry/definition-files.ts'
 
 // Exports with outcomes, compared with SQL that looks among all rows of the source for each prediction.
 
@@ -209,6 +211,15 @@ describe('predictions export --outcome', () => {
     const out = join(folder, 'none.csv')
     const words = ['predictions', 'export', 'fraud', '--out', out, '--outcome', 'labelled', '--labelled', '--if-empty', '99']
     expect(await run(...words, '--as-of', '2020-01-01T00:00:00Z')).toMatchObject({ exitCode: 99, json: { rows: 0 } })
+  })
+
+  it('has the values of an outcome that judges no output', async () => {
+    const { db } = opened
+    const judging = payments.replaceAll(`'lost_last', {`, `'lost_unjudged', { output: null,`)
+    const { rows: before } = await exported('--outcome', 'lost_last', '--as-of', formatTimestamp(now))
+    await applyChanges(db, await load({ 'features.ts': judging }))
+    const { rows } = await exported('--outcome', 'lost_unjudged', '--as-of', formatTimestamp(now))
+    expect(rows).toEqual(before)
   })
 
   it('refuses an outcome that is not there, and options without an outcome', async () => {
