@@ -15,7 +15,7 @@ export function statisticsText(statistics: ModelStatistics, isSeries: boolean): 
   return [
     `model ${model}, ${window}`,
     '',
-    isSeries ? seriesTable(statistics) : groupsTable(statistics),
+    ...(isSeries ? seriesLines(statistics) : [groupsTable(statistics)]),
     ...(isSeries || total.rows === 0 ? [] : ['', columnsTable(statistics), ...sampled]),
     ...gapLines(statistics),
   ].join('\n')
@@ -46,7 +46,16 @@ function groupsTable({ groups }: ModelStatistics): string {
   return table(['VERSION', 'ROLE', ...trafficHeader], rows)
 }
 
-function seriesTable({ series }: ModelStatistics): string {
+/** One line stands for all periods before the first with figures. */
+function seriesLines({ series, coverage }: ModelStatistics): string[] {
+  const measured = series.findIndex(({ figures }) => figures !== null)
+  const [first, next] = [series[0], series[measured]]
+  if (first === undefined || next === undefined) return coverage.minutes === 0 ? [] : ['No period has figures.']
+  const gap = `No server was measured from ${moment(new Date(first.at))} to ${moment(new Date(next.at))} UTC.`
+  return [...(measured === 0 ? [] : [gap, '']), seriesTable(series.slice(measured))]
+}
+
+function seriesTable(series: ModelStatistics['series']): string {
   const lines = series.flatMap(({ of }) => of ?? [])
   const title = lines.every((of) => /^\d+$/.test(of)) ? 'VERSION' : 'ROLE'
   const rows = series.map(({ at, of, figures }) => [
