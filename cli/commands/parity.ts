@@ -1,5 +1,6 @@
 import { formatDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
 import { storedServices } from '../../registry/stored-services.ts'
 import type { ParityReport } from '../../monitoring/parity/check-parity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
@@ -60,7 +61,7 @@ export const parityCommand: Command = {
         : skipped > 0
           ? 'There are no values to compare: every logged vector was skipped. "lockstep status" says whether sources can be read.'
           : `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
-    const share = `(${percent(differing / values)}, and the budget is ${percent(budget)})`
+    const share = `(${formatShare(differing / values)}, and the budget is ${formatShare(budget)})`
     return {
       json: { ...report, values, differing, budget, within },
       text: [parityText(report), ...note, values === 0 ? none : `${count(differing)} of ${count(values)} values differ ${share}.`].join(
@@ -117,8 +118,4 @@ function shareOf(text: string): number {
     'USAGE',
     `The option "--budget" is "${text}"; it must be a share such as 0.1% or 0.001. See "lockstep parity --help".`,
   )
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))}%`
 }

@@ -1,4 +1,5 @@
 import type { SliceSpec } from '../../kernel/specs/slice-spec.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
 import type { NamedType } from '../../registry/find/definition-details.ts'
 import { deployText, requirementText, rowsText } from '../../registry/trainings/training-text.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
@@ -113,8 +114,8 @@ function experimentFields(name: string, details: NonNullable<DefinitionPage['exp
   return [
     ['model', model],
     ['unit', unit],
-    ['variants', variants.map((each) => `${each.name} ${each.serves} (${percent(each.weight)})`).join(', ')],
-    ['coverage', percent(coverage)],
+    ['variants', variants.map((each) => `${each.name} ${each.serves} (${formatShare(each.weight, 4)})`).join(', ')],
+    ['coverage', formatShare(coverage, 4)],
     ['layer', layer === null ? '' : `${layer.name}, from ${layer.from} to ${layer.to}`],
     ...metrics.map((metric) => [metric.role, `${metric.name}: ${metric.computed}`] as const),
     ['covariates', covariates.join(', ')],
@@ -135,7 +136,7 @@ function batchFields({
   mode,
   maxRefused,
 }: NonNullable<DefinitionPage['batch']>): Field[] {
-  const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : percent(maxRefused.share)
+  const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : formatShare(maxRefused.share, 4)
   return [
     ['model', version === null ? model : `${model}@${version}`],
     ['schedule', `${schedule} (UTC)`],
@@ -176,10 +177,6 @@ function trainingFields(name: string, training: NonNullable<DefinitionPage['trai
     ['deploys', deployText(deploy)],
     ['runs', `lockstep training show ${name}`],
   ]
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(4))} %`
 }
 
 export function typedText(columns: readonly NamedType[]): string {

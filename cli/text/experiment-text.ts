@@ -1,3 +1,4 @@
+import { formatShare } from '../../kernel/values/format-number.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../../monitoring/experiments/experiment-result.ts'
 import { count, counted, moment } from './human.ts'
@@ -41,7 +42,7 @@ function plannedText({ allocation }: ExperimentReport, variant: number, weight: 
 }
 
 function methodText({ analysis: { method, alpha, correction } }: ExperimentResult): string {
-  const level = `${Number(((1 - alpha) * 100).toPrecision(4))} %`
+  const level = formatShare(1 - alpha, 4)
   if (method === 'bayesian') return `Bayesian, ${level} credible intervals`
   const corrected =
     correction === 'none'

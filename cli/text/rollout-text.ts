@@ -1,4 +1,5 @@
 import { durationText, measuredText, parseDuration } from '../../kernel/values/duration.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { RolloutChange } from '../../registry/rollouts/rollout-transaction.ts'
 import type { RolloutDecision } from '../../registry/rollouts/decisions.ts'
@@ -16,7 +17,7 @@ export function parseShare(text: string): number {
 
 /** `5 %`, `0.25 %` */
 export function shareText(share: number): string {
-  return `${Number((share * 100).toPrecision(6))} %`
+  return formatShare(share, 6)
 }
 
 /** A rollout in the registry, or as a server answers it. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { typeName } from '../../kernel/values/value-type.ts'
 import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
@@ -144,7 +145,7 @@ export function requireFewRefused({ id, request: { maxRefused } }: BatchSpec, { 
   if (maxRefused === null) return
   const allowed = 'rows' in maxRefused ? maxRefused.rows : maxRefused.share * rows
   if (refused <= allowed) return
-  const limit = 'rows' in maxRefused ? `${maxRefused.rows}` : `${maxRefused.share * 100} %`
+  const limit = 'rows' in maxRefused ? `${maxRefused.rows}` : formatShare(maxRefused.share, 6)
   throw new LockstepError(
     'TOO_MANY_REFUSED',
     `${refused} of the ${rows} rows of the batch "${id}" have no prediction, and at most ${limit} may. Look at their column "${statusName}" without the limit, mend the rows or their features, and begin the batch again.`,

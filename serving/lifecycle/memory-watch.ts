@@ -46,7 +46,7 @@ function findingsOf(memory: ServerMemory): Finding[] {
   if (isAlmostFull(memory)) {
     const percent = Math.floor((100 * usedBytes) / maxBytes)
     const then = evictsStates ? 'deletes states' : 'refuses writes'
-    const warning = `Redis at "${server}" uses ${percent}% of its maxmemory. When it is full, it ${then}. Raise maxmemory, or delete other data in it.`
+    const warning = `Redis at "${server}" uses ${percent} % of its maxmemory. When it is full, it ${then}. Raise maxmemory, or delete other data in it.`
     found.push({ key: `full ${server}`, event: 'the online store is almost full', warning })
   }
   if (evictsStates) {

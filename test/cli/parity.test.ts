@@ -45,7 +45,7 @@ describe('lockstep parity', () => {
     await world.db.query(`update lockstep.definitions set retired_at = null`)
     expect(code).toBe(0)
     expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0 +0\n/)
-    expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
+    expect(out).toContain('0 of 6 values differ (0 %, and the budget is 0 %).')
     expect(out).not.toContain('--sample')
     const part = await parity('--sample', '1')
     expect([part.code, part.out]).toEqual([0, expect.stringMatching(/note: "--sample 1" is the limit .*\n0 of 3 values differ/)])
@@ -61,7 +61,7 @@ describe('lockstep parity', () => {
     expect(strict.out).toContain(
       'other: lastDelay of {"airport":"ATL"} as of 2001-07-01T12:00:00Z: 26 was served, the history says 25 (echo@1, request mine-1, entity 0)',
     )
-    expect(strict.out).toContain('1 of 6 values differ (16.7%, and the budget is 0%).')
+    expect(strict.out).toContain('1 of 6 values differ (16.7 %, and the budget is 0 %).')
     expect(lenient.code).toBe(0)
     const none = await parity('--model', 'echo', '--since', '1ms')
     expect([none.code, none.out]).toEqual([1, expect.stringContaining('There are no predictions of the last 1ms to compare')])
@@ -90,7 +90,7 @@ describe('lockstep parity', () => {
     await world.db.query('delete from lockstep.erasures')
     expect(out).toMatch(/flight@1 +lastDelay +1 +0 +0 +0 +0 +1 +0\n/)
     expect(out).toContain('note: 1 value not compared, because rows of their sources were erased since')
-    expect([code, out]).toEqual([0, expect.stringContaining('0 of 5 values differ (0%, and the budget is 0%).')])
+    expect([code, out]).toEqual([0, expect.stringContaining('0 of 5 values differ (0 %, and the budget is 0 %).')])
   })
 
   it('has the log that it reads listed, and written to a file with typed columns', async () => {

@@ -46,7 +46,7 @@ it('a worker stays ready while a primary is full or dead, and names it', async (
   expect(watched.readiness()).toEqual({ ready: true, failing: [] })
 
   await asking(full.port, (redis) => redis.config('SET', 'maxmemory', '1'))
-  const almostFull = new RegExp(`^Redis at "127\\.0\\.0\\.1:${full.port}" uses \\d+% of its maxmemory`)
+  const almostFull = new RegExp(`^Redis at "127\\.0\\.0\\.1:${full.port}" uses \\d+ % of its maxmemory`)
   const warned = { ready: true, failing: [], degraded: ['store'], warnings: [expect.stringMatching(almostFull)] }
   await expect.poll(() => watched.readiness(), wait).toEqual(warned)
   await asking(full.port, (redis) => redis.config('SET', 'maxmemory', '0'))

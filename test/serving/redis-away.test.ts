@@ -152,7 +152,7 @@ it('stays ready while Redis is almost full, and warns until it has room', async 
   await limit('1')
   await until(async () => (await warned()) !== undefined)
   expect(await warned()).toMatch(
-    /^Redis at "127\.0\.0\.1:\d+" uses \d+% of its maxmemory\. When it is full, it refuses writes\. Raise maxmemory/,
+    /^Redis at "127\.0\.0\.1:\d+" uses \d+ % of its maxmemory\. When it is full, it refuses writes\. Raise maxmemory/,
   )
   expect(await ask(url, '/readyz')).toMatchObject({ status: 200, body: { degraded: expect.arrayContaining(['online store']) as string[] } })
   expect(world.logged.filter((line) => line.includes('the online store is almost full'))).toHaveLength(1)

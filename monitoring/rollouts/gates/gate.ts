@@ -1,4 +1,4 @@
-import { formatNumber } from '../../../kernel/values/format-number.ts'
+import { formatNumber, formatShare } from '../../../kernel/values/format-number.ts'
 import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
@@ -121,5 +121,5 @@ export function short(value: number | null): string {
 }
 
 export function percent(share: number): string {
-  return `${short(share * 100)} %`
+  return Number.isNaN(share) ? 'unknown' : formatShare(share)
 }
