@@ -36,6 +36,7 @@ import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
 import { registerTrainingGauges } from '../../training/training-gauges.ts'
 import { workOnTrainings } from '../training-tools.ts'
+import { counted } from '../text/human.ts'
 import { jobTools, workerTools } from '../worker-tools.ts'
 
 const idleCheckMs = 500
@@ -110,17 +111,9 @@ export const workerCommand: Command = {
       write(event)
       metrics.job(event)
     }
-    const what = {
-      views: 'views, streams and backfills',
-      exports: 'parts of exports',
-      batches: 'parts of batches',
-      pipelines: 'pipelines',
-      trainings: 'trainings',
-      all: 'views, streams, backfills, pipelines, trainings, and parts of exports and batches',
-    }[only ?? 'all']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
-      text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
+      text: `The worker ${worker} waits for ${workText(only ?? 'all', concurrency)}${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
         const idled = new AbortController()
@@ -138,6 +131,26 @@ export const workerCommand: Command = {
       },
     }
   },
+}
+
+/** What a worker does, and how much of it at a time. */
+function workText(only: (typeof works)[number] | 'all', concurrency: number): string {
+  const jobs = `It runs ${counted(concurrency, 'job')} at a time`
+  switch (only) {
+    case 'views':
+      return `views, streams and backfills. ${jobs}; streams, a scheduled view, monitors, alerts and rollouts run beside.`
+    case 'exports':
+    case 'batches':
+      return `parts of ${only}. ${jobs}.`
+    case 'pipelines':
+      return 'pipelines.'
+    case 'trainings':
+      return 'trainings. It runs 1 training at a time.'
+    case 'all':
+      return `views, streams, backfills, pipelines, trainings, and parts of exports and batches. ${jobs}; streams, pipelines, a scheduled view, a training, monitors, alerts and rollouts run beside.`
+    default:
+      return only satisfies never
+  }
 }
 
 /** The work of `--only views`: online views, the streams that feed sources, and monitors. */

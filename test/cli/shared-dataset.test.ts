@@ -58,7 +58,7 @@ describe('an export that workers share', () => {
   const end = async ({ child, ended }: Running): Promise<string> => {
     child.kill('SIGTERM')
     const { code, out, err } = await ended
-    expect([code, out]).toEqual([0, expect.stringMatching(/^The worker .* waits for parts/)])
+    expect([code, out]).toEqual([0, expect.stringMatching(/^The worker .* waits for parts of exports\. It runs \d jobs? at a time\./)])
     return err
   }
   /** While nobody can read the source: a worker is in the midst of its part. */

@@ -66,7 +66,7 @@ async function folded(): Promise<number> {
 
 it('reports a silent database, and continues without a restart once it is back', async () => {
   const worker = start(env, 'worker', '--metrics-port', '0')
-  const [, port] = await worker.until(/metrics are on port (\d+)/)
+  const [, port] = await worker.until(/1 job at a time; .*monitors, alerts and rollouts run beside\. Its metrics are on port (\d+)/)
   const get = async (path: string) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`)
     return { status: answer.status, text: await answer.text() }
