@@ -45,9 +45,10 @@ export const keysCreateCommand: Command = {
       rowsPerSecond: perSecond(input, 'rows-per-second'),
     }
     const db = await context.database()
-    const expiresAt = lasts === null ? null : new Date((await databaseNowMicros(db)) / 1000 + lasts)
+    const nowMs = (await databaseNowMicros(db)) / 1000
+    const expiresAt = lasts === null ? null : new Date(nowMs + lasts)
     const made = await createKey(db, { ...request, expiresAt }, actorOf(input))
-    return { json: { key: made.text, ...keyJson(made.key) }, text: madeKeyText(made) }
+    return { json: { key: made.text, ...keyJson(made.key, nowMs) }, text: madeKeyText(made) }
   },
 }
 

@@ -1,4 +1,5 @@
 import { revokeKey } from '../../registry/keys/api-keys.ts'
+import { databaseNowMicros } from '../../runtime/postgres/database-clock.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { keyJson } from '../text/key-text.ts'
@@ -11,7 +12,8 @@ export const keysRevokeCommand: Command = {
   options: { reason: reasonOption },
   example: 'lockstep keys revoke 7hQ2mZ0aLx9B',
   async run(context, input) {
-    const key = await revokeKey(await context.database(), input.argument('ID'), actorOf(input))
-    return { json: keyJson(key), text: `The key "${key.id}" is revoked.` }
+    const db = await context.database()
+    const key = await revokeKey(db, input.argument('ID'), actorOf(input))
+    return { json: keyJson(key, (await databaseNowMicros(db)) / 1000), text: `The key "${key.id}" is revoked.` }
   },
 }

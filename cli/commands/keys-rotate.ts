@@ -1,4 +1,5 @@
 import { rotateKey } from '../../registry/keys/api-keys.ts'
+import { databaseNowMicros } from '../../runtime/postgres/database-clock.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -19,9 +20,11 @@ export const keysRotateCommand: Command = {
   example: 'lockstep keys rotate 7hQ2mZ0aLx9B --overlap 1d',
   async run(context, input) {
     const overlapMs = durationOption('keys rotate', 'overlap', input.text('overlap') ?? defaultOverlap) / 1000
-    const { old, ...made } = await rotateKey(await context.database(), input.argument('ID'), { overlapMs }, actorOf(input))
+    const db = await context.database()
+    const { old, ...made } = await rotateKey(db, input.argument('ID'), { overlapMs }, actorOf(input))
+    const nowMs = (await databaseNowMicros(db)) / 1000
     return {
-      json: { key: made.text, ...keyJson(made.key), old: keyJson(old) },
+      json: { key: made.text, ...keyJson(made.key, nowMs), old: keyJson(old, nowMs) },
       text: `${madeKeyText(made)}\nIt replaces the key "${old.id}", which works until ${moment(old.expiresAt ?? new Date())} UTC.`,
     }
   },

@@ -1,13 +1,13 @@
 import type { ApiKey, MadeKey } from '../../registry/keys/api-keys.ts'
 import { moment } from './human.ts'
 
-/** An API key as `--json` prints it, without the key itself. */
-export function keyJson(key: ApiKey) {
+/** An API key as `--json` prints it, without the key itself. @param nowMs by the database's clock, as keys expire by it */
+export function keyJson(key: ApiKey, nowMs: number) {
   return {
     id: key.id,
     name: key.name,
     scopes: key.scopes,
-    state: keyState(key),
+    state: keyState(key, nowMs),
     requestsPerSecond: key.requestsPerSecond,
     rowsPerSecond: key.rowsPerSecond,
     createdAt: key.createdAt.toISOString(),
@@ -23,8 +23,9 @@ export function madeKeyText({ text, key }: MadeKey): string {
   return `${text}\n\nThe key "${key.id}" is valid ${until}, for ${key.scopes.join(', ')}. It is shown only once: store it as a secret.`
 }
 
-export function keyState(key: ApiKey): 'valid' | 'replaced' | 'expired' | 'revoked' {
+/** @param nowMs by the database's clock */
+export function keyState(key: ApiKey, nowMs: number): 'valid' | 'replaced' | 'expired' | 'revoked' {
   if (key.revokedAt !== null) return 'revoked'
-  if (key.expiresAt !== null && key.expiresAt.getTime() <= Date.now()) return 'expired'
+  if (key.expiresAt !== null && key.expiresAt.getTime() <= nowMs) return 'expired'
   return key.replacedBy === null ? 'valid' : 'replaced'
 }
