@@ -64,9 +64,7 @@ export async function trainVersion(tools: TrainingTools, job: TrainingJob, step:
   reportPart(step, 'training set')
   const onProgress = ({ step: half, done, total }: JoinProgress): void =>
     reportPart(step, half === 'join' ? 'features' : 'training set', done, total)
-  const set = await trainingSet(tools.db, service, spec, job.plan, { folder, signal, onProgress }).catch((error: unknown) => {
-    throw withDetails(error, { dataset: job.plan.dataset })
-  })
+  const set = await trainingSet(tools.db, service, spec, job.plan, { folder, signal, onProgress })
   faultPoint('training: set written')
   const seconds = { dataset: rounded(performance.now() - begun) }
   reportPart(step, 'trainer')

@@ -40,7 +40,7 @@ export function runFolder(folder: string, training: string, dataset: string): st
 
 /**
  * Writes the training set of a run, unless an earlier attempt did so and its files are here. Each attempt writes the
- * same rows under the same id.
+ * same rows under the same id. A set that the training cannot use is not registered.
  *
  * @throws LockstepError `SPINE_INVALID` where a part has no rows, or the label is not a column; what `createDataset`
  *   throws
@@ -54,14 +54,7 @@ export async function trainingSet(
 ): Promise<TrainingSet> {
   const out = join(folder, `set.${spec.format}`)
   const manifest = (await written(db, plan.dataset, service, out, signal)) ?? (await write())
-  const part = (name: 'train' | 'test'): DatasetFile => {
-    const file = filesOf(manifest).find((each) => each.part === name)
-    if (file !== undefined && file.rows > 0) return file
-    throw noRows(spec, plan, name)
-  }
-  const [train, test] = [part('train'), part('test')]
-  requireLabel(spec, manifest)
-  requireInterval(spec, plan, manifest)
+  const [train, test] = checkedParts(spec, plan, manifest)
   return { manifest, train, test, features: manifest.columns.flatMap(({ name, from }) => (from === 'feature' ? [name] : [])) }
 
   async function write(): Promise<DatasetManifest> {
@@ -78,6 +71,7 @@ export async function trainingSet(
       ...(spec.time === null ? {} : { time: spec.time }),
       arrivedBefore: plan.arrivedBefore,
       overwrite: true,
+      check: (manifest) => void checkedParts(spec, plan, manifest),
       signal,
       onProgress,
     })
@@ -97,29 +91,42 @@ async function written(db: Database, id: string, service: ServicePlan, out: stri
   return found.manifest
 }
 
+/** The parts of a set that the training can use. @throws LockstepError `SPINE_INVALID` */
+function checkedParts(spec: TrainingSpec, plan: TrainingPlan, manifest: DatasetManifest): readonly [train: DatasetFile, test: DatasetFile] {
+  const part = (name: 'train' | 'test'): DatasetFile => {
+    const file = filesOf(manifest).find((each) => each.part === name)
+    if (file !== undefined && file.rows > 0) return file
+    throw noRows(spec, plan, name)
+  }
+  const parts = [part('train'), part('test')] as const
+  requireLabel(spec, manifest)
+  requireInterval(spec, plan, manifest)
+  return parts
+}
+
 function noRows({ name }: TrainingSpec, plan: TrainingPlan, part: 'train' | 'test'): LockstepError {
   const [from, to] = part === 'train' ? [plan.from, plan.split] : [plan.split, plan.to]
   const what = part === 'train' ? 'to train on' : 'to test on'
   return new LockstepError(
     'SPINE_INVALID',
     `The spine of the training "${name}" has no rows ${what}, from ${formatTimestamp(from)} to ${formatTimestamp(to)}. Load rows of that time, or change the window, mature or test of the training.`,
-    { details: { training: name, dataset: plan.dataset, part } },
+    { details: { training: name, part } },
   )
 }
 
-function requireLabel({ name, label }: TrainingSpec, { id, columns }: DatasetManifest): void {
+function requireLabel({ name, label }: TrainingSpec, { columns }: DatasetManifest): void {
   const own = columns.filter(({ from }) => from === 'spine').map((column) => column.name)
   if (own.includes(label)) return
   throw new LockstepError(
     'SPINE_INVALID',
     `The spine of the training "${name}" has no column "${label}", which is its label. It has ${quotedNames(own)}.`,
-    { details: { training: name, dataset: id, column: label } },
+    { details: { training: name, column: label } },
   )
 }
 
 /** A row later than the interval has a label that is not mature. */
 function requireInterval({ name }: TrainingSpec, { from, to }: TrainingPlan, manifest: DatasetManifest): void {
-  const { id, spine } = manifest
+  const { spine } = manifest
   const ends = filesOf(manifest).flatMap(({ statistics }) => {
     const times = statistics.find(({ column }) => column === spine.time)?.times
     return [times?.min, times?.max].flatMap((end) => (end === null || end === undefined ? [] : [parseTimestamp(end)]))
@@ -129,6 +136,6 @@ function requireInterval({ name }: TrainingSpec, { from, to }: TrainingPlan, man
   throw new LockstepError(
     'SPINE_INVALID',
     `The spine of the training "${name}" has rows outside of its interval, from ${formatTimestamp(from)} to ${formatTimestamp(to)}, such as one at ${formatTimestamp(outside)}. Write where ${sqlIdentifier(spine.time)} >= '{from}' and ${sqlIdentifier(spine.time)} < '{to}'.`,
-    { details: { training: name, dataset: id, column: spine.time } },
+    { details: { training: name, column: spine.time } },
   )
 }

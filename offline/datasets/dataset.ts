@@ -60,6 +60,8 @@ export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
   /** Leave out rows without a required feature, which a server would refuse. Absent: they stay, with null. */
   readonly dropIncomplete?: boolean
   readonly overwrite?: boolean
+  /** Throws if the set is not what its caller needs. Then it is neither recorded nor written. */
+  readonly check?: (manifest: DatasetManifest) => void
   /** Absent: the database. */
   readonly engine?: FileEngine
 }
@@ -91,6 +93,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
     const identity = { id: randomUUID(), createdAt: new Date().toISOString(), ...options.identity, path: out }
     const pinned = engine === null ? {} : { engine: { name: engine.name, sources: await engine.pinned(options.signal) } }
     const manifest = { ...manifestOf(identity, service, recipe, built, unchecked), ...pinned }
+    options.check?.(manifest)
     await publish(db, manifest, built, overwrite)
     return manifest
   } catch (error) {

@@ -281,10 +281,12 @@ describe('a training', () => {
       /such as one at 2001-07-08T04:00:00Z/,
     ],
     ['its label', { label: 'fraud' }, /has no column "fraud", which is its label\. It has "airport", "at", "distance", "late"\./],
-  ])('fails if its spine has not %s', async (_, change, message) => {
+  ])('fails and registers no set if its spine has not %s', async (_, change, message) => {
     await world.install('train', copying())
     const failed = await run({ name: 'empty', ...change })
     expect(failed).toMatchObject({ state: 'failed', error: { code: 'SPINE_INVALID', message: expect.stringMatching(message) as string } })
+    const sets = await world.db.query(`select id from lockstep.datasets where path like '%/${failed.training}/%'`)
+    expect([failed.dataset, sets]).toEqual([null, []])
   })
 
   it('ends a trainer that takes too long, with all its processes', async () => {
