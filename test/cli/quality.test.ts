@@ -14,6 +14,8 @@ let world: World
 let url: string
 let env: Environment
 const asOf = '2026-03-10T00:00:00Z'
+/** A window up to now that has all predictions. */
+const sinceStart = `${Math.ceil((Date.now() - start / 1000) / 86_400_000) + 1}d`
 const query = `outcome=labelled&since=30d&asOf=${asOf}`
 
 beforeAll(async () => {
@@ -125,7 +127,7 @@ describe('lockstep monitor and lockstep predictions', () => {
   })
 
   it('list logged predictions through a server as without', async () => {
-    const asked = ['predictions', 'list', '--model', 'fraud', '--since', '3650d', '--limit', '3']
+    const asked = ['predictions', 'list', '--model', 'fraud', '--since', sinceStart, '--limit', '3']
     const here = await must(env, ...asked)
     expect(here).toMatchObject({ predictions: [{ predictionId: 'p39/0' }, { predictionId: 'p38/0' }, { predictionId: 'p37/0' }] })
     expect(await must(env, ...asked, '--server', url)).toEqual(here)
@@ -133,7 +135,7 @@ describe('lockstep monitor and lockstep predictions', () => {
     const second = await must(env, ...asked, '--cursor', next)
     expect(second).toMatchObject({ predictions: [{ predictionId: 'p36/0' }, { predictionId: 'p35/0' }, { predictionId: 'p34/0' }] })
     expect(await must(env, ...asked, '--cursor', next, '--server', url)).toEqual(second)
-    const one = ['predictions', 'list', '--prediction', 'p3/0', '--since', '3650d']
+    const one = ['predictions', 'list', '--prediction', 'p3/0', '--since', sinceStart]
     expect(await lockstep(env, ...one, '--server', url)).toEqual(await lockstep(env, ...one))
     const wrong = await lockstep(env, 'predictions', 'list', '--model', 'frauds', '--server', url)
     expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('"frauds"')])
@@ -229,7 +231,7 @@ describe('lockstep report', () => {
 
   it('writes a page with what is known, and says what is not', async () => {
     const out = join(folder, 'fraud.html')
-    const written = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
+    const written = await lockstep(env, 'report', 'fraud', '--since', sinceStart, '--out', out)
     expect([written.code, written.out]).toEqual([0, expect.stringMatching(/^quality {3}labelled: 39 mature predictions judged/m)])
     const html = await readFile(out, 'utf8')
     for (const part of ['39 of 40 logged predictions are judged', 'By paying', 'business figure', 'id="traffic"', 'id="drift"', 'spending'])
@@ -237,13 +239,13 @@ describe('lockstep report', () => {
     expect(html).toMatch(/<td>trusted<\/td><td class="number">3<\/td><td class="muted">none: 3 mature [^<]*<\/td><td><\/td>/)
     expect(html).not.toMatch(/NaN|undefined|\[object/)
 
-    const again = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
+    const again = await lockstep(env, 'report', 'fraud', '--since', sinceStart, '--out', out)
     expect([again.code, again.err]).toEqual([1, expect.stringContaining(out)])
-    expect((await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out, '--overwrite')).code).toBe(0)
+    expect((await lockstep(env, 'report', 'fraud', '--since', sinceStart, '--out', out, '--overwrite')).code).toBe(0)
   })
 
   it('prints every figure as JSON, and then writes no file', async () => {
-    const figures = await must(env, 'report', 'fraud', '--since', '700d')
+    const figures = await must(env, 'report', 'fraud', '--since', sinceStart)
     expect(figures).toMatchObject({ model: 'fraud', path: null, traffic: { requests: 0 }, alerts: [], freshness: [{ view: 'spending@1' }] })
     expect(figures).toHaveProperty(['quality', 'value', 2, 'byVersion', 'total', 'judged'], 39)
     expect(figures).toHaveProperty(['quality', 'value', 2, 'bySlice', 'known', 'groups', 1, 'judged'], 3)
@@ -254,8 +256,8 @@ describe('lockstep report', () => {
   })
 
   it('is the same through a server', async () => {
-    const here = await must(env, 'report', 'fraud', '--since', '700d')
-    const there = await must(env, 'report', 'fraud', '--since', '700d', '--server', url)
+    const here = await must(env, 'report', 'fraud', '--since', sinceStart)
+    const there = await must(env, 'report', 'fraud', '--since', sinceStart, '--server', url)
     // the command and the server have stores of their own here
     const withoutMoments = (report: object): unknown =>
       JSON.parse(
@@ -263,7 +265,7 @@ describe('lockstep report', () => {
       )
     expect(withoutMoments(there)).toEqual(withoutMoments(here))
     const out = join(folder, 'remote.html')
-    expect((await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out, '--server', url)).code).toBe(0)
+    expect((await lockstep(env, 'report', 'fraud', '--since', sinceStart, '--out', out, '--server', url)).code).toBe(0)
     expect(await readFile(out, 'utf8')).toContain('By paying')
     expect((await fetch(`${url}/v1/models/frauds/report`)).status).toBe(404)
   })
