@@ -1,7 +1,7 @@
 import type { ApiKey, MadeKey } from '../../registry/keys/api-keys.ts'
 import { moment } from './human.ts'
 
-/** An API key as `--json` prints it, without the key itself. @param nowMs by the database's clock, as keys expire by it */
+/** An API key as `--json` prints it, without the key itself. @param nowMs by the database's clock */
 export function keyJson(key: ApiKey, nowMs: number) {
   return {
     id: key.id,
