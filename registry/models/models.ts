@@ -8,6 +8,7 @@ import type { CatalogModel } from '../catalog.ts'
 import { readCatalog } from '../catalog.ts'
 import type { ModelBinding } from './model-binding.ts'
 import { bindModel } from './model-binding.ts'
+import { championAlias } from './model-aliases.ts'
 import type { ModelContract } from './model-contract.ts'
 import { recordModelEvent } from './model-events.ts'
 import type { ModelVersion } from './model-versions.ts'
@@ -90,7 +91,11 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const served = { model: push.model, service: service.id, serviceFingerprint: service.fingerprint, binding }
     const how = { allowed: push.datasetMismatch === true, allow: 'push it with --dataset-mismatch' }
     const trained = trainedOn === null && same !== undefined ? [] : await checkTrainedOn(transaction, trainedOn, served, how)
-    const notes = [...trained, ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same))]
+    const notes = [
+      ...trained,
+      ...(same === undefined ? [] : keptNotes({ ...push, dataset: dataset?.id }, same)),
+      ...(same === undefined || push.alias === championAlias ? [] : newestNotes(model, same)),
+    ]
     const number = same?.version ?? (await newestNumber(transaction, model)) + 1
     if (same === undefined) {
       await insertVersion(transaction, { ...push, contract }, { version: number, hash, service, dataset: dataset?.id ?? null })
@@ -148,6 +153,15 @@ async function insertVersion(
       service_fingerprint: made.service.fingerprint,
     })
     .execute()
+}
+
+/** Notes that a repeated push does not change the version that answers requests. */
+function newestNotes({ name, versions, aliases, pin }: CatalogModel, { version }: ModelVersion): string[] {
+  const newest = versions.at(-1)?.version
+  if (newest === version || pin !== null || aliases.has(championAlias)) return []
+  return [
+    `version ${newest} still answers requests, as it is the newest. To serve version ${version}: lockstep model promote ${name}@${version}`,
+  ]
 }
 
 /** Notes the values of this push that are not stored, because a version keeps those of its first push. */

@@ -208,6 +208,7 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect(again.version).toEqual(first.version)
       expect(again.notes).toEqual([
         expect.stringMatching(/^not stored, as version 1 keeps what it was pushed with: metadata of this push$/),
+        'version 2 still answers requests, as it is the newest. To serve version 1: lockstep model promote delay@1',
       ])
       const more = await push('two', { metadata: {}, metrics: { auc: 0.7 }, params: { depth: 3 }, gitCommit: 'abc' })
       expect(more.notes).toEqual([expect.stringContaining(': metrics, params, git commit of')])

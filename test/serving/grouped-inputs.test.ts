@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inspectModel } from '../../inference/inspect-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { applyChanges } from '../../registry/changes/apply.ts'
 import { bindVersion } from '../../registry/models/bind-version.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { planChanges } from '../../registry/changes/plan.ts'
+import { pushModel } from '../../registry/models/models.ts'
 import { pickVersion } from '../../registry/models/pick-version.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { evaluatedFile } from '../../serving/evaluation/evaluated-model.ts'
@@ -163,6 +165,10 @@ describe('inputs of several declared features', () => {
     await applyChanges(world.db, await load({ 'features.ts': declared }))
     const candidate = await evaluatedFile(await loadCatalog(world.db), 'taste', { bytes: embeddings, file: 'taste.onnx' })
     expect(candidate.binding.inputs[1]?.columns.map(({ name }) => name)).toEqual(['country', 'plan'])
+    expect(await pushModel(world.db, { model: 'taste', bytes: embeddings, contract: await inspectModel(embeddings) })).toMatchObject({
+      version: { version: 1 },
+      notes: ['version 2 still answers requests, as it is the newest. To serve version 1: lockstep model promote taste@1'],
+    })
 
     // as "lockstep dev" does, which has one version of each model
     await applyChanges(world.db, set)
