@@ -104,17 +104,19 @@ export function bindModel(service: ServicePlan, contract: ModelContract, model: 
   const byName = new Map(service.features.map((feature, index) => [feature.name, index]))
   const named = contract.inputs.length !== 1 || (only !== undefined && (only.features !== undefined || byName.has(only.name)))
   const inputs = named || only === undefined ? namedInputs(service, contract, model, byName) : [packedInput(service, only, model)]
-  const rows = contract.inputs.map((input) => fixedSize(input.shape[0])).filter((size) => size !== null)
-  const other = rows.find((size) => size !== 1)
+  const sizeOf = ({ shape }: TensorInfo) => fixedSize(shape[0])
+  const fixed = contract.inputs.filter((input) => sizeOf(input) !== null)
+  const other = fixed.find((input) => sizeOf(input) !== 1)
   if (other !== undefined) {
-    throw mismatch(model, service, contract, `its first axis is fixed at ${other} rows; export it with a free first axis (or 1)`)
+    const reason = `the first axis of its input "${other.name}" is fixed at ${sizeOf(other)} rows`
+    throw mismatch(model, service, contract, reason, 'Export it with a free first axis (or 1).')
   }
   const fed = new Set(inputs.flatMap((input) => input.columns.map((column) => column.feature)))
   return {
     layout: named ? 'named' : 'packed',
     inputs,
     outputs: model.output.map((column) => outputBinding(column, contract, model)),
-    maxRows: rows.length > 0 ? 1 : null,
+    maxRows: fixed.length > 0 ? 1 : null,
     unused: service.features.filter((_, index) => !fed.has(index)).map((feature) => feature.name),
   }
 }
@@ -154,7 +156,7 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
 function namedInputs(service: ServicePlan, contract: ModelContract, model: ModelSpec, byName: ReadonlyMap<string, number>): InputBinding[] {
   if (contract.inputs.length === 0) throw mismatch(model, service, contract, 'it has no inputs')
   const refuse = (input: TensorInfo, reason: string, hint = '') =>
-    mismatch(model, service, contract, `its input "${input.name}" ${reason}`, input, hint)
+    mismatch(model, service, contract, `its input "${input.name}" ${reason}`, `${advice(input)}${hint}`)
   return contract.inputs.map((input) => {
     const type = elementType(input.type)
     if (type === null) throw refuse(input, `is ${tensorText(input)}, a type that no feature has`)
@@ -260,14 +262,13 @@ function mismatch(
   service: ServicePlan,
   contract: ModelContract,
   reason: string,
-  input: TensorInfo | undefined = contract.inputs[0],
-  hint = '',
+  advised: string = advice(contract.inputs[0]),
 ): LockstepError {
   return new LockstepError(
     'MODEL_MISMATCH',
     `The model "${model.name}" does not fit its feature service "${service.id}": ${reason}. The model takes ${listed(contract.inputs.map(named))}; the service gives ${listed(
       service.features.map(featureText),
-    )}. ${advice(input)}${hint}`,
+    )}. ${advised}`,
     { details: { model: model.name, service: service.id, inputs: contract.inputs, features: service.features.map(featureText) } },
   )
 }
