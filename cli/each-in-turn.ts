@@ -19,6 +19,7 @@ export async function eachInTurn<Thing, Done>(
   const done: Done[] = []
   const failed: FailedOne[] = []
   for (const thing of things) {
+    signal.throwIfAborted()
     try {
       done.push(await work(thing))
     } catch (error) {
