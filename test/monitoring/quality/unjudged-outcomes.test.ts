@@ -66,3 +66,18 @@ it('an outcome without an output is in no figure of quality, and predictions sti
     'The outcome "lost" judges no output: it is declared with output: null.',
   )
 })
+
+it('a stored outcome that cannot judge its output hides no other one', async () => {
+  const { db } = opened
+  const more = (output: string) => `export const word = outcome('word', { model: fraud, value: t.string, within: '1d', output: ${output} })
+export const labelled = outcome('labelled', { ...byId, value: 'is_fraud' })`
+  await applied(more('null'))
+  // as versions before stored it, which did not refuse it
+  await db.query(
+    `update lockstep.definitions set spec = jsonb_set(spec::jsonb, '{output}', '"probability"') where kind = 'outcome' and name = 'word'`,
+  )
+  const catalog = await loadCatalog(db)
+  expect(catalog.outcome('word').spec.output).toBe('probability')
+  expect(watchedAndGated(catalog)).toEqual([['quality'], ['labelled']])
+  expect(outcomeOf(catalog, catalog.model('fraud'), undefined).spec.name).toBe('labelled')
+})
