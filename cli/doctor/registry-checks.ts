@@ -102,13 +102,13 @@ export function checkAlerts({ sources, problems }: FoundProblems): Answer[] {
   ]
 }
 
-/** A channel that fails for a minute: nobody is notified, and only the log of a worker says so. */
+/** Channels that have failed for a minute: otherwise only the log of a worker says that nobody is notified. */
 export async function checkChannels(db: Database): Promise<Answer[]> {
   const failing = await failingChannels(db, 60)
   if (failing.length === 0) return [ok('No notification of an alert waits for a channel that fails.')]
   return failing.map(({ channel, waiting, since, error }) =>
     wrong(
-      `The channel "${channel}" fails: ${counted(waiting, 'notification')}, the oldest made ${ago(Date.now() - since.getTime())}. ${sentence(error)} To test it: lockstep alert test ${channel}`,
+      `The channel "${channel}" fails: ${counted(waiting, 'notification')} ${waiting === 1 ? 'waits' : 'wait'}. The oldest was made ${ago(Date.now() - since.getTime())}. The last error: ${sentence(error)} To test it: lockstep alert test ${channel}`,
     ),
   )
 }

@@ -183,7 +183,7 @@ describe('lockstep doctor', () => {
     expect(late.of('views')).toBe('skipped 1 view is late, which follows from another line.')
     expect(late.of('alerts')).toBe('note model:delay: traffic of delay. Likely cause: why')
     expect(late.of('channels')).toBe(
-      'wrong The channel "hook" fails: 2 notifications, the oldest made 3 hours ago. status 503. To test it: lockstep alert test hook',
+      'wrong The channel "hook" fails: 2 notifications wait. The oldest was made 3 hours ago. The last error: status 503. To test it: lockstep alert test hook',
     )
   })
 
