@@ -135,11 +135,17 @@ export function trainerFailed(what: string, log: string): LockstepError {
   return new LockstepError('TRAINER_FAILED', `The trainer ${what}. ${said}`, { details: { log } })
 }
 
-/** The line that names an uncaught error. Node prints its stack and then the version of Node. */
+/**
+ * The line that names what was thrown and not caught. Node prints the place with a caret below it, the error with its
+ * stack, and then the version of Node. What is no error has no stack.
+ */
 function errorOfNode(lines: readonly string[]): string | null {
   if (!/^Node\.js v\d/.test(lines.at(-1) ?? '')) return null
   const stack = lines.findLastIndex((line) => /^\s+at /.test(line))
-  return lines.slice(0, Math.max(stack, 0)).findLast((line) => /^(?:Uncaught )?[\w$.]*(?:Error|Exception)\b/.test(line)) ?? null
+  const error = lines.slice(0, Math.max(stack, 0)).findLast((line) => /^(?:Uncaught )?[\w$.]*(?:Error|Exception)\b/.test(line))
+  if (error !== undefined) return error
+  const caret = lines.findLastIndex((line) => /^\s*\^+\s*$/.test(line))
+  return caret === -1 ? null : (lines.slice(caret + 1, -1).find((line) => line.trim() !== '') ?? null)
 }
 
 function inheritedVariables(): Record<string, string> {

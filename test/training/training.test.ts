@@ -192,6 +192,12 @@ describe('a training', () => {
       'TRAINER_FAILED',
       /exited with 1\. Its error: TypeError: x is odd$/,
     ],
+    [
+      'throws a text in Node',
+      String.raw`printf "a.js:1\nthrow 'it is odd'\n^\nit is odd\n(Use a flag)\n\nNode.js v24.1.0\n" >&2; exit 1`,
+      'TRAINER_FAILED',
+      /exited with 1\. Its error: it is odd$/,
+    ],
     ['is ended by a signal', 'kill -9 $$', 'TRAINER_FAILED', /ended by the signal 9/],
     ['writes no model', 'echo done', 'TRAINER_FAILED', /wrote no model to its third argument/],
     ['writes what is no model', 'echo nonsense > "$3"', 'MODEL_INVALID', /model\.onnx/],
