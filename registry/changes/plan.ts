@@ -341,11 +341,13 @@ function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: L
 /** A number beside a yes or no of the same output, which so is a score, may be of another scale. */
 function scaleNotes(comparisons: readonly DefinitionComparison[]): string[] {
   const outcomes = comparisons.flatMap((each) => (each.declared.kind === 'outcome' ? [{ ...each, spec: each.declared.spec }] : []))
-  return outcomes.flatMap(({ declared, stored, spec: { name, model, output, type } }) => {
-    if (output === null || !isNumeric(type) || (stored !== null && !stored.retired && stored.fingerprint === declared.fingerprint))
-      return []
+  const isChanged = ({ declared, stored }: DefinitionComparison) =>
+    stored === null || stored.retired || stored.fingerprint !== declared.fingerprint
+  return outcomes.flatMap((each) => {
+    const { name, model, output, type } = each.spec
+    if (output === null || !isNumeric(type)) return []
     const beside = outcomes.find(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
-    if (beside === undefined) return []
+    if (beside === undefined || !(isChanged(each) || isChanged(beside))) return []
     return [
       `The outcome "${name}" is a ${typeName(type)} and judges the output "${output}" of the model "${model}", of which "${beside.spec.name}" says yes or no. If its numbers are of another scale than the output, such as minutes, declare it with output: null.`,
     ]

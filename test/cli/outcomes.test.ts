@@ -97,6 +97,17 @@ describe('the commands of outcomes', () => {
     expect(await planned(', output: null')).not.toContain(note)
   })
 
+  it('note in a plan a yes or no of an output that a stored number judges', async () => {
+    const fileOf = (more: string) => {
+      const before = `${payments}const late = model('late', { service, output: { probability: t.float32 } })
+export const delay = outcome('delay', { model: late, value: t.float64, within: '1d' })\n`
+      return join(definitionFiles({ 'more.ts': before + more }), 'more.ts')
+    }
+    await run('apply', fileOf(''))
+    const { text } = await run('plan', fileOf(`export const isLate = outcome('is_late', { model: late, value: t.bool, within: '1d' })\n`))
+    expect(text).toContain('The outcome "delay" is a float64 and judges the output "probability" of the model "late", of which "is_late"')
+  })
+
   it('note in a plan that predictions must be logged', async () => {
     const more = `${payments}export const refunded = outcome('refunded', { model: fraud, value: t.bool, within: '1d' })\n`
     const { text } = await run('plan', join(definitionFiles({ 'more.ts': more }), 'more.ts'))
