@@ -1,9 +1,10 @@
+import { formatShare } from '../../kernel/values/format-number.ts'
 import type { ModelReport } from '../../monitoring/report/model-report.ts'
 import { count, counted } from './human.ts'
 
 /** What the page of a report says, in a few lines. */
 export function reportText({ model, champion, traffic, drift, quality, freshness, alerts }: ModelReport): string {
-  const failed = traffic.requests === 0 ? '' : `, ${((traffic.failed / traffic.requests) * 100).toFixed(2)} % failed`
+  const failed = traffic.requests === 0 ? '' : `, ${formatShare(traffic.failed / traffic.requests)} failed`
   const p99 = traffic.p99Ms === null ? '' : `, p99 ${traffic.p99Ms.toFixed(1)} ms`
   const late = freshness.flatMap(({ view, late: text }) => (text === null ? [] : [`late      ${view}: ${text}`]))
   return [

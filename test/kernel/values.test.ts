@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseValue } from '../../kernel/values/parse-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { durationText, formatDuration, measuredText, parseDuration } from '../../kernel/values/duration.ts'
+import { formatShare } from '../../kernel/values/format-number.ts'
 import { decodeKey, encodeKey } from '../../kernel/values/entity-key.ts'
 import { defaultHop, divisorChains } from '../../kernel/states/hop.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/values/time.ts'
@@ -14,6 +15,11 @@ import { canonical, isValueOf, ownCopy } from '../../kernel/values/value-type.ts
 import { budget } from '../budget.ts'
 
 const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
+
+it('shares are percentages with no more digits than asked for', () => {
+  expect([0, 0.07, 0.57, 0.28, 0.9999, 1].map((share) => formatShare(share, 6))).toEqual(['0 %', '7 %', '57 %', '28 %', '99.99 %', '100 %'])
+  expect([0.1234567, 0.00045678, 0.99999].map((share) => formatShare(share))).toEqual(['12.3 %', '0.0457 %', '100 %'])
+})
 
 describe('times', () => {
   it('read back exactly from RFC 3339', () => {

@@ -1,4 +1,5 @@
 import { parseDuration } from '../../../kernel/values/duration.ts'
+import { formatShare } from '../../../kernel/values/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/postgres/database.ts'
@@ -48,7 +49,7 @@ export const latency: CheckKind<Spec> = {
     if ((max === undefined ? least : value) <= threshold) return [{ ...base, state: 'ok', threshold, evidence, cause: null }]
     const [slowest] = stages.filter((stage) => stage !== 'total').toSorted((a, b) => (parts[b] ?? 0) - (parts[a] ?? 0))
     const usual = history === null ? `${max} is allowed` : `${history.ms.toFixed(1)} ms is usual at this time of day`
-    const cause = `${quantile * 100} % of the requests for "${model}" took up to ${value.toFixed(1)} ms; ${usual}. The longest part is "${slowest}".`
+    const cause = `${formatShare(quantile, 6)} of the requests for "${model}" took up to ${value.toFixed(1)} ms; ${usual}. The longest part is "${slowest}".`
     return [{ ...base, state: 'breach', threshold, evidence, cause }]
   },
 }

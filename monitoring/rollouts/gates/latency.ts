@@ -1,4 +1,5 @@
 import { parseDuration } from '../../../kernel/values/duration.ts'
+import { formatShare } from '../../../kernel/values/format-number.ts'
 import type { BinnedSample } from '../../../statistics/quantile-sequence.ts'
 import { binnedQuantile, quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
@@ -32,7 +33,7 @@ export const latency: Gate<'latency', LatencyEvidence> = {
     const allowed = allowedFactor(spec, theirs)
     const rise = quantileRise(champion, candidate, quantile, allowed, { alpha, tightestAt: 4 * samples })
     const isProven = spec.prove && quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha }).high <= theirs * (allowed - 1)
-    const text = `${quantile * 100} % of the requests took up to ${short(own)} ms with the candidate (${n}) and ${short(theirs)} ms with the champion (${m}, ${championOf}); ${short(theirs * allowed)} ms are allowed.`
+    const text = `${formatShare(quantile, 6)} of the requests took up to ${short(own)} ms with the candidate (${n}) and ${short(theirs)} ms with the champion (${m}, ${championOf}); ${short(theirs * allowed)} ms are allowed.`
     return compareAnswer(spec, { p: rise.p, seemsWorse: own > allowed * theirs, isProven, hasSamples: n >= samples && m >= samples }, text)
   },
   difference(spec, { candidate, champion }) {
