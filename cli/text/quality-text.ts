@@ -79,7 +79,7 @@ function loggedText(logged: number, answered: number | null): string {
   if (answered === null) return 'the share of predictions that is logged is unknown: servers wrote no statistics of that time'
   if (logged === 0 && answered === 0) return 'servers made no prediction in that time'
   if (logged >= answered) return 'all predictions are logged, as far as the statistics of servers show'
-  return `of about ${counted(answered, 'prediction')} that servers made, ${formatShare(logged / answered, 2)} are logged`
+  return `of about ${counted(answered, 'prediction')} that servers made, ${formatShare(logged / answered)} are logged`
 }
 
 /** One sentence in place of a table if no figure has a value, and all for the same reason. */

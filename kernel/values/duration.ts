@@ -1,4 +1,5 @@
 import { LockstepError } from '../errors.ts'
+import { show } from './value-type.ts'
 
 const units: Readonly<Record<string, number>> = {
   us: 1,
@@ -23,7 +24,7 @@ export function parseDuration(text: string, what = 'The duration'): number {
   if (!Number.isSafeInteger(total) || total <= 0) {
     throw new LockstepError(
       'INVALID_DURATION',
-      `${what} "${String(text)}" is not a duration; write whole numbers with units us, ms, s, m, h, d or w, such as "90s", "6h" or "1h30m".`,
+      `${what} ${show(text)} is not a duration; write whole numbers with units us, ms, s, m, h, d or w, such as "90s", "6h" or "1h30m".`,
     )
   }
   return total

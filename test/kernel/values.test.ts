@@ -84,6 +84,11 @@ describe('durations', () => {
       expect.objectContaining({ code: 'INVALID_DURATION', message: expect.stringContaining(`The window "${text}"`) as string }),
     )
   })
+
+  it('refuse what is no text by its kind', () => {
+    const given = { window: '30d' } as unknown as string
+    expect(() => parseDuration(given, 'The window')).toThrow('The window an object is not a duration; write whole numbers')
+  })
 })
 
 describe('default hops', () => {
