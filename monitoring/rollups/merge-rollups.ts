@@ -124,7 +124,7 @@ async function mergeHour(db: Database, period: PeriodRows, damaged: LockstepErro
   const { traffic, columns } = merger
   const around = model === '' ? await readAround(db, at, end) : null
   const coverage = around === null ? null : coverageOf(around.written, at, end, around.knownTo)
-  // what is damaged, or a later version wrote, stays in the minutes, which are read in place of the hour
+  // a row that is damaged, or that a later version wrote, stays among the minutes, which are read in place of the hour
   await writeMerged(db, 'hour', period, { parts: parts - merger.unreadable, traffic, columns, coverage })
 }
 
@@ -148,7 +148,7 @@ async function mergeDay(db: Database, period: PeriodRows, damaged: LockstepError
 function addReadable(merger: RollupMerger, row: StoredRollup, damaged: LockstepError[]): boolean {
   try {
     decodeNamed(row, (each) => {
-      // the merger adds while it reads, so that a damaged row would be added in part
+      // the merger adds while it reads: without this check a damaged row would be added in part
       TrafficSummary.decode(each.traffic)
       merger.add(each)
     })

@@ -338,7 +338,7 @@ function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: L
   })
 }
 
-/** A number beside a yes or no of the same output, which so is a score, may be of another scale. */
+/** If a yes or no judges the same output, the output is a score, and a number may be on another scale. */
 function scaleNotes(comparisons: readonly DefinitionComparison[]): string[] {
   const outcomes = comparisons.flatMap((each) => (each.declared.kind === 'outcome' ? [{ ...each, spec: each.declared.spec }] : []))
   const isChanged = ({ declared, stored }: DefinitionComparison) =>

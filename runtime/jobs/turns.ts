@@ -15,7 +15,7 @@ export interface Turns {
   begin(job: number): () => void
 }
 
-/** Only these many jobs are remembered: those of the newest steps. */
+/** How many jobs are remembered: those of the newest steps. */
 const maxRests = 100
 
 /** @param now milliseconds, of a clock that never goes back */

@@ -68,14 +68,14 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
 }
 
 /**
- * Whether the delivery `d` waits for the end of a silence: the alert was silenced before the receiver took that it
- * fires. Its resolution then waits, too.
+ * Whether the delivery `d` waits for the end of a silence: the alert was silenced before the receiver accepted the
+ * notification that it fires. Its resolution then waits, too.
  */
 const isSilent = sql<boolean>`(exists (select from lockstep.alert_deliveries f
     where f.alert = d.alert and f.channel = d.channel and f.state = 'open' and f.message->>'event' = 'firing')
   and exists (select from lockstep.alerts a where a.id = d.alert and ${endOfSilences} > clock_timestamp()))`
 
-/** A channel whose receiver has refused what waits for it. */
+/** A channel whose last attempt failed, with notifications that wait. */
 export interface FailingChannel {
   readonly channel: string
   /** How many notifications wait. */
