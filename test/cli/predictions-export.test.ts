@@ -188,7 +188,8 @@ describe('predictions export --outcome', () => {
     })
     onTestFinished(() => server.close())
     const { url } = await server.listen('127.0.0.1', 0)
-    await server.whenReady()
+    // it is never ready, as nothing is materialized
+    await expect.poll(async () => (await fetch(`${url}/v1/models`)).status, { timeout: 60_000 }).toBe(200)
     const [here, there, second] = ['here.csv', 'there.csv', 'second.parquet'].map((name) => join(folder, name)) as [string, string, string]
     const words = (out: string) => ['predictions', 'export', 'fraud', '--since', '365d', '--out', out]
     const time = ['--outcome', 'costly', '--labelled', '--as-of', formatTimestamp(now)]

@@ -362,16 +362,16 @@ describe('PostgreSQL', () => {
     } finally {
       await other.close()
     }
-    const holder = openPostgres(url.href)
+    const [holder, asking] = [openPostgres(url.href), openPostgres(url.href)]
     try {
       const held = [await holder.lock(1, 1), await holder.lock(1, 2)]
-      const error = await failureOf(holder.snapshot(() => Promise.resolve()))
+      const error = await failureOf(asking.snapshot(() => Promise.resolve()))
       expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('Allow more connections') as string })
       const said =
         'The database, which this request needs, has no free connection; try again soon. Allow more connections there, or run fewer processes.'
       expect(shownError('r', error).message).toBe(said)
       const stores = createStores({
-        database: () => Promise.resolve(holder),
+        database: () => Promise.resolve(asking),
         store: () => Promise.reject(new Error('not needed')),
         redisUrl: null,
         log: createLogger('silent'),
@@ -380,11 +380,12 @@ describe('PostgreSQL', () => {
         await stores.database.check()
         return shownError('r', await failureOf(Promise.resolve().then(stores.needDatabase))).message
       }
-      // a check that takes more than 3.5 s, on a slow machine, only knows that there was no answer
+      // a check that takes more than 3.5 s, on a slow machine, only knows that there was no answer, and cuts the
+      // connections of its own process
       await expect.poll(shown).toBe(said)
       await Promise.all(held.map((release) => release()))
     } finally {
-      await holder.close()
+      await Promise.all([holder.close(), asking.close()])
       await db.script(`drop role ${role}`)
     }
   })
