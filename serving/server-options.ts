@@ -113,6 +113,8 @@ export interface ServerOptions {
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */
   readonly drainMs?: number
+  /** How long each of its parts may take to close, once no request is under way. Default: 1,500 to 6,000, by part. */
+  readonly closeMs?: number
   /**
    * How long a client may take to send the head of a request (over gRPC: to begin its first call), and all of it.
    * Default 10,000 and 60,000.

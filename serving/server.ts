@@ -191,7 +191,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     close() {
       shadows.close()
       const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log }
-      closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains: listeners.drains })
+      closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, closeMs: options.closeMs, drains: listeners.drains })
       return closing
     },
   }

@@ -14,6 +14,8 @@ export interface ServerParts {
   readonly delayMs: number
   /** How long requests under way may take. */
   readonly drainMs: number
+  /** How long each other part may take; absent: as long as is usual for it. */
+  readonly closeMs: number | undefined
   /** End the connections of each protocol. */
   readonly drains: readonly ((ms: number) => Promise<void>)[]
   readonly traffic: { close(): void }
@@ -39,19 +41,36 @@ const partCloseMs = 6000
 
 /** Closes a server. A part that does not close in time is logged and left. */
 export async function shutDown(parts: ServerParts): Promise<void> {
-  const { delayMs, drainMs, drains, traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log } = parts
+  const {
+    delayMs,
+    drainMs,
+    closeMs,
+    drains,
+    traffic,
+    tls,
+    intake,
+    drained,
+    watch,
+    predictionLog,
+    rollups,
+    exposures,
+    models,
+    stores,
+    log,
+  } = parts
+  const logMs = closeMs ?? logCloseMs
   if (delayMs > 0) await sleep(delayMs)
   await Promise.all(drains.map((drain) => drain(drainMs)))
   traffic.close()
   tls?.close()
-  const pushed = closed('the pushed events', watchStopMs, intake.close(foldsCloseMs))
+  const pushed = closed('the pushed events', watchStopMs, intake.close(closeMs ?? foldsCloseMs))
   drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
   await closed('the watching of the stores', watchStopMs, watch.stop())
   await pushed
   await Promise.all([
-    closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs)),
-    closed('the exposures', logCloseMs + 500, exposures.close(logCloseMs)),
-    closed('the rollups', logCloseMs + 500, rollups.close(logCloseMs)),
+    closed('the prediction log', logMs + 500, predictionLog.close(logMs)),
+    closed('the exposures', logMs + 500, exposures.close(logMs)),
+    closed('the rollups', logMs + 500, rollups.close(logMs)),
   ])
   await closed('the models', partCloseMs, models.close())
   await Promise.all([closed('the online store', partCloseMs, stores.online.close()), closed('the database', partCloseMs, closeDatabase())])
@@ -64,7 +83,8 @@ export async function shutDown(parts: ServerParts): Promise<void> {
 
   async function closed(part: string, ms: number, work: Promise<unknown>): Promise<void> {
     try {
-      await withTimeout(work, ms, () => new Error(`It was not closed within ${ms} ms.`))
+      const limitMs = Math.max(ms, closeMs ?? 0)
+      await withTimeout(work, limitMs, () => new Error(`It was not closed within ${limitMs} ms.`))
     } catch (error) {
       log.warn({ part, error: messageOf(error) }, 'a part of the server did not close')
     }

@@ -24,7 +24,7 @@ afterAll(() => world?.close())
 
 it('outcomes that a client sends are matched with the predictions that a server has logged', async () => {
   const config = { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map<string, number>() } }
-  const { server, url } = await world.serve({ config })
+  const { server, url } = await world.serve({ config, closeMs: 60_000 })
   await server.whenReady()
   const client = createClient<typeof definitions>({ url })
   const entities = ['ATL', 'BOS', 'CDG'].map((airport) => ({ airport, distance: 1 }))

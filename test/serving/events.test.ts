@@ -186,7 +186,7 @@ for (const kind of ['redis', 'embedded'] as const) {
     })
 
     it('finishes sent requests before it closes', async () => {
-      const { server, url: other } = await world.serve()
+      const { server, url: other } = await world.serve({ closeMs: 60_000 })
       await server.whenReady()
       await ask(other, '/v1/sources/landings/events', { events: [landing('END', 0)] })
       const pushes = Array.from({ length: 30 }, (_, i) => ask(other, '/v1/sources/landings/events', { events: [landing('END', i)] }))

@@ -337,6 +337,7 @@ describe('exposures', () => {
       database: async () => openPostgres(gate.through(world.postgresUrl)),
       exposures: { flushMs: 20, writesPerCount: 2 },
       onUnavailable: 'error',
+      closeMs: 60_000,
     })
     await server.whenReady()
     const wanted = expected(run, 0.5)
@@ -360,7 +361,7 @@ describe('exposures', () => {
 
   it('beyond the queue are counted as lost', async () => {
     const { experiment: run } = await start()
-    const { server, url, registry } = await world.serve({ exposures: { flushMs: 60_000, maxWaiting: 5 } })
+    const { server, url, registry } = await world.serve({ exposures: { flushMs: 60_000, maxWaiting: 5 }, closeMs: 60_000 })
     await server.whenReady()
     const armed = (await predict(url)).filter((each) => each.startsWith('arm')).length
     expect(await registry.getSingleMetricAsString('lockstep_exposures_lost_total')).toContain(`{reason="full"} ${armed - 5}`)

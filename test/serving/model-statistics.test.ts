@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const recorded = { config: { bodyLimitBytes: 100_000, rollups: { rowsPerSecond: 1000 } } }
+const recorded = { config: { bodyLimitBytes: 100_000, rollups: { rowsPerSecond: 1000 } }, closeMs: 60_000 }
 
 it('is what two servers have answered, by version, with errors, and values of every type', async () => {
   const statistics = `/v1/models/typed/statistics?from=2001-07-01T12:00:00Z&to=2001-07-01T12:01:00Z`

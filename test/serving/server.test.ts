@@ -160,6 +160,7 @@ describe('a server that starts and stops', () => {
     let asked: () => void = () => undefined
     const reading = new Promise<void>((resolve) => (asked = resolve))
     const { url, server } = await world.serve({
+      drainMs: 60_000,
       store: async () => ({
         ...store,
         async read(keys) {
@@ -215,6 +216,7 @@ describe('a server that starts and stops', () => {
     let read: () => void = () => undefined
     const { promise: reading, resolve: begun } = Promise.withResolvers<void>()
     const { url, server } = await world.serve({
+      closeMs: 60_000,
       store: async () => {
         const store = world.openStore()
         const held = new Promise<void>((resolve) => (read = resolve))

@@ -277,7 +277,7 @@ describe('a shadow', () => {
 it('has latencies, drops and errors by code once servers have written their minute', async () => {
   // no other server writes minutes of this model, whenever they end
   await start(2, {}, 'measured')
-  const third = await world.serve({ ...options, shadows: { isBusy: () => false } })
+  const third = await world.serve({ ...options, shadows: { isBusy: () => false }, closeMs: 60_000 })
   await third.server.whenReady()
   const early = await shadowReport(world.db, await loadCatalog(world.db), { model: 'measured', now: Date.now() * 1000 })
   expect(early.comparison?.notes).toEqual([
@@ -304,7 +304,7 @@ it('has latencies, drops and errors by code once servers have written their minu
 
 it('says that no row can be compared, because it failed on each', async () => {
   await start(2, {}, 'failing')
-  const third = await world.serve({ ...options, shadows: { isBusy: () => false } })
+  const third = await world.serve({ ...options, shadows: { isBusy: () => false }, closeMs: 60_000 })
   await third.server.whenReady()
   await predict(third, 'failing', [{ airport: 'ATL', distance: 13 }])
   await until(async () => (await rowsOf(third, 2, 'failing')).failed === 1)

@@ -53,6 +53,7 @@ async function answer(atMs: number, requests: readonly { airports: readonly (num
   const { server, url } = await world.serve({
     config: { bodyLimitBytes: 100_000, rollups: { rowsPerSecond: 1000 }, logShares: { share: 1, models: new Map() } },
     clock: () => atMs * 1000,
+    closeMs: 60_000,
   })
   await server.whenReady()
   for (const { airports, version } of requests) {
