@@ -20,7 +20,7 @@ export interface LoadOnServersOptions {
   readonly waitMs?: number
   /**
    * The time limit for a server to report that it is loading, milliseconds. A server that misses it is stuck or gone.
-   * Default: 1,000.
+   * Default: 5,000.
    */
   readonly hearMs?: number
   /** Accepts a version whose trial did not end. It does not count as loaded. */
@@ -30,7 +30,7 @@ export interface LoadOnServersOptions {
 }
 
 const defaultWaitMs = 30_000
-const defaultHearMs = 1000
+const defaultHearMs = 5000
 
 /**
  * Makes every server load a version, and waits until all have done so, at most `waitMs`. A change that points at the
