@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { batchText } from '../../cli/text/batch-text.ts'
 import { bytes, count, counted, duration } from '../../cli/text/human.ts'
 import { createProgress } from '../../cli/progress.ts'
@@ -72,6 +72,9 @@ describe('progress', () => {
   })
 
   it('of a job shows the chunks, or what its worker is at', () => {
+    // a bar is drawn again after a tenth of a second
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     const written: string[] = []
     const progress = jobProgress(
       createTerminal(false, { out: process.stdout, err: { isTTY: true, columns: 80, write: (text) => written.push(text) } }),

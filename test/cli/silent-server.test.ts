@@ -9,9 +9,12 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { downloadFile } from '../../cli/remote/download-file.ts'
 import type { Server } from '../../cli/remote/server.ts'
 import { connectServer } from '../../cli/remote/server.ts'
+import { unlessStalled } from '../unless-slow.ts'
 
 /** A server that lives answers in this time, also on a busy machine. */
 const silenceMs = 1_000
+/** It is of this process, so it is silent while the process stands still. */
+const stallMs = silenceMs / 3
 const opened: HttpServer[] = []
 afterAll(async () => {
   for (const http of opened) {
@@ -49,22 +52,24 @@ describe.concurrent('a request to a silent server', () => {
     expect(paths).toEqual(['/v1/models', '/livez'])
   })
 
-  it('waits for work that takes longer, once, while the server lives', async () => {
-    const { server, paths } = await connect(
-      (path, response) => void (path === '/livez' ? live(response) : delay(silenceMs * 4).then(() => response.end('{"done":1}'))),
-    )
-    expect(await server.ask('POST', '/v1/apply', {}, any)).toEqual({ done: 1 })
-    expect(paths.filter((path) => path !== '/livez')).toEqual(['/v1/apply'])
-    expect(paths.length).toBeGreaterThan(2)
-  })
+  it('waits for work that takes longer, once, while the server lives', () =>
+    unlessStalled(stallMs, async () => {
+      const { server, paths } = await connect(
+        (path, response) => void (path === '/livez' ? live(response) : delay(silenceMs * 4).then(() => response.end('{"done":1}'))),
+      )
+      expect(await server.ask('POST', '/v1/apply', {}, any)).toEqual({ done: 1 })
+      expect(paths.filter((path) => path !== '/livez')).toEqual(['/v1/apply'])
+      expect(paths.length).toBeGreaterThan(2)
+    }))
 
-  it('fails for a server that stops in the middle of an answer, even if it has answered before', async () => {
-    const { server } = await connect((path, response) =>
-      path === '/v1/first' ? live(response) : path === '/livez' ? undefined : response.write('{"half":'),
-    )
-    await server.ask('GET', '/v1/first', undefined, any)
-    await expect(server.ask('GET', '/v1/second', undefined, any)).rejects.toMatchObject(silent)
-  })
+  it('fails for a server that stops in the middle of an answer, even if it has answered before', () =>
+    unlessStalled(stallMs, async () => {
+      const { server } = await connect((path, response) =>
+        path === '/v1/first' ? live(response) : path === '/livez' ? undefined : response.write('{"half":'),
+      )
+      await server.ask('GET', '/v1/first', undefined, any)
+      await expect(server.ask('GET', '/v1/second', undefined, any)).rejects.toMatchObject(silent)
+    }))
 
   it('resumes a download from a server that sent nothing more', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-silent-'))
