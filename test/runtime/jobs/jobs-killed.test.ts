@@ -12,6 +12,8 @@ import { during, openServer } from '../../opened-database.ts'
 import { numbers } from './number-kind.ts'
 
 const opened = during(openServer)
+/** The lease of a worker that is killed runs out soon. */
+const leased = { ...numbers, leaseSeconds: 1 }
 
 /** Starts a process, and kills it once it has said what fits. */
 async function killAt(role: string, pattern: RegExp): Promise<RegExpExecArray> {
@@ -35,7 +37,7 @@ const finish = (id: number) =>
 
 it('a job whose worker is killed during a chunk is finished by another', async () => {
   const { db } = opened()
-  const submitted = await submitJob(db, numbers, { spec: { upTo: 3 }, subject: 's', worker: 'test' })
+  const submitted = await submitJob(db, leased, { spec: { upTo: 3 }, subject: 's', worker: 'test' })
   await killAt('work', /at chunk 0/)
   expect(await readJob(db, submitted?.id ?? 0)).toMatchObject({ state: 'running', chunks: 3, chunksDone: 0 })
   expect(await finish(submitted?.id ?? 0)).toMatchObject({ state: 'done', chunksDone: 3, result: { sum: 3 } })

@@ -11,7 +11,8 @@ export const numbers: JobKind<Numbers, { readonly unit: string }, number, { read
   spec: z.object({ upTo: z.int().min(0) }),
   retries: 2,
   backoffSeconds: { from: 60, to: 600 },
-  leaseSeconds: 1,
+  // longer than this process may stand still: else another worker would do the step, too
+  leaseSeconds: 60,
   plan: async ({ spec }) => ({ plan: { unit: 'apples' }, chunks: Array.from({ length: spec.upTo }, (_, n) => n) }),
   run: async (_job, n) => ({ n }),
   finish: async ({ plan }, results) => ({ sum: results.reduce((sum, { n }) => sum + n, 0), unit: plan.unit }),
