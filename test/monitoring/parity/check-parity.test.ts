@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -194,6 +193,7 @@ describe('a parity check', () => {
       asked++
     }
     while (asked < 1000) await Promise.all([push(), ...Array.from({ length: 20 }, mixed), push(), push()])
+    await until(async () => (await logged()) >= asked)
     await served.server.close()
     expect(await logged()).toBe(asked)
     const steps: number[] = []
@@ -224,10 +224,13 @@ describe('a parity check', () => {
       await sql`lock table lockstep.prediction_log in access exclusive mode`.execute(transaction)
       await predict('echo', 'NEVER')
       await predict('echo', 'BETWEEN')
-      // the database says meanwhile what was there
-      await setTimeout(1_000)
+      // before the log waits for its table, the database has said what was there
+      const waiting = `select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query ~ 'PARTITION OF|COPY'`
+      await until(async () => (await world.db.query(waiting)).length > 0)
       await land('BETWEEN', noon - 30 * 60 * second, 8)
     })
+    await until(async () => (await logged()) === 2)
     await served.server.close()
     const { vectors, examples } = await check()
     expect(vectors).toBe(2)
@@ -241,6 +244,7 @@ describe('a parity check', () => {
     await served.server.whenReady()
     expect(await served.registry.metrics()).toContain('lockstep_parity_vectors_total 0')
     for (let i = 0; i < 3; i++) await predict('echo', 'EQUAL')
+    await until(async () => (await logged()) === 3)
     await served.server.close()
     await world.db.query(
       `update lockstep.prediction_log p set

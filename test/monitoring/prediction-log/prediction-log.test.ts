@@ -41,16 +41,21 @@ const logged = (requestId: string) =>
 const metric = async (registry: Registry, name: string): Promise<number> =>
   Number(new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (\\S+)$`, 'm').exec(await registry.metrics())?.[1])
 
+/** A server that closes gives its log two seconds, which a paused process may take. */
+const written = (registry: Registry, rows: number) =>
+  until(async () => (await metric(registry, 'lockstep_prediction_log_rows_total')) === rows)
+
 const dropped = (registry: Registry, reason: string) => metric(registry, `lockstep_prediction_log_dropped_total{reason="${reason}"}`)
 
 describe('the prediction log', () => {
   it('stores each row under the answered id, which is unique if a request id repeats', async () => {
-    const { url, server } = await world.serve(logging(all))
+    const { url, server, registry } = await world.serve(logging(all))
     await server.whenReady()
     const request = { model: 'echo', entities: ['ATL', 'JFK'].map((airport) => ({ airport, distance: 1 })) }
     const answers = []
     for (const headers of [{}, { 'x-request-id': 'twice"\\' }, { 'x-request-id': 'twice"\\' }])
       answers.push(await ask(url, '/v1/predict', request, headers))
+    await written(registry, 6)
     await server.close()
     const [made, first, second] = answers.map(({ body }) => body.predictionIds)
     expect(made).toEqual([`${answers[0]?.body.requestId}/0`, `${answers[0]?.body.requestId}/1`])
@@ -78,6 +83,7 @@ describe('the prediction log', () => {
     const { body } = await ask(url, '/v1/predict', { model: 'echo', entities, include: ['frontiers'] }, headers)
     await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 'ATL' }] }, { 'x-request-id': 'typed-1' })
     await ask(url, '/v1/predict', { model: 'echo', entities, asOf: '2001-07-01T11:20:00Z' }, { 'x-request-id': 'past-1' })
+    await written(registry, 7)
     await server.close()
     expect(await metric(registry, 'lockstep_prediction_log_rows_total')).toBe(7)
     expect(await metric(registry, 'lockstep_prediction_log_waiting_rows')).toBe(0)
@@ -148,7 +154,7 @@ describe('the prediction log', () => {
   })
 
   it('has no request that was answered too late', async () => {
-    const { url, server } = await world.serve(logging(all))
+    const { url, server, registry } = await world.serve(logging(all))
     await server.whenReady()
     const inputs = [
       { name: 'airport', shape: [1], datatype: 'BYTES', data: ['ATL'] },
@@ -158,6 +164,7 @@ describe('the prediction log', () => {
       ask(url, '/v2/models/echo/infer', { inputs, parameters: { timeout } }, { 'x-request-id': requestId })
     expect((await infer('oip-late', 1)).status).toBe(504)
     expect((await infer('oip-in-time', 10_000_000)).status).toBe(200)
+    await written(registry, 1)
     await server.close()
     expect([await logged('oip-late'), await logged('oip-in-time')]).toMatchObject([[], [{ entity: 0 }]])
   })
@@ -197,6 +204,8 @@ describe('the prediction log', () => {
   })
 
   it('creates the days that it writes, and drops expired ones', async () => {
+    // servers of the other tests may have ended before they created the second one
+    await predictionPartitions.create(world.db, [dayOf(noon), dayOf(noon) + 1])
     const { url, server } = await world.serve({ ...logging(all, 3), clock: () => noon + 10 * 86_400_000_000 })
     await server.whenReady()
     await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 'ATL' }] }, { 'x-request-id': 'late-1' })
@@ -306,6 +315,7 @@ describe('a prediction log whose PostgreSQL is down', () => {
       }
       expect(await dropped(registry, 'full')).toBeGreaterThan(50)
     })
+    await written(registry, 100 - (await dropped(registry, 'full')))
     await server.close()
     const [kept] = await world.db.query<{ n: number }>(
       `select count(*)::int4 as n from lockstep.prediction_log where request_id like 'held-%'`,
