@@ -80,5 +80,5 @@ it('a role that may not create partitions is reported a day ahead, and while it 
   writer.add(loggedRow(noon + dayMicros, { predictionId: 'r/2' }))
   await writer.write()
   expect(writer.warnings().filter((text) => text.includes('refuses'))).toEqual([])
-  await recorder.close(5000)
+  await recorder.close(60_000)
 })

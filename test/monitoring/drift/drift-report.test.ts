@@ -144,7 +144,7 @@ async function serve(
       processes[i % 2]?.answered({ model, role: 'champion', rows: [0], read: { entities: [entity], rows: [row] } }, [prediction], times, 0)
     }
   }
-  for (const recorder of processes) await recorder.close(5000)
+  for (const recorder of processes) await recorder.close(60_000)
 }
 
 const report = (from: number, baseline: Parameters<typeof driftReport>[1]['baseline'] = { kind: 'training' }): Promise<DriftReport> =>
@@ -487,5 +487,5 @@ async function logPredictions({ model, at, service, rows, request, predictions }
     startedMs: performance.now(),
     apiKey: null,
   })
-  await predictionLog.close(5000)
+  await predictionLog.close(60_000)
 }

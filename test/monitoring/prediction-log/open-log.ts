@@ -45,5 +45,5 @@ export function openLog(db: Database, at: number, registry = new Registry(), dat
       variant: null,
     })
   }
-  return { note, close: () => log.close(5000) }
+  return { note, close: () => log.close(60_000) }
 }

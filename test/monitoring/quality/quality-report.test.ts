@@ -150,7 +150,7 @@ describe('the quality of a model', () => {
       read: { entities: [1, 2, 3].map((card) => ({ keys: [`c${card}`], request: [] })), rows: [row, row, row] },
     }
     recorder.answered(group, [[0.1], [0.2], [0.3]], { totalMs: 1, featuresMs: 1, waitMs: 0, runMs: 1 }, 0)
-    await recorder.close(5000)
+    await recorder.close(60_000)
     expect((await report()).answered).toBe(3)
     expect((await report({ versions: [2] })).answered).toBeNull()
   })

@@ -38,7 +38,7 @@ test('a step at 100 % compares with the present champion, whenever it became it'
       await recorder.flush()
       recorder.failed('m', version, role, new LockstepError('MODEL_FAILED', 'It failed.'))
     }
-    await recorder.close(5000)
+    await recorder.close(60_000)
   }
   await fails(3, 'champion', 19)
   await fails(3, 'requested', 5)

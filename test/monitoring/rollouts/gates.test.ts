@@ -191,7 +191,7 @@ describe('the gates of a rollout', () => {
     const refusing = createRollups(() => shop.db, { rowsPerSecond: 0 }, createLogger('silent'), shop.now)
     for (let i = 0; i < 50; i++) refusing.errorAnswered(new LockstepError('OVERLOADED', 'The server is busy.'))
     await shop.pass(1)
-    await refusing.close(5000)
+    await refusing.close(60_000)
     // only the champion's view is kept up
     shop.conditions.materializer = false
     await shop.pass(20)

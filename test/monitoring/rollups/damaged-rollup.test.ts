@@ -86,7 +86,7 @@ test('a merge reports a damaged minute and leaves it in place, and merges all ot
     await recorder.flush()
     for (const model of ['sound', 'torn']) for (let i = 0; i < 10; i++) recorder.failed(model, 1, 'champion', new Error('no'))
   }
-  await recorder.close(5000)
+  await recorder.close(60_000)
   // only the end is gone: nothing of what stands before it may be merged
   await db.query(
     `update lockstep.rollups set traffic = substring(traffic from 1 for length(traffic) - 1) where model = 'torn' and at = to_timestamp($1)`,

@@ -115,18 +115,18 @@ test('any split over processes, minutes and restarts gives the bytes of one proc
   const one = startProcess('one')
   await one.at(day + 5 * minute)
   for (const each of requests) one.answer(each)
-  await one.recorder.close(5000)
+  await one.recorder.close(60_000)
   // three processes, of which two are started again, over 50 minutes
   let processes = [0, 1, 2].map(() => startProcess('many'))
   for (let m = 0; m < 50; m++) {
     for (const each of processes) await each.at(day + m * minute)
     for (const [i, each] of requests.entries()) if (i % 50 === m) processes[i % 3]?.answer(each)
     if (m === 20) {
-      for (const each of processes.slice(1)) await each.recorder.close(5000)
+      for (const each of processes.slice(1)) await each.recorder.close(60_000)
       processes = [processes[0], startProcess('many'), startProcess('many')].flatMap((each) => each ?? [])
     }
   }
-  for (const each of processes) await each.recorder.close(5000)
+  for (const each of processes) await each.recorder.close(60_000)
   const window = { model: 'many', from: day, to: day + hour }
   const before = await readRollup(opened().db, window)
   await mergeRollups(opened().db, days, Date.now() * 1000)
@@ -174,7 +174,7 @@ test('rows are counted over the bins of a baseline as soon as the server has rea
   if (first !== undefined) server.answer(first)
   await setImmediate()
   for (const each of others) server.answer(each)
-  await server.recorder.close(5000)
+  await server.recorder.close(60_000)
   const { rows, columns } = await readRollup(opened().db, { model: 'first_minute', from: day, to: day + hour })
   const counted = (name: string) => columns.get(name)?.bins.map(({ counts }) => counts.reduce((sum, count) => sum + count, 0))
   expect({ rows, count: counted('count'), score: counted('output:score') }).toEqual({ rows: 40, count: [39], score: [39] })
@@ -208,7 +208,7 @@ test('the traffic of several models is one read of their minutes, without column
       await server.at(window.from + m * minute)
       for (const each of fc.sample(request, { numRuns: 5, seed: i * 5 + m })) server.answer(each)
     }
-    await server.recorder.close(5000)
+    await server.recorder.close(60_000)
   }
   const queries: string[] = []
   const countedHours: unknown[] = []
@@ -245,7 +245,7 @@ test('the statuses of one column are those that a series of all columns has', as
     await server.at(at)
     for (const each of fc.sample(request, { numRuns: 20, seed: i })) server.answer(each)
   }
-  await server.recorder.close(5000)
+  await server.recorder.close(60_000)
   const query = { model: 'statuses', from: start, to: start + 3 * hour, step: 'hour' } as const
   for (const merges of [false, true]) {
     if (merges) await mergeRollups(db, days, Date.now() * 1000)
@@ -272,7 +272,7 @@ test('a minute that is written late, or twice, counts once', async () => {
   const early = startProcess('late')
   await early.at(start)
   early.answer(request1)
-  await early.recorder.close(5000)
+  await early.recorder.close(60_000)
   await mergeRollups(db, days, Date.now() * 1000)
   // the database is down for three minutes, after which the hour was merged
   let isDown = true
@@ -301,7 +301,7 @@ test('a minute that is written late, or twice, counts once', async () => {
   losesAnswers = false
   await late.recorder.flush()
   expect((await readRollup(db, window)).requests).toBe(4)
-  await late.recorder.close(5000)
+  await late.recorder.close(60_000)
   await mergeRollups(db, days, Date.now() * 1000)
   await mergeRollups(db, days, Date.now() * 1000)
   expect((await readRollup(db, window)).requests).toBe(4)
@@ -316,7 +316,7 @@ test('a killed process leaves a gap, and silence is zero', async () => {
   // minutes 0 to 2 are written; the process is killed in minute 3, and the next one starts in minute 6
   const next = startProcess('gaps')
   for (let m = 6; m <= 8; m++) await next.at(start + m * minute)
-  await next.recorder.close(5000)
+  await next.recorder.close(60_000)
   const read = async () => await rollupSeries(db, { model: 'gaps', from: start, to: start + 10 * minute, step: 'minute' })
   const series = await read()
   expect(series.map(({ rollup }) => rollup?.requests ?? null)).toEqual([0, 0, 0, null, null, null, 0, 0, 0, null])
@@ -337,7 +337,7 @@ test('a process that ends while a minute begins leaves no gap, and its last minu
   server.recorder.failed('ending', 1, 'champion', new Error('no'))
   server.recorder.errorAnswered(new Error('no'))
   for (const seconds of [1, 5, 5, 100]) server.recorder.servedAge('seen@1', seconds)
-  const closing = server.recorder.close(5000)
+  const closing = server.recorder.close(60_000)
   await server.at(start + minute)
   await closing
   const rollup = await readRollup(db, { model: 'ending', from: start, to: start + hour })
@@ -424,7 +424,7 @@ test('an erased entity leaves no trace in minutes, hours, days, or what a server
   expect(await forgetEntity(db, airport, ['Atlanta'])).toBeGreaterThan(20)
   await expect.poll(() => notices.length).toBe(2)
   isDown = false
-  await server.recorder.close(5000)
+  await server.recorder.close(60_000)
   await stop()
   expect(await forgetEntity(db, airport, ['Atlanta'])).toBe(0)
   await mergeRollups(db, days, Date.now() * 1000)
@@ -456,7 +456,7 @@ test('groups are by version and role, and old minutes are read from their hours'
   ] as const)
     process.recorder.failed('groups', number, role, new Error('no'))
   for (let i = 0; i < 3; i++) process.recorder.bypassed('groups', 2, 'canary', new LockstepError('MODEL_FAILED', 'It failed.'))
-  await process.recorder.close(5000)
+  await process.recorder.close(60_000)
   await mergeRollups(db, days, Date.now() * 1000)
   await db.query('delete from lockstep.rollups')
   const window = { model: 'groups', from: start + 7 * minute, to: start + 30 * minute }
@@ -489,7 +489,7 @@ test('the chart of requests says whether its points are minutes, or hours that w
     await server.at(at)
     server.recorder.failed('charted', 1, 'champion', new Error('no'))
   }
-  await server.recorder.close(5000)
+  await server.recorder.close(60_000)
   const window = { models: ['charted'], from: start + hour / 2, to: start + hour + hour / 2, byVersion: false }
   const finding = async () => trafficChart([...(await trafficStatistics(db, window))]).finding
   expect(await finding()).toMatch(/^2 requests .*\. Each point is a minute\.$/)
