@@ -18,7 +18,7 @@ import { createPredictionCache } from './prediction-cache.ts'
 import { createRowKey } from './row-key.ts'
 import { createLatencyEstimator, subprocessBudgetMs } from './latency-estimator.ts'
 import type { LoadAnswer, ModelProcess } from './model-process.ts'
-import { trialTimeoutMs } from './require-finished-trial.ts'
+import { loadTimeoutMs, trialOptions, trialTimeoutMs } from './require-finished-trial.ts'
 import type { ProcessPool } from './process-pool.ts'
 import type { ColumnRunner } from './run-columns.ts'
 import { createColumnRunner } from './run-columns.ts'
@@ -81,12 +81,10 @@ const inlineRunMs = 1
 const defaultTimeoutMs = 5000
 /** After this long without a run, the estimate is not used to refuse requests. */
 const outdatedMs = 1000
-const loadTimeoutMs = 60_000
 const minRetryMs = 100
 const retryFactor = 20
 /** How many times its expected time a run of many rows may take, beyond the timeout: a machine may become slower. */
 const columnRunFactor = 4
-const defaultTolerance = 1e-6
 
 /**
  * Loads a model for concurrent use. The model is first loaded and tried in a subprocess. It moves into this process if
@@ -242,9 +240,7 @@ async function tryModel(
     const loaded = await modelProcess.load(bytes, name, loadTimeoutMs, operational.threads)
     onTrial?.()
     try {
-      const rowShapes = Object.fromEntries(binding.inputs.map((input) => [input.name, input.rowShape]))
-      const how = { single: binding.maxRows === 1, tolerance: operational.tolerance ?? defaultTolerance, rowShapes }
-      return { modelProcess, loaded, profile: await modelProcess.profile(how, trialTimeoutMs) }
+      return { modelProcess, loaded, profile: await modelProcess.profile(trialOptions(binding, operational), trialTimeoutMs) }
     } catch (error) {
       if (modelProcess.alive()) throw error
       log.warn({ model: name, error: messageOf(error) }, 'a model could not be profiled')

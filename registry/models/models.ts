@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import type { CatalogModel } from '../catalog.ts'
+import type { Catalog, CatalogModel } from '../catalog.ts'
 import { readCatalog } from '../catalog.ts'
 import type { ModelBinding } from './model-binding.ts'
 import { bindModel } from './model-binding.ts'
@@ -75,10 +75,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     const catalog = await readCatalog(transaction, db.signing)
-    const model = catalog.model(push.model)
-    const service = catalog.service(model.spec.service)
-    const contract = withDeclaredInputs(push.contract, model.spec)
-    const binding = bindModel(service, contract, model.spec)
+    const { model, service, contract, binding } = bindPush(catalog, push)
     const dataset = push.dataset === undefined ? null : await findTrainingSet(transaction, push.dataset)
     const by = { actor: push.actor ?? 'unknown', reason: push.reason, requestId: push.requestId }
     const isSame = (version: ModelVersion): boolean =>
@@ -113,6 +110,27 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
       throw new LockstepError('INTERNAL', `The model "${push.model}" version ${number} was not stored; push it again.`)
     return { version, created: same === undefined, binding, alias, notes }
   })
+}
+
+/**
+ * How the file of a push is served, as its model is declared now.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, or why the service is broken
+ */
+export function bindPush(
+  catalog: Pick<Catalog, 'model' | 'service'>,
+  push: Pick<ModelPush, 'model' | 'contract'>,
+): {
+  readonly model: CatalogModel
+  readonly service: ServicePlan
+  /** With the features that the model declares for each input. */
+  readonly contract: ModelContract
+  readonly binding: ModelBinding
+} {
+  const model = catalog.model(push.model)
+  const service = catalog.service(model.spec.service)
+  const contract = withDeclaredInputs(push.contract, model.spec)
+  return { model, service, contract, binding: bindModel(service, contract, model.spec) }
 }
 
 /** The greatest version number, including deleted versions, so that no number is reused; 0: none was pushed. */

@@ -4,12 +4,13 @@ import { trialEnds } from '../../inference/require-finished-trial.ts'
 import type { ZipMap } from '../../inference/zip-maps.ts'
 import { zipMapsOf } from '../../inference/zip-maps.ts'
 import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
 import { notTried } from '../../registry/models/load-on-servers.ts'
 import { championAlias, readModelAliases } from '../../registry/models/model-aliases.ts'
 import type { TensorInfo } from '../../registry/models/model-contract.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { ModelPush } from '../../registry/models/models.ts'
-import { pushModel } from '../../registry/models/models.ts'
+import { bindPush, pushModel } from '../../registry/models/models.ts'
 import type { AliasChange } from '../../registry/models/promote.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 
@@ -44,7 +45,10 @@ export interface PushReport extends Omit<ModelVersion, 'contract' | 'createdAt'>
  */
 export async function pushVersion(db: Database, { file, untried, ...push }: VersionPush): Promise<PushReport> {
   const contract = await inspectModel(push.bytes, { file })
-  if (push.alias !== undefined && !untried && !(await trialEnds(push.bytes, contract))) throw notTried(push.model)
+  if (push.alias !== undefined && !untried) {
+    const { model, binding } = bindPush(await loadCatalog(db), { model: push.model, contract })
+    if (!(await trialEnds(push.bytes, binding, model.operational))) throw notTried(push.model)
+  }
   const { version, created, binding, alias, notes } = await pushModel(db, { ...push, contract })
   const aliases = await readModelAliases(db.kysely, version.model)
   const {

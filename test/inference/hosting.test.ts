@@ -14,16 +14,19 @@ import { openModel } from '../../inference/open-model.ts'
 import type { ModelProcess } from '../../inference/model-process.ts'
 import { startModelProcess } from '../../inference/model-process.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
+import type { ModelMetadata } from '../../inference/check-feeds.ts'
+import { trialEnds } from '../../inference/require-finished-trial.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
 import { programFile } from '../cli/run-lockstep.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
 import { unlessSlow } from '../unless-slow.ts'
-import { centeringModel, chainModel, endlessModel, pairingModel, treeModel } from './made-models.ts'
+import { centeringModel, chainModel, endlessLongRows, endlessModel, pairingModel, treeModel } from './made-models.ts'
 
 const pool = createProcessPool()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
+const longRow = [{ name: 'out', type: { kind: 'vector', length: 2 } }] as const
 const forEver = [0, 0, 4e18] as const
 beforeAll(() => initializeOrt())
 afterAll(() => pool.close())
@@ -36,9 +39,7 @@ async function open(
   onEnd: (why: string) => void = () => undefined,
   onRun: (rows: number) => void = () => undefined,
 ): Promise<OpenModel> {
-  const session = await openInlineSession(bytes, model)
-  const binding = bindTo(session.metadata, 'flight', model, output)
-  await session.release()
+  const binding = bindTo(await metadataOf(bytes), 'flight', model, output)
   return await openModel(async () => bytes, {
     binding,
     name: model,
@@ -50,6 +51,19 @@ async function open(
     onLookups: () => undefined,
     onEnd,
   })
+}
+
+async function metadataOf(bytes: Uint8Array): Promise<ModelMetadata> {
+  const session = await openInlineSession(bytes, 'model')
+  await session.release()
+  return session.metadata
+}
+
+/** How many threads each child process has. */
+async function childThreads(): Promise<number[]> {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean)
+  const count = (pid: string) => readdir(`/proc/${pid}/task`).then(({ length }) => length)
+  return await Promise.all(children.map((pid) => count(pid).catch(() => 0)))
 }
 
 /** A fixture in a process of its own, with a clock that is set by hand. */
@@ -133,6 +147,13 @@ describe('a model', () => {
       return length
     }
     expect((await threadsOf(4)) - (await threadsOf(1))).toBe(3)
+  })
+
+  it('is tried for a push with the threads that it declares, on rows as long as its features', async () => {
+    const bytes = endlessLongRows()
+    const trial = trialEnds(bytes, bindTo(await metadataOf(bytes), 'typed', 'echo', longRow), { threads: 33 })
+    await until(async () => Math.max(...(await childThreads())) > 33)
+    expect(await trial).toBe(false)
   })
 
   it('with dependent rows runs row by row in a process, without a setting', async () => {

@@ -143,6 +143,50 @@ export function endlessModel(rounds?: number): Buffer {
   })
 }
 
+/** Takes rows of any length in `vec`. Its run never ends, unless rows have one element. */
+export function endlessLongRows(): Buffer {
+  const vec = { name: 'vec', type: 'float', shape: ['N', 'T'] } as const
+  return makeOnnx({
+    graph: {
+      inputs: [vec],
+      outputs: [{ ...vec, name: 'out' }],
+      initializers: [
+        { name: 'yes', type: 'bool', dims: [], raw: new Uint8Array([1]) },
+        { name: 'axis', type: 'int64', dims: [], raw: longs(1) },
+        { name: 'many', type: 'int64', dims: [], raw: longs(4e18) },
+      ],
+      nodes: [
+        { type: 'Shape', inputs: ['vec'], outputs: ['shape'] },
+        { type: 'Gather', inputs: ['shape', 'axis'], outputs: ['length'], attributes: { axis: 0n } },
+        { type: 'Sub', inputs: ['length', 'axis'], outputs: ['more'] },
+        { type: 'Mul', inputs: ['more', 'many'], outputs: ['count'] },
+        {
+          type: 'Loop',
+          inputs: ['count', 'yes', 'vec'],
+          outputs: ['out'],
+          attributes: {
+            body: {
+              inputs: [
+                { name: 'i', type: 'int64', shape: [] },
+                { name: 'on', type: 'bool', shape: [] },
+                { ...vec, name: 'before' },
+              ],
+              outputs: [
+                { name: 'go', type: 'bool', shape: [] },
+                { ...vec, name: 'after' },
+              ],
+              nodes: [
+                { type: 'Identity', inputs: ['on'], outputs: ['go'] },
+                { type: 'Identity', inputs: ['before'], outputs: ['after'] },
+              ],
+            },
+          },
+        },
+      ],
+    },
+  })
+}
+
 /** A model whose output is a sequence of tensors. */
 export function sequenceModel(): Buffer {
   return makeOnnx({
