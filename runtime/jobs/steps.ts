@@ -26,6 +26,11 @@ export interface ClaimedStep {
   readonly leaseSeconds: number
 }
 
+/** A step, for people: `chunk 3 of 8`. */
+export function stepName({ step, number, job }: ClaimedStep): string {
+  return step === 'chunk' ? `chunk ${number} of ${job.chunks}` : `the step "${step}"`
+}
+
 export interface ClaimOptions {
   /** The kinds and scopes that this process can do. */
   readonly kinds: readonly { readonly kind: string; readonly scope: string }[]
