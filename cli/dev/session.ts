@@ -17,7 +17,7 @@ import { makeNextTables, nextTable, takeNextTables } from '../../registry/change
 import { withDeclaredInputs } from '../../registry/models/declared-inputs.ts'
 import { bindModel } from '../../registry/models/model-binding.ts'
 import { pushModel } from '../../registry/models/models.ts'
-import { readersOf } from '../../registry/changes/plan-sources.ts'
+import { readersOf } from '../../registry/changes/source-readers.ts'
 import { bumpRevision } from '../../registry/revision.ts'
 import { startTurns } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/postgres/database.ts'

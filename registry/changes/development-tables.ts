@@ -5,8 +5,9 @@ import type { LockstepTables } from '../../migrations/schema.ts'
 import { ownedSchema } from '../../runtime/postgres/relation.ts'
 import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 import { requireDevelopment } from './development.ts'
-import type { SourceReader } from './plan-sources.ts'
-import { entitiesOf, typedTableChange } from './plan-sources.ts'
+import { typedTableChange } from './plan-sources.ts'
+import type { SourceReader } from './source-readers.ts'
+import { entitiesOf } from './source-readers.ts'
 
 /** Where the tables of a development store are filled before they take the place of the present ones. */
 const fillingSchema = 'lockstep_dev'

@@ -1,29 +1,23 @@
 import type { Kysely } from 'kysely'
-import { durationText } from '../../kernel/values/duration.ts'
-import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
-import { measuresOf } from '../../kernel/specs/experiment-spec.ts'
-import type { OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { CursorSpec, EntitySpec, SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { sameType } from '../../kernel/values/value-type.ts'
-import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
-import { definitionId } from '../../kernel/specs/view-spec.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import { sourceRelation, timeTypes } from '../../runtime/postgres/relation.ts'
-import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
-import type { PlannedBackfill } from './change-plan.ts'
-import type { SourceOperational } from '../load/definition-set.ts'
+import { timeTypes } from '../../runtime/postgres/relation.ts'
 import { storedDefinitions } from '../definition.ts'
+import type { SourceOperational } from '../load/definition-set.ts'
 import type { PipelineSpec } from '../pipeline-spec.ts'
+import { planPushTable, withPushColumns } from '../push-table.ts'
+import { cursorNote, scanningNote, unseenRowsNotes } from './arrival-notes.ts'
+import { outcomeIndexNotes } from './outcome-index-notes.ts'
 import type { TableChange } from './owned-table.ts'
 import { ownedTableChange } from './owned-table.ts'
-import { outcomeIndexNotes } from './outcome-index-notes.ts'
-import { indexedColumns, planPushTable, withPushColumns } from '../push-table.ts'
-import { estimateRows, estimateTables, noRows, readFoldRate } from './row-estimate.ts'
 import { checkSource, keyColumns } from './source-check.ts'
+import type { ReaderSet, SourceReader } from './source-readers.ts'
+import { entitiesOf, readersOf } from './source-readers.ts'
 import type { Described, DescribedTable } from './source-table.ts'
 import { describeSources } from './source-table.ts'
-import { hasIndexOn } from './table-facts.ts'
 
 export interface SourcesPlan {
   readonly tables: readonly TableChange[]
@@ -38,12 +32,6 @@ export interface SourceSet extends ReaderSet {
   readonly sources: readonly { readonly spec: SourceSpec; readonly operational: SourceOperational }[]
   readonly pipelines: readonly { readonly spec: PipelineSpec }[]
   readonly entities: readonly { readonly spec: EntitySpec }[]
-}
-
-interface ReaderSet {
-  readonly views: readonly { readonly spec: ViewSpec }[]
-  readonly outcomes: readonly { readonly spec: OutcomeSpec }[]
-  readonly experiments: readonly { readonly spec: ExperimentSpec }[]
 }
 
 /** Compares the sources of the registry with the database. */
@@ -100,24 +88,16 @@ export async function planSources(
         found.set(source.name, table)
         notes.push(...outcomeIndexNotes(source, table, outcomes), ...unseenRowsNotes(source, table))
         const allEntities = entitiesOf(source, all.get(source.name))
-        if (source.relation.kind === 'owned') {
-          const change = typedTableChange(source, allEntities, keyed, table)
-          if (change !== null) tables.push(change)
-          else if (allEntities.length > 0 || isRead(source, set)) problems.push(untypedKey(source, allEntities))
-          else if (!table.exists) notes.push(untypedNote(source))
-        } else if (operational.push === true) {
-          const plan = await planPushTable(handle, source, allEntities, table)
-          if (plan.problems.length === 0) found.set(source.name, withPushColumns(table))
-          tables.push(plan.change)
-          notes.push(...plan.notes)
-          problems.push(...plan.problems)
-        } else if (!table.hasArrival) {
-          const { cursor } = operational
-          if (cursor === undefined) notes.push(scanningNote(source, entities, table))
-          else problems.push(...checkCursor(source, table, cursor))
-          if (cursor !== undefined)
-            notes.push(cursorNote(source, cursor, indexAdvice(source, entities, table, sqlIdentifier(cursor.column))))
-        }
+        const plan =
+          source.relation.kind === 'owned'
+            ? planOwned(source, allEntities, keyed, table, set)
+            : operational.push === true
+              ? await planPushed(handle, source, allEntities, table)
+              : planScanned(source, entities, table, operational.cursor)
+        tables.push(...plan.tables)
+        notes.push(...plan.notes)
+        problems.push(...plan.problems)
+        found.set(source.name, plan.found)
       } catch (error) {
         if (!(error instanceof LockstepError) || error.code === 'BUSY') throw error
         problems.push(error)
@@ -125,6 +105,50 @@ export async function planSources(
     }
   }
   return { tables, notes, problems, found }
+}
+
+/** What one source adds to the plan. */
+interface SourcePlan extends Omit<SourcesPlan, 'found'> {
+  /** Its table, with the columns that `apply` adds for pushed events. */
+  readonly found: DescribedTable
+}
+
+/** A source whose table Lockstep creates. */
+function planOwned(
+  source: SourceSpec,
+  readers: readonly EntitySpec[],
+  entities: readonly EntitySpec[],
+  table: DescribedTable,
+  set: SourceSet,
+): SourcePlan {
+  const change = typedTableChange(source, readers, entities, table)
+  if (change !== null) return { tables: [change], notes: [], problems: [], found: table }
+  const problems = readers.length > 0 || isRead(source, set) ? [untypedKey(source, readers)] : []
+  return { tables: [], notes: problems.length === 0 && !table.exists ? [untypedNote(source)] : [], problems, found: table }
+}
+
+/** A user's table that Lockstep writes pushed rows to. */
+async function planPushed(
+  handle: Kysely<LockstepTables>,
+  source: SourceSpec,
+  readers: readonly EntitySpec[],
+  table: DescribedTable,
+): Promise<SourcePlan> {
+  const { change, notes, problems } = await planPushTable(handle, source, readers, table)
+  return { tables: [change], notes, problems, found: problems.length === 0 ? withPushColumns(table) : table }
+}
+
+/** A user's table or query that Lockstep only reads. */
+function planScanned(
+  source: SourceSpec,
+  entities: readonly EntitySpec[],
+  table: DescribedTable,
+  cursor: CursorSpec | undefined,
+): SourcePlan {
+  const scanned = { tables: [], notes: [], problems: [], found: table }
+  if (table.hasArrival) return scanned
+  if (cursor === undefined) return { ...scanned, notes: [scanningNote(source, entities, table)] }
+  return { ...scanned, notes: [cursorNote(source, entities, table, cursor)], problems: checkCursor(source, table, cursor) }
 }
 
 /** Describes sources. A query is described as it is once `apply` has created the tables of other sources. */
@@ -208,73 +232,6 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   )
 }
 
-export interface ViewToFill {
-  readonly view: ViewSpec
-  readonly reason: PlannedBackfill['reason']
-}
-
-/**
- * The materializations that views need, without those whose source cannot be read yet.
- *
- * @param found the sources that match the database, by name
- */
-export async function planBackfills(
-  handle: Kysely<LockstepTables>,
-  views: readonly ViewToFill[],
-  found: ReadonlyMap<string, DescribedTable>,
-): Promise<PlannedBackfill[]> {
-  const tables = new Map([...found.values()].map((table) => [table.relation, table]))
-  const planned = views.flatMap((each) => {
-    const table = tables.get(sourceRelation(each.view.source))
-    return table === undefined ? [] : [{ ...each, relation: table.relation, exists: table.exists }]
-  })
-  const rate = await readFoldRate(handle)
-  const read = new Map(planned.flatMap(({ view, relation, exists }) => (exists ? [[relation, view.source.relation.kind === 'sql']] : [])))
-  const estimates = await estimateTables(
-    handle,
-    [...read].flatMap(([relation, isQuery]) => (isQuery ? [] : [relation])),
-  )
-  for (const [relation, isQuery] of read) if (isQuery) estimates.set(relation, await estimateRows(handle, relation, true))
-  return planned.map(({ view, reason, relation }) => {
-    const estimate = estimates.get(relation) ?? noRows
-    return { view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) }
-  })
-}
-
-/** What reads a source by the key of an entity. */
-export type SourceReader = Pick<ViewSpec, 'source' | 'entity'>
-
-/** What reads the sources of a file. */
-export function readersOf({ views, outcomes, experiments }: ReaderSet): SourceReader[] {
-  return [
-    ...views.map(({ spec }) => spec),
-    ...outcomes.flatMap(({ spec }) => outcomeReaders(spec)),
-    ...experiments.flatMap(({ spec }) => experimentReaders(spec)),
-  ]
-}
-
-/** An outcome that matches by key reads its source as a view of an entity with that key would. */
-export function outcomeReaders({ name, source, match }: OutcomeSpec): SourceReader[] {
-  return match.kind === 'prediction' ? [] : [{ source, entity: { name: `outcome ${name}`, key: match.key } }]
-}
-
-/** A metric reads its source as a view of an entity with the unit's key would. */
-export function experimentReaders({ name, metrics }: ExperimentSpec): SourceReader[] {
-  return metrics.flatMap(measuresOf).flatMap(({ of }) => {
-    return of.kind === 'source' ? [{ source: of.source, entity: { name: `experiment ${name}`, key: of.key } }] : []
-  })
-}
-
-/**
- * The entities of the views that read the source, if it has columns for all parts of their keys. Of entities with the
- * same name, the last one is returned.
- */
-export function entitiesOf(source: SourceSpec, views: readonly SourceReader[] = []): EntitySpec[] {
-  const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
-  const byName = new Map(entities.map((entity) => [entity.name, entity]))
-  return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)
-}
-
 function checkCursor(source: SourceSpec, table: DescribedTable, { column }: CursorSpec): LockstepError[] {
   const found = table.columns.get(column)
   if (found !== undefined && timeTypes.includes(found.base)) return []
@@ -288,101 +245,3 @@ function checkCursor(source: SourceSpec, table: DescribedTable, { column }: Curs
     ),
   ]
 }
-
-function cursorNote(
-  { name, relation }: SourceSpec,
-  { column, overlapMicros, reconcileMicros }: CursorSpec,
-  indexes: readonly string[],
-): string {
-  const lacking =
-    relation.kind === 'table'
-      ? indexes.map((statement) => ` ${statement};`).join('')
-      : ` an index on "${column}" and one on the key, in the tables behind it.`
-  return (
-    `The source "${name}" is scanned by "${column}", which is best effort: a row that is committed more than ${durationText(overlapMicros)} after the newest one's "${column}", ` +
-    `or that was deleted or changed without it, is found only when all rows are read, every ${durationText(reconcileMicros)}.${lacking === '' ? '' : ` This makes runs fast:${lacking}`}`
-  )
-}
-
-/** Rows of a user's table that Lockstep, or its online store, does not get. */
-function unseenRowsNotes({ name, relation: { kind } }: SourceSpec, { relation, hasArrival, facts }: DescribedTable): string[] {
-  if (kind !== 'table' || facts === null) return []
-  const { restrictedRole: role, recordsArrival } = facts
-  const notes: string[] = []
-  if (role !== null)
-    notes.push(
-      `Row-level security of the table ${relation} applies to the role "${role}", so values of the source "${name}" may lack rows. ` +
-        `Let the role see all rows, by "alter role ${sqlIdentifier(role)} bypassrls" or a policy for it.`,
-    )
-  if (hasArrival && !recordsArrival && tableKinds.includes(facts.kind))
-    notes.push(
-      `The table ${relation} of the source "${name}" does not set "_xid" of new rows to their transaction, so they never reach the online store, ` +
-        `and training sets have them. To change that: alter table ${relation} alter column _xid set default pg_current_xact_id(); then run "lockstep materialize --rebuild".`,
-    )
-  return notes
-}
-
-/** `relkind` of tables, partitioned ones included. Only they can get columns. */
-const tableKinds = ['r', 'p']
-
-function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string {
-  const consequence = 'so Lockstep cannot find new rows: scanning it is best effort, and every materialization reads all of it'
-  if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
-  if (table.facts !== null && !tableKinds.includes(table.facts.kind)) {
-    const columns = '"_row" (bigint) and "_xid" (xid8)'
-    return `The source "${source.name}" reads ${table.relation}, which is no table and does not return ${columns}, ${consequence}. If it reads one table, it can return these columns of that table.`
-  }
-  const missing = arrivalColumns.flatMap((column) => {
-    const found = table.columns.get(column.name)
-    return found?.base === column.base ? [] : [{ ...column, found }]
-  })
-  const has = missing.map(({ name, type, found }) =>
-    found === undefined ? `no "${name}"` : `"${name}" as ${found.text} instead of ${type}`,
-  )
-  const renames = missing.flatMap(({ name, widened, found }) =>
-    found === undefined || widened.includes(found.base) ? [] : [`alter table ${table.relation} rename column ${name} to ${name}_before; `],
-  )
-  const changes = missing.map(({ name, type, rest, widened, found }) =>
-    found !== undefined && widened.includes(found.base) ? `alter column ${name} type ${type}` : `add column ${name} ${type} ${rest}`,
-  )
-  const defaults = missing.flatMap(({ name, later }) =>
-    later === undefined ? [] : [`alter table ${table.relation} alter column ${name} ${later}; `],
-  )
-  return (
-    `The table ${table.relation} of the source "${source.name}" has ${has.join(' and ')}, ${consequence}. To change that: ` +
-    `${renames.join('')}alter table ${table.relation} ${changes.join(', ')}; ${defaults.join('')}${indexAdvice(
-      source,
-      entities,
-      table,
-      '_xid',
-    )
-      .map((statement) => `${statement};`)
-      .join(' ')}`.trimEnd()
-  )
-}
-
-/** The indexes that find new rows for runs and an entity's rows for the history, as far as the table lacks them. */
-function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable, arrival: string): string[] {
-  const lacking = [arrival, ...indexedColumns(source, entities, table)].filter((columns) => !hasIndexOn(table.facts, columns))
-  return lacking.map((columns) => `create index on ${table.relation} (${columns})`)
-}
-
-interface ArrivalColumn {
-  readonly name: string
-  /** The type in the notation of `DescribedTable` (`base`), and as people write it (`type`). */
-  readonly base: string
-  readonly type: string
-  readonly rest: string
-  /** What follows once the rows that are there have the column. */
-  readonly later?: string
-  readonly widened: readonly string[]
-}
-
-/**
- * The columns that record arrivals, and the types that convert to theirs without loss. Rows that are there get `_xid`
- * 0: they count as arrived before all transactions, so a training set that was made before can be made again.
- */
-const arrivalColumns: readonly ArrivalColumn[] = [
-  { name: '_row', base: 'int8', type: 'bigint', rest: 'generated always as identity', widened: ['int2', 'int4'] },
-  { name: '_xid', base: 'xid8', type: 'xid8', rest: `not null default '0'`, later: 'set default pg_current_xact_id()', widened: [] },
-]

@@ -1,12 +1,9 @@
-import { basename } from 'node:path'
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import { isNumeric, typeName } from '../../kernel/values/value-type.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { sourceRelation } from '../../runtime/postgres/relation.ts'
 import { sameCode } from '../bundle/expression.ts'
-import type { PlannedBackfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
+import type { Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
 import { checkChannels } from './check-channels.ts'
 import { checkMonitors } from './check-monitors.ts'
 import { checkReferences } from './check-references.ts'
@@ -15,7 +12,7 @@ import { checkTrainings } from './check-trainings.ts'
 import type { CodeTexts, DefinitionComparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from '../definition.ts'
-import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, labelOf, storedDefinitions } from '../definition.ts'
+import { declaredDefinitions, definitionKey, displayName, kindOrder, labelOf, storedDefinitions } from '../definition.ts'
 import type { DefinitionSet } from '../load/definition-set.ts'
 import { differenceText } from './diff.ts'
 import { checkRunning } from '../experiments/check-running.ts'
@@ -25,7 +22,7 @@ import { readModelAliases } from '../models/model-aliases.ts'
 import { readModelPins } from '../models/model-pins.ts'
 import { readRunningRollouts } from '../rollouts/rollout.ts'
 import type { LogShares } from '../../runtime/settings/log-shares.ts'
-import { logNothing, loggedShare } from '../../runtime/settings/log-shares.ts'
+import { logNothing } from '../../runtime/settings/log-shares.ts'
 import { readRunningShadows } from '../rollouts/shadow.ts'
 import { readModelVersions } from '../models/model-versions.ts'
 import { lostColumnNotes } from './lost-column-notes.ts'
@@ -33,8 +30,11 @@ import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan, PushedVersions } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
-import type { SourceReader, ViewToFill } from './plan-sources.ts'
-import { experimentReaders, outcomeReaders, planBackfills, planSources } from './plan-sources.ts'
+import { planBackfills, viewsToFill, viewsToRebuild } from './plan-backfills.ts'
+import { modelNotes, nameNotes, outcomeNotes, scaleNotes, unexportedNotes } from './plan-notes.ts'
+import { planSources } from './plan-sources.ts'
+import type { SourceReader } from './source-readers.ts'
+import { experimentReaders, outcomeReaders } from './source-readers.ts'
 import { readRevision } from '../revision.ts'
 import { summaryOf } from '../summary.ts'
 import type { ModelUse } from './usage.ts'
@@ -234,35 +234,6 @@ function versionChanged({ declared, semantic }: DefinitionComparison, next: numb
   )
 }
 
-/**
- * @param changes with the next version of each view whose version must be raised
- * @param arrivals the tables that begin to record arrivals
- */
-function viewsToFill(
-  comparisons: readonly DefinitionComparison[],
-  changes: readonly Change[],
-  arrivals: ReadonlySet<string>,
-): ViewToFill[] {
-  const raised = new Map(changes.map((each) => [definitionKey(each), each.nextVersion]))
-  return comparisons.flatMap(({ declared, stored }) => {
-    if (declared.kind !== 'view' || declared.operational.online !== true) return []
-    const version = raised.get(definitionKey(declared))
-    if (version !== undefined) return [{ view: { ...declared.spec, version }, reason: 'its version must be raised' }]
-    const known = stored !== null && !stored.retired
-    if (known && stored.operational.online === true) return viewsToRebuild([declared], arrivals)
-    return [{ view: declared.spec, reason: known ? 'the view becomes online' : 'the view is new' }]
-  })
-}
-
-/** The stored views whose rows get another order. */
-function viewsToRebuild(stored: readonly Definition[], arrivals: ReadonlySet<string>): ViewToFill[] {
-  return stored.flatMap((definition) =>
-    definition.kind === 'view' && definition.operational.online === true && arrivals.has(sourceRelation(definition.spec.source))
-      ? [{ view: definition.spec, reason: 'its table records arrivals' }]
-      : [],
-  )
-}
-
 function breakages(
   definitions: readonly Definition[],
   conflicts: readonly DefinitionComparison[],
@@ -276,82 +247,6 @@ function breakages(
       .filter((broken) => !gone.has(broken))
       .map((broken) => ({ cause: displayName(definition), broken })),
   )
-}
-
-function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
-  if (unexported.length === 0) return []
-  const what =
-    unexported.length === 1
-      ? 'is not exported and not used by an export, so it is'
-      : 'are not exported and not used by an export, so they are'
-  return [`${unexported.join(', ')} in ${basename(file)} ${what} left out; write export const …`]
-}
-
-/** The versions that answer requests without a version until the new ones are materialized. */
-function nameNotes(
-  comparisons: readonly DefinitionComparison[],
-  stored: readonly Definition[],
-  removed: readonly Definition[],
-  online: readonly PlannedBackfill[],
-): string[] {
-  if (online.length === 0) return []
-  return comparisons.flatMap(({ declared, stored: same }) => {
-    if (declared.kind !== 'service' || (same !== null && !same.retired)) return []
-    const older = stored.filter(
-      ({ kind, name, version, retired }) => kind === 'service' && name === declared.name && version < declared.version && !retired,
-    )
-    const newest = older.at(-1)
-    if (newest === undefined) return []
-    const before = older.findLast((each) => !removed.includes(each))
-    if (before === undefined)
-      return [
-        `Requests for "${declared.name}" without a version are refused (NOT_READY) until the online store holds all views of "${labelOf(declared)}", because "${labelOf(newest)}" is removed. To prevent that, prune once the views are complete.`,
-      ]
-    return [
-      `Requests for "${declared.name}" without a version use "${labelOf(before)}" until the online store holds all views of "${labelOf(declared)}", and then that one. To prevent that, name the version in requests.`,
-    ]
-  })
-}
-
-function modelNotes(comparisons: readonly DefinitionComparison[], uses: readonly ModelUse[]): string[] {
-  return comparisons.flatMap(({ declared }) => {
-    if (declared.kind !== 'model') return []
-    const older = uses.filter((use) => use.model === declared.name && use.service !== `service ${declared.spec.service}`)
-    if (older.length === 0) return []
-    const versions = older.map((use) => `${use.version} (${use.service.slice('service '.length)})`).join(', ')
-    return [
-      `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
-    ]
-  })
-}
-
-/** Outcomes are matched with logged predictions, and by default none is logged. */
-function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: LogShares): string[] {
-  const added = comparisons.flatMap(({ declared, stored }) =>
-    declared.kind === 'outcome' && (stored === null || stored.retired) && loggedShare(logShares, declared.spec.model) < 1
-      ? [declared.spec]
-      : [],
-  )
-  return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
-    const names = outcomes.map(({ name }) => `"${name}"`).join(', ')
-    return `Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers: the ${outcomes.length === 1 ? 'outcome' : 'outcomes'} ${names} can only judge logged predictions.`
-  })
-}
-
-/** If a yes or no judges the same output, the output is a score, and a number may be on another scale. */
-function scaleNotes(comparisons: readonly DefinitionComparison[]): string[] {
-  const outcomes = comparisons.flatMap((each) => (each.declared.kind === 'outcome' ? [{ ...each, spec: each.declared.spec }] : []))
-  const isChanged = ({ declared, stored }: DefinitionComparison) =>
-    stored === null || stored.retired || stored.fingerprint !== declared.fingerprint
-  return outcomes.flatMap((each) => {
-    const { name, model, output, type } = each.spec
-    if (output === null || !isNumeric(type)) return []
-    const beside = outcomes.find(({ spec }) => spec.model === model && spec.output === output && spec.type.kind === 'bool')
-    if (beside === undefined || !(isChanged(each) || isChanged(beside))) return []
-    return [
-      `The outcome "${name}" is a ${typeName(type)} and judges the output "${output}" of the model "${model}", of which "${beside.spec.name}" says yes or no. If its numbers are of another scale than the output, such as minutes, declare it with output: null.`,
-    ]
-  })
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Definition } from '../definition.ts'
 import type { ExperimentRun } from '../experiments/experiment.ts'
 import { definitionKey, displayName, labelOf } from '../definition.ts'
 import type { ModelUse } from './usage.ts'
-import { experimentReaders } from './plan-sources.ts'
+import { experimentReaders } from './source-readers.ts'
 import { usersByDefinition } from './usage.ts'
 
 /**

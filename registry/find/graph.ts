@@ -4,7 +4,7 @@ import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { sourceTableName } from '../../runtime/postgres/relation.ts'
 import type { Definition } from '../definition.ts'
 import { labelOf, references } from '../definition.ts'
-import { experimentReaders } from '../changes/plan-sources.ts'
+import { experimentReaders } from '../changes/source-readers.ts'
 import type { Inventory } from './inventory.ts'
 
 /**
