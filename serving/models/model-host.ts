@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
@@ -6,11 +5,13 @@ import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { VersionReference } from '../../registry/models/pick-version.ts'
 import { pickVersion } from '../../registry/models/pick-version.ts'
 import { createAnsweringVersions } from './answering-versions.ts'
+import { answersMeanwhile } from './answers-meanwhile.ts'
 import type { ServedModel } from './load-version.ts'
 import type { LoadedVersionsDeps } from './loaded-versions.ts'
 import { createLoadedVersions, isUnavailable, shutDown } from './loaded-versions.ts'
 import type { FailedVersion, SelectedVersions } from './select-versions.ts'
 import { selectVersions } from './select-versions.ts'
+import { failuresOf, noFailures } from './version-failures.ts'
 import { requireTried } from './version-rules.ts'
 
 export interface ModelHostDeps extends LoadedVersionsDeps {
@@ -90,19 +91,13 @@ export interface ModelHost {
   close(): Promise<void>
 }
 
-const lookMs = 100
-
 export function createModelHost(deps: ModelHostDeps): ModelHost {
   const { log, keeps = () => true } = deps
   const loaded = createLoadedVersions(deps)
   const answers = createAnsweringVersions(loaded)
   let failed: readonly FailedVersion[] = []
+  let failures = noFailures
   let warm: Promise<void> | null = null
-  let failures: readonly string[] = []
-  /** The models that they are about. */
-  let failing: readonly string[] = []
-  /** Those that are of one version, by `name@version`. */
-  let failuresOf: ReadonlyMap<string, string> = new Map()
   let preparations = 0
   let settling: Promise<void> = Promise.resolve()
 
@@ -118,52 +113,67 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     })
   }
 
-  /** Whether a start need not wait for the models that are left, because the trial of each takes long. */
-  async function isLeftToTrials(left: ReadonlySet<string>, choosing: Promise<unknown>): Promise<boolean> {
-    let over = false
-    const done = choosing.finally(() => (over = true))
-    done.catch(() => undefined)
-    while (!over) {
-      if (left.size > 0 && [...left].every(loaded.isInSlowTrial)) return true
-      await Promise.race([done, sleep(lookMs, undefined, { ref: false })])
-    }
-    return false
-  }
-
-  /** What answers while the rest loads, after the patience is over; null: all is loaded, or must be. */
-  async function answersMeanwhile(
-    catalog: Catalog,
-    left: ReadonlySet<string>,
-    choosing: Promise<unknown>,
-  ): Promise<ReadonlyMap<string, ModelVersion> | null> {
-    if (deps.patienceMs === undefined) return null
-    const timeout = sleep(deps.patienceMs, 'timeout' as const, { ref: false })
-    if ((await Promise.race([choosing, timeout])) !== 'timeout') return null
-    const found = answers.loadedFor(catalog)
-    if (found !== null || answers.now.size > 0) return found
-    return (await isLeftToTrials(left, choosing)) ? new Map() : null
-  }
-
   function settle(catalog: Catalog, chosen: SelectedVersions): void {
     failed = chosen.failed
     answerWith(catalog, chosen.answering)
     answers.forgetOthers()
-    const untried = [...chosen.answering].flatMap(([name, version]) => {
+    for (const { model, version, instead, error } of chosen.failed)
+      log.error({ model, version, instead, error: messageOf(error) }, 'a model does not load')
+    failures = failuresOf(chosen, (name, version) => {
       const model = catalog.models.get(name)
-      const served = model === undefined ? null : loaded.served(model, version)
-      const id = `${name}@${version.version}`
-      return served?.tried === false ? [[id, `The model "${id}" answers although its trial run on made-up rows did not end.`] as const] : []
+      return model !== undefined && loaded.served(model, version)?.tried === false
     })
-    const unusable = chosen.failed.map(({ model, version, error, instead }) => {
-      const message = messageOf(error)
-      log.error({ model, version, instead, error: message }, 'a model does not load')
-      const other = instead === null ? '' : `, and "${model}@${instead}" answers instead`
-      return [`${model}@${version}`, `The model "${model}@${version}" cannot be used${other}: ${message}`] as const
-    })
-    failuresOf = new Map([...untried, ...unusable])
-    failures = [...unusable, ...untried].map(([, text]) => text)
-    failing = failed.map(({ model }) => model)
     void loaded.loadReserves(catalog, keptModels(catalog))
+  }
+
+  async function prepare(catalog: Catalog): Promise<void> {
+    await (warm ??= initializeOrt())
+    const isStart = answers.now.size === 0
+    const kept = keptModels(catalog)
+    const left = new Set([...kept.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
+    const chosenSoFar = new Map<string, ModelVersion>()
+    /** The number of this preparation once the catalog is in force; until then 0. */
+    let preparation = 0
+    const isInForce = () => preparation > 0 && preparation === preparations
+    const isSuperseded = () => preparation > 0 && preparation !== preparations
+    const choosing = selectVersions(kept, {
+      before: (model) => answers.now.get(model)?.version,
+      async load(model, version) {
+        // a version that a newer catalog does not need must not delay that catalog
+        if (isSuperseded()) throw superseded
+        const { served } = await loaded.open(catalog, model, version).loading
+        requireTried(model, served)
+      },
+      isFatal: (error) => error === superseded || error === shutDown || isUnavailable(error),
+      onOver: (model) => left.delete(model),
+      onChosen(model, version) {
+        left.delete(model)
+        chosenSoFar.set(model, version)
+        if (isInForce()) answerWith(catalog, new Map([...answers.now, [model, version]]))
+      },
+    })
+    const meanwhile = await answersMeanwhile({ catalog, left, choosing }, { loaded, answers, patienceMs: deps.patienceMs })
+    if (meanwhile === null) {
+      const chosen = await choosing
+      preparations++
+      settle(catalog, chosen)
+      return
+    }
+    preparation = ++preparations
+    answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
+    if (isStart) {
+      const texts = Array.from(left, (model) => `The trial run of the model "${model}" has not ended yet.`)
+      failures = { ...failures, texts, models: [...left] }
+    }
+    // a newer catalog may be in force by then, and waits for the same loads itself
+    const settled = (chosen: SelectedVersions) => {
+      if (isInForce()) settle(catalog, chosen)
+    }
+    settling = choosing.then(settled, (error: unknown) => {
+      if (!isInForce()) return
+      log.warn({ error: messageOf(error) }, 'not all models are loaded')
+      failures = { texts: [`Not all models are loaded: ${messageOf(error)}`], models: [...left], ofVersion: new Map() }
+    })
   }
 
   return {
@@ -197,63 +207,15 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     },
     keeps,
     answering: answers.of,
-    async prepare(catalog) {
-      await (warm ??= initializeOrt())
-      let preparation = 0
-      const isStart = answers.now.size === 0
-      const chosenSoFar = new Map<string, ModelVersion>()
-      const kept = keptModels(catalog)
-      const left = new Set([...kept.values()].flatMap(({ name, versions }) => (versions.length === 0 ? [] : [name])))
-      const choosing = selectVersions(kept, {
-        before: (model) => answers.now.get(model)?.version,
-        async load(model, version) {
-          // a version that a newer catalog does not need must not delay that catalog
-          if (preparation > 0 && preparation !== preparations) throw superseded
-          const { served } = await loaded.open(catalog, model, version).loading
-          requireTried(model, served)
-        },
-        isFatal: (error) => error === superseded || error === shutDown || isUnavailable(error),
-        onOver: (model) => left.delete(model),
-        onChosen(model, version) {
-          left.delete(model)
-          chosenSoFar.set(model, version)
-          // if the catalog is in force already
-          if (preparation > 0 && preparation === preparations) answerWith(catalog, new Map([...answers.now, [model, version]]))
-        },
-      })
-      const meanwhile = await answersMeanwhile(catalog, left, choosing)
-      if (meanwhile === null) {
-        const chosen = await choosing
-        preparations++
-        settle(catalog, chosen)
-        return
-      }
-      preparation = ++preparations
-      answerWith(catalog, new Map([...meanwhile, ...chosenSoFar]))
-      if (isStart) {
-        failing = [...left]
-        failures = failing.map((model) => `The trial run of the model "${model}" has not ended yet.`)
-      }
-      // a newer catalog may be in force by then, and waits for the same loads itself
-      const settled = (chosen: SelectedVersions) => {
-        if (preparation === preparations) settle(catalog, chosen)
-      }
-      settling = choosing.then(settled, (error: unknown) => {
-        if (preparation !== preparations) return
-        log.warn({ error: messageOf(error) }, 'not all models are loaded')
-        failures = [`Not all models are loaded: ${messageOf(error)}`]
-        failing = [...left]
-        failuresOf = new Map()
-      })
-    },
+    prepare,
     settled: () => settling,
     get failures() {
-      return failures
+      return failures.texts
     },
     get allAnswer() {
-      return failing.every((model) => answers.now.has(model))
+      return failures.models.every((model) => answers.now.has(model))
     },
-    failureOf: (model, version) => failuresOf.get(`${model}@${version}`),
+    failureOf: (model, version) => failures.ofVersion.get(`${model}@${version}`),
     retire(catalog) {
       const kept = [...keptModels(catalog).values()]
       const answering = kept.flatMap((model) => {
