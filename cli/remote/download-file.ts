@@ -6,7 +6,7 @@ import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { maxTimeoutMs } from '../../serving/traffic/request-deadline.ts'
 import type { Server } from './server.ts'
-import { isTemporaryStatus } from './server.ts'
+import { isTemporaryStatus } from './server-errors.ts'
 
 /** The path of a file or folder for what a server answers. @throws LockstepError `USAGE` for a URL of object storage */
 export function localPath(out: string): string {

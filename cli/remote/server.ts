@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { ErrorCode } from '../../kernel/errors.ts'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { isRecord } from '../../kernel/is-record.ts'
-import { orTimeout, timedOut } from '../../runtime/async.ts'
-import { readVersion } from '../../runtime/version.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { answeredError, isTemporaryStatus, notLockstep, unreachable } from './server-errors.ts'
+import { createWhileAlive } from './while-alive.ts'
 
 /** A server that does the work of commands. */
 export interface Server {
@@ -16,7 +14,7 @@ export interface Server {
    * @param schema parses the answer
    * @throws LockstepError with the code of the server; `SERVER_UNAVAILABLE`, `VERSION_MISMATCH`
    */
-  ask<T>(method: Method, path: string, body: object | undefined, schema: { readonly parse: (json: unknown) => T }): Promise<T>
+  ask<T>(method: Method, path: string, body: object | undefined, schema: Schema<T>): Promise<T>
   /** Sends a request once, and returns its answer whatever its status is. @throws LockstepError `SERVER_UNAVAILABLE` */
   send(method: Method | 'HEAD' | 'PATCH', path: string, options?: SendOptions): Promise<Response>
   /**
@@ -29,6 +27,10 @@ export interface Server {
   refusal(response: Response): Promise<LockstepError>
   /** Waits before the next attempt, longer each time. @throws LockstepError the error, after the last attempt */
   waitAfter(attempt: number, error: LockstepError): Promise<void>
+}
+
+interface Schema<T> {
+  readonly parse: (json: unknown) => T
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -62,6 +64,7 @@ export interface ServerOptions {
 export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 }: ServerOptions): Server {
   let answered = false
   let silences = 0
+  const whileAlive = createWhileAlive(url, { signal, silenceMs })
   /** End the requests of these answers. */
   const ends = new WeakMap<Response, AbortController>()
 
@@ -82,37 +85,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
       return response
     } catch (cause) {
       own.throwIfAborted()
-      throw unavailable(cause)
-    }
-  }
-
-  /** @throws LockstepError `SERVER_UNAVAILABLE` if the server is silent, and what `work` throws */
-  async function whileAlive<T>(work: Promise<T>, end: AbortController | undefined): Promise<T> {
-    for (;;) {
-      const result = await orTimeout(work, silenceMs)
-      if (result !== timedOut) return result
-      if (await isAlive()) continue
-      end?.abort()
-      throw new LockstepError(
-        'SERVER_UNAVAILABLE',
-        `The server "${url}" does not answer: it accepts connections, and sent nothing for ${(2 * silenceMs) / 1000} s. Look at its log, or restart it. If it only needs longer, raise LOCKSTEP_SERVER_SILENCE_SECONDS.`,
-        { details: { url, silent: true } },
-      )
-    }
-  }
-
-  /** Whether anything answers there, if only a proxy. */
-  async function isAlive(): Promise<boolean> {
-    try {
-      const response = await fetch(`${url}/livez`, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]),
-        redirect: 'manual',
-      })
-      await response.body?.cancel()
-      return true
-    } catch {
-      signal.throwIfAborted()
-      return false
+      throw unreachable(url, cause)
     }
   }
 
@@ -131,57 +104,17 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
     }
   }
 
-  function unavailable(cause: unknown): LockstepError {
-    if (cause instanceof LockstepError) return cause
-    const reason = cause instanceof Error && cause.cause instanceof Error ? messageOf(cause.cause) : messageOf(cause)
-    return new LockstepError(
-      'SERVER_UNAVAILABLE',
-      `The server "${url}" cannot be reached: ${reason}. Check the URL, and that "lockstep serve" runs there.`,
-      { cause, details: { url } },
-    )
-  }
-
   async function textOf(response: Response): Promise<string> {
     try {
       return await whileAlive(response.text(), ends.get(response))
     } catch (cause) {
       signal.throwIfAborted()
-      throw unavailable(cause)
+      throw unreachable(url, cause)
     }
   }
 
   async function refusal(response: Response): Promise<LockstepError> {
-    const json = parsed(await textOf(response))
-    const error = isRecord(json) ? json['error'] : undefined
-    if (!isRecord(error) || typeof error['code'] !== 'string') return notLockstep(response)
-    const details = isRecord(error['details']) ? error['details'] : {}
-    const message = String(error['message'])
-    if (error['code'] === 'NOT_FOUND' && 'path' in details) {
-      return new LockstepError(
-        'VERSION_MISMATCH',
-        `The server "${url}" does not have "${String(details['path'])}", so it runs another version of Lockstep than this command (${readVersion()}). Use the version of the server, or upgrade the server.`,
-        { details: { url, path: details['path'], command: readVersion() } },
-      )
-    }
-    const hint =
-      response.status === 401
-        ? ' Set LOCKSTEP_API_KEY to a key with the scope "admin": "lockstep keys create --scope admin" makes one.'
-        : ''
-    // a newer server may have codes that this version does not know; they are only printed
-    return new LockstepError(error['code'] as ErrorCode, `${message}${hint}`, { details: { ...details, server: url } })
-  }
-
-  function notLockstep(response: Response): LockstepError {
-    if (isTemporaryStatus(response.status)) {
-      return new LockstepError('SERVER_UNAVAILABLE', `The server "${url}" answered with status ${response.status}; try again later.`, {
-        details: { url, status: response.status },
-      })
-    }
-    return new LockstepError(
-      'USAGE',
-      `"${url}" answered with status ${response.status} and not as a Lockstep server does; check the URL of the server.`,
-      { details: { url, status: response.status } },
-    )
+    return answeredError(url, response.status, parsed(await textOf(response)))
   }
 
   async function waitAfter(attempt: number, error: LockstepError): Promise<void> {
@@ -192,42 +125,46 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
     )
   }
 
+  async function ask<T>(method: Method, path: string, body: object | undefined, schema: Schema<T>): Promise<T> {
+    const headers = {
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(method === 'POST' || method === 'DELETE' ? { 'idempotency-key': randomUUID() } : {}),
+    }
+    const options = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
+    for (let attempt = 0; ; attempt++) {
+      let error: LockstepError
+      try {
+        const response = await send(method, path, options)
+        if (response.ok) return await parseAnswer(response, schema)
+        error = await refusal(response)
+        // the first attempt is still in progress, and its answer will come
+        if (error.code === 'IDEMPOTENCY_KEY_BUSY') attempt = 0
+        else if (!isTemporaryStatus(response.status)) throw error
+      } catch (thrown) {
+        if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
+        error = thrown
+      }
+      await waitAfter(attempt, error)
+    }
+  }
+
+  async function parseAnswer<T>(response: Response, schema: Schema<T>): Promise<T> {
+    const text = await textOf(response)
+    silences = 0
+    try {
+      return schema.parse(parsed(text))
+    } catch {
+      throw notLockstep(url, response.status)
+    }
+  }
+
   return {
     url,
     send,
     bytes: bytesOf,
     refusal,
     waitAfter,
-    async ask(method, path, body, schema) {
-      const headers = {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(method === 'POST' || method === 'DELETE' ? { 'idempotency-key': randomUUID() } : {}),
-      }
-      const options = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
-      for (let attempt = 0; ; attempt++) {
-        let error: LockstepError
-        try {
-          const response = await send(method, path, options)
-          if (response.ok) {
-            const text = await textOf(response)
-            silences = 0
-            try {
-              return schema.parse(parsed(text))
-            } catch {
-              throw notLockstep(response)
-            }
-          }
-          error = await refusal(response)
-          // the first attempt is still in progress, and its answer will come
-          if (error.code === 'IDEMPOTENCY_KEY_BUSY') attempt = 0
-          else if (!isTemporaryStatus(response.status)) throw error
-        } catch (thrown) {
-          if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
-          error = thrown
-        }
-        await waitAfter(attempt, error)
-      }
-    },
+    ask,
   }
 }
 
@@ -235,11 +172,6 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
 export function queryOf(values: Readonly<Record<string, string | number | undefined>>): string {
   const given = Object.entries(values).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]]))
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
-}
-
-/** Whether the same request may succeed later. */
-export function isTemporaryStatus(status: number): boolean {
-  return [408, 429, 502, 503, 504].includes(status)
 }
 
 function parsed(text: string): unknown {

@@ -5,7 +5,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { hashFile } from '../../offline/files/hash-file.ts'
 import type { Context } from '../context.ts'
 import type { Server } from './server.ts'
-import { isTemporaryStatus } from './server.ts'
+import { isTemporaryStatus } from './server-errors.ts'
 
 /** Bytes of one request. Each arrives within the minute that a server gives a request, also over a slow line. */
 const partBytes = 4 * 2 ** 20
