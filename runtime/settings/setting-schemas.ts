@@ -10,6 +10,10 @@ export function integer(min: number, max: number) {
   return z.string().regex(/^\d+$/, allowed).transform(Number).pipe(z.number().min(min, allowed).max(max, allowed))
 }
 
+export function oneOf<const Values extends readonly string[]>(...values: Values) {
+  return z.enum(values, `one of ${values.join(', ')}`)
+}
+
 const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?", %23 for each "#" and %40 for each "@"'
 
 export function url(protocols: readonly string[], example: string) {

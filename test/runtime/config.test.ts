@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { loadConfig, variables } from '../../runtime/config.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { variables } from '../../runtime/settings/variables.ts'
 import { secretVariables } from '../../runtime/settings/secret-files.ts'
 
 function failure(env: Record<string, string>): string {

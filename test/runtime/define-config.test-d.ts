@@ -1,7 +1,7 @@
 import { expectTypeOf, it } from 'vitest'
 import type { LockstepConfig } from '../../index.ts'
 import { defineConfig } from '../../index.ts'
-import type { variables } from '../../runtime/config.ts'
+import type { variables } from '../../runtime/settings/variables.ts'
 
 type Camel<Text extends string> = Text extends `${infer Word}_${infer Rest}`
   ? `${Lowercase<Word>}${Capitalize<Camel<Rest>>}`
