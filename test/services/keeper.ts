@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -121,7 +122,7 @@ export async function onFreePort<T>(start: () => Promise<T>): Promise<T> {
     try {
       return await start()
     } catch (error) {
-      if (tries === 3 || !String(error).includes('Address already in use')) throw error
+      if (tries === 3 || !/address already in use/i.test(String(error))) throw error
     }
   }
 }
@@ -137,14 +138,29 @@ export async function unprivilegedUser(): Promise<ServerUser | undefined> {
   throw new Error('This is root, PostgreSQL refuses to run as root, and /etc/passwd has neither "postgres" nor "nobody".')
 }
 
+/** The ports that this process was given. */
+const given = new Set<number>()
+
+/**
+ * A port on which nothing listens. The system gives it to nobody who asks for any port, and to no connection, so it
+ * stays free while its server is down.
+ */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const port = randomInt(20_000, 32_000)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
+  }
+  throw new Error('No port is free.')
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+  const listens = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => resolve(true))
   })
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('The system gave no free port.')
-  return address.port
+  if (listens) await new Promise((resolve) => server.close(resolve))
+  return listens
 }

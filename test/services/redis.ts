@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { basename } from 'node:path'
 import { aptInstall } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
-import { type Service, freePort, serverFolder, startServer } from './keeper.ts'
+import { type Service, freePort, onFreePort, serverFolder, startServer } from './keeper.ts'
 import { findBinary } from './redis-server.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
 
@@ -44,7 +44,7 @@ async function startInstalled(count: number): Promise<Service[]> {
   for (const name of ['redis-server', 'valkey-server'] as const) {
     try {
       const command = await findBinary(name)
-      return await startAll(count, () => startRedis(command))
+      return await startAll(count, () => onFreePort(() => startRedis(command)))
     } catch (error) {
       refusals.push(`"${name}": ${error instanceof Error ? error.message : String(error)}`)
     }
@@ -82,5 +82,6 @@ function answers(port: number, folder: string): Promise<void> {
       if (answer.toString().includes(folder)) resolve()
       else reject(new Error(`another Redis has taken the port: it answered ${answer.toString().trim()}`))
     })
+    socket.once('close', () => reject(new Error('Redis hung up.')))
   })
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Service, startServer } from './keeper.ts'
+import { type Service, freePort, startServer } from './keeper.ts'
 import { postgresWays } from './postgres.ts'
 import { redisWays } from './redis.ts'
 import { requireRedis } from './redis-server.ts'
@@ -66,6 +66,13 @@ it("does not accept another server's answer for one that has ended", async () =>
     answers: () => setTimeout(3_000),
   })
   await expect(start).rejects.toThrow('"brief" ended: the port is taken')
+})
+
+it('gives a free port once, and none of those that the system gives', async () => {
+  const ports = await Promise.all(Array.from({ length: 50 }, freePort))
+  expect(new Set(ports).size).toBe(ports.length)
+  // Linux gives ports from 32,768 on
+  expect(Math.max(...ports)).toBeLessThan(32_768)
 })
 
 describe('the policy that keeps installed services from starting', () => {
