@@ -12,7 +12,6 @@ import { writeServerClock } from '../../monitoring/rollups/clock-offset.ts'
 import { problemsOf } from '../../monitoring/problems/find-problems.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
-import { openRedis } from '../../runtime/redis/redis.ts'
 import { defaultUi } from '../../runtime/settings/ui-settings.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { createWorld } from '../serving/world.ts'
@@ -69,13 +68,11 @@ async function doctor(env: Environment): Promise<Report> {
 let env: Environment
 let folder: string
 let database: Awaited<ReturnType<typeof testDatabase>>
-let redisUrl: string
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lockstep-doctor-'))
   database = await testDatabase({ migrate: false })
   const redis = await testRedis()
-  redisUrl = redis.url
   env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_PORT: '0' }
 })
 
@@ -290,14 +287,12 @@ describe('lockstep doctor', () => {
   })
 
   it('a Redis that may evict states must be set otherwise', async () => {
-    const redis = openRedis(redisUrl)
-    const [, before = 'noeviction'] = await redis.config('GET', 'maxmemory-policy')
+    const evicting = await ownRedis('redis-server', { args: ['--maxmemory-policy', 'allkeys-lru'] })
     try {
-      await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
-      expect((await doctor(env)).of('online store')).toMatch(/wrong .* has maxmemory-policy allkeys-lru\. Set noeviction/)
+      const report = await doctor({ ...env, LOCKSTEP_REDIS_URL: evicting.url })
+      expect(report.of('online store')).toMatch(/wrong .* has maxmemory-policy allkeys-lru\. Set noeviction/)
     } finally {
-      await redis.config('SET', 'maxmemory-policy', before)
-      redis.disconnect()
+      await evicting.stop()
     }
   })
 

@@ -90,8 +90,9 @@ export function startProgram(
   let [out, err] = ['', '']
   const waiting = new Set<() => void>()
   const note = () => waiting.forEach((check) => check())
-  child.stdout.on('data', (part: Buffer) => void ((out += part.toString()), note()))
-  child.stderr.on('data', (part: Buffer) => void ((err += part.toString()), note()))
+  // a part may end within a character
+  child.stdout.setEncoding('utf8').on('data', (part: string) => void ((out += part), note()))
+  child.stderr.setEncoding('utf8').on('data', (part: string) => void ((err += part), note()))
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code) => {

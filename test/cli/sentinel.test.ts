@@ -89,7 +89,8 @@ describe.each(['redis-server', 'valkey-server'] satisfies RedisServer[])('with t
     const former = await sentinels.primary()
     process.kill(former.pid, 'SIGKILL')
     await expect.poll(push, { timeout: 60_000 }).toBe(true)
-    expect((await sentinels.primary()).port).not.toBe(former.port)
+    // each Sentinel hears of it from another
+    await expect.poll(async () => (await sentinels.primary()).port, { timeout: 60_000 }).not.toBe(former.port)
     await complete()
     sentinels.servers.push(await ownRedis(kind, { port: former.port, args: ['--repl-diskless-sync-delay', '0'] }))
     await sentinels.whole()

@@ -48,7 +48,7 @@ afterAll(async () => {
 describe('a trace', () => {
   it('of a worker has the steps of its jobs, and is sent before the worker ends', async () => {
     const worker = start({ ...env, OTEL_BSP_SCHEDULE_DELAY: '600000' }, 'worker')
-    await worker.until(/finish[^]*"a job is done"/)
+    await worker.until(/finish of backfill .*"a job is done"/)
     worker.child.kill('SIGTERM')
     expect((await worker.ended).code).toBe(0)
     const jobs = collector.spans.filter(({ name }) => name.startsWith('job backfill'))

@@ -198,7 +198,6 @@ describe('a newcomer with a table of their own', () => {
       )
     await until(async () => (await refusal()).includes('fraud_features@1'))
     await until(async () => (await bareRead()).service === 'fraud_features@2')
-    const { version } = await client().predict('fraud', [{ user_id: newcomer, amount: 10 }])
-    expect(version).toBe(2)
+    await until(async () => (await client().predict('fraud', [{ user_id: newcomer, amount: 10 }])).version === 2)
   })
 })
