@@ -145,6 +145,8 @@ describe('the gates of a rollout', () => {
       expect([kind, none[kind]]).toEqual([kind, matching(/^not enough evidence: /)])
     await shop.pass(46)
     await noteLosses()
+    // servers write the counts of a rollout once a second
+    await until(async () => (await decideByGate()).decided['errors']?.startsWith('not enough') === false)
     const first = await decideByGate()
     expect(first.decided).toEqual({
       errors: matching(/^advance: errors: 0 of \d+ requests failed with the candidate, 0 of \d+ with the champion/),
