@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout } from 'node:timers/promises'
 
 /**
  * Runs steps that depend on short times of the product, which a slow machine or a paused process can exceed. They are
@@ -13,14 +14,37 @@ export async function unlessSlow(withinMs: number, steps: (attempt: number) => P
   }, steps)
 }
 
-/** As `unlessSlow`, for steps that take long: a failure counts if this process never stood still for `stallMs`. */
-export async function unlessStalled(stallMs: number, steps: (attempt: number) => Promise<void>): Promise<void> {
+/**
+ * As `unlessSlow`, for steps that take long: a failure counts if neither this process nor the server that they use
+ * stood still for `stallMs`.
+ *
+ * @param ping waits for an answer of the server; absent: it is not watched
+ */
+export async function unlessStalled(
+  stallMs: number,
+  steps: (attempt: number) => Promise<void>,
+  ping: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<void> {
   await repeat(() => {
     const delays = monitorEventLoopDelay({ resolution: 20 })
     delays.enable()
+    let isOver = false
+    let askedMs = performance.now()
+    let longestMs = 0
+    const note = (): void => void (longestMs = Math.max(longestMs, performance.now() - askedMs))
+    void (async () => {
+      while (!isOver) {
+        askedMs = performance.now()
+        await ping().catch(() => undefined)
+        note()
+        await setTimeout(20)
+      }
+    })()
     return () => {
+      isOver = true
       delays.disable()
-      return delays.max >= stallMs * 1e6
+      note()
+      return delays.max >= stallMs * 1e6 || longestMs >= stallMs
     }
   }, steps)
 }

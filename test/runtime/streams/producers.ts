@@ -37,13 +37,19 @@ export interface Producer {
   close(): Promise<void>
 }
 
+/** Of a server that knows what each reader holds. */
+export interface TrackingProducer extends Producer {
+  /** Waits for an answer of the server. */
+  ping(): Promise<unknown>
+}
+
 export interface Written {
   readonly id: string
   readonly key: string
   readonly value: string
 }
 
-export async function redisProducer(): Promise<Producer> {
+export async function redisProducer(): Promise<TrackingProducer> {
   const server = await restartableRedis()
   const redis = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
   redis.on('error', () => undefined)
@@ -52,6 +58,7 @@ export async function redisProducer(): Promise<Producer> {
     tracks: true,
     redeliverMs: 2_000,
     server,
+    ping: () => redis.ping(),
     spec: (stream, group = 'lockstep') => ({ kind: 'redis', stream, field: 'data', group }),
     make: async () => undefined,
     async send(stream, bodies) {
@@ -83,7 +90,7 @@ export async function redisProducer(): Promise<Producer> {
 /** Where the servers of streams are: one server, of whatever kind. */
 export const serversAt = (url: string): StreamServers => ({ streamRedisUrl: url, natsUrl: url, kafkaUrl: url })
 
-export async function natsProducer(): Promise<Producer> {
+export async function natsProducer(): Promise<TrackingProducer> {
   const own = await restartableNats()
   const nats = await connect({ servers: new URL(own.url).host, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
   const server: RestartableServer = {
@@ -105,6 +112,7 @@ export async function natsProducer(): Promise<Producer> {
     tracks: true,
     redeliverMs: 2_000,
     server,
+    ping: () => nats.rtt(),
     spec: (stream, group = 'lockstep') => ({ kind: 'nats', stream, subject: null, group }),
     async make(stream) {
       // longer than the longest outage of a test, as the window of the Redis sink

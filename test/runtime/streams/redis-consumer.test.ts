@@ -1,6 +1,8 @@
 import { Redis } from 'ioredis'
 import { expect, it, vi } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import type { StreamConsumer } from '../../../runtime/streams/stream-consumer.ts'
+import { unlessSlow } from '../../unless-slow.ts'
 import { extendsMessages, streamConsumerContract, takeAll, texts } from './stream-consumer-contract.ts'
 import { redisProducer, serversAt } from './producers.ts'
 
@@ -27,14 +29,18 @@ streamConsumerContract('a Redis Stream', redisProducer, (tools) => {
   })
 
   it('gives unacknowledged messages again although the clock of this machine was set back', async () => {
-    const s = await stream()
-    const [one, two] = [consumer(s), consumer(s)]
-    await producer().send(s, ['a'])
-    expect(texts(await one.take(1))).toEqual(['a'])
-    expect(await two.take(1)).toEqual([])
+    const seconds: StreamConsumer[] = []
+    await unlessSlow(producer().redeliverMs, async () => {
+      const s = await stream()
+      const [one, two] = [consumer(s), consumer(s)]
+      await producer().send(s, ['a'])
+      expect(texts(await one.take(1))).toEqual(['a'])
+      expect(await two.take(1)).toEqual([])
+      seconds.push(two)
+    })
     const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000)
     try {
-      expect(texts(await takeAll(two, 1))).toEqual(['a'])
+      for (const two of seconds) expect(texts(await takeAll(two, 1))).toEqual(['a'])
     } finally {
       clock.mockRestore()
     }
