@@ -11,6 +11,8 @@ import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'
 import { paymentsPlan } from '../materializer/plans.ts'
 import { testRedis } from '../services/index.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { ownRedis } from '../services/own-redis.ts'
 import { stored } from './stored-bytes.ts'
 import { storeContract } from './store-contract.ts'
 
@@ -41,20 +43,21 @@ describe('the Redis store, beyond the contract', () => {
     await reading()
     return (await processed()) - before
   }
+  // Characters that mean something in a pattern are only themselves in a prefix.
+  const prefix = 'p[a]*?\\'
+  let server: OwnRedis
   let admin: Redis
   let store: OnlineStore
-  let prefix: string
   beforeAll(async () => {
-    const redis = await testRedis()
-    // Characters that mean something in a pattern are only themselves in a prefix.
-    prefix = `${redis.prefix}[a]*?\\`
-    admin = new Redis(redis.url)
-    store = createRedisStore({ redis: new Redis(redis.url), prefix })
+    // its commands are counted
+    server = await ownRedis('redis-server')
+    admin = new Redis(server.url)
+    store = createRedisStore({ redis: new Redis(server.url), prefix })
   })
   afterAll(async () => {
-    await admin?.del(redisKey(prefix, key))
     await store?.close()
     await admin?.quit()
+    await server?.stop()
   })
 
   it('tags keys by the entity, so that its views share a slot, and keeps them short', () => {
