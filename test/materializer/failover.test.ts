@@ -13,7 +13,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'
-import { asking } from '../services/own-redis.ts'
+import { asking, replicated } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
 import { testRedisCluster } from '../services/redis-cluster.ts'
 import { freshView, many, moment } from './fixture.ts'
@@ -44,7 +44,7 @@ it('rereads the last arrivals after a failover to a replica that lacks writes', 
   const owners = await Promise.all(shards.map(({ primary }) => asking(primary.port, (redis) => redis.exists(checkpoint)).catch(() => 0)))
   const shard = shards[owners.indexOf(1) === 0 ? 1 : 0]
   if (!shard?.replica) throw new Error('The cluster has no replica.')
-  await asking(shard.primary.port, (redis) => redis.wait(1, 60_000))
+  await replicated(shard.primary, shard.replica)
   const between = Date.now()
   await delay(5)
 

@@ -4,7 +4,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { asking, ownRedis } from '../services/own-redis.ts'
+import type { OwnRedis } from '../services/own-redis.ts'
+import { asking, ownRedis, replicated } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
 import { testRedisCluster } from '../services/redis-cluster.ts'
 import { increment } from './increment.ts'
@@ -71,8 +72,7 @@ it('continues through a requested failover, and loses nothing', async () => {
 it('recovers automatically when a primary is killed during reads and writes', async () => {
   const keys = keysOf('killed@1', 60)
   await store.write(keys.map((key) => ({ ...key, expected: null, bytes: stored(1, '') })))
-  for (const { primary, replica } of await cluster.shards())
-    if (replica !== null) await asking(primary.port, (redis) => redis.wait(1, 60_000))
+  for (const { primary, replica } of await cluster.shards()) if (replica !== null) await replicated(primary, replica)
   let over = false
   let answered = 0
   const reading = (async () => {
@@ -109,7 +109,12 @@ it('reads from replicas if configured, and from the primary if no replica answer
   const keys = keysOf('replicas@1', 100)
   await store.write(keys.map((key) => ({ ...key, expected: null, bytes: stored(7, '') })))
   const shards = await cluster.shards()
-  for (const { primary, replica } of shards) if (replica !== null) await asking(primary.port, (redis) => redis.wait(1, 60_000))
+  for (const { primary, replica } of shards) if (replica !== null) await replicated(primary, replica)
+  // a node names a replica to clients once it has heard how far that has come
+  const named = ({ port }: OwnRedis) => asking(port, async (redis) => (await redis.call('CLUSTER', 'SLOTS')) as unknown[][])
+  const replicas = shards.filter(({ replica }) => replica !== null).length
+  for (const { primary } of shards)
+    await until(async () => (await named(primary)).filter(([, , , first]) => first !== undefined).length >= replicas)
   const behind = await open('replica')
   const reads = async (): Promise<number[]> =>
     Promise.all(

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Service } from './keeper.ts'
 import { startRedis } from './redis.ts'
@@ -30,5 +31,20 @@ export async function asking<T>(port: number, ask: (redis: Redis) => Promise<T>)
     return await ask(redis)
   } finally {
     redis.disconnect()
+  }
+}
+
+/**
+ * Resolves once a replica has all that its primary has by now. `WAIT` is of no use for that: it only waits for what its
+ * own connection has written.
+ */
+export async function replicated(primary: OwnRedis, replica: OwnRedis): Promise<void> {
+  const offset = async ({ port }: OwnRedis, field: string): Promise<number> =>
+    await asking(port, async (redis) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(await redis.info('replication'))?.[1] ?? -1))
+  const wanted = await offset(primary, 'master_repl_offset')
+  const deadline = Date.now() + 100_000
+  while ((await offset(replica, 'slave_repl_offset')) < wanted) {
+    if (Date.now() > deadline) throw new Error('The replica did not catch up within 100 s.')
+    await setTimeout(25)
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
-import { asking } from '../services/own-redis.ts'
+import { asking, replicated } from '../services/own-redis.ts'
 import type { ClusterWorld, Shard } from './cluster-world.ts'
 import { createClusterWorld, readDelay } from './cluster-world.ts'
 import { until } from './gate.ts'
@@ -88,7 +88,7 @@ it.concurrent('reads from the replica that takes over, and forgets the primary t
   const server = `127.0.0.1:${primary.port}`
   for (const each of shards) await asking(each.primary.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', 'no'))
   await asking(replica.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', 'no'))
-  await asking(primary.port, (redis) => redis.wait(1, 60_000))
+  await replicated(primary, replica)
   send(replica.pid, 'SIGSTOP')
   send(primary.pid, 'SIGKILL')
   await until(async () => {
