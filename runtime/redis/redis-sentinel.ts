@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 import { messageOf } from '../../kernel/errors.ts'
-import { orTimeout, timedOut } from '../async.ts'
+import { withPatience } from '../async.ts'
 import type { RedisConnection } from './redis.ts'
 import { accountOf, clientOptions, cutRedis, cutStream, redisTls, setPatientTimeouts, superviseClient, watchRedis } from './redis.ts'
 import type { RedisAddress, RedisServer, Sentinel } from './redis-url.ts'
@@ -101,8 +101,9 @@ function createSentinels({ nodes, sentinel }: SentinelAddress, tls: ConnectionOp
       const first = await Promise.any(asked).catch((all: AggregateError) => {
         throw noPrimary(name, all.errors)
       })
-      const others = await Promise.all(asked.map((answer) => orTimeout(answer, othersMs).catch((): typeof timedOut => timedOut)))
-      const answers = others.filter((answer) => answer !== timedOut)
+      const late = (): Error => new Error(`It did not answer within ${othersMs} ms.`)
+      const others = await Promise.all(asked.map((answer) => withPatience(answer, othersMs, late).catch(() => null)))
+      const answers = others.filter((answer) => answer !== null)
       const newest = answers.reduce((best, answer) => (answer.epoch > best.epoch ? answer : best), first)
       // a few that were cut off from the others may still name a former primary
       if (known !== null && newest.epoch < known.epoch && answers.length * 2 <= clients.length) return known
