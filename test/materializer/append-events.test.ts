@@ -47,7 +47,7 @@ for (const { kind, open } of databases) {
       const ahead = (seconds: number) => appendEvents(db, table, events, { to: 'both', now: () => (Date.now() + seconds * 1000) * 1000 })
       await expect(ahead(86_400)).rejects.toMatchObject({
         code: 'NOT_READY',
-        message: expect.stringMatching(/8640\d s ahead of the database's/),
+        message: expect.stringMatching(/86[34]\d\d s ahead of the database's/),
       })
       expect(await db.query(`SELECT id FROM lockstep_source.measures`)).toEqual([])
       expect(await ahead(60)).toMatchObject({ duplicates: [null] })

@@ -36,7 +36,9 @@ beforeAll(async () => {
   await opened.db.script('CREATE TABLE refunds (at timestamptz, prediction_id text, bad boolean)')
   await applyChanges(opened.db, await load({ 'features.ts': definitions }))
   catalog = await loadCatalog(opened.db)
-  await predictionPartitions.create(opened.db, new Set([dayOf(Date.now() * 1000)]))
+  const now = Date.now() * 1000
+  // midnight may pass
+  await predictionPartitions.create(opened.db, new Set([dayOf(now), dayOf(now + 86_400_000_000)]))
 })
 afterAll(() => opened?.close())
 

@@ -37,7 +37,12 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
       if ((await run.result) === null) interrupted++
       await table.insert(many(50 + batches))
     }
-    expect(interrupted).toBeGreaterThan(0)
+    // the first run ends before it is killed if this process is held up, and leaves the others little to do
+    for (let tries = 0; interrupted === 0; tries++) {
+      expect(tries).toBeLessThan(20)
+      await table.insert(many(20_000))
+      if ((await runElsewhere(kind, table, plan, 1).result) === null) interrupted++
+    }
     await materializeView(db, store, plan, { moment })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })

@@ -11,6 +11,7 @@ import { loadCatalog } from '../../../registry/catalog.ts'
 import { orTimeout, timedOut } from '../../../runtime/async.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import type { StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
 import { serversAt } from '../../runtime/streams/producers.ts'
@@ -142,9 +143,16 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
     general('are folded together, for any number of transactions', async () => {
       const folds: (readonly number[])[] = []
       const deps = { db: world.db, source: clicks, spec: producer.spec(stream), log: quietLog, clock: () => Date.now() * 1000 }
-      const read = (): void => {
+      /** Reads so many messages at a time, however slowly they come. */
+      const read = (together: number): void => {
         const stopped = new AbortController()
-        const consumer = openConsumer(at(), deps.spec, { redeliverMs: 1_000 })
+        const opened = openConsumer(at(), deps.spec, { redeliverMs: 1_000 })
+        const take = async (limit: number): Promise<readonly StreamMessage[]> => {
+          const taken = [...(await opened.take(limit))]
+          while (taken.length > 0 && taken.length < together) taken.push(...(await opened.take(limit)))
+          return taken
+        }
+        const consumer = { ...opened, take }
         const fold = async (xids: readonly number[]): Promise<void> => void folds.push(xids)
         const done = consumeStream(
           { ...deps, consumer, fold, metrics: countingMetrics().metrics },
@@ -156,7 +164,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
           await consumer.close()
         })
       }
-      read()
+      read(1)
       for (const [i, id] of ['x', 'y'].entries()) {
         await producer.send(stream, [event('a', 1, id)])
         await vi.waitFor(() => expect(folds).toHaveLength(i + 1), 60_000)
@@ -164,7 +172,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await drained()
       for (const stop of stops.splice(0)) await stop()
       await producer.send(stream, [event('a', 1, 'x'), event('a', 1, 'y'), event('a', 1, 'z')])
-      read()
+      read(3)
       await drained()
       expect(folds.map((xids) => xids.length)).toEqual([1, 1, 3])
     })
