@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
@@ -7,6 +6,7 @@ import { isTemporary } from '../../runtime/is-temporary.ts'
 import { createRepeats } from '../../runtime/repeats.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
 import type { ExposureMetrics } from './exposure-metrics.ts'
+import { RunExposures } from './run-exposures.ts'
 import { createSeenUnits } from './seen-units.ts'
 import type { ExposureBatch, FirstRow, UnitRows } from './write-exposures.ts'
 import { markRecorder, writeExposures } from './write-exposures.ts'
@@ -47,27 +47,13 @@ export interface ExposureOptions {
   readonly maxWaiting?: number
 }
 
-/** Of one run. */
-interface Recording {
-  readonly run: number
-  /** Names this recording in the database. */
-  readonly recorder: string
-  /** By variant and unit. */
-  waiting: Map<string, UnitRows>
-  /** A batch that is to be written. */
-  batch: ExposureBatch | null
-  batches: number
-  lost: number
-}
-
-const unitsPerBatch = 5000
 /** How many units are remembered as written. A forgotten one is written again, which changes nothing. */
 const maxSeen = 200_000
 
 export function createExposureRecorder(deps: ExposureRecorderDeps, options: ExposureOptions = {}): ExposureRecorder {
   const { database, log, clock } = deps
   const { flushMs = 1000, writesPerCount = 30, maxWaiting = 100_000 } = options
-  const recordings = new Map<number, Recording>()
+  const recordings = new Map<number, RunExposures>()
   const seen = createSeenUnits(maxSeen)
   const refusals = createRepeats()
   let waiting = 0
@@ -102,17 +88,16 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
       await writeNew(recording, counts)
       if (!counts) continue
       const ended = await markRecorder(database(), recording, closed)
-      if (ended && recording.waiting.size === 0) recordings.delete(recording.run)
+      if (ended && recording.isEmpty) recordings.delete(recording.run)
     }
     if (failing) log.info('exposures of experiments can be written again')
     failing = false
   }
 
   /** @param counts whether counts of known units are written too */
-  async function writeNew(recording: Recording, counts: boolean): Promise<void> {
+  async function writeNew(recording: RunExposures, counts: boolean): Promise<void> {
     for (;;) {
-      recording.batch ??= nextBatch(recording, counts)
-      const { batch } = recording
+      const batch = recording.nextBatch(counts)
       if (batch === null) return
       try {
         await writeExposures(database(), batch)
@@ -125,53 +110,26 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         lose(recording, batch.units, 'refused')
       }
       waiting -= batch.units.length
-      recording.batch = null
-      await forget(batch)
+      recording.endBatch()
+      await forgetErasedUnits(deps, batch)
     }
-  }
-
-  function nextBatch(recording: Recording, counts: boolean): ExposureBatch | null {
-    const taken: [string, UnitRows][] = []
-    for (const entry of recording.waiting) {
-      if (!counts && entry[1].first === null) continue
-      taken.push(entry)
-      if (taken.length === unitsPerBatch) break
-    }
-    if (taken.length === 0) return null
-    for (const [key] of taken) recording.waiting.delete(key)
-    const units = taken.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each)
-    const { run, recorder, lost } = recording
-    return { run, recorder, lost, number: ++recording.batches, units }
   }
 
   function remember({ run, units }: ExposureBatch): void {
     for (const { unit, variant, first } of units) if (first !== null) seen.add(seenKey(run, keyOf(variant, unit)))
   }
 
-  /** Entities that are erased meanwhile must not come back. */
-  async function forget({ units }: ExposureBatch): Promise<void> {
-    const entities = new Map(
-      units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []),
-    )
-    if (entities.size === 0) return
-    try {
-      await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities.values())
-    } catch (error) {
-      log.warn({ error: messageOf(error) }, 'it is not known whether units of an experiment were erased meanwhile')
-    }
-  }
-
-  function lose(recording: Recording, units: readonly UnitRows[], reason: 'full' | 'refused' | 'closed'): void {
+  function lose(recording: RunExposures, units: readonly UnitRows[], reason: 'full' | 'refused' | 'closed'): void {
     const lost = units.filter(({ first }) => first !== null).length
     if (lost === 0) return
     recording.lost += lost
     metrics.lost(reason, lost)
   }
 
-  function recordingOf(run: number): Recording {
+  function recordingOf(run: number): RunExposures {
     const known = recordings.get(run)
     if (known !== undefined) return known
-    const made: Recording = { run, recorder: randomUUID(), waiting: new Map(), batch: null, batches: 0, lost: 0 }
+    const made = new RunExposures(run)
     recordings.set(run, made)
     return made
   }
@@ -183,19 +141,14 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         const recording = recordingOf(run)
         const key = keyOf(variant, unit)
         const at = Math.round(clock())
-        const known = recording.waiting.get(key)
-        if (known !== undefined) {
-          known.rows++
-          known.lastAt = Math.max(known.lastAt, at)
-          return
-        }
+        if (recording.count(key, at)) return
         const isSeen = seen.has(seenKey(run, key))
         if (waiting >= maxWaiting) {
           if (isSeen) return
           recording.lost++
           return metrics.lost('full', 1)
         }
-        recording.waiting.set(key, { unit, variant, at, lastAt: at, rows: 1, first: isSeen ? null : first() })
+        recording.add(key, { unit, variant, at, lastAt: at, rows: 1, first: isSeen ? null : first() })
         waiting++
         schedule()
       } catch (error) {
@@ -212,11 +165,21 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         await Promise.race([writing, timeout])
         if (failing) break
       }
-      for (const recording of recordings.values())
-        lose(recording, [...(recording.batch?.units ?? []), ...recording.waiting.values()], 'closed')
+      for (const recording of recordings.values()) lose(recording, recording.units(), 'closed')
       recordings.clear()
       waiting = 0
     },
+  }
+}
+
+/** Entities that are erased meanwhile must not come back. */
+async function forgetErasedUnits({ database, log }: ExposureRecorderDeps, { units }: ExposureBatch): Promise<void> {
+  const entities = new Map(units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []))
+  if (entities.size === 0) return
+  try {
+    await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities.values())
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'it is not known whether units of an experiment were erased meanwhile')
   }
 }
 
