@@ -9,10 +9,11 @@ import { processName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { minuteMicros } from './coverage.ts'
+import type { RecordedAnswers } from './recorded-minute.ts'
+import { RecordedMinute } from './recorded-minute.ts'
 import type { BaselineBins, RecordedVersion } from './row-recorder.ts'
 import { RowRecorder } from './row-recorder.ts'
-import type { RollupKey, RollupWriter } from './rollup-writer.ts'
-import { noModel } from './rollup-writer.ts'
+import type { RollupWriter } from './rollup-writer.ts'
 import { RowBudget } from './row-budget.ts'
 import { TrafficSummary } from './traffic-summary.ts'
 
@@ -85,13 +86,6 @@ const retryMs = 10_000
 /** Processes do not write at the same moment. */
 const spreadMs = 3_000
 
-interface Recorded {
-  readonly key: RollupKey
-  readonly traffic: TrafficSummary
-  /** null: no request of the version was answered. */
-  rows: RowRecorder | null
-}
-
 /** Records nothing. */
 export const noRollups: RollupRecorder = {
   answered: () => undefined,
@@ -111,11 +105,8 @@ export function createRollupRecorder(
 ): RollupRecorder {
   const writtenBy = `${processName()}:${randomBytes(4).toString('hex')}`
   const budget = rowsPerSecond > 0 ? new RowBudget(rowsPerSecond) : null
-  /** Epoch microseconds at which the present minute began. */
-  let minute = Math.floor(clock() / minuteMicros) * minuteMicros
-  let ofProcess = new TrafficSummary()
-  /** By model, then by version and role. */
-  let recorded = new Map<string, Recorded[]>()
+  const minuteNow = () => Math.floor(clock() / minuteMicros) * minuteMicros
+  let present = new RecordedMinute(minuteNow())
   let cpu = process.cpuUsage()
   let timer: NodeJS.Timeout | null = null
   let flushing: Promise<void> | null = null
@@ -123,51 +114,35 @@ export function createRollupRecorder(
   let hasEndedMinute = false
   let closed = false
 
-  function recordedOf(model: string, version: number, role: Role): Recorded {
-    let ofModel = recorded.get(model)
-    if (ofModel === undefined) recorded.set(model, (ofModel = []))
-    for (let i = 0; i < ofModel.length; i++) {
-      const { key } = ofModel[i] as Recorded
-      if (key.version === version && key.role === role) return ofModel[i] as Recorded
-    }
-    const added: Recorded = { key: { model, version, role }, traffic: new TrafficSummary(), rows: null }
-    ofModel.push(added)
-    return added
-  }
-
-  function rowsOf(own: Recorded, version: RecordedVersion): RowRecorder {
+  function rowsOf(own: RecordedAnswers, version: RecordedVersion): RowRecorder {
     const baseline = baselineOf(own.key.model, own.key.version)
     if (own.rows?.isOf(version, baseline) === true) return own.rows
     // the version was reloaded in this minute or has other bins, which is rare: the rows before are added separately
-    if (own.rows !== null) writer.add(minute, writtenBy, { key: own.key, traffic: new TrafficSummary(), columns: own.rows.summary() })
+    if (own.rows !== null)
+      writer.add(present.minute, writtenBy, { key: own.key, traffic: new TrafficSummary(), columns: own.rows.summary() })
     return (own.rows = new RowRecorder(version, baseline))
   }
 
-  function endMinute(ended: boolean): void {
+  /** @param ended whether the process ends with it */
+  function endMinute(next: number, ended: boolean): void {
     const used = process.cpuUsage(cpu)
     cpu = process.cpuUsage()
-    ofProcess.cpuMicros += used.user + used.system
-    writer.add(minute, writtenBy, { key: noModel, traffic: ofProcess, columns: null })
-    for (const ofModel of recorded.values()) {
-      for (const { key, traffic, rows } of ofModel) writer.add(minute, writtenBy, { key, traffic, columns: rows?.summary() ?? null })
-    }
-    writer.end(minute, writtenBy, ended)
+    present.ofProcess.cpuMicros += used.user + used.system
+    present.addTo(writer, writtenBy)
+    writer.end(present.minute, writtenBy, ended)
     hasEndedMinute = true
-    ofProcess = new TrafficSummary()
-    recorded = new Map()
+    present = new RecordedMinute(next)
   }
 
   function endMinuteIfOver(): void {
-    const now = Math.floor(clock() / minuteMicros) * minuteMicros
+    const now = minuteNow()
     // after a clock was set back, the minute that it had reached lasts until it gets there again
-    if (closed || now <= minute) return
-    endMinute(false)
-    minute = now
+    if (!closed && now > present.minute) endMinute(now, false)
   }
 
   function schedule(): void {
     if (closed) return
-    const untilNextMs = Math.min(60_000, Math.max(0, (minute + minuteMicros - clock()) / 1000))
+    const untilNextMs = Math.min(60_000, Math.max(0, (present.minute + minuteMicros - clock()) / 1000))
     const delayMs = writer.waiting > 0 ? Math.min(retryMs, untilNextMs) : untilNextMs
     timer = setTimeout(() => {
       endMinuteIfOver()
@@ -196,7 +171,7 @@ export function createRollupRecorder(
     answered(group, predictions, times, cacheHits) {
       const { version } = group.model
       const { rows, entities } = group.read
-      const own = recordedOf(version.model, version.version, group.role)
+      const own = present.of(version.model, version.version, group.role)
       const { traffic } = own
       traffic.requests++
       traffic.rows += rows.length
@@ -216,21 +191,21 @@ export function createRollupRecorder(
       }
     },
     failed(model, version, role, error) {
-      const { traffic } = recordedOf(model, version, role)
+      const { traffic } = present.of(model, version, role)
       traffic.requests++
       traffic.addError(codeOf(error))
     },
     bypassed(model, version, role, error) {
-      recordedOf(model, version, role).traffic.addBypassed(codeOf(error))
+      present.of(model, version, role).traffic.addBypassed(codeOf(error))
     },
     errorAnswered(error) {
-      ofProcess.addError(codeOf(error))
+      present.ofProcess.addError(codeOf(error))
     },
     servedAge(view, seconds) {
-      ofProcess.addAge(view, seconds)
+      present.ofProcess.addAge(view, seconds)
     },
     forget(erased) {
-      for (const ofModel of recorded.values()) for (const { rows } of ofModel) rows?.forget(erased)
+      present.forget(erased)
       writer.forget(erased)
     },
     warnings: () => (refused === null ? writer.warnings() : [refused]),
@@ -239,8 +214,8 @@ export function createRollupRecorder(
       if (closed) return
       endMinuteIfOver()
       // of a server that could not start there is nothing to write, and maybe no database
-      const hasRecords = hasEndedMinute || recorded.size > 0 || ofProcess.errors.size > 0 || ofProcess.ages.size > 0
-      if (hasRecords) endMinute(true)
+      const hasRecords = hasEndedMinute || !present.isEmpty
+      if (hasRecords) endMinute(present.minute, true)
       closed = true
       clearTimeout(timer ?? undefined)
       if (!hasRecords) return
