@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { endlessModel } from './made-models.ts'
 import { promoteModel } from '../../registry/models/promote.ts'
+import { servingSet, withRunTimeout } from '../serving/definitions.ts'
 import { until } from '../serving/gate.ts'
 import { openGrpc } from '../serving/oip/transports.ts'
 import type { World } from '../serving/world.ts'
@@ -11,7 +12,7 @@ const landing = { airport: 'ATL', at: '2001-07-01T11:30:00Z', delay: 7, amount: 
 let world: World
 
 beforeAll(async () => {
-  world = await createWorld('embedded')
+  world = await createWorld('embedded', withRunTimeout(servingSet, 3_000_000))
   await world.materialize('airport_delays')
   await world.push('delay', 'mlp')
   await world.push('echo', endlessModel())

@@ -8,7 +8,7 @@ import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 import { deleteModelVersion } from '../../registry/models/delete-model-version.ts'
 import { unitPlace } from '../../statistics/assign.ts'
 import { endlessModel } from '../inference/made-models.ts'
-import { hash, servingSet } from './definitions.ts'
+import { hash, servingSet, withRunTimeout } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
@@ -40,7 +40,7 @@ function definitions(service: 'flight@1' | 'flight@2'): DefinitionSet {
     ...servingSet,
     onDemand: [...servingSet.onDemand, declared({ ...context.spec, version: 2, code: hash(throwingCode) })],
     services: [...servingSet.services, declared({ ...flight.spec, version: 2, members })],
-    models: servingSet.models.flatMap((model) =>
+    models: withRunTimeout(servingSet, 3_000_000).models.flatMap((model) =>
       model.spec.name === 'delay'
         ? [
             {

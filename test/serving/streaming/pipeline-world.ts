@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../../../kernel/specs/stream-spec.ts'
 import type { DefinitionSet } from '../../../registry/load/definition-set.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
-import { declared, servingSet } from '../definitions.ts'
+import { declared, servingSet, withRunTimeout } from '../definitions.ts'
 
 /** A pipeline that predicts "delay" for the airport of each landing; its delay is the distance, too. */
 export const landingsPipeline = (more: Partial<PipelineSpec> = {}): PipelineSpec => ({
@@ -20,10 +20,10 @@ export const landingsPipeline = (more: Partial<PipelineSpec> = {}): PipelineSpec
   ...more,
 })
 
-/** The definitions of the serving tests, with a stream of landings and pipelines. */
+/** The definitions of the serving tests, with a stream of landings and pipelines. Runs of "echo" time out soon. */
 export function streamingSet(stream: StreamSpec, pipelines: readonly PipelineSpec[]): DefinitionSet {
   const sources = servingSet.sources.map((source) => (source.spec.name === 'landings' ? { ...source, operational: { stream } } : source))
-  return { ...servingSet, sources, pipelines: pipelines.map(declared) }
+  return withRunTimeout({ ...servingSet, sources, pipelines: pipelines.map(declared) }, 1_000_000)
 }
 
 /** A landing that has just happened, as JSON. */

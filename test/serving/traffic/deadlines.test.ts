@@ -56,8 +56,7 @@ describe('a deadline', () => {
 
 describe('a deadline that the runs of a model would miss', () => {
   it('ends a request before its features are read, until the model was idle for long', async () => {
-    const models = servingSet.models.map((model) => ({ ...model, operational: {} }))
-    const slow = await createWorld('redis', { ...servingSet, models })
+    const slow = await createWorld('redis')
     try {
       await slow.materialize('airport_delays')
       await slow.push('echo', endlessModel(30_000))
