@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 
@@ -6,6 +7,18 @@ export async function until(what: () => Promise<boolean>, withinMs = 60_000): Pr
   while (!(await what())) {
     if (Date.now() > deadline) throw new Error(`it did not happen within ${withinMs} ms`)
     await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** @returns false if the port is taken */
+async function listens(server: Server, port: number): Promise<boolean> {
+  try {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return false
+    throw error
   }
 }
 
@@ -46,7 +59,8 @@ export class Gate {
         if (!this.#silent) one.pipe(other)
       }
     })
-    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve))
+    // while it was shut, a connection of any process may have got its port as the other end
+    await until(async () => await listens(server, this.port))
     this.port = (server.address() as AddressInfo).port
     this.#server = server
   }
