@@ -91,8 +91,10 @@ test('readers of a body are notified that its connection ended, even if they ask
   const told: unknown[] = []
   const note = (error: unknown) => void told.push((error as { code: string }).code)
   const { promise: all, resolve } = Promise.withResolvers<void>()
+  const { promise: reading, resolve: begun } = Promise.withResolvers<void>()
   const socket = await connected((incoming) => {
     void (async () => {
+      begun()
       await incoming.body(1000).catch(note)
       await incoming.body(1000).catch(note)
       incoming.dropRest(() => told.push('ended'))
@@ -100,6 +102,7 @@ test('readers of a body are notified that its connection ended, even if they ask
     })()
   })
   socket.write(`${head(10)}abc`)
+  await reading
   await delay(30)
   socket.destroy()
   await all
