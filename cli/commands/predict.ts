@@ -54,6 +54,7 @@ export const predictCommand: Command = {
           model: named.model,
           spine: spineInput(input.needed('spine')),
           signal: context.signal,
+          log: context.log,
           onProgress: (progress) => bar.update(progress),
           ...(version === undefined ? {} : { version }),
           ...(time === undefined ? {} : { time }),

@@ -38,6 +38,7 @@ export const predictionsBackfillCommand: Command = {
         now: Date.now() * 1000,
         by: actorOf(input),
         signal: context.signal,
+        log: context.log,
         onProgress: (progress) => bar.update(progress),
         ...(version === undefined ? {} : { version }),
         ...(time === undefined ? {} : { time }),

@@ -41,6 +41,7 @@ export async function evaluate(context: Context, spine: string, version: number)
         // as in training: flights that depart at the same minute do not count each other
         bound: 'before',
         signal: context.signal,
+        log: context.log,
         onProgress: (progress) => bar.update(progress),
       },
       (batch) => {

@@ -14,10 +14,10 @@ import { readModelBytes } from '../../registry/models/model-versions.ts'
 import type { VersionReference } from '../../registry/models/pick-version.ts'
 import { pickVersion } from '../../registry/models/pick-version.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import type { LoadedModel, Prediction } from '../../inference/load-model.ts'
-import { loadModel } from '../../inference/load-model.ts'
-import type { RowGroup } from './run-groups.ts'
-import { runGroups } from './run-groups.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { OpenModel } from '../../inference/open-model.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
+import { openUnserved } from '../models/open-unserved.ts'
 
 export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly model: string
@@ -28,10 +28,8 @@ export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly time?: string
   /** The columns of the spine to copy. Absent: all. */
   readonly columns?: readonly string[]
+  readonly log: Logger
 }
-
-/** The maximum number of rows in one run of a model that takes any number. */
-const maxRowsPerRun = 1024
 
 /** Consecutive rows of the spine with the model's answers, by column. */
 export interface PredictedBatch {
@@ -61,7 +59,7 @@ export interface PredictBatchSummary extends JoinSummary {
 
 /**
  * Predicts every row of a spine as of the row's own moment. The features come from the join that makes training sets,
- * by the same `evaluate` as in the server; the model runs by the same `runGroups`.
+ * by the same `evaluate` as in the server; the model is tried and runs as there.
  *
  * @param consume gets the batches in the spine's order. The next one waits until it is done.
  * @throws LockstepError what the spine, the join and the model throw
@@ -75,52 +73,65 @@ export async function predictBatch(
   const declared = catalog.model(options.model)
   const version = pickVersion(declared, options.version)
   const { service, binding } = bindVersion(catalog, declared.spec, version)
-  const bytes = await readModelBytes(db, declared.name, version.version)
-  const loaded = await loadModel(bytes, binding, `${declared.name}@${version.version}`)
+  const pool = createProcessPool()
+  const { name, operational } = declared
+  const named = { binding, name: `${name}@${version.version}`, operational, pool, log: options.log }
   try {
-    const { time, columns: named = null } = options
-    const spine = await openSpine(db, service, options.spine, { time, carried: named })
+    const opened = await openUnserved(() => readModelBytes(db, name, version.version), named)
     try {
-      const carried = carriedColumns(spine, named)
-      const columns = carried.map((slot) => spine.columns[slot] as SpineColumn)
-      refuseClash(columns, loaded.outputs)
-      let refused = 0
-      const model = inRuns(loaded)
-      const summary = await joinSpine(db, service, spine, options, async (batch) => {
-        const predictions = await predictJoined(model, loaded.outputs, batch)
-        refused += predictions.refused
-        const values = carried.map((slot) => batch.spine[slot] ?? [])
-        const rows = { length: batch.length, columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns }
-        await consume({ ...rows, version, service, joined: batch })
-      })
-      return { ...summary, version, service, columns, outputs: loaded.outputs, refused }
+      const summary = await predictSpine(db, opened, service, options, (batch) => consume({ ...batch, version, service }))
+      return { ...summary, version, service, outputs: opened.outputs }
     } finally {
-      await spine.drop()
+      await opened.close()
     }
   } finally {
-    await loaded.close()
+    pool.close()
   }
 }
 
-/** Rows without a required feature are refused: they are in no group, so they have no prediction. */
-async function predictJoined(model: RowGroup['model'], outputs: readonly Column[], batch: JoinedBatch) {
+async function predictSpine(
+  db: Database,
+  opened: OpenModel,
+  service: ServicePlan,
+  options: PredictBatchOptions,
+  consume: (batch: Omit<PredictedBatch, 'version' | 'service'>) => Promise<void> | void,
+): Promise<Omit<PredictBatchSummary, 'version' | 'service' | 'outputs'>> {
+  const { outputs } = opened
+  const { time, columns: named = null } = options
+  const spine = await openSpine(db, service, options.spine, { time, carried: named })
+  try {
+    const carried = carriedColumns(spine, named)
+    const columns = carried.map((slot) => spine.columns[slot] as SpineColumn)
+    refuseClash(columns, outputs)
+    let refused = 0
+    const summary = await joinSpine(db, service, spine, options, async (batch) => {
+      const predicted = await predictJoined(opened, batch)
+      refused += predicted.refused
+      const values = carried.map((slot) => batch.spine[slot] ?? [])
+      await consume({ length: batch.length, columns, spine: values, outputs, predictions: predicted.columns, joined: batch })
+    })
+    return { ...summary, columns, refused }
+  } finally {
+    await spine.drop()
+  }
+}
+
+/**
+ * Rows without a required feature are refused: they have no prediction.
+ *
+ * @throws LockstepError why a row has no prediction
+ */
+async function predictJoined({ outputs, runColumns, predictUncached }: OpenModel, batch: JoinedBatch) {
   const rows = Array.from({ length: batch.length }, (_, row) => row).filter((row) => batch.missing[row]?.length === 0)
-  const features = rows.map((row) => batch.values.map((column) => column[row] ?? null))
-  const predictions = await runGroups([{ model, rows, read: { rows: features } }], batch.length)
-  const columns = outputs.map((_, o) => predictions.map((prediction) => prediction?.[o] ?? null))
-  return { columns, refused: batch.length - rows.length }
-}
-
-/** Runs the model on any number of rows, in several runs. */
-function inRuns(loaded: LoadedModel): RowGroup['model'] {
-  const step = loaded.maxRows ?? maxRowsPerRun
-  return {
-    async predict(rows) {
-      const predictions: Prediction[] = []
-      for (let at = 0; at < rows.length; at += step) predictions.push(...(await loaded.run(rows.slice(at, at + step))))
-      return predictions
-    },
+  const features = batch.values.map((column) => rows.map((row) => column[row] ?? null))
+  const found = await runColumns(features, rows.length)
+  const columns = outputs.map(() => new Array<Value | null>(batch.length).fill(null))
+  for (const [i, row] of rows.entries()) {
+    // a row that failed runs once more, for the reason
+    const again = found.failures[i] === null ? null : await predictUncached([features.map((column) => column[i] ?? null)])
+    for (const [o, column] of columns.entries()) column[row] = (again === null ? found.outputs[o]?.[i] : again[0]?.[o]) ?? null
   }
+  return { columns, refused: batch.length - rows.length }
 }
 
 function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void {

@@ -149,7 +149,8 @@ async function rowsOf(manifest: BatchManifest, out: string): Promise<Record<stri
 async function predicted(model: string, sql: string): Promise<(Value | null)[]> {
   const outs: (Value | null)[] = []
   const catalog = await loadCatalog(world.db)
-  await predictBatch(world.db, catalog, { model, spine: { sql }, time: 'at' }, (batch) => void outs.push(...(batch.predictions[0] ?? [])))
+  const asked = { model, spine: { sql }, time: 'at', log: createLogger('silent') }
+  await predictBatch(world.db, catalog, asked, (batch) => void outs.push(...(batch.predictions[0] ?? [])))
   return outs
 }
 

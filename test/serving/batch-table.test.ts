@@ -91,7 +91,8 @@ describe('a batch into a table', () => {
     expect(found.map(({ id }) => id)).toEqual(Array.from({ length: rows }, (_, i) => i + 1))
     const alone: unknown[] = []
     const spine = { sql: 'select id, airport, at, distance from spine order by id' }
-    await predictBatch(world.db, await loadCatalog(world.db), { model: 'delay', spine, time: 'at' }, ({ predictions }) => {
+    const asked = { model: 'delay', spine, time: 'at', log: createLogger('silent') }
+    await predictBatch(world.db, await loadCatalog(world.db), asked, ({ predictions }) => {
       for (const value of predictions[0] ?? []) alone.push(Number.isFinite(value) ? value : null)
     })
     const rounded = found.map(({ probabilities: each }) => (each === null ? null : Math.fround(Number(each))))

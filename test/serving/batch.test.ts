@@ -6,15 +6,19 @@ import { checkParity } from '../../monitoring/parity/check-parity.ts'
 import { copyPredictions } from '../../monitoring/prediction-log/copy-predictions.ts'
 import { readRollupGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { parseModelReference } from '../../registry/models/pick-version.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { readAudit } from '../../runtime/audit.ts'
+import { createLogger } from '../../runtime/log.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
+import { centeringModel } from '../inference/made-models.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
+const log = createLogger('silent')
 let world: World
 let url: string
 
@@ -28,6 +32,7 @@ beforeAll(async () => {
   `)
   for (const view of ['airport_delays', 'airport_required']) await world.materialize(view)
   await world.push('delay', 'logistic')
+  await world.push('echo', centeringModel())
   await world.push('echo', 'identity')
   await world.push('strict', 'one')
   const served = await world.serve()
@@ -36,9 +41,9 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-async function predict(model: string, sql: string, columns?: readonly string[]) {
+async function predict(named: string, sql: string, columns?: readonly string[]) {
   const batches: PredictedBatch[] = []
-  const options = { model, spine: { sql }, time: 'at', ...(columns === undefined ? {} : { columns }) }
+  const options = { ...parseModelReference(named), spine: { sql }, time: 'at', log, ...(columns === undefined ? {} : { columns }) }
   const summary: PredictBatchSummary = await predictBatch(
     world.db,
     await loadCatalog(world.db),
@@ -52,7 +57,7 @@ async function predict(model: string, sql: string, columns?: readonly string[]) 
 describe('predictBatch', () => {
   it('gives what the server answers at each moment, for each spine row in order', async () => {
     const { summary, batches, column } = await predict('echo', 'select id, airport, at, distance, label from spine order by id')
-    expect(summary).toMatchObject({ rows: 144, refused: 0, version: { model: 'echo', version: 1 }, outputs: [{ name: 'out' }] })
+    expect(summary).toMatchObject({ rows: 144, refused: 0, version: { model: 'echo', version: 2 }, outputs: [{ name: 'out' }] })
     expect(batches[0]?.columns.map((each) => each.name)).toEqual(expect.arrayContaining(['id', 'airport', 'at', 'distance', 'label']))
     const at = (name: string) => column('spine', batches[0]?.columns.findIndex((each) => each.name === name) ?? -1)
     const [airports, times, distances, labels] = [at('airport'), at('at'), at('distance'), at('label')]
@@ -77,6 +82,20 @@ describe('predictBatch', () => {
     const sql = 'select airport, at, distance from spine, generate_series(0, 9) time order by time, id'
     const often = (await predict('echo', sql)).column('predictions', 0)
     expect(often).toEqual(Array.from({ length: 10 }, () => once).flat())
+  })
+
+  it('gives what the server answers for a model whose rows depend on each other', async () => {
+    const { column, batches } = await predict('echo@1', 'select airport, at, distance from spine order by id')
+    const [airports, times, distances] = ['airport', 'at', 'distance'].map((name) =>
+      column('spine', batches[0]?.columns.findIndex((each) => each.name === name) ?? -1),
+    )
+    const outs = column('predictions', 0)
+    for (let row = 0; row < 144; row += 24) {
+      const entities = [{ airport: airports?.[row], distance: distances?.[row] }]
+      const { body } = await ask(url, '/v1/predict', { model: 'echo', version: 1, asOf: times?.[row], entities })
+      const [{ out } = { out: null }] = body.predictions
+      expect([...(outs[row] as Float32Array)]).toEqual((out as (number | null)[]).map((value) => value ?? Number.NaN))
+    }
   })
 
   it('omits the prediction of a row without a required feature, and counts it', async () => {
@@ -127,6 +146,7 @@ describe('backfillPredictions', () => {
       time: 'at',
       ...(spine === sql ? { id: 'id' } : {}),
       now,
+      log,
       ...rest,
     })
   }
@@ -258,7 +278,7 @@ describe('backfillPredictions', () => {
   })
 
   it('refuses an id column that the spine lacks', async () => {
-    const named = { model: 'delay', spine: { sql: 'select airport, at, distance from spine' }, time: 'at', id: 'ids', now }
+    const named = { model: 'delay', spine: { sql: 'select airport, at, distance from spine' }, time: 'at', id: 'ids', now, log }
     await expect(backfillPredictions(world.db, await loadCatalog(world.db), config, named)).rejects.toThrow(
       'The spine has no column "ids". Its columns are',
     )

@@ -19,6 +19,7 @@ import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import { judgeDecisions } from '../../../serving/dashboard/rollouts/judged-decisions.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
+import { createLogger } from '../../../runtime/log.ts'
 import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
 import { createWorld, noon } from '../world.ts'
@@ -486,11 +487,9 @@ describe('the registry as of a moment', () => {
   })
 
   it('says of which models a backfill logged predictions, although no client asked for them', async () => {
-    await backfillPredictions(world.db, await loadCatalog(world.db), loadConfig({}), {
-      model: 'delay',
-      spine: { sql: `select 'ATL' as airport, timestamptz '2001-06-30T07:30:00Z' as at, 100 as distance` },
-      now: noon,
-    })
+    const spine = { sql: `select 'ATL' as airport, timestamptz '2001-06-30T07:30:00Z' as at, 100 as distance` }
+    const asked = { model: 'delay', spine, now: noon, log: createLogger('silent') }
+    await backfillPredictions(world.db, await loadCatalog(world.db), loadConfig({}), asked)
     const backfilled = expect.stringMatching(/^A backfill logged 1 prediction of delay from 07:00 to 08:00 UTC\./) as string
     for (const path of ['/now', '/models/delay']) {
       expect((await read(`${path}?asOf=2001-06-30T08:00:00Z`)).notes).toContainEqual(backfilled)

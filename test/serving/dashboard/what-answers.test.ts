@@ -149,7 +149,7 @@ describe('traffic as of a moment', () => {
     const [catalog, config] = [await loadCatalog(world.db), loadConfig({})]
     const at = ['09:20', '09:50', '10:10'].map((time) => `('ATL', timestamptz '2001-06-29T${time}:00Z', 100)`)
     const spine = { sql: `select * from (values ${at.join(', ')}) rows (airport, at, distance)` }
-    await backfillPredictions(world.db, catalog, config, { model: 'delay', spine, now: noon })
+    await backfillPredictions(world.db, catalog, config, { model: 'delay', spine, now: noon, log: createLogger('silent') })
     for (const hour of [9, 10]) await answered(Date.UTC(2001, 5, 29, hour, 40) * 1000)
     const notesAt = async (time: string) => (await ann.ask(`/ui/api/models/delay?asOf=2001-06-29T${time}Z`)).body.notes
     const counted = (text: string) => expect.stringMatching(new RegExp(`^A backfill logged ${text} UTC`)) as string

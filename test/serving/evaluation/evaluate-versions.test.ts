@@ -33,7 +33,8 @@ afterAll(() => setup?.close())
 
 async function predictionsOf(version: number): Promise<(number | null)[]> {
   const found: (number | null)[] = []
-  await predictBatch(setup.world.db, setup.catalog, { model: 'fraud', version, spine: { sql: spine }, time: 'at' }, ({ predictions }) => {
+  const asked = { model: 'fraud', version, spine: { sql: spine }, time: 'at', log }
+  await predictBatch(setup.world.db, setup.catalog, asked, ({ predictions }) => {
     found.push(...((predictions[0] ?? []) as (number | null)[]))
   })
   return found
@@ -112,7 +113,7 @@ describe('evaluateVersions', () => {
     const retention = { logRetentionDays: 30, rollupDays: { minute: 7, hour: 90, day: 730 } }
     for (const version of [1, 2]) {
       const rows = { sql: `select 'p' || id || '-${version}' as pid, * from (${spine}) labels` }
-      await backfillPredictions(db, setup.catalog, retention, { model: 'fraud', version, spine: rows, time: 'at', id: 'pid', now })
+      await backfillPredictions(db, setup.catalog, retention, { model: 'fraud', version, spine: rows, time: 'at', id: 'pid', now, log })
     }
     const by = ['card', 'amount:-0.2|0|0.2', 'size']
     const { versions } = await evaluate({ by })
