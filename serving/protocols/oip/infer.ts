@@ -106,10 +106,18 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   throw new LockstepError(
     'INVALID_REQUEST',
     stranger === undefined
-      ? `The inputs ${given.length === 0 ? 'are missing' : `are only ${quotedNames(given)}, or of both kinds`} for the model "${model.version.model}". ${takes}`
+      ? `The inputs are ${wrongInputs(given, tensors, entity)} for the model "${model.version.model}". ${takes}`
       : `The model "${model.version.model}" has no input "${stranger}".${didYouMean(stranger, [...tensors, ...entity])} ${takes}`,
     { details: { model: model.version.model, inputs: tensors, entity } },
   )
+}
+
+/** What is wrong with inputs that have known names. */
+function wrongInputs(given: readonly string[], tensors: readonly string[], entity: readonly string[]): string {
+  if (given.length === 0) return 'missing'
+  const kind = [tensors, entity].find((names) => given.every((name) => names.includes(name)))
+  if (kind === undefined) return `of both kinds (${quotedNames(given)})`
+  return `only ${quotedNames(given)}, without ${quotedNames(kind.filter((name) => !given.includes(name)))},`
 }
 
 async function tensorOutputs(

@@ -171,8 +171,16 @@ const refusals: readonly OipCase[] = [
     call: echo([], { inputs: [{ ...features([1, 2, 3]), name: 'feature' }] }),
     refused: [400, 'Did you mean "features"'],
   },
-  { name: 'one of five inputs', call: { model: 'typed', inputs: one.slice(0, 1) }, refused: [400, 'only "amount"'] },
-  { name: 'inputs of both kinds', call: flight([features([1, 2, 3]), airports(['ATL'])]), refused: [400, 'both kinds'] },
+  {
+    name: 'one of five inputs',
+    call: { model: 'typed', inputs: one.slice(0, 1) },
+    refused: [400, 'only "amount", without "count", "city"'],
+  },
+  {
+    name: 'inputs of both kinds',
+    call: flight([features([1, 2, 3]), airports(['ATL'])]),
+    refused: [400, 'of both kinds ("features", "airport")'],
+  },
   { name: 'an input twice', call: echo([], { inputs: [features([1, 2, 3]), features([1, 2, 3])] }), refused: [400, 'twice'] },
   {
     name: 'an unknown datatype',
