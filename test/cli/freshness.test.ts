@@ -193,7 +193,7 @@ it('continues with other views and entities when one fails, and exits with 1', a
   expect(status.exitCode).toBe(1)
   expect(status.text).toMatch(/^set aside: The entity "thing" = "timeless" of the view "seen@1" .* has no event time/m)
   const answers = await whileServing(async (at) => {
-    expect(await textOf(`${at}/metrics`)).toMatch(/^lockstep_view_set_aside_entities\{view="seen@1"\} 2$/m)
+    await expect.poll(() => textOf(`${at}/metrics`)).toMatch(/^lockstep_view_set_aside_entities\{view="seen@1"\} 2$/m)
     const ask = async (...things: string[]) => {
       const body = JSON.stringify({ service: 's', entities: things.map((thing) => ({ thing })) })
       const answer = await fetch(`${at}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
@@ -231,8 +231,8 @@ it('continues with other views and entities when one fails, and exits with 1', a
     await expect
       .poll(async () => await textOf(`${at}/readyz`), { timeout: 60_000 })
       .toContain('The view \\"before@1\\" is not kept current')
-    const metrics = await textOf(`${at}/metrics`)
-    expect(metrics).toMatch(/^lockstep_view_failing_runs\{view="before@1"\} 3$/m)
+    let metrics = ''
+    await expect.poll(async () => (metrics = await textOf(`${at}/metrics`))).toMatch(/^lockstep_view_failing_runs\{view="before@1"\} 3$/m)
     expect(metrics).toMatch(/^lockstep_view_failing_runs\{view="seen@1"\} 0$/m)
   })
   await db.script('create table other (thing text, at timestamptz, x int4)')
