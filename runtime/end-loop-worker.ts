@@ -5,7 +5,7 @@ import type { WatchedThread } from './import-within.ts'
 // The thread that `importWithin` starts. If the main thread does not return in time, this thread ends what the main
 // thread is executing. The main thread continues with its next event. On a busy machine that may be before it has
 // reached the endless loop, so this thread ends it again until the main thread has returned.
-const { state, watched, ending, timeoutMs, againMs } = workerData as WatchedThread
+const { state, unwatched, watched, ending, timeoutMs, againMs } = workerData as WatchedThread
 /** How long it waits at a time. */
 const stepMs = 50
 let session: Session | undefined
@@ -24,6 +24,7 @@ function timesOut(waitMs: number): boolean {
 
 // waiting for an answer of the main thread does not keep this thread alive
 const alive = setInterval(() => {}, againMs)
+Atomics.wait(state, 0, unwatched) // the import has yet to begin
 for (let waitMs = timeoutMs; timesOut(waitMs); waitMs = againMs) {
   if (Atomics.compareExchange(state, 0, watched, ending) !== watched) break
   const connected = (session ??= connect())

@@ -36,7 +36,12 @@ export async function importWithin(path: string, timeoutMs: number): Promise<unk
         settle = by
         settleUnwatched()
       }
-      import(pathToFileURL(path).href).then(
+      // in a microtask: if the watcher ends what it executes, this function already waits for the promise
+      const importing = Promise.resolve().then((): Promise<unknown> => {
+        watcher?.watch()
+        return import(pathToFileURL(path).href)
+      })
+      importing.then(
         (namespace: unknown) => settleBy(() => resolve(namespace)),
         (error: unknown) => settleBy(() => reject(error)),
       )
@@ -62,11 +67,13 @@ function withoutListeners(signals: readonly NodeJS.Signals[]): () => void {
 }
 
 /** The states of a watched thread. Both threads change them by compare-and-set. */
-const [watched, stopped, ending] = [0, 1, 2] as const
+const [unwatched, watched, stopped, ending] = [0, 1, 2, 3] as const
 
 interface Watcher {
   /** Sends a message after it has ended what this thread executed. Until `unref`, it keeps the process alive. */
   readonly worker: Worker
+  /** Begins to count the time. */
+  watch(): void
   /** @returns false if it is just ending what this thread executes. Try again at its message. */
   stop(): boolean
 }
@@ -75,13 +82,18 @@ function startWatcher(timeoutMs: number): Watcher {
   const state = new Int32Array(new SharedArrayBuffer(4))
   // the script lies beside this file, as .ts in the repository and as .js once built
   const script = new URL(`./end-loop-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
-  const workerData: WatchedThread = { state, watched, ending, timeoutMs, againMs: graceMs }
+  const workerData: WatchedThread = { state, unwatched, watched, ending, timeoutMs, againMs: graceMs }
   const worker = new Worker(script, { workerData, execArgv: [] })
   worker.on('error', () => {}) // a machine that gives no more threads loads its definitions unwatched
   return {
     worker,
+    watch() {
+      Atomics.compareExchange(state, 0, unwatched, watched)
+      Atomics.notify(state, 0)
+    },
     stop() {
       if (Atomics.compareExchange(state, 0, watched, stopped) === ending) return false
+      Atomics.compareExchange(state, 0, unwatched, stopped)
       Atomics.notify(state, 0)
       return true
     },
@@ -89,8 +101,9 @@ function startWatcher(timeoutMs: number): Watcher {
 }
 
 export interface WatchedThread {
-  /** `watched`, `ending`, or another number: watched no more. */
+  /** `unwatched`: not watched yet; `watched`, `ending`, or another number: watched no more. */
   readonly state: Int32Array
+  readonly unwatched: number
   readonly watched: number
   readonly ending: number
   readonly timeoutMs: number

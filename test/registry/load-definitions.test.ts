@@ -184,11 +184,33 @@ describe('a definitions file that never ends', () => {
   })
 })
 
+describe('a definitions file that never settles, on a machine that is busy for seconds', () => {
+  const busy = 'for (const end = Date.now() + 4000; Date.now() < end; );'
+  const moments = {
+    'before its import begins': `process.on('SIGTERM', () => {})\nprocess.on('removeListener', () => { ${busy} })`,
+    'as its import begins': `const { registerHooks } = await import('node:module')
+      registerHooks({ resolve: (name, context, next) => { if (name.endsWith('features.ts')) ${busy}\nreturn next(name, context) } })`,
+  }
+  it.each(Object.entries(moments))('is given up: %s', (_, moment) => {
+    const file = join(definitionFiles({ 'features.ts': 'await new Promise(() => {})\n' }), 'features.ts')
+    const program = `
+      const { importWithin } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../runtime/import-within.ts'))})
+      ${moment}
+      await importWithin(process.argv[1], 300).catch(() => console.log('given up'))`
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
+    })
+    expect(output).toBe('given up\n')
+  })
+})
+
 it('a definitions file that never settles is given up although its process was paused', async () => {
   const folder = definitionFiles({ 'features.ts': `${preamble}console.log('waits')\nawait new Promise(() => {})\n` })
   const program = `
     const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load/load-definitions.ts'))})
-    await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(e.code))`
+    await loadDefinitions(process.argv[1], { timeoutMs: 2000 }).catch((e) => console.log(e.code))`
   const args = ['--input-type=module', '-e', program, '--', join(folder, 'features.ts')]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
@@ -196,7 +218,7 @@ it('a definitions file that never settles is given up although its process was p
     if (out === '') {
       child.kill('SIGSTOP')
       // longer than the thread that watches the import waits
-      setTimeout(() => child.kill('SIGCONT'), 2_000)
+      setTimeout(() => child.kill('SIGCONT'), 4_000)
     }
     out += part.toString()
   })
