@@ -27,7 +27,7 @@ import { startPrometheus } from './prometheus-server.ts'
 // stream and jobs keep them busy. Then no query of the dashboards and rules may be empty.
 
 /** Until each query has a number: as a rule, six seconds of load. */
-const patience = { timeout: 100_000, interval: 500 }
+const patience = { timeout: 200_000, interval: 500 }
 /** In place of Grafana's `$__rate_interval`. */
 const rateInterval = '6s'
 
