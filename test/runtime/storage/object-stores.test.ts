@@ -38,7 +38,9 @@ beforeAll(async () => {
 }, environmentMs)
 
 afterAll(async () => {
-  process.env = before
+  // the object itself stays: later files of this process use it, and only it sets the variables of the process
+  for (const name of Object.keys(process.env)) if (!Object.hasOwn(before, name)) delete process.env[name]
+  Object.assign(process.env, before)
   await s3?.stop()
   await gcs?.stop()
   await rm(folder, { recursive: true, force: true })
