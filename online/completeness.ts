@@ -46,10 +46,9 @@ export interface IncompleteView {
  * @throws LockstepError `REDIS_UNAVAILABLE` if no checkpoint can be read
  */
 export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
-  return await incompleteBy(store, views, await readEachCheckpoint(store, views), {
-    emptied: (await store.parts?.lost()) === true,
-    again: true,
-  })
+  // a server that does not answer holds up each for seconds
+  const [checkpoints, lost] = await Promise.all([readEachCheckpoint(store, views), store.parts?.lost()])
+  return await incompleteBy(store, views, checkpoints, { emptied: lost === true, again: true })
 }
 
 type FoundCheckpoint = Checkpoint | LockstepError | null

@@ -6,7 +6,7 @@ import type { HoldingStore, IncompleteView } from '../../online/completeness.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { withTimeout } from '../../runtime/async.ts'
+import { withPatience } from '../../runtime/async.ts'
 import { answerMs } from '../lifecycle/dependency.ts'
 import type { LateViews } from './late-views.ts'
 
@@ -85,7 +85,7 @@ export function createOnlineViews(
       let lacks: readonly IncompleteView[]
       let late: readonly string[]
       try {
-        ;[lacks, late] = await withTimeout(
+        ;[lacks, late] = await withPatience(
           Promise.all([findIncompleteViews(store, plans), lateViews.problems(watched, store, asOf())]),
           answerMs,
           () => new LockstepError('REDIS_UNAVAILABLE', 'The online store does not answer.'),

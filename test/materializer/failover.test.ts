@@ -74,6 +74,32 @@ it('rereads the last arrivals after a failover to a replica that lacks writes', 
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
 })
 
+it('is asked for checkpoints and for lost states at once, as a silent server holds up each for seconds', async () => {
+  await cluster.whole({ replicas: false })
+  const { table, plan } = await freshView(db)
+  await table.insert(many(3))
+  await materializeView(db, store, plan, { moment })
+  const { parts } = store
+  if (parts === undefined) throw new Error('The store of a cluster has parts.')
+  const asked = Promise.withResolvers<void>()
+  const slow: typeof store = {
+    ...store,
+    async read(...of) {
+      await asked.promise
+      return await store.read(...of)
+    },
+    parts: {
+      ...parts,
+      async lost() {
+        asked.resolve()
+        return await parts.lost()
+      },
+    },
+  }
+  const within = delay(60_000, 'not at once', { ref: false })
+  expect(await Promise.race([findIncompleteViews(slow, [plan]), within])).toEqual([])
+})
+
 it('is incomplete if one primary was emptied, until a run has rebuilt it', async () => {
   await cluster.whole({ replicas: false })
   const { table, plan } = await freshView(db)
