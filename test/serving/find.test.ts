@@ -471,7 +471,10 @@ it('10,000 features are listed and searched in little time', async () => {
     const spec = { ...view.spec, name: `many_${v}`, features }
     return { ...view, spec, fingerprint: `many ${v}`, operational: { online: false } }
   })
+  // processor time, as others run beside it, and compared with that of applying them, as machines differ
+  const before = process.cpuUsage()
   await applyChanges(world.db, { ...describedSet(), views: [...describedSet().views, ...many] })
+  const applying = process.cpuUsage(before).user
   const begun = process.cpuUsage()
   let cursor = ''
   let views = 0
@@ -483,7 +486,6 @@ it('10,000 features are listed and searched in little time', async () => {
   expect(views).toBe(507)
   const { results } = (await get('/v1/search?q=feature499x19')) as { results: object[] }
   expect(results).toMatchObject([{ kind: 'feature', name: 'feature499x19', view: 'many_499@1' }])
-  // processor time, as others run beside it
-  const { user } = process.cpuUsage(begun)
-  expect(user / 1000).toBeLessThan(1000)
+  // about 3 times
+  expect(process.cpuUsage(begun).user / applying).toBeLessThan(30)
 })
