@@ -18,11 +18,13 @@ export interface ReceivedMail {
   readonly user: string | undefined
 }
 
+type Behaviour = 'take' | 'busy' | 'hang'
+
 export interface MailServer {
   readonly port: number
   readonly received: readonly ReceivedMail[]
-  /** What it does with mails from now on: takes them, answers 451, or never answers. */
-  behave(how: 'take' | 'busy' | 'hang'): void
+  /** What it does with mails of connections from now on: takes them, answers 451, or never answers. */
+  behave(how: Behaviour): void
   close(): Promise<void>
 }
 
@@ -32,10 +34,16 @@ export interface MailServer {
  */
 export async function startMailServer(options: SMTPServerOptions = {}): Promise<MailServer> {
   const received: ReceivedMail[] = []
-  let behaviour: 'take' | 'busy' | 'hang' = 'take'
+  let behaviour: Behaviour = 'take'
+  /** By connection, as of its begin: a mail may be read after the client has given it up. */
+  const behaviours = new Map<string, Behaviour>()
   const server = new SMTPServer({
     ...certificate,
     closeTimeout: 1,
+    onConnect({ id }, answer) {
+      behaviours.set(id, behaviour)
+      answer()
+    },
     onAuth({ username, password }, _session, answer) {
       if (username === 'alerts' && password === 'p@ss/word') return answer(null, { user: username })
       return answer(refusal(535, 'Authentication failed'))
@@ -48,12 +56,13 @@ export async function startMailServer(options: SMTPServerOptions = {}): Promise<
             ? refusal(451, 'Greylisted')
             : null,
       ),
-    onData(stream, { envelope, secure, user }, answer) {
+    onData(stream, { id, envelope, secure, user }, answer) {
       const parts: Buffer[] = []
       stream.on('data', (part: Buffer) => parts.push(part))
       stream.on('end', () => {
-        if (behaviour === 'hang') return
-        if (behaviour === 'busy') return answer(refusal(451, 'Try again later'))
+        const how = behaviours.get(id)
+        if (how === 'hang') return
+        if (how === 'busy') return answer(refusal(451, 'Try again later'))
         const from = envelope.mailFrom === false ? '' : envelope.mailFrom.address
         const to = envelope.rcptTo.map(({ address }) => address)
         received.push({ from, to, raw: Buffer.concat(parts).toString(), isEncrypted: secure, user: user as string | undefined })
