@@ -4,9 +4,9 @@ import { afterEach, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { openRedis } from '../../runtime/redis/redis.ts'
-import type { Gate } from '../serving/gate.ts'
-import { gated, until } from '../serving/gate.ts'
+import { Gate, gated, until } from '../serving/gate.ts'
 import { testRedis } from '../services/index.ts'
+import { freePort } from '../services/keeper.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking, ownRedis } from '../services/own-redis.ts'
 
@@ -164,7 +164,11 @@ it('keeps its primary when that gets its first replica, and notices a failover a
 
 it('advises TLS where a connection is reset, unless one has worked', async () => {
   const { url } = await testRedis()
-  const gate = await gated(url)
+  const gate = new Gate(url)
+  // the system would give another one away while the gate is shut
+  gate.port = await freePort()
+  await gate.open()
+  closing.push(() => gate.shut())
   const known = storeAt(gate.through(url))
   await known.ping()
   await gate.shut()

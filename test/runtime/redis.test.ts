@@ -3,6 +3,7 @@ import { type AddressInfo, createConnection, createServer, type Socket } from 'n
 import { describe, expect, it, vi } from 'vitest'
 import { cutRedis, openRedis, watchRedis } from '../../runtime/redis/redis.ts'
 import { testRedis } from '../services/index.ts'
+import { freePort } from '../services/keeper.ts'
 
 describe('the Redis client', () => {
   it('names a server at an IPv6 address as a URL does', () => {
@@ -62,11 +63,7 @@ describe('the Redis client', () => {
   it('works once a server appears', async () => {
     const { url } = await testRedis()
     const target = new URL(url)
-    const probe = createServer()
-    await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-    const { port } = probe.address() as AddressInfo
-    await new Promise((resolve) => probe.close(resolve))
-
+    const port = await freePort()
     const redis = openRedis(`redis://127.0.0.1:${port}`)
     await expect(redis.ping()).rejects.toThrow()
     // a server that passes everything on to the Redis of the tests
