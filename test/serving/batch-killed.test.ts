@@ -119,7 +119,13 @@ it('write the same rows once, whatever is killed or goes away meanwhile', { time
     await worker.until(/waits for/)
     return worker
   }
-  const batches = [await begin('s3://killed/rough'), await begin('postgres:rough')]
+  const batches: Job[] = []
+  let pairs = 0
+  const beginPair = async (): Promise<void> => {
+    for (const out of ['s3://killed/rough', 'postgres:rough']) batches.push(await begin(out + pairs))
+    pairs++
+  }
+  await beginPair()
   const states = () => Promise.all(batches.map(({ id }) => readJob(world.db, id)))
   const done = async (): Promise<number> => (await states()).reduce((sum, { chunksDone }) => sum + chunksDone, 0)
   const runs = async (): Promise<boolean> => (await states()).some(({ state }) => state === 'running')
@@ -145,26 +151,26 @@ it('write the same rows once, whatever is killed or goes away meanwhile', { time
     leave(gates.postgres),
     leave(gates.storage),
   ]
-  let struck = 0
   for (const strike of strikes.map((each) => ({ each, at: random() })).toSorted((a, b) => a.at - b.at)) {
     const before = await done()
     await expect.poll(async () => (await done()) > before || !(await runs()), { timeout: 120_000, interval: 50 }).toBe(true)
-    if (!(await runs())) break
+    // on a machine that holds this process up, they may end before all strikes
+    if (!(await runs())) await beginPair()
     await setTimeout(random() * 300)
     await strike.each()
-    struck++
   }
   for (const { id } of batches) expect(await awaitJob(world.db, id, { signal })).toMatchObject({ state: 'done', error: null })
-  expect(struck).toBe(strikes.length)
   for (const worker of workers) worker.child.kill('SIGTERM')
   for (const worker of workers) expect((await worker.ended).code).toBe(0)
 
-  expect(await partsOf('s3://killed/rough')).toEqual(await partsOf('s3://killed/calm'))
-  expect(await namesIn('s3://killed/rough')).toEqual(await namesIn('s3://killed/calm'))
+  for (let pair = 0; pair < pairs; pair++) {
+    expect(await partsOf(`s3://killed/rough${pair}`)).toEqual(await partsOf('s3://killed/calm'))
+    expect(await namesIn(`s3://killed/rough${pair}`)).toEqual(await namesIn('s3://killed/calm'))
+    expect(await contentOf(`rough${pair}`)).toEqual(await contentOf('calm'))
+    expect(await contentOf(`rough${pair}`)).toMatchObject({ rows, ordinals: rows })
+  }
   const client = new S3Client({ forcePathStyle: true })
   expect((await client.send(new ListMultipartUploadsCommand({ Bucket: 'killed' }))).Uploads ?? []).toEqual([])
   client.destroy()
-  expect(await contentOf('rough')).toEqual(await contentOf('calm'))
-  expect(await contentOf('rough')).toMatchObject({ rows, ordinals: rows })
   expect(await world.db.query(`select relname from pg_class where relname ~ '^(batch|spine)_[a-z0-9]' and relkind = 'r'`)).toEqual([])
 })
