@@ -8,7 +8,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { scheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
 import { retryJob } from '../../runtime/jobs/end-job.ts'
-import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { readJobs, readSteps } from '../../runtime/jobs/read-jobs.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
@@ -62,23 +62,28 @@ afterAll(async () => {
 
 const newest = async () => (await readJobs(world.db, { kind: batchKind })).toSorted((a, b) => b.id - a.id)[0]
 
-/** Lets a worker do what a day of July asks for, until the newest batch has that state. */
+/** Lets a worker do what a day of July asks for, until the newest nightly batch has that state. */
 async function work(day: number, state: string, retried?: number): Promise<number> {
+  const id = `nightly/2001-07-${String(day - 1).padStart(2, '0')}`
+  await workUntil(day, state, async () => {
+    const job = await newest()
+    if (job?.subject !== id || (retried ?? job.id) !== job.id) return null
+    // one that has failed cannot be retried until a worker has cleaned up after it
+    return (await readSteps(world.db, job.id)).some((step) => step.state === 'open') ? 'open' : job.state
+  })
+  return (await newest())?.id ?? 0
+}
+
+async function workUntil(day: number, state: string, reached: () => Promise<string | null>): Promise<void> {
   const catalog = await loadCatalog(world.db)
   const log = createLogger('info', { write: (line) => void logged.push(JSON.parse(line) as object) })
   const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog), log }, jobs.kind)
   const stop = new AbortController()
   const clock = () => Date.UTC(2001, 6, day, 3) * 1000
   const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
-  const id = `nightly/2001-07-${String(day - 1).padStart(2, '0')}`
-  const reached = async () => {
-    const job = await newest()
-    return job?.subject === id && (retried ?? job.id) === job.id ? job.state : null
-  }
   await expect.poll(reached, wait).toBe(state)
   stop.abort()
   await working
-  return (await newest())?.id ?? 0
 }
 
 /** The failed jobs of a schedule, as `status` lists them. */
@@ -140,7 +145,10 @@ describe('the schedule of a batch', () => {
   })
 
   it('breaches if no batch could begin', async () => {
-    const [start] = await readJobs(world.db, { kind: 'scheduled-batch', subject: 'weekly' })
+    const ofWeekly = async () => await readJobs(world.db, { kind: 'scheduled-batch', subject: 'weekly' })
+    const sunday = Date.UTC(2001, 6, 8, 2) * 1000
+    await workUntil(8, 'failed', async () => (await ofWeekly()).find(({ moment }) => moment === sunday)?.state ?? null)
+    const [start] = await ofWeekly()
     expect(await outcomes('scheduled-batch weekly')).toMatchObject([
       { state: 'breach', cause: expect.stringMatching(`^The scheduled-batch ${start?.id} of "weekly" failed: .*99`) as string },
     ])
