@@ -15,7 +15,9 @@ let visits: Visits
 let close: () => Promise<void>
 
 beforeAll(async () => {
-  ;({ world, visits, close } = await openDashboard())
+  // its database would delete records of 2001 from the audit log about a minute after the start
+  const config = { bodyLimitBytes: 100_000, auditRetentionDays: 36_500 }
+  ;({ world, visits, close } = await openDashboard(() => Promise.resolve({ config })))
 })
 afterAll(() => close?.())
 afterEach(async () => {
