@@ -8,7 +8,7 @@ import { pickVersion } from '../../registry/models/pick-version.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { openUnserved } from '../models/open-unserved.ts'
+import { openUnserved } from '../../inference/open-unserved.ts'
 import type { BatchSpec } from './batch-spec.ts'
 import type { BatchModel } from './write-batch-part.ts'
 

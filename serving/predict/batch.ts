@@ -17,7 +17,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
-import { openUnserved } from '../models/open-unserved.ts'
+import { openUnserved } from '../../inference/open-unserved.ts'
 
 export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly model: string

@@ -1,8 +1,8 @@
-import type { OpenModel, OpenModelOptions } from '../../inference/open-model.ts'
-import { openModel } from '../../inference/open-model.ts'
+import type { OpenModel, OpenModelOptions } from './open-model.ts'
+import { openModel } from './open-model.ts'
 
 /**
- * Opens a model that answers no requests: for the rows of a batch or of a file. It runs as on a server.
+ * Opens a model that answers no requests: for the rows of a batch, a file or a baseline. It runs as on a server.
  *
  * @throws LockstepError what `openModel` throws
  */
