@@ -83,6 +83,7 @@ export function upkeepWork(
       sourceSyncs(tools),
       baselines({
         ...tools,
+        log,
         onFailure: (version, error) => log.warn({ version, error }, 'the baseline of a model version cannot be made'),
       }),
       mergeRollupsJobs({ db: tools.db, days: rollupDays, clock: all.clock }),

@@ -3,7 +3,6 @@ import type { Column, Value } from '../kernel/values/value-type.ts'
 import type { ModelBinding } from '../registry/models/model-binding.ts'
 import type { ModelMetadata } from './check-feeds.ts'
 import { checkFeeds, checkOutputs } from './check-feeds.ts'
-import { openInlineSession } from './inline-session.ts'
 import type { ModelSession } from './model-session.ts'
 import { createOutputReader } from './output-reader.ts'
 import type { FeatureRow } from './tensor-writer.ts'
@@ -49,16 +48,6 @@ export interface LoadedModel {
   close(): Promise<void>
 }
 
-/**
- * Loads a model. `inspectModel` must have accepted its bytes, and `bindModel` must have made its binding.
- *
- * @param name the name for error messages: `delay@3`
- * @throws LockstepError `MODEL_INVALID` where the bytes do not load
- */
-export async function loadModel(bytes: Uint8Array, binding: ModelBinding, name: string): Promise<LoadedModel> {
-  return loadedModel(await openInlineSession(bytes, name), binding, name)
-}
-
 /** Callbacks for runs. */
 export interface RunListener {
   /** Called after each successful run. */
@@ -67,7 +56,11 @@ export interface RunListener {
   readonly onTimeout?: (rows: number) => void
 }
 
-/** Wraps a session as a model: features in, typed outputs out. */
+/**
+ * Wraps a session as a model: features in, typed outputs out. `bindModel` must have made the binding.
+ *
+ * @param name the name for error messages: `delay@3`
+ */
 export function loadedModel(
   session: ModelSession,
   binding: ModelBinding,

@@ -20,8 +20,8 @@ import { createLatencyEstimator, subprocessBudgetMs } from './latency-estimator.
 import type { LoadAnswer, ModelProcess } from './model-process.ts'
 import { loadTimeoutMs, trialOptions, trialTimeoutMs } from './require-finished-trial.ts'
 import type { ProcessPool } from './process-pool.ts'
-import type { ColumnRunner } from './run-columns.ts'
-import { createColumnRunner } from './run-columns.ts'
+import type { AllRowsRunner, ColumnRunner } from './run-columns.ts'
+import { createAllRowsRunner, createColumnRunner } from './run-columns.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
@@ -42,6 +42,8 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
   readonly predictUncached: BatchedModel['predict']
   /** Runs rows by column, many at once, past the batcher and the cache. */
   readonly runColumns: ColumnRunner
+  /** The same for rows that all need a prediction. */
+  readonly runAllRows: AllRowsRunner
   /** Clears the prediction cache. */
   forgetAnswers(): void
   readonly last: LastCall
@@ -128,6 +130,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   const rowMs = tried.profile?.times[0]?.[1] ?? 0
   const budgetMs = place === 'inline' ? inlineRunMs : subprocessBudgetMs(rowMs, timeoutMs)
   const maxRows = () => times.bestRows(budgetMs)
+  const columnRunMs = (rows: number): number => timeoutMs + columnRunFactor * times.predictMs(rows)
   const batched = createBatchedModel(loaded, {
     maxRows,
     sharesRuns: tried.profile?.sharesRuns ?? false,
@@ -154,11 +157,8 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predict: cache?.predict ?? batched.predict,
     predictUncached: batched.predict,
     runTensors: batched.runTensors,
-    runColumns: createColumnRunner(
-      loaded,
-      tried.profile?.sharesRuns ?? false,
-      (rows) => timeoutMs + columnRunFactor * times.predictMs(rows),
-    ),
+    runColumns: createColumnRunner(loaded, tried.profile?.sharesRuns ?? false, columnRunMs),
+    runAllRows: createAllRowsRunner(loaded, tried.profile?.sharesRuns ?? false, columnRunMs),
     place,
     tried: tried.profile !== null,
     outputs: loaded.outputs,

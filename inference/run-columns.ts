@@ -18,6 +18,14 @@ export interface ColumnPredictions {
 
 export type ColumnRunner = (columns: FeatureColumns, rows: number) => Promise<ColumnPredictions>
 
+/**
+ * Runs rows that all need a prediction.
+ *
+ * @returns by index of the model's outputs, then by row
+ * @throws LockstepError why a run failed
+ */
+export type AllRowsRunner = (columns: FeatureColumns, rows: number, signal?: AbortSignal) => Promise<Value[][]>
+
 /** Failures that the rows of the run may cause. Others are of the model's process, so the same run is tried again. */
 const causedByRows: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MODEL_FAILED', 'MODEL_TIMEOUT'])
 
@@ -33,7 +41,7 @@ export function createColumnRunner(
   sharesRuns: boolean,
   timeoutMs: (rows: number) => number,
 ): ColumnRunner {
-  const step = sharesRuns && model.maxRows === null ? rowsPerRun : 1
+  const step = rowsOfRun(model, sharesRuns)
 
   return async (columns, rows) => {
     const outputs = model.outputs.map(() => new Array<Value | null>(rows).fill(null))
@@ -41,9 +49,7 @@ export function createColumnRunner(
 
     async function run(from: number, to: number): Promise<void> {
       try {
-        const answers = await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from))
-        for (const [o, answer] of answers.entries())
-          for (let i = 0; i < answer.length; i++) (outputs[o] as Value[])[from + i] = answer[i] as Value
+        copyAnswers(outputs, from, await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from)))
       } catch (error) {
         if (!(error instanceof LockstepError) || !isOfRows(error)) throw error
         if (to - from === 1) {
@@ -62,6 +68,52 @@ export function createColumnRunner(
 }
 
 /** A run that ended the model's process is one of these too. */
-function isOfRows({ code, details }: LockstepError): boolean {
-  return causedByRows.has(code) || (code === 'MODEL_UNAVAILABLE' && details['endedIn'] !== undefined)
+function isOfRows(error: LockstepError): boolean {
+  return causedByRows.has(error.code) || (error.code === 'MODEL_UNAVAILABLE' && hasEnded(error))
+}
+
+/** Whether the run ended the model's process. */
+function hasEnded({ details }: LockstepError): boolean {
+  return details['endedIn'] !== undefined
+}
+
+/** How often a run that ends the model's process is tried: other load may delay it beyond its timeout. */
+const maxTries = 3
+
+/**
+ * Like `createColumnRunner`, for rows that all need a prediction. A run that fails is not halved: a row that never ends
+ * would take its timeout in each of a dozen runs.
+ */
+export function createAllRowsRunner(
+  model: Pick<LoadedModel, 'runColumns' | 'outputs' | 'maxRows'>,
+  sharesRuns: boolean,
+  timeoutMs: (rows: number) => number,
+): AllRowsRunner {
+  const step = rowsOfRun(model, sharesRuns)
+
+  return async (columns, rows, signal) => {
+    const outputs = model.outputs.map(() => new Array<Value>(rows))
+
+    async function run(from: number, to: number, tries: number): Promise<Value[][]> {
+      signal?.throwIfAborted()
+      try {
+        return await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from))
+      } catch (error) {
+        if (tries === maxTries || !(error instanceof LockstepError) || !hasEnded(error)) throw error
+        return await run(from, to, tries + 1)
+      }
+    }
+
+    for (let from = 0; from < rows; from += step) copyAnswers(outputs, from, await run(from, Math.min(rows, from + step), 1))
+    return outputs
+  }
+}
+
+function rowsOfRun({ maxRows }: Pick<LoadedModel, 'maxRows'>, sharesRuns: boolean): number {
+  return sharesRuns && maxRows === null ? rowsPerRun : 1
+}
+
+function copyAnswers(outputs: readonly (Value | null)[][], from: number, answers: readonly (readonly Value[])[]): void {
+  for (const [o, answer] of answers.entries())
+    for (let i = 0; i < answer.length; i++) (outputs[o] as (Value | null)[])[from + i] = answer[i] as Value
 }

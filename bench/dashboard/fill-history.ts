@@ -7,6 +7,7 @@ import { createPredictionJudge } from '../../monitoring/quality/judge-prediction
 import { mergeRollups } from '../../monitoring/rollups/merge-rollups.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { createLogger } from '../../runtime/log.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { createRandom } from '../../statistics/random.ts'
 
@@ -24,7 +25,8 @@ export async function fillHistory(db: Database, answer: () => Promise<void>): Pr
   await answer()
   const catalog = await loadCatalog(db)
   const { versions } = catalog.model(model)
-  for (const version of versions) await createServedBaseline(db, catalog, version, { from: began, to: Date.now() * 1000 })
+  const tools = { db, catalog, log: createLogger('silent') }
+  for (const version of versions) await createServedBaseline(tools, version, { from: began, to: Date.now() * 1000 })
   await db.query('delete from lockstep.rollups')
   // now rows are counted by the bins of the baseline
   await answer()

@@ -37,7 +37,7 @@ export const baselineCreateCommand: Command = {
     if (version.dataset === null || served !== undefined) {
       const to = Date.now() * 1000
       const since = durationOption('baseline create', 'served', served ?? '24h')
-      const rows = await createServedBaseline(db, catalog, version, { from: to - since, to })
+      const rows = await createServedBaseline({ db, catalog, log: context.log, signal: context.signal }, version, { from: to - since, to })
       if (rows === 0) throw nothingServed(version, served ?? '24h')
     } else {
       await fromTrainingSet(context, version, version.dataset)
@@ -59,7 +59,7 @@ async function fromTrainingSet(context: Context, version: ModelVersion, id: stri
   } finally {
     bar.end()
   }
-  await createOutputBaseline(db, catalog, version)
+  await createOutputBaseline({ db, catalog, log: context.log, signal: context.signal }, version)
 }
 
 function nothingServed({ model, version }: ModelVersion, since: string): LockstepError {

@@ -55,7 +55,7 @@ async function readReport(context: Context, input: Input): Promise<DriftJson> {
   const to = Date.now() * 1000
   const window = { from: to - length, to }
   const pushed = pickVersion(catalog.model(named.model), version)
-  const effects = await loggedEffects(db, catalog, pushed, window)
+  const effects = await loggedEffects({ db, catalog, log: context.log, signal: context.signal }, pushed, window)
   const freshness = (views: ReadonlySet<string>) => servedFreshness({ db, catalog, store: () => context.store(), now: to }, views)
   const query = { model: named.model, version: pushed.version, window, baseline: parsed, effects }
   return driftJson(await driftReport({ db, catalog, freshness }, query))

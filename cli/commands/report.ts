@@ -1,3 +1,4 @@
+import { loggedEffects } from '../../monitoring/drift/logged-effects.ts'
 import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
 import type { ModelReport } from '../../monitoring/report/model-report.ts'
 import { modelReport } from '../../monitoring/report/model-report.ts'
@@ -59,12 +60,13 @@ async function readReport(context: Context, input: Input, model: string): Promis
     return report as unknown as ModelReport
   }
   const [db, catalog] = [await context.database(), await context.catalog()]
+  const tools = { db, catalog, log: context.log, signal: context.signal }
   const to = Date.now() * 1000
   const progress = context.terminal.progress(`Reporting on ${model}`, 'parts')
   let parts = 0
   try {
     return await modelReport(
-      { db, catalog, store: () => context.store() },
+      { db, catalog, store: () => context.store(), effects: (version, window) => loggedEffects(tools, version, window) },
       { model, from: to - sinceMicros, to, baseline: parsed, signal: context.signal, onPart: () => progress.update(parts++, 4) },
     )
   } finally {

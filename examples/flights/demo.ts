@@ -206,7 +206,8 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
       const champion = ['--alias', 'champion', '--reason', 'the first version']
       await lockstep('model', 'push', 'delay', here('delay.onnx'), '--dataset', dataset, ...champion)
       // a worker makes it within ten minutes
-      await makeLackingBaselines({ db, catalog: () => loadCatalog(db), onFailure: (what, error) => say(`${what}: ${error}`) })
+      const onFailure = (what: string, error: string) => say(`${what}: ${error}`)
+      await makeLackingBaselines({ db, catalog: () => loadCatalog(db), log: context.log, onFailure })
       await writeHistory(context, steps, { from: Date.parse(startOfHistory), to: Date.parse(startOfLive) })
     })
   }

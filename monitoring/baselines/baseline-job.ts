@@ -1,31 +1,47 @@
 import { z } from 'zod'
-import { messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import type { Logger } from '../../runtime/log.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 import { findDataset } from '../../offline/datasets/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline } from './create-baseline.ts'
 import { createTrainingBaseline } from './create-training-baseline.ts'
+import type { VersionTools } from './run-version.ts'
+import { isModelFailure } from './run-version.ts'
 
 export interface BaselineJobDeps {
   readonly db: Database
   readonly catalog: () => Promise<Catalog>
+  readonly log: Logger
   /** Called for a training set or version whose baseline cannot be made. */
-  readonly onFailure: (what: string, error: string) => void
+  readonly onFailure: (what: string, error: string, cause: unknown) => void
 }
 
-/** Every ten minutes one worker makes the baselines that are not there yet. */
+/**
+ * Every ten minutes one worker makes the baselines that are not there yet. If a model does not predict its rows, the
+ * job fails after it has made the others.
+ */
 export function baselines(deps: BaselineJobDeps): JobKind {
   // what fails once fails again, until the process restarts or somebody calls "baseline create"
   const failed = new Set<string>()
-  const tried: BaselineJobDeps = {
-    ...deps,
-    onFailure(what, error) {
-      if (!failed.has(what)) deps.onFailure(what, error)
+  async function run(signal: AbortSignal): Promise<{ readonly made: number }> {
+    const failures: { readonly what: string; readonly cause: LockstepError }[] = []
+    const onFailure: BaselineJobDeps['onFailure'] = (what, error, cause) => {
+      deps.onFailure(what, error, cause)
       failed.add(what)
-    },
+      if (isModelFailure(cause)) failures.push({ what, cause })
+    }
+    const made = await makeLackingBaselines({ ...deps, onFailure }, { signal, except: failed })
+    const [first] = failures
+    if (first === undefined) return { made }
+    const { what, cause } = first
+    throw new LockstepError(cause.code, `${cause.message} "lockstep baseline create ${what}" tries it again.`, {
+      details: cause.details,
+      cause,
+    })
   }
   return {
     name: 'baselines' satisfies JobKindName,
@@ -34,7 +50,7 @@ export function baselines(deps: BaselineJobDeps): JobKind {
     backoffSeconds: { from: 10, to: 60 },
     keepDays: 1,
     schedules: () => Promise.resolve([{ key: 'lacking', subject: 'baselines', cron: '*/10 * * * *', spec: {} }]),
-    run: async (_job, _chunk, { signal }) => ({ made: await makeLackingBaselines(tried, { signal, except: failed }) }),
+    run: async (_job, _chunk, { signal }) => await run(signal),
   }
 }
 
@@ -46,7 +62,7 @@ export function baselines(deps: BaselineJobDeps): JobKind {
  * @returns how many were made
  */
 export async function makeLackingBaselines(
-  { db, catalog, onFailure }: BaselineJobDeps,
+  { db, catalog, log, onFailure }: BaselineJobDeps,
   { signal, except }: { readonly signal?: AbortSignal; readonly except?: ReadonlySet<string> } = {},
 ): Promise<number> {
   let made = 0
@@ -59,9 +75,10 @@ export async function makeLackingBaselines(
       signal?.throwIfAborted()
       if (isTemporary(error)) throw error
       // one that cannot be made must not keep the others from theirs
-      onFailure(what, messageOf(error))
+      onFailure(what, messageOf(error), error)
     }
   }
+  const tools = async (): Promise<VersionTools> => ({ db, catalog: await catalog(), log, signal })
   const versionOf = async (model: string, version: number) =>
     (await catalog()).models.get(model)?.versions.find((each) => each.version === version)
 
@@ -75,14 +92,14 @@ export async function makeLackingBaselines(
   for (const { model, version } of await readLackingOutputs(db)) {
     await attempt(`${model}@${version}`, async () => {
       const pushed = await versionOf(model, version)
-      return pushed !== undefined && (await createOutputBaseline(db, await catalog(), pushed))
+      return pushed !== undefined && (await createOutputBaseline(await tools(), pushed))
     })
   }
   for (const { model, version, from } of await readServedWithout(db)) {
     await attempt(`${model}@${version}`, async () => {
       const pushed = await versionOf(model, version)
       const first = Math.floor(from)
-      return pushed !== undefined && (await createServedBaseline(db, await catalog(), pushed, { from: first, to: first + dayMicros })) > 0
+      return pushed !== undefined && (await createServedBaseline(await tools(), pushed, { from: first, to: first + dayMicros })) > 0
     })
   }
   return made

@@ -1,15 +1,14 @@
 import type { Window } from '../window.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
-import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { SampledPrediction } from '../prediction-log/sample-log.ts'
 import { sampleLog } from '../prediction-log/sample-log.ts'
 import { outputColumn } from './baseline.ts'
-import { featureEffects } from './feature-effects.ts'
-import type { RunnableVersion } from './run-version.ts'
-import { openVersion } from './run-version.ts'
+import { columnsOf, featureEffects } from './feature-effects.ts'
+import type { RunnableVersion, VersionTools } from './run-version.ts'
+import { withVersion } from './run-version.ts'
 import { trainingRows } from './training-rows.ts'
 import { storeVersionBaseline } from './store-version-baseline.ts'
 
@@ -17,23 +16,20 @@ import { storeVersionBaseline } from './store-version-baseline.ts'
  * Makes the baseline of a version's outputs: its predictions for sampled rows of its training set.
  *
  * @returns false where the training set has no baseline, or no row of it has all required features
- * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`, `MODEL_FAILED`
+ * @throws LockstepError `MODEL_MISMATCH`, and why the model does not predict all rows
  */
-export async function createOutputBaseline(db: Database, catalog: Catalog, version: ModelVersion): Promise<boolean> {
+export async function createOutputBaseline(tools: VersionTools, version: ModelVersion): Promise<boolean> {
   const { dataset } = version
   if (dataset === null) return false
-  const model = await openVersion(db, catalog, version)
-  try {
+  const { db, catalog } = tools
+  return await withVersion(tools, version, async (model) => {
     const accepted = (await trainingRows(db, catalog, dataset, model.service)).filter(({ values }) => model.accepts(values))
     if (accepted.length === 0) return false
-    const predictions = await model.run(accepted.map(({ values }) => values))
+    const rows = accepted.map(({ values }) => values)
+    const predictions = await model.run(columnsOf(model.service, rows), rows.length)
     const entities = entityRows(accepted.map(({ entity }) => entity))
     const columns = model.outputs.map(({ name, type }, o) => ({
-      ...profileColumn(
-        { name: outputColumn(name), type },
-        predictions.map((prediction) => prediction[o] ?? null),
-        entities,
-      ),
+      ...profileColumn({ name: outputColumn(name), type }, predictions[o] ?? [], entities),
       statuses: {},
     }))
     await storeVersionBaseline(db, version.model, version.version, {
@@ -41,17 +37,11 @@ export async function createOutputBaseline(db: Database, catalog: Catalog, versi
       rows: accepted.length,
       sampledRows: accepted.length,
       entities: entities.length,
-      effects: await featureEffects(
-        model,
-        accepted.map(({ values }) => values),
-        'training set',
-      ),
+      effects: await featureEffects(model, rows, 'training set'),
       columns,
     })
     return true
-  } finally {
-    await model.close()
-  }
+  })
 }
 
 const maxServedRows = 20_000
@@ -60,18 +50,16 @@ const maxServedRows = 20_000
  * Makes a version's baseline from the prediction log: of its features and outputs.
  *
  * @returns how many rows it was made of; 0: there is no row, and no baseline
- * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`
+ * @throws LockstepError `MODEL_MISMATCH`, and why the model does not predict all rows
  */
-export async function createServedBaseline(db: Database, catalog: Catalog, version: ModelVersion, { from, to }: Window): Promise<number> {
-  const model = await openVersion(db, catalog, version)
-  try {
+export async function createServedBaseline(tools: VersionTools, version: ModelVersion, { from, to }: Window): Promise<number> {
+  return await withVersion(tools, version, async (model) => {
     const { service, outputs } = model
-    const rows = await sampleLog(db, { model: version.model, version: version.version, service, outputs, from, to, limit: maxServedRows })
-    if (rows.length > 0) await storeServed(db, model, version, rows, { from, to })
+    const named = { model: version.model, version: version.version, service, outputs }
+    const rows = await sampleLog(tools.db, { ...named, from, to, limit: maxServedRows })
+    if (rows.length > 0) await storeServed(tools.db, model, version, rows, { from, to })
     return rows.length
-  } finally {
-    await model.close()
-  }
+  })
 }
 
 async function storeServed(

@@ -1,5 +1,6 @@
+import type { FeatureColumns } from '../../inference/load-model.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, Value } from '../../kernel/values/value-type.ts'
-import type { Prediction } from '../../inference/load-model.ts'
 import { createRandom } from '../../statistics/random.ts'
 import type { RunnableVersion } from './run-version.ts'
 
@@ -39,12 +40,15 @@ export async function featureEffects(
   const features = model.service.features.flatMap(({ name }, f) => (model.inputs.has(name) ? [{ name, f }] : []))
   const taken = rows.slice(0, Math.min(maxRows, Math.ceil(maxRuns / Math.max(1, features.length))))
   if (output === null || taken.length < 2 || draws.length < 2) return null
-  const before = await model.run(taken)
+  const columns = columnsOf(model.service, taken)
+  const run = async (changed: FeatureColumns): Promise<readonly Value[]> =>
+    (await model.run(changed, taken.length))[output.index] as readonly Value[]
+  const before = await run(columns)
   const byFeature: Record<string, number> = {}
   for (const { name, f } of features) {
     const order = permutation(draws.length, f)
-    const changed = taken.map((row, i) => row.with(f, draws[order[i % order.length] as number]?.[f] ?? null))
-    byFeature[name] = meanChange(before, await model.run(changed), output.index)
+    const drawn = taken.map((_, i) => draws[order[i % order.length] as number]?.[f] ?? null)
+    byFeature[name] = meanChange(before, await run(columns.with(f, drawn)))
   }
   return { output: output.name, unit: output.unit, rows: taken.length, from, byFeature }
 }
@@ -59,8 +63,13 @@ function measuredOutput(
   return output === undefined ? null : { index, name: output.name, unit: real < 0 ? 'share' : 'absolute' }
 }
 
-function meanChange(before: readonly Prediction[], after: readonly Prediction[], output: number): number {
-  const changes = before.map((prediction, i) => change(prediction[output] ?? null, after[i]?.[output] ?? null))
+/** Rows with features in service order, by column. */
+export function columnsOf({ features }: ServicePlan, rows: readonly Row[]): FeatureColumns {
+  return features.map((_, f) => rows.map((row) => row[f] ?? null))
+}
+
+function meanChange(before: readonly Value[], after: readonly Value[]): number {
+  const changes = before.map((value, i) => change(value, after[i] ?? null))
   const known = changes.filter(Number.isFinite)
   return known.length === 0 ? 0 : known.reduce((sum, each) => sum + each / known.length, 0)
 }

@@ -1,14 +1,27 @@
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, Value } from '../../kernel/values/value-type.ts'
-import type { Prediction } from '../../inference/load-model.ts'
-import { loadModel } from '../../inference/load-model.ts'
+import type { FeatureColumns } from '../../inference/load-model.ts'
+import type { OpenModel } from '../../inference/open-model.ts'
+import { openUnserved } from '../../inference/open-unserved.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
 import { bindVersion } from '../../registry/models/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import { readModelBytes } from '../../registry/models/model-versions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import type { Logger } from '../../runtime/log.ts'
 
-/** A model version that runs in this process, beside any server. */
+export interface VersionTools {
+  readonly db: Database
+  readonly catalog: Catalog
+  readonly log: Logger
+  /** Ends a run under way, too. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A model version that runs beside any server, as it runs there. */
 export interface RunnableVersion {
   readonly service: ServicePlan
   readonly outputs: readonly Column[]
@@ -16,31 +29,80 @@ export interface RunnableVersion {
   readonly inputs: ReadonlySet<string>
   /** Whether a server would answer this row: no required feature is missing. */
   accepts(values: readonly (Value | null)[]): boolean
-  /** By index of the rows, which are features in service order. */
-  run(rows: readonly (readonly (Value | null)[])[]): Promise<Prediction[]>
-  close(): Promise<void>
+  /**
+   * @param columns by index of the service's features
+   * @returns by index of `outputs`, then by row
+   * @throws LockstepError `MODEL_INVALID`; `MODEL_FAILED`, `MODEL_TIMEOUT`, `MODEL_UNAVAILABLE` if a row has no
+   *   prediction
+   */
+  run(columns: FeatureColumns, rows: number): Promise<Value[][]>
 }
 
-const maxRowsPerRun = 1024
-
-/** @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID` */
-export async function openVersion(db: Database, catalog: Catalog, version: ModelVersion): Promise<RunnableVersion> {
-  const { spec } = catalog.model(version.model)
+/**
+ * Calls `use` with a version. Its model is loaded at the first run, and its processes end with `use`.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, and what `use` throws
+ */
+export async function withVersion<T>(
+  { db, catalog, log, signal }: VersionTools,
+  version: ModelVersion,
+  use: (version: RunnableVersion) => Promise<T>,
+): Promise<T> {
+  const { spec, operational } = catalog.model(version.model)
   const { service, binding } = bindVersion(catalog, spec, version)
-  const bytes = await readModelBytes(db, version.model, version.version)
-  const loaded = await loadModel(bytes, binding, `${version.model}@${version.version}`)
-  const step = loaded.maxRows ?? maxRowsPerRun
   const required = service.features.flatMap((feature, f) => (feature.required ? [f] : []))
-  return {
-    service,
-    outputs: loaded.outputs,
-    inputs: new Set(binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name))),
-    accepts: (values) => required.every((f) => values[f] !== null),
-    async run(rows) {
-      const predictions: Prediction[] = []
-      for (let at = 0; at < rows.length; at += step) predictions.push(...(await loaded.run(rows.slice(at, at + step))))
-      return predictions
-    },
-    close: () => loaded.close(),
+  const name = `${version.model}@${version.version}`
+  const pool = createProcessPool()
+  const endProcesses = (): void => pool.close()
+  let opened: Promise<OpenModel> | null = null
+
+  async function run(columns: FeatureColumns, rows: number): Promise<Value[][]> {
+    signal?.throwIfAborted()
+    const bytes = () => readModelBytes(db, version.model, version.version)
+    opened ??= openUnserved(bytes, { binding, name, operational, pool, log })
+    try {
+      const { runAllRows } = await opened
+      return await runAllRows(columns, rows, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw isModelFailure(error) ? notPredicted(name, error) : error
+    }
   }
+
+  signal?.addEventListener('abort', endProcesses)
+  try {
+    return await use({
+      service,
+      outputs: binding.outputs.map((output) => ({ name: output.name, type: output.type })),
+      inputs: new Set(binding.inputs.flatMap(({ columns }) => columns.map((column) => column.name))),
+      accepts: (values) => required.every((f) => values[f] !== null),
+      run,
+    })
+  } finally {
+    signal?.removeEventListener('abort', endProcesses)
+    await closeOpened(opened)
+    pool.close()
+  }
+}
+
+async function closeOpened(opened: Promise<OpenModel> | null): Promise<void> {
+  const model = await opened?.catch(() => null)
+  await model?.close()
+}
+
+const failureCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MODEL_FAILED', 'MODEL_TIMEOUT', 'MODEL_UNAVAILABLE'])
+
+/** Whether runs of a model fail: neither the database nor a definition is the cause. */
+export function isModelFailure(error: unknown): error is LockstepError {
+  return error instanceof LockstepError && failureCodes.has(error.code)
+}
+
+function notPredicted(name: string, cause: LockstepError): LockstepError {
+  const { code, message, details } = cause
+  const why = code === 'MODEL_UNAVAILABLE' ? 'A run of these rows ends its process.' : message
+  return new LockstepError(
+    code,
+    `The model version "${name}" does not predict all rows of its training set or prediction log. ${why} Push a version that does.`,
+    { details, cause },
+  )
 }

@@ -1,10 +1,9 @@
 import type { Window } from '../window.ts'
-import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
-import type { Database } from '../../runtime/postgres/database.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import { featureEffects } from '../baselines/feature-effects.ts'
-import { openVersion } from '../baselines/run-version.ts'
+import type { VersionTools } from '../baselines/run-version.ts'
+import { withVersion } from '../baselines/run-version.ts'
 import { trainingRows } from '../baselines/training-rows.ts'
 import { sampleLog } from '../prediction-log/sample-log.ts'
 
@@ -14,28 +13,21 @@ const minRows = 200
 
 /**
  * Measures the effects of the features on rows that were logged in the window: each feature takes values of the
- * training set, so a feature that has become constant counts too. Runs the model in this process.
+ * training set, so a feature that has become constant counts too.
  *
  * @returns null: too few rows are logged
- * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`, `MODEL_FAILED`
+ * @throws LockstepError `MODEL_MISMATCH`, and why the model does not predict all rows
  */
-export async function loggedEffects(
-  db: Database,
-  catalog: Catalog,
-  pushed: ModelVersion,
-  { from, to }: Window,
-): Promise<FeatureEffects | null> {
-  const { model, version, dataset } = pushed
-  const opened = await openVersion(db, catalog, pushed)
-  try {
-    const { service, outputs } = opened
-    const logged = await sampleLog(db, { model, version, service, outputs, from, to, limit: maxRows })
-    const rows = logged.map(({ values }) => values).filter(opened.accepts)
+export async function loggedEffects(tools: VersionTools, pushed: ModelVersion, { from, to }: Window): Promise<FeatureEffects | null> {
+  const { db, catalog } = tools
+  const { model: name, version, dataset } = pushed
+  return await withVersion(tools, pushed, async (model) => {
+    const { service, outputs } = model
+    const logged = await sampleLog(db, { model: name, version, service, outputs, from, to, limit: maxRows })
+    const rows = logged.map(({ values }) => values).filter(model.accepts)
     if (rows.length < minRows) return null
     const trained = dataset === null ? [] : await trainingRows(db, catalog, dataset, service)
-    const draws = trained.map(({ values }) => values).filter(opened.accepts)
-    return await featureEffects(opened, rows, 'logged predictions', draws.length < minRows ? rows : draws)
-  } finally {
-    await opened.close()
-  }
+    const draws = trained.map(({ values }) => values).filter(model.accepts)
+    return await featureEffects(model, rows, 'logged predictions', draws.length < minRows ? rows : draws)
+  })
 }

@@ -2,14 +2,16 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import type { Window } from '../window.ts'
 import { activeMonitors } from '../alerts/default-monitors.ts'
 import { alertJson, maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
+import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import { driftJson, type DriftJson } from '../drift/drift-json.ts'
 import { driftReport } from '../drift/drift-report.ts'
 import type { DriftBaseline } from '../drift/drift-types.ts'
-import { loggedEffects } from '../drift/logged-effects.ts'
 import { servedFreshness } from '../drift/served-freshness.ts'
 import { answeringVersion, pickVersion } from '../../registry/models/pick-version.ts'
 import { readServedAges, type ServedAge } from '../freshness/served-ages.ts'
@@ -36,6 +38,8 @@ export interface ReportContext {
   readonly catalog: Catalog
   /** @throws LockstepError where it is unavailable */
   store(): Promise<OnlineStore>
+  /** How far features move the prediction in the window. Absent: as stored with the baseline, and no model runs. */
+  effects?(version: ModelVersion, window: Window): Promise<FeatureEffects | null>
 }
 
 /** All that is known about how a model fared in a window. Moments are RFC 3339. */
@@ -102,7 +106,7 @@ async function drifts(context: ReportContext, { model, from, to, baseline }: Rep
   const { db, catalog } = context
   const window = { from, to }
   const pushed = pickVersion(catalog.model(model), undefined)
-  const effects = await loggedEffects(db, catalog, pushed, window)
+  const effects = (await context.effects?.(pushed, window)) ?? null
   const freshness = (views: ReadonlySet<string>) => freshnessOf(context, views, to)
   return driftJson(await driftReport({ db, catalog, freshness }, { model, version: pushed.version, window, baseline, effects }))
 }

@@ -77,6 +77,22 @@ export function centeringModel(): Buffer {
   })
 }
 
+/** Sums the features of each row in `probabilities`, [N, 1], after it has quantized them by their range in the run. */
+export function quantizedModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      initializers: [{ name: 'ones', type: 'float', dims: [3, 1], raw: floats(1, 1, 1) }],
+      nodes: [
+        { type: 'DynamicQuantizeLinear', inputs: ['features'], outputs: ['quantized', 'scale', 'zero'] },
+        { type: 'DequantizeLinear', inputs: ['quantized', 'scale', 'zero'], outputs: ['rounded'] },
+        { type: 'MatMul', inputs: ['rounded', 'ones'], outputs: ['probabilities'] },
+      ],
+    },
+  })
+}
+
 /** Attention of each row to all others: its matrix has an element for each pair of rows. */
 export function pairingModel(): Buffer {
   return makeOnnx({

@@ -16,6 +16,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { applyChanges } from '../../registry/changes/apply.ts'
 import { loadConfig } from '../../runtime/config.ts'
+import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
 import { binLabels, binOf } from '../../statistics/column-bins.ts'
 import { servingSet } from '../serving/definitions.ts'
@@ -23,6 +24,7 @@ import { onnx } from '../serving/fixtures.ts'
 import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'
 
+const log = createLogger('silent')
 let folder: string
 let database: TestDatabase
 let context: Context
@@ -89,7 +91,7 @@ describe('a baseline of a training set', () => {
     expect([...((await baselineOf(db, 'delay', 1))?.columns.keys() ?? [])]).not.toContain('output:probabilities')
     expect([...(await versionsWithBaseline(db, 'delay'))]).toEqual([1])
     const failures: string[] = []
-    const deps = { db, catalog: () => loadCatalog(db), onFailure: (version: string) => failures.push(version) }
+    const deps = { db, catalog: () => loadCatalog(db), log, onFailure: (version: string) => failures.push(version) }
     expect(await makeLackingBaselines(deps)).toBe(1)
     expect(await makeLackingBaselines(deps)).toBe(0)
     expect(failures).toEqual([])
@@ -119,7 +121,7 @@ describe('a baseline of a training set', () => {
     const before = await datasetBaseline(db, dataset)
     await db.kysely.deleteFrom('lockstep.baselines').where('dataset', '=', dataset).execute()
     const failures: string[] = []
-    const deps = { db, catalog: () => loadCatalog(db), onFailure: (what: string) => failures.push(what) }
+    const deps = { db, catalog: () => loadCatalog(db), log, onFailure: (what: string) => failures.push(what) }
     expect(await makeLackingBaselines(deps, { except: new Set([dataset]) })).toBe(0)
     expect(await makeLackingBaselines(deps)).toBe(1)
     expect(failures).toEqual([])
@@ -186,7 +188,7 @@ describe('a baseline of a training set', () => {
     await db.kysely.deleteFrom('lockstep.baselines').where('dataset', '=', dataset).execute()
     const hurried = openPostgres(`${database.url}?options=${encodeURIComponent('-c lock_timeout=200ms')}`)
     const failures: string[] = []
-    const deps = { db: hurried, catalog: () => loadCatalog(db), onFailure: (what: string) => failures.push(what) }
+    const deps = { db: hurried, catalog: () => loadCatalog(db), log, onFailure: (what: string) => failures.push(what) }
     await db.kysely.transaction().execute(async (transaction) => {
       await sql`lock table spine`.execute(transaction)
       await expect(makeLackingBaselines(deps)).rejects.toThrow(/lock timeout/)

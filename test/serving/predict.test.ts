@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bindModel } from '../../registry/models/model-binding.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
-import { loadModel } from '../../inference/load-model.ts'
+import { openInlineSession } from '../../inference/inline-session.ts'
+import { loadedModel } from '../../inference/load-model.ts'
 import { servingSet } from './definitions.ts'
 import { onnx } from './fixtures.ts'
 import { servicePlan } from './plans.ts'
@@ -41,7 +42,8 @@ const entities = [
 async function modelSays(file: string, model: string, rows: (number | null)[][]): Promise<number[]> {
   const bytes = await onnx(file)
   const spec = servingSet.models.find((declared) => declared.spec.name === model)!.spec
-  const loaded = await loadModel(bytes, bindModel(servicePlan('flight'), await inspectModel(bytes), spec), model)
+  const binding = bindModel(servicePlan('flight'), await inspectModel(bytes), spec)
+  const loaded = loadedModel(await openInlineSession(bytes, model), binding, model)
   const answers = await loaded.run(rows)
   await loaded.close()
   return answers.map((answer) => answer[0] as number)

@@ -103,7 +103,7 @@ function makeBaselines(): Promise<number> {
   const onFailure = (what: string, error: string) => {
     throw new Error(`${what}: ${error}`)
   }
-  return makeLackingBaselines({ db, catalog: () => loadCatalog(db), onFailure })
+  return makeLackingBaselines({ db, catalog: () => loadCatalog(db), log, onFailure })
 }
 
 /** Answers so many rows over ten minutes from a moment on, by two server processes. */
@@ -301,7 +301,7 @@ describe('a drift report over served traffic', () => {
     const trained = (await lockstep('baseline', 'create', 'typed')).json
     expect(trained).toMatchObject({ rows: 4000, origins: [{ kind: 'training set' }, { kind: 'training predictions' }] })
     // all logged amounts are equal, but those of the training set are not
-    const effects = await loggedEffects(db, catalog, pickVersion(catalog.model('typed')), { from: at, to: at + hour })
+    const effects = await loggedEffects({ db, catalog, log }, pickVersion(catalog.model('typed')), { from: at, to: at + hour })
     expect(effects?.byFeature['amount']).toBeGreaterThan(1)
     expect(effects?.byFeature['open']).toBe(0)
   })
@@ -327,6 +327,9 @@ describe('a drift report through a server', () => {
     // every field is in the schema
     expect(driftAnswer.parse(body)).toEqual(body)
     expect(body).toMatchObject({ rows: 500, drifted: ['amount', 'output:amount_out'], effects: { from: 'training set' } })
+    // no request runs the model
+    const { body: report } = await get('typed/report?since=1h')
+    expect(report).toMatchObject({ drift: { value: { effects: { from: 'training set' } } } })
     const { json, text } = await lockstep('drift', 'typed@1', '--since', '1h', '--server', url)
     expect(json).toMatchObject({ rows: 500, drifted: ['amount', 'output:amount_out'], effects: { from: 'training set' } })
     expect(text).toContain('of the training set)')

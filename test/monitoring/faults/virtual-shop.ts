@@ -206,6 +206,7 @@ export async function openShop({
     await makeLackingBaselines({
       db,
       catalog: () => loadCatalog(db),
+      log,
       onFailure: (_, error) => {
         throw new Error(error)
       },

@@ -180,7 +180,8 @@ describe('the gates of a rollout', () => {
     )
     const pushed = { model: 'fraud', bytes, contract: await inspectModel(bytes), dataset: first?.dataset ?? '', datasetMismatch: true }
     const { version } = (await pushModel(shop.db, pushed)).version
-    await makeLackingBaselines({ ...deps, onFailure: (_, error) => expect.unreachable(error) })
+    const log = createLogger('silent')
+    await makeLackingBaselines({ ...deps, log, onFailure: (_, error) => expect.unreachable(error) })
     await shop.apply(broken)
     // the new view is materialized
     await shop.pass(1)
