@@ -143,11 +143,11 @@ const given = new Set<number>()
 
 /**
  * A port on which nothing listens. The system gives it to nobody who asks for any port, and to no connection, so it
- * stays free while its server is down.
+ * stays free while its server is down. The same holds for the port 10,000 above it, where a Redis Cluster has its bus.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 1000; tries++) {
-    const port = randomInt(20_000, 32_000)
+    const port = randomInt(12_000, 22_000)
     if (given.has(port) || !(await isFree(port))) continue
     given.add(port)
     return port

@@ -71,8 +71,8 @@ it("does not accept another server's answer for one that has ended", async () =>
 it('gives a free port once, and none of those that the system gives', async () => {
   const ports = await Promise.all(Array.from({ length: 50 }, freePort))
   expect(new Set(ports).size).toBe(ports.length)
-  // Linux gives ports from 32,768 on
-  expect(Math.max(...ports)).toBeLessThan(32_768)
+  // Linux gives ports from 32,768 on; a Redis Cluster has its bus 10,000 above
+  expect(Math.max(...ports) + 10_000).toBeLessThan(32_768)
 })
 
 describe('the policy that keeps installed services from starting', () => {

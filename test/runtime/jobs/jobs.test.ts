@@ -17,6 +17,7 @@ import { submitJob } from '../../../runtime/jobs/submit-job.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { openBehind } from '../../open-behind.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
+import { unlessStalled } from '../../unless-slow.ts'
 import { hiredWorkers } from './hired-workers.ts'
 import { numbers } from './number-kind.ts'
 
@@ -78,15 +79,19 @@ describe.each([
   })
 
   it('take turns, so that a small job does not wait for a large one', async () => {
-    const order: string[] = []
-    const kind = newKind({ run: async ({ subject }, n) => (order.push(subject), { n }) })
-    const planned = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
-    const large = await submit(kind, 50, { subject: 'large', ...planned(50) })
-    const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
-    hire([kind])
-    await Promise.all([large, small].map(ended))
-    // they share the time, and the steps of one may happen to take longer
-    expect(order.lastIndexOf('small')).toBeLessThan(order.length - 10)
+    // they share the time, so a small one whose step took long waits
+    const steps = async () => {
+      const order: string[] = []
+      const kind = newKind({ run: async ({ subject }, n) => (order.push(subject), { n }) })
+      const planned = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
+      const large = await submit(kind, 50, { subject: 'large', ...planned(50) })
+      const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
+      hire([kind])
+      await Promise.all([large, small].map(ended))
+      // the steps of one may happen to take longer
+      expect(order.lastIndexOf('small')).toBeLessThan(order.length - 10)
+    }
+    await unlessStalled(50, steps, () => db().query('SELECT 1'))
   })
 
   it('of an urgent kind do not wait for a step of another kind', async () => {
