@@ -21,8 +21,9 @@ export interface BaselineJobDeps {
 }
 
 /**
- * Every ten minutes one worker makes the baselines that are not there yet. If a model does not predict its rows, the
- * job fails after it has made the others.
+ * Every ten minutes one worker makes the baselines that are not there yet. If a model hangs or ends its process, the
+ * job fails after it has made the others, because requests may do the same to servers. A model that only refuses rows
+ * is logged.
  */
 export function baselines(deps: BaselineJobDeps): JobKind {
   // what fails once fails again, until the process restarts or somebody calls "baseline create"
@@ -32,7 +33,7 @@ export function baselines(deps: BaselineJobDeps): JobKind {
     const onFailure: BaselineJobDeps['onFailure'] = (what, error, cause) => {
       deps.onFailure(what, error, cause)
       failed.add(what)
-      if (isModelFailure(cause)) failures.push({ what, cause })
+      if (isModelFailure(cause) && cause.code !== 'MODEL_FAILED') failures.push({ what, cause })
     }
     const made = await makeLackingBaselines({ ...deps, onFailure }, { signal, except: failed })
     const [first] = failures

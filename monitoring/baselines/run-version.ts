@@ -99,7 +99,7 @@ export function isModelFailure(error: unknown): error is LockstepError {
 
 function notPredicted(name: string, cause: LockstepError): LockstepError {
   const { code, message, details } = cause
-  const why = code === 'MODEL_UNAVAILABLE' ? 'A run of these rows ends its process.' : message
+  const why = code === 'MODEL_UNAVAILABLE' ? 'A run of these rows ends its process.' : message.replace(/\.?$/, '.')
   return new LockstepError(
     code,
     `The model version "${name}" does not predict all rows of its training set or prediction log. ${why} Push a version that does.`,

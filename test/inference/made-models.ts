@@ -93,6 +93,25 @@ export function quantizedModel(): Buffer {
   })
 }
 
+/** Fails on rows whose last feature is above a million, by an index that is out of bounds. */
+export function failingModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      initializers: [
+        { name: 'weights', type: 'float', dims: [3, 1], raw: floats(0, 0, 1e-6) },
+        { name: 'answers', type: 'float', dims: [1], raw: floats(0.5) },
+      ],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scaled'] },
+        { type: 'Cast', inputs: ['scaled'], outputs: ['index'], attributes: { to: 7n } },
+        { type: 'Gather', inputs: ['answers', 'index'], outputs: ['probabilities'], attributes: { axis: 0n } },
+      ],
+    },
+  })
+}
+
 /** Attention of each row to all others: its matrix has an element for each pair of rows. */
 export function pairingModel(): Buffer {
   return makeOnnx({

@@ -18,7 +18,7 @@ import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import { submitJob } from '../../runtime/jobs/submit-job.ts'
 import { createLogger } from '../../runtime/log.ts'
-import { endlessModel, quantizedModel } from '../inference/made-models.ts'
+import { endlessModel, failingModel, quantizedModel } from '../inference/made-models.ts'
 import { hiredWorkers } from '../runtime/jobs/hired-workers.ts'
 import { servingSet, withRunTimeout } from '../serving/definitions.ts'
 import { until } from '../serving/gate.ts'
@@ -88,6 +88,18 @@ describe('a baseline of outputs', () => {
     const served = body.predictions.map((prediction) => Math.fround(Number(prediction.probabilities)))
     const column = { name: 'output:probabilities', type: { kind: 'float32' } } as const
     expect(made).toMatchObject(profileColumn(column, served, entityRows(airports)))
+  })
+
+  it('is missing if the model refuses a row, which fails no job', async () => {
+    const version = await pushTrained('delay', failingModel(), 'true')
+    const failures: unknown[] = []
+    const onFailure = (what: string, _: string, cause: unknown) => void failures.push([what, cause])
+    const kind: JobKind = { ...baselines({ ...deps(), onFailure }), schedules: () => Promise.resolve([]) }
+    hire([kind])
+    expect(await ended(await submit(kind))).toMatchObject({ state: 'done', error: null })
+    const message: unknown = expect.stringMatching(/ out of data bounds, [^.]*\. Push a version that does\.$/)
+    expect(failures).toEqual([[`delay@${version}`, expect.objectContaining({ code: 'MODEL_FAILED', message })]])
+    expect(await baselineOf(world.db, 'delay', version)).not.toMatchObject({ origins: [{}, {}] })
   })
 
   it('fails its job if a run never ends, and the worker goes on', async () => {

@@ -6,8 +6,7 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import type { RolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
-import { endlessModel } from '../inference/made-models.ts'
-import { floats, makeOnnx } from '../inference/make-onnx.ts'
+import { endlessModel, failingModel } from '../inference/made-models.ts'
 import { until } from './gate.ts'
 import { readArrow } from './read-arrow.ts'
 import type * as definitions from '../client/definitions.ts'
@@ -19,25 +18,6 @@ let urls: readonly string[] = []
 const stop = new AbortController()
 let working: Promise<void>
 const clock = () => Date.now() * 1000
-
-/** Fails on rows whose last feature is above a million, by an index that is out of bounds. */
-function failingModel(): Buffer {
-  return makeOnnx({
-    graph: {
-      inputs: [{ name: 'features', type: 'float', shape: ['N', 3] }],
-      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
-      initializers: [
-        { name: 'weights', type: 'float', dims: [3, 1], raw: floats(0, 0, 1e-6) },
-        { name: 'answers', type: 'float', dims: [1], raw: floats(0.5) },
-      ],
-      nodes: [
-        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scaled'] },
-        { type: 'Cast', inputs: ['scaled'], outputs: ['index'], attributes: { to: 7n } },
-        { type: 'Gather', inputs: ['answers', 'index'], outputs: ['probabilities'], attributes: { axis: 0n } },
-      ],
-    },
-  })
-}
 
 beforeAll(async () => {
   world = await createWorld('redis')
