@@ -4,6 +4,7 @@ import { dayOf, rollupPartitions } from '../day-partitions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
+import type { RollupDays } from '../../runtime/settings/variables.ts'
 import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'
 import type { PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from './merged-rollups.ts'
@@ -11,13 +12,6 @@ import { readMinutes } from './minute-rollups.ts'
 import { decodeNamed } from './named-rollup.ts'
 import { readAround } from './read-parts.ts'
 import { TrafficSummary } from './traffic-summary.ts'
-
-/** How many days rollups are kept, by their step. */
-export interface RollupDays {
-  readonly minute: number
-  readonly hour: number
-  readonly day: number
-}
 
 /** The job that merges rollups, and the key of its schedule. */
 export const mergeRollupsKind = 'merge-rollups' satisfies JobKindName
