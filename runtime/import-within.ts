@@ -101,7 +101,7 @@ function startWatcher(timeoutMs: number): Watcher {
 }
 
 export interface WatchedThread {
-  /** `unwatched`: not watched yet; `watched`, `ending`, or another number: watched no more. */
+  /** `unwatched`: the import has yet to begin; `watched`; `ending`. Another number: it is no longer watched. */
   readonly state: Int32Array
   readonly unwatched: number
   readonly watched: number

@@ -101,8 +101,8 @@ function createSentinels({ nodes, sentinel }: SentinelAddress, tls: ConnectionOp
       const first = await Promise.any(asked).catch((all: AggregateError) => {
         throw noPrimary(name, all.errors)
       })
-      const late = (): Error => new Error(`It did not answer within ${othersMs} ms.`)
-      const others = await Promise.all(asked.map((answer) => withPatience(answer, othersMs, late).catch(() => null)))
+      const timeoutError = (): Error => new Error(`It did not answer within ${othersMs} ms.`)
+      const others = await Promise.all(asked.map((answer) => withPatience(answer, othersMs, timeoutError).catch(() => null)))
       const answers = others.filter((answer) => answer !== null)
       const newest = answers.reduce((best, answer) => (answer.epoch > best.epoch ? answer : best), first)
       // a few that were cut off from the others may still name a former primary
