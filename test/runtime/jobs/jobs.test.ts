@@ -79,16 +79,14 @@ describe.each([
   })
 
   it('take turns, so that a small job does not wait for a large one', async () => {
-    // they share the time, so a small one whose step took long waits
+    // they share the time, so a small one whose step took long waits, and may end a few steps later
     const steps = async () => {
       const order: string[] = []
       const kind = newKind({ run: async ({ subject }, n) => (order.push(subject), { n }) })
-      const planned = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
-      const large = await submit(kind, 50, { subject: 'large', ...planned(50) })
-      const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
+      const plan = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
+      const jobs = [await submit(kind, 50, { subject: 'large', ...plan(50) }), await submit(kind, 3, { subject: 'small', ...plan(3) })]
       hire([kind])
-      await Promise.all([large, small].map(ended))
-      // the steps of one may happen to take longer
+      await Promise.all(jobs.map(ended))
       expect(order.lastIndexOf('small')).toBeLessThan(order.length - 10)
     }
     await unlessStalled(50, steps, () => db().query('SELECT 1'))
