@@ -15,6 +15,7 @@ import type { VersionReference } from '../../registry/models/pick-version.ts'
 import { pickVersion } from '../../registry/models/pick-version.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { Prediction } from '../../inference/load-model.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { openUnserved } from '../../inference/open-unserved.ts'
@@ -124,13 +125,11 @@ async function predictSpine(
 async function predictJoined({ outputs, runColumns, predictUncached }: OpenModel, batch: JoinedBatch) {
   const rows = Array.from({ length: batch.length }, (_, row) => row).filter((row) => batch.missing[row]?.length === 0)
   const features = batch.values.map((column) => rows.map((row) => column[row] ?? null))
-  const found = await runColumns(features, rows.length)
+  // a row that failed runs once more, for the reason
+  const again = async (i: number) => (await predictUncached([features.map((column) => column[i] ?? null)]))[0] as Prediction
+  const found = await runColumns(features, rows.length, again)
   const columns = outputs.map(() => new Array<Value | null>(batch.length).fill(null))
-  for (const [i, row] of rows.entries()) {
-    // a row that failed runs once more, for the reason
-    const again = found.failures[i] === null ? null : await predictUncached([features.map((column) => column[i] ?? null)])
-    for (const [o, column] of columns.entries()) column[row] = (again === null ? found.outputs[o]?.[i] : again[0]?.[o]) ?? null
-  }
+  for (const [o, column] of columns.entries()) for (const [i, row] of rows.entries()) column[row] = found.outputs[o]?.[i] ?? null
   return { columns, refused: batch.length - rows.length }
 }
 

@@ -8,6 +8,7 @@ import type { ModelOperational } from '../../registry/load/definition-set.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { createSubprocessSession } from '../../inference/subprocess-session.ts'
 import { openInlineSession } from '../../inference/inline-session.ts'
+import type { Prediction } from '../../inference/load-model.ts'
 import { loadedModel } from '../../inference/load-model.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
@@ -22,7 +23,7 @@ import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
 import { unlessSlow } from '../unless-slow.ts'
-import { centeringModel, chainModel, endlessLongRows, endlessModel, pairingModel, treeModel } from './made-models.ts'
+import { centeringModel, chainModel, endlessLongRows, endlessModel, failingModel, pairingModel, treeModel } from './made-models.ts'
 
 const pool = createProcessPool()
 const score = [{ name: 'score', type: { kind: 'float32' } }] as const
@@ -194,6 +195,21 @@ describe('a model', () => {
       expect([ends, failures.filter((failure) => failure !== null)]).toEqual([[], []])
       expect(outputs[0]).toEqual(column.map((value) => 3 * value))
     })
+  })
+
+  it('runs no further row of a batch once a row that needs a prediction fails again', async () => {
+    const model = await open(failingModel(), 'delay')
+    const features = [0, 2e6, 0, 2e6].map((last) => [0, 0, last])
+    const columns = [0, 1, 2].map((f) => features.map((row) => row[f] as number))
+    const asked: number[] = []
+    const again = async (row: number): Promise<Prediction> => {
+      asked.push(row)
+      return (await model.predictUncached([features[row] as number[]]))[0] as Prediction
+    }
+    await expect(model.runColumns(columns, 4, again)).rejects.toMatchObject({ code: 'MODEL_FAILED' })
+    expect(asked).toEqual([1])
+    expect(await model.runColumns(columns, 4, async () => [0.25])).toMatchObject({ outputs: [[0.5, 0.25, 0.5, 0.25]] })
+    await model.close()
   })
 
   it('of every type gives the same results in a process as inline', async () => {
