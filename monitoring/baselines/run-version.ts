@@ -59,7 +59,7 @@ export async function withVersion<T>(
   async function run(columns: FeatureColumns, rows: number): Promise<Value[][]> {
     signal?.throwIfAborted()
     const bytes = () => readModelBytes(db, version.model, version.version)
-    opened ??= openUnserved(bytes, { binding, name, operational, pool, log })
+    opened ??= openUnserved(bytes, { binding, name, operational, pool, log, signal })
     try {
       const { runAllRows } = await opened
       return await runAllRows(columns, rows, signal)
@@ -80,8 +80,7 @@ export async function withVersion<T>(
     })
   } finally {
     signal?.removeEventListener('abort', endProcesses)
-    await closeOpened(opened)
-    pool.close()
+    await closeOpened(opened).finally(endProcesses)
   }
 }
 

@@ -7,6 +7,7 @@ import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
+import type { BaselineJobDeps } from '../../monitoring/baselines/baseline-job.ts'
 import { baselines, makeLackingBaselines } from '../../monitoring/baselines/baseline-job.ts'
 import { baselineOf } from '../../monitoring/baselines/baseline.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
@@ -52,7 +53,10 @@ afterAll(async () => {
 
 const deps = () => ({ db: world.db, catalog: () => loadCatalog(world.db), log, onFailure: () => undefined })
 /** Jobs run only when they are submitted, and not beside those of the schedule. */
-const unscheduled = (): JobKind => ({ ...baselines(deps()), schedules: () => Promise.resolve([]) })
+const unscheduled = (change: Partial<BaselineJobDeps> = {}): JobKind => ({
+  ...baselines({ ...deps(), ...change }),
+  schedules: () => Promise.resolve([]),
+})
 const { hire, ended } = hiredWorkers(() => world.db)
 const submit = async (kind: JobKind): Promise<number> =>
   (await submitJob(world.db, kind, { subject: 'baselines', worker: 'test', spec: {} }))?.id ?? expect.unreachable()
@@ -94,7 +98,7 @@ describe('a baseline of outputs', () => {
     const version = await pushTrained('delay', failingModel(), 'true')
     const failures: unknown[] = []
     const onFailure = (what: string, _: string, cause: unknown) => void failures.push([what, cause])
-    const kind: JobKind = { ...baselines({ ...deps(), onFailure }), schedules: () => Promise.resolve([]) }
+    const kind = unscheduled({ onFailure })
     hire([kind])
     expect(await ended(await submit(kind))).toMatchObject({ state: 'done', error: null })
     const message: unknown = expect.stringMatching(/ out of data bounds, [^.]*\. Push a version that does\.$/)
@@ -128,7 +132,9 @@ describe('a baseline of outputs', () => {
 
   it('ends the processes of its job if the job is cancelled', async () => {
     await applyChanges(world.db, withRunTimeout(servingSet, 600_000_000))
-    const kind = unscheduled()
+    const logged: string[] = []
+    const recorded = createLogger('error', { write: (line) => void logged.push(line) })
+    const kind = unscheduled({ log: recorded })
     hire([kind])
     const id = await submit(kind)
     // no trial takes so long
@@ -136,5 +142,7 @@ describe('a baseline of outputs', () => {
     await cancelJob(world.db, id, { actor: 'test', reason: undefined, requestId: undefined })
     expect(await ended(id)).toMatchObject({ state: 'cancelled' })
     await until(async () => (await modelProcesses()).length === 0)
+    // the job ended them, so it is no failure of the model
+    expect(logged).toEqual([])
   })
 })
