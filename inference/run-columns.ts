@@ -17,8 +17,8 @@ export interface ColumnPredictions {
 }
 
 /**
- * @param again predicts a row, by its index, that failed in a run of its own. If it throws, no further row runs. Absent:
- *   the row has no prediction
+ * @param again predicts a row, by its index, that failed in a run of its own. If it throws, no further row runs.
+ *   Absent: the row has no prediction
  */
 export type ColumnRunner = (
   columns: FeatureColumns,
