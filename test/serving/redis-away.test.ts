@@ -69,7 +69,7 @@ it('answers errors or flagged defaults while Redis is down, and then recovers', 
   // a request may ask for the other
   expect(outcomeOf(await ask(lenient.url, '/v1/features', { ...question, onUnavailable: 'error' }))).toBe('REDIS_UNAVAILABLE')
   expect(outcomeOf(await ask(strict.url, '/v1/features', { ...question, onUnavailable: 'defaults' }))).toBe('degraded')
-  // each server looks by itself
+  // each server notices it at its own next check
   await until(async () => {
     const { status, body } = await ask(lenient.url, '/readyz')
     expect(status).toBe(200)
