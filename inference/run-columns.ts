@@ -50,6 +50,7 @@ export function createColumnRunner(
   timeoutMs: (rows: number) => number,
 ): ColumnRunner {
   const step = rowsOfRun(model, sharesRuns)
+  const runRows = rowsRunner(model, timeoutMs)
 
   return async (columns, rows, again) => {
     const outputs = model.outputs.map(() => new Array<Value | null>(rows).fill(null))
@@ -57,7 +58,7 @@ export function createColumnRunner(
 
     async function run(from: number, to: number): Promise<void> {
       try {
-        copyAnswers(outputs, from, await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from)))
+        copyAnswers(outputs, from, await runRows(columns, from, to))
       } catch (error) {
         if (!(error instanceof LockstepError) || !isOfRows(error)) throw error
         if (to - from === 1) {
@@ -99,6 +100,7 @@ export function createAllRowsRunner(
   timeoutMs: (rows: number) => number,
 ): AllRowsRunner {
   const step = rowsOfRun(model, sharesRuns)
+  const runRows = rowsRunner(model, timeoutMs)
 
   return async (columns, rows, signal) => {
     const outputs = model.outputs.map(() => new Array<Value>(rows))
@@ -106,7 +108,7 @@ export function createAllRowsRunner(
     async function run(from: number, to: number, tries: number): Promise<Value[][]> {
       signal?.throwIfAborted()
       try {
-        return await model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from))
+        return await runRows(columns, from, to)
       } catch (error) {
         if (tries === maxTries || !(error instanceof LockstepError) || !hasEnded(error)) throw error
         return await run(from, to, tries + 1)
@@ -116,6 +118,14 @@ export function createAllRowsRunner(
     for (let from = 0; from < rows; from += step) copyAnswers(outputs, from, await run(from, Math.min(rows, from + step), 1))
     return outputs
   }
+}
+
+/** Runs the rows from `from` to before `to`, within their time. */
+function rowsRunner(
+  model: Pick<LoadedModel, 'runColumns'>,
+  timeoutMs: (rows: number) => number,
+): (columns: FeatureColumns, from: number, to: number) => Promise<Value[][]> {
+  return (columns, from, to) => model.runColumns(columns, from, to, to - from === 1 ? undefined : timeoutMs(to - from))
 }
 
 function rowsOfRun({ maxRows }: Pick<LoadedModel, 'maxRows'>, sharesRuns: boolean): number {

@@ -46,7 +46,7 @@ export interface IncompleteView {
  * @throws LockstepError `REDIS_UNAVAILABLE` if no checkpoint can be read
  */
 export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
-  // a server that does not answer holds up each for seconds
+  // a server that does not answer delays each by seconds
   const [checkpoints, lost] = await Promise.all([readEachCheckpoint(store, views), store.parts?.lost()])
   return await incompleteBy(store, views, checkpoints, { emptied: lost === true, again: true })
 }

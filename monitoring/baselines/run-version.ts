@@ -17,11 +17,11 @@ export interface VersionTools {
   readonly db: Database
   readonly catalog: Catalog
   readonly log: Logger
-  /** Ends a run under way, too. */
+  /** Also ends the run in progress. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** A model version that runs beside any server, as it runs there. */
+/** A model version that runs outside servers, in the same way as on them. */
 export interface RunnableVersion {
   readonly service: ServicePlan
   readonly outputs: readonly Column[]

@@ -64,7 +64,7 @@ export async function doStep(
     isHeld: held.isHeld,
   }
   try {
-    // one that was killed so often is not tried once more
+    // a step whose workers died that often is not tried again
     if (attempt > kind.retries && claimed.step !== 'clean') throw new UsedUp(claimed)
     const isDone = await runStep(db, kind, { ...claimed, job }, context)
     if (isDone) onEvent?.({ type: 'done', ...about, seconds: (performance.now() - started) / 1000 })

@@ -73,7 +73,7 @@ function outageStart({ lastError }: ClaimedStep): number {
   return typeof since === 'string' ? Date.parse(since) : Date.now()
 }
 
-/** Whether another process would fail of it, too. */
+/** Whether another process would fail in the same way. */
 function endsJob(error: unknown): boolean {
   return error instanceof LockstepError && error.code !== 'INTERNAL' && !isTemporary(error) && !isDiskFull(error)
 }

@@ -38,7 +38,7 @@ async function connect(
   return { paths, server: connectServer(url, { apiKey: null, signal: new AbortController().signal, silenceMs }) }
 }
 
-const any = { parse: (json: unknown) => json }
+const anything = { parse: (json: unknown) => json }
 const silent = {
   code: 'SERVER_UNAVAILABLE',
   message: expect.stringContaining('it accepts connections, and sent nothing for 2 s') as string,
@@ -48,7 +48,7 @@ const live = (response: ServerResponse) => response.end('{"live":true}')
 describe.concurrent('a request to a silent server', () => {
   it('fails for a server that accepts connections and never answers', async () => {
     const { server, paths } = await connect(() => undefined)
-    await expect(server.ask('GET', '/v1/models', undefined, any)).rejects.toMatchObject(silent)
+    await expect(server.ask('GET', '/v1/models', undefined, anything)).rejects.toMatchObject(silent)
     expect(paths).toEqual(['/v1/models', '/livez'])
   })
 
@@ -57,7 +57,7 @@ describe.concurrent('a request to a silent server', () => {
       const { server, paths } = await connect(
         (path, response) => void (path === '/livez' ? live(response) : delay(silenceMs * 4).then(() => response.end('{"done":1}'))),
       )
-      expect(await server.ask('POST', '/v1/apply', {}, any)).toEqual({ done: 1 })
+      expect(await server.ask('POST', '/v1/apply', {}, anything)).toEqual({ done: 1 })
       expect(paths.filter((path) => path !== '/livez')).toEqual(['/v1/apply'])
       expect(paths.length).toBeGreaterThan(2)
     }))
@@ -67,8 +67,8 @@ describe.concurrent('a request to a silent server', () => {
       const { server } = await connect((path, response) =>
         path === '/v1/first' ? live(response) : path === '/livez' ? undefined : response.write('{"half":'),
       )
-      await server.ask('GET', '/v1/first', undefined, any)
-      await expect(server.ask('GET', '/v1/second', undefined, any)).rejects.toMatchObject(silent)
+      await server.ask('GET', '/v1/first', undefined, anything)
+      await expect(server.ask('GET', '/v1/second', undefined, anything)).rejects.toMatchObject(silent)
     }))
 
   it('resumes a download from a server that sent nothing more', async () => {
@@ -99,7 +99,7 @@ describe('a change whose answer is lost', () => {
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
     const server = connectServer(url, { apiKey: null, signal: new AbortController().signal })
-    expect(await server.ask(method, '/v1/models/fraud/pin', undefined, any)).toEqual({ done: 1 })
+    expect(await server.ask(method, '/v1/models/fraud/pin', undefined, anything)).toEqual({ done: 1 })
     expect(keys).toEqual([expect.any(String), keys[0]])
   })
 })

@@ -1,6 +1,7 @@
 import { floats, longs, makeOnnx } from './make-onnx.ts'
 
 const features = { name: 'features', type: 'float', shape: ['N', 3] } as const
+const probabilities = { name: 'probabilities', type: 'float', shape: ['N', 1] } as const
 const score = { name: 'score', type: 'float', shape: ['N', 1] } as const
 
 /** Regression trees over three features, all full, with thresholds and leaves that differ: `score`, [N, 1]. */
@@ -47,7 +48,7 @@ export function constantModel(value: number, width = 3): Buffer {
   return makeOnnx({
     graph: {
       inputs: [{ ...features, shape: ['N', width] }],
-      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      outputs: [probabilities],
       initializers: [
         { name: 'nothing', type: 'float', dims: [width, 1], raw: floats(...Array.from({ length: width }, () => 0)) },
         { name: 'value', type: 'float', dims: [1], raw: floats(value) },
@@ -82,7 +83,7 @@ export function quantizedModel(): Buffer {
   return makeOnnx({
     graph: {
       inputs: [features],
-      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      outputs: [probabilities],
       initializers: [{ name: 'ones', type: 'float', dims: [3, 1], raw: floats(1, 1, 1) }],
       nodes: [
         { type: 'DynamicQuantizeLinear', inputs: ['features'], outputs: ['quantized', 'scale', 'zero'] },
@@ -98,7 +99,7 @@ export function failingModel(): Buffer {
   return makeOnnx({
     graph: {
       inputs: [features],
-      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      outputs: [probabilities],
       initializers: [
         { name: 'weights', type: 'float', dims: [3, 1], raw: floats(0, 0, 1e-6) },
         { name: 'answers', type: 'float', dims: [1], raw: floats(0.5) },
