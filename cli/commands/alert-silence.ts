@@ -12,7 +12,7 @@ export const alertSilenceCommand: Command = {
   name: 'alert silence',
   summary: 'Send no notifications of an alert for a while',
   description: [
-    'Later alerts of the same monitor, check and subject are silenced, too. If the alert still fires when the silence ends, and nobody was notified of it, its channels are.',
+    'Later alerts of the same monitor, check and subject are silenced, too. An alert that still fires when the silence ends notifies the channels that were not notified before.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the alert, as "alert list" shows it.' }],
   options: {

@@ -11,7 +11,7 @@ export const alertTestCommand: Command = {
   name: 'alert test',
   summary: 'Send a test notification to a channel',
   description: [
-    'Sends it from this process, once, and reports what the receiver answers. Workers need the same environment variables.',
+    'This process sends the notification once, and prints the answer of the receiver. Workers need the same environment variables.',
     'At PagerDuty and Alertmanager the test is resolved at once.',
   ],
   arguments: [{ name: 'CHANNEL', help: 'The name of a declared channel.' }],

@@ -9,7 +9,7 @@ import { serverOf, serverOption } from '../remote/server-option.ts'
 export const alertUnsilenceCommand: Command = {
   name: 'alert unsilence',
   summary: 'End the silence of an alert',
-  description: ['If the alert still fires and nobody was notified of it, its channels are, after the next evaluation.'],
+  description: ['After the next evaluation, an alert that still fires notifies the channels that were not notified before.'],
   arguments: [{ name: 'ID', help: 'The id of the alert, as "alert list" shows it.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep alert unsilence 1',

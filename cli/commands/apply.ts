@@ -21,8 +21,8 @@ export const applyCommand: Command = {
   name: 'apply',
   summary: 'Store a definitions file in the registry',
   description: [
-    'Runs in one transaction: all or nothing. An existing version of a definition never changes. Definitions that are not in the file stay, unless you pass --prune.',
-    'The states of retired views are deleted from the online store, in the background if there are many. A view that comes back starts empty and is served when it is materialized.',
+    'Applies the complete file in one transaction, or nothing. An existing version of a definition never changes. Definitions that are not in the file stay, unless you pass --prune.',
+    'The states of retired views are deleted from the online store, in the background if there are many. A view that is restored starts empty, and is served once it is materialized.',
   ],
   arguments: [definitionsArgument],
   options: {

@@ -14,10 +14,10 @@ import { baselineText } from './baseline-show.ts'
 
 export const baselineCreateCommand: Command = {
   name: 'baseline create',
-  summary: 'Make the baseline of a model version again, or for the first time',
+  summary: 'Create or recreate the baseline of a model version',
   description: [
-    'A new training set has a baseline already, and workers predict its outputs. This command is for training sets that were made in parts, and for versions without a training set.',
-    'The features come from the training set, whose rows are computed again from its manifest. The outputs are predictions for them. With --served, or without a training set, features and outputs come from the prediction log.',
+    'Workers create baselines within ten minutes. Use this command to create one now, or to replace one.',
+    'The features come from the training set, whose rows are computed again from its manifest. The outputs are predictions for these rows. With --served, or without a training set, features and outputs come from the prediction log.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {

@@ -11,8 +11,8 @@ import { spineInput } from '../spine-option.ts'
 
 export const batchEstimateCommand: Command = {
   name: 'batch estimate',
-  summary: 'Estimate the CPU time of a batch from the last one of the model',
-  description: ['Counts the rows of the spine, and multiplies them by the CPU time per row of the newest batch of the model that is done.'],
+  summary: 'Estimate the CPU time of a batch from the last batch of the model',
+  description: ['Counts the rows of the spine, and multiplies them by the CPU time per row of the newest finished batch of the model.'],
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: { spine: { value: 'FILE|SQL', help: 'The rows to predict for.', needed: true } },
   example: 'lockstep batch estimate delay --spine june.parquet',

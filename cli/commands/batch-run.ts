@@ -41,11 +41,11 @@ export const batchRunCommand: Command = {
   name: 'batch run',
   summary: 'Predict every row of a spine into files or a table, shared among workers',
   description: [
-    'The version, the feature service, the rows that have arrived and the spine are pinned when the batch begins. So the same rows get the same files, whichever workers write them, and whatever happens meanwhile.',
-    'The folder has part-00000.parquet and so on, then _manifest.json, then _SUCCESS. Without _SUCCESS it is not complete.',
+    'The version, the feature service, the rows that have arrived and the spine are pinned when the batch begins. So the same rows get the same files, even if a worker is killed or new rows arrive.',
+    'The folder has part-00000.parquet and so on, then _manifest.json, then _SUCCESS. Without _SUCCESS the batch is not complete.',
     'With --out postgres:TABLE the rows go into a table of the database. Readers see all rows of a batch, or none.',
     'The same --id again joins the running batch, or returns the finished one. So a scheduler may run the command again at any time.',
-    'This process works on the parts, and all workers of the database do so too. With --server only they do.',
+    'This process and all workers of the database share the parts. With --server, only workers do.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {
@@ -65,12 +65,12 @@ export const batchRunCommand: Command = {
     mode: {
       value: 'MODE',
       choices: modes,
-      help: 'Of a table: "replace" all rows (the default), "append" to those of other batches, or "upsert" by key.',
+      help: 'For a table: "replace" all rows (the default), "append" to those of other batches, or "upsert" by key.',
     },
-    key: { value: 'A,B,…', help: 'Of "upsert": the columns of the spine that are the key. Default: the entity keys.' },
+    key: { value: 'A,B,…', help: 'For "upsert": the columns of the spine that are the key. Default: the entity keys.' },
     online: {
       value: 'DURATION',
-      help: 'Answer requests with "from": "batch" from these predictions, so long after the time of their row: 26h. Default: not.',
+      help: 'Answer requests with "from": "batch" from these predictions, for this long after the time of their row: 26h. Default: not.',
     },
     'rows-per-part': { value: 'N', help: `The maximum number of rows of a file. Default: ${defaultRowsPerPart}.` },
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },

@@ -11,7 +11,9 @@ import { jobTools } from '../worker-tools.ts'
 export const batchWatchCommand: Command = {
   name: 'batch watch',
   summary: 'Show the progress of a batch until it ends',
-  description: ['Only shows: workers do the work. Exits with 0 if the batch is done, and with 1 if it failed or was cancelled.'],
+  description: [
+    'Workers do the work; this command only shows it. Exits with 0 if the batch is done, and with 1 if it failed or was cancelled.',
+  ],
   arguments: [{ name: 'ID', help: 'The id of the batch, as "batch list" shows it, or its folder.' }],
   options: { server: serverOption },
   streams: true,

@@ -14,8 +14,8 @@ export const costCommand: Command = {
   name: 'cost',
   summary: 'Show what models, views and tables cost, and what nothing uses',
   description: [
-    'Processor time is that of the server processes. The part of a model is the time that its requests took without waiting, as an estimate. Sizes are those of now; of a large online store they are estimated from a sample of its keys.',
-    'With prices, shows what each costs in 30 days at the traffic of the minutes that were measured.',
+    'Processor time is that of the server processes. The part of a model is an estimate: the time of its requests, without waiting. Sizes are the present ones; those of a large online store are estimated from a sample of its keys.',
+    'With prices, shows the cost of each in 30 days, at the traffic of the measured minutes.',
   ],
   options: {
     since: { value: 'DURATION', help: 'How far back requests are counted, such as 1d or 30d. Default: 7d.' },

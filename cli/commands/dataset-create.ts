@@ -35,7 +35,7 @@ export const datasetCreateCommand: Command = {
   description: [
     'The spine is a file (.parquet, .csv, .jsonl) or a SQL query. It has the key columns of the service, a time and the request values. Other columns, such as the label, are copied.',
     'FILE.manifest.json, beside the file, records how it was made.',
-    'With --parts or --rows-per-part, the file is a folder of files, which all that run "lockstep worker" on the same database write together.',
+    'With --parts or --rows-per-part, writes a folder of files, together with all "lockstep worker" processes on the same database.',
   ],
   arguments: [{ name: 'SERVICE', help: 'The feature service, as "name" or "name@version".' }],
   options: {

@@ -10,7 +10,7 @@ export const datasetRegisterCommand: Command = {
   name: 'dataset register',
   summary: 'Register a training set that another engine has written, such as Spark',
   description: [
-    'Reads all rows of the Parquet files in the folder once, for their hashes, the statistics of their columns and a baseline. Then "dataset list", "show" and "verify", lineage, "model push --dataset" and drift know the training set. Its manifest stands beside the folder.',
+    'Reads all rows of the Parquet files in the folder once, for their hashes, the statistics of their columns and a baseline. Then "dataset list", "show" and "verify", lineage, "model push --dataset" and drift know the training set. Its manifest is written beside the folder.',
     'The folder must have the file "_SUCCESS", which engines write last.',
   ],
   arguments: [{ name: 'FOLDER', help: 'The folder of the Parquet files, or its URL such as s3://bucket/train.' }],

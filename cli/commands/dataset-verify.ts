@@ -24,7 +24,7 @@ export const datasetVerifyCommand: Command = {
   summary: 'Recreate a training set from its manifest, and compare it with the original',
   description: [
     'The same definitions and the same rows must give the same bytes. No file is written. If something differs, the command says what, and exits with 1.',
-    'Of a set that another engine has written ("dataset register"), only the files and the definitions are compared.',
+    'For a set that another engine has written ("dataset register"), the command compares only the files and the definitions.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
   streams: true,

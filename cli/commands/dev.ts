@@ -10,7 +10,7 @@ export const devCommand: Command = {
   name: 'dev',
   summary: 'Serve a project while you edit it',
   description: [
-    'Applies the definitions file, loads the rows of data/SOURCE.csv (or .jsonl, .parquet) and the models of models/MODEL.onnx, materializes and serves. It does so again whenever one of these files changes, and prints what has changed. If a file is refused, the previous version is still served. While it starts, it prints a line when each long step begins, but not with --json.',
+    'Applies the definitions file, loads the rows of data/SOURCE.csv (or .jsonl, .parquet) and the models of models/MODEL.onnx, materializes and serves. It does so again whenever one of these files changes, and prints what has changed. If a file is refused, the previous version is still served. At the start it prints a line for each long step, but not with --json.',
     'A changed definition takes effect under its version. So this happens in a development store in LOCKSTEP_DIR/dev, which is removed at the end. The database and the online store of the settings are neither read nor written.',
     'data/ and models/ are in the folder of FILE, or else in the working folder.',
   ],

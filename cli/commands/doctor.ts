@@ -39,8 +39,8 @@ export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'Check what Lockstep needs here, and say what to do',
   description: [
-    'One line for each check: ok, or what to do. It writes nothing and prints no passwords. A check without an answer ends after 8 s.',
-    'If LOCKSTEP_SERVER is set, it asks that server. If no database is set besides, it checks none.',
+    'Prints one line for each check: ok, or what to do. Writes nothing and prints no passwords. A check without an answer ends after 8 s.',
+    'If LOCKSTEP_SERVER is set, also checks that server. If then no database is set, checks no database.',
     'Exits with 1 if a line begins with "wrong". A "note" needs no action now.',
   ],
   settings: false,

@@ -17,8 +17,8 @@ export const driftCommand: Command = {
   name: 'drift',
   summary: 'Compare served features and outputs with those of training',
   description: [
-    'Shows for each feature and output how it differs from the baseline of the model version, whether that is more than chance, how much it harms the prediction, and the likely cause. Features are listed by harm.',
-    'The harm is measured on logged predictions of the window if there are at least 200, else on rows of the training set. Through a server it is what workers have measured.',
+    'Shows for each feature and output how it differs from the baseline of the model version, whether the difference is more than chance, how much it changes predictions (harm), and the likely cause. Lists features by harm.',
+    'The harm is measured on logged predictions of the window if there are at least 200, else on rows of the training set. Through a server, it was measured when the baseline was created.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {

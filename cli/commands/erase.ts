@@ -20,8 +20,8 @@ export const eraseCommand: Command = {
   name: 'erase',
   summary: 'Delete all data of one entity, and keep a receipt',
   description: [
-    "Deletes the entity's rows from the tables that Lockstep created, and its states from the online store. Rebuilds the states of other entities that contained these rows. Over your own tables, deletes the states whose keys contain the key. Rows in your own tables, and existing training sets, are listed and not deleted.",
-    'The receipt does not contain the key. If an open transaction delays the erasure, a worker finishes it; so does running this command again.',
+    "Deletes the entity's rows from the tables that Lockstep created, and its states from the online store. Rebuilds the states of other entities that contained these rows. For views over your own tables, deletes the states whose keys contain the key. Lists rows in your own tables and existing training sets, and does not delete them.",
+    'The receipt does not contain the key. If an open transaction delays the erasure, a worker finishes it, or this command when you run it again.',
   ],
   arguments: [
     { name: 'ENTITY', help: 'The entity, by its name in the registry.' },

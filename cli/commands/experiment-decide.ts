@@ -13,7 +13,7 @@ export const experimentDecideCommand: Command = {
   name: 'experiment decide',
   summary: 'Record which variant of an experiment is taken, and why',
   description: [
-    'Records who decided, why, and on which analysis. A running experiment is stopped. With --rollout the version of the variant is rolled out by the default plan; without it, nothing else changes.',
+    'Stops a running experiment, and records who decided, why, and by which analysis. Does not change which version is served. With --rollout, also starts a rollout of the version of the variant by the default plan.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
   options: {

@@ -11,7 +11,7 @@ export const experimentExportCommand: Command = {
   name: 'experiment export',
   summary: 'Write the units of an experiment to a file, with variants, figures and covariates',
   description: [
-    'One row for each unit that saw one variant: unit, variant, exposed_at, propensity, the features as of the exposure, and for each metric METRIC__value, METRIC__mature and, where it has one, METRIC__denominator. Figures are those that the analysis takes.',
+    'The file has one row for each unit that got only one variant: unit, variant, exposed_at, propensity, the features as of the exposure, and for each metric METRIC__value, METRIC__mature and, where it has one, METRIC__denominator. The analysis uses the same figures.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
   options: {

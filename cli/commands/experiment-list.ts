@@ -7,7 +7,7 @@ import { serverOf, serverOption } from '../remote/server-option.ts'
 export const experimentListCommand: Command = {
   name: 'experiment list',
   summary: 'List experiments with their states',
-  description: ['planned: it is declared and was never started. Running experiments come first.'],
+  description: ['Lists running experiments first. "planned" means declared, and never started.'],
   options: { server: serverOption },
   example: 'lockstep experiment list',
   async run(context, input) {

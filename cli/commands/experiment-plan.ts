@@ -14,7 +14,7 @@ export const experimentPlanCommand: Command = {
   name: 'experiment plan',
   summary: 'Show which effects an experiment can find, and how many units and days that takes',
   description: [
-    'Computes the primary metric for the units of the prediction log, as if each had been exposed at its first prediction. The traffic of the log gives the days. Needs LOCKSTEP_LOG_PREDICTIONS.',
+    'Computes the primary metric for the units of the prediction log, as if each had been exposed at its first prediction, and the days by the traffic in the log. Needs LOCKSTEP_LOG_PREDICTIONS.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment, as it is declared.' }],
   options: {

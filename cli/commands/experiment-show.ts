@@ -14,10 +14,10 @@ const lookMs = 2000
 
 export const experimentShowCommand: Command = {
   name: 'experiment show',
-  summary: 'Show what an experiment found, and whether its figures can be trusted',
+  summary: 'Show the results of an experiment, and whether they can be trusted',
   description: [
     'Shows the newest analysis of the running run, or of the last one. A worker analyzes each experiment once an hour.',
-    'A unit counts once the window of a metric has passed since its first exposure. The output says when the first unit that waits will count, and when all exposed so far will. Sequential intervals hold however often you look.',
+    'A unit counts once the window of a metric has passed since its first exposure. The output says when the next unit will count, and when all units exposed so far will. Sequential intervals hold at every look.',
     'With --watch it follows the experiment until it is stopped. On a terminal it redraws; elsewhere it prints each new analysis.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],

@@ -10,9 +10,9 @@ export const experimentStartCommand: Command = {
   name: 'experiment start',
   summary: 'Start an experiment: its units get its variants',
   description: [
-    'The experiment holds for requests that name no version. A hash of the unit decides for each row, so a unit always gets the same variant. Units that are not in go to the rollout or the champion.',
-    'A variant that serves an alias, such as champion, keeps the version that the alias points at now. All running servers load the versions first, for at most 30 seconds each. If one cannot, nothing changes.',
-    'Each start is a run of its own with a new salt, so a restarted experiment has new units.',
+    'The experiment applies to requests that name no version. A hash of the unit decides for each row, so a unit always gets the same variant. The rollout or the champion answers units that are not in the experiment.',
+    'A variant that serves an alias, such as champion, keeps the version to which the alias points now. All running servers load the versions first, for at most 30 seconds each. If one cannot, nothing changes.',
+    'Each start is a new run with a new salt, so a restarted experiment has other units.',
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
   options: { reason: reasonOption, 'dataset-mismatch': datasetMismatchOption, server: serverOption },

@@ -7,8 +7,8 @@ import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const experimentStopCommand: Command = {
   name: 'experiment stop',
-  summary: 'Stop an experiment: its units are routed as all others',
-  description: ['Its exposures stay, and the units that are in go on to mature: the analysis counts them once their windows have passed.'],
+  summary: 'Stop an experiment: its units get versions like all other units',
+  description: ['Its exposures stay. The analysis counts its units once their windows have passed.'],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep experiment stop delay_model_v7 --reason "the planned units are there"',

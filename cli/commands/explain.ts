@@ -18,7 +18,7 @@ export const explainCommand: Command = {
   summary: 'Explain why the features of one entity have their values',
   description: [
     'Shows for each feature its rows with their event and known times, whether each counts, and why. Reads the offline history.',
-    'The id of a logged prediction explains its features: those of its entity, as of its moment.',
+    'With the id of a logged prediction, explains the features of its entity as of its moment.',
   ],
   arguments: [{ name: 'NAME', help: 'A feature service, a feature view, or the id of a logged prediction.' }],
   options: {

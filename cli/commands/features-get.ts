@@ -13,7 +13,7 @@ export const featuresGetCommand: Command = {
   name: 'features get',
   summary: 'Read the features of a service as a server reads them, with status and event time',
   description: [
-    'Reads the online store, and the offline history where a server would. A bare name of a service means its newest version that is ready.',
+    'Reads the online store, and the offline history where a server would. The name of a service without a version means its newest version that is ready.',
   ],
   arguments: [{ name: 'SERVICE', help: 'The feature service: flight_features, flight_features@1.' }],
   options: {

@@ -15,7 +15,7 @@ export const ingestCommand: Command = {
   summary: "Load a Parquet, CSV or JSON lines file into a source's table",
   description: [
     'Loads all rows or none. Columns are matched by name. A file is loaded into a table only once. "lockstep ingest undo" undoes a load.',
-    'With --key, rows whose values in these columns are in the table already are passed over, so that a load can be repeated.',
+    'With --key, skips rows whose values in these columns are already in the table, so that a load can be repeated.',
   ],
   arguments: [
     { name: 'SOURCE', help: 'The source, by its name in the registry.' },

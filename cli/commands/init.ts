@@ -8,7 +8,7 @@ export const initCommand: Command = {
   name: 'init',
   summary: 'Write a project with sample features, rows and a model',
   description: [
-    'Writes definitions, rows in data/, a trained model in models/, and the settings of a project. Existing files are never overwritten; "package.json" and ".gitignore" get what they lack.',
+    'Writes definitions, rows in data/, a trained model in models/, and the settings of a project. Existing files are never overwritten; missing lines are added to "package.json" and ".gitignore".',
     'The templates: "fraud" (payments with cards, as in the documentation), "flights" (delays between four airports), "minimal" (one view, one model).',
   ],
   arguments: [{ name: 'FOLDER', help: 'The folder of the project. Default: this folder.', takes: 'optional' }],

@@ -17,7 +17,7 @@ export const jobCancelCommand: Command = {
   name: 'job cancel',
   summary: 'Cancel a job',
   description: [
-    'Its workers stop within seconds. States that it has written stay, each of them complete. The files of an export are removed, by this process or by a worker.',
+    'The workers of the job stop within seconds. States that it has written stay; each of them is complete. This process or a worker removes the files of an export.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   options: { reason: reasonOption, server: serverOption },

@@ -14,7 +14,9 @@ import { jobTools } from '../worker-tools.ts'
 export const jobWatchCommand: Command = {
   name: 'job watch',
   summary: 'Show the progress of a job until it ends',
-  description: ['Only shows: workers do the work. Exits with 0 if the job is done, and with 1 if it failed or was cancelled.'],
+  description: [
+    'Workers do the work; this command only shows it. Exits with 0 if the job is done, and with 1 if it failed or was cancelled.',
+  ],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
   options: { server: serverOption },
   streams: true,

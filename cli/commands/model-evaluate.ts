@@ -11,12 +11,12 @@ export const modelEvaluateCommand: Command = {
   name: 'model evaluate',
   summary: 'Compare versions of a model on rows with labels',
   description: [
-    'Runs each version on the feature values of a training set, or of a file like one, as a server runs it, and compares its output with a column of the same rows. The figures are those of "quality".',
-    'Several versions are judged on the same rows. Differences have paired intervals, which are narrower than those of the figures.',
+    'Runs each version on the feature values of a training set or of a file, as a server does, and compares its output with a label column of the same rows. Shows the same figures as "quality".',
+    'All versions run on the same rows. So differences have paired intervals, which are narrower than those of the figures.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or some versions of it: delay@3, delay@3,4, delay@challenger.' }],
   options: {
-    label: { value: 'COLUMN', help: 'The column with what came of each row.', needed: true },
+    label: { value: 'COLUMN', help: 'The column with the label of each row: yes or no, a number, or a class.', needed: true },
     dataset: { value: 'ID', help: 'The training set with the rows. The first characters of its id are enough.' },
     part: { value: 'PART', choices: datasetParts, help: 'The part of a split training set. Default: test, or all if it is not split.' },
     file: {

@@ -12,7 +12,7 @@ export const modelPinCommand: Command = {
   name: 'model pin',
   summary: 'Send all traffic of a model to one version at once, until it is unpinned',
   description: [
-    'The kill switch. The pinned version answers all requests that name no version, on every server within a second, whatever the champion is and whatever rolls out. "lockstep model unpin" ends it.',
+    'Use it in an emergency. The pinned version answers all requests that name no version, on every server within a second, even during a rollout or an experiment. "lockstep model unpin" ends the pin.',
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@champion.' }],

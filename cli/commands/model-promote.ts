@@ -14,7 +14,7 @@ export const modelPromoteCommand: Command = {
   name: 'model promote',
   summary: 'Serve a version of a model: make it the champion',
   description: [
-    'The champion answers requests that name no version, on every server at once. A version that can no longer be served is refused. So is a version whose training set has other features than it is served with.',
+    'The champion answers requests that name no version, on every server at once. Refuses a version that can no longer be served, and a version whose training set has other features than it is served with.',
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@challenger.' }],

@@ -16,12 +16,12 @@ export const modelPushCommand: Command = {
   summary: 'Store an ONNX file as the next version of a model',
   description: [
     "The file's inputs and outputs are checked against the model's feature service first. Pushing the same file for the same service again returns the same version.",
-    'With --dataset, the features of the training set are compared with those that the model is served with: another view, another version of it or another order is refused.',
-    'The newest version answers requests until a version becomes the champion. From then on the champion answers, whatever is pushed.',
+    'With --dataset, compares the features of the training set with those that the model is served with. Refuses the file if a feature comes from another view or version of it, or has another position.',
+    'The newest version answers requests until a version becomes the champion. From then on the champion answers, and a push changes nothing that is served.',
   ],
   arguments: [
     { name: 'NAME', help: 'The model, by its name in the definitions file.' },
-    { name: 'FILE', help: 'The ONNX file. Values that it has in files beside it are stored with it.' },
+    { name: 'FILE', help: 'The ONNX file. Weights in files beside it are stored with it.' },
   ],
   options: {
     metric: { value: 'NAME=NUMBER', help: 'An evaluation result.', many: true },

@@ -8,7 +8,7 @@ import { resultsTable } from '../text/monitor-text.ts'
 export const monitorRunCommand: Command = {
   name: 'monitor run',
   summary: 'Evaluate a monitor now, and only show the results',
-  description: ['Starts and resolves no alert and notifies nobody: workers do that. Exits with 1 if a check breaches.'],
+  description: ['Changes no alert and sends no notification; only workers do. Exits with 1 if a check breaches.'],
   arguments: [{ name: 'NAME', help: 'The name of the monitor, as "monitor list" shows it.' }],
   example: 'lockstep monitor run system:jobs',
   async run(context, input) {

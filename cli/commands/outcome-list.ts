@@ -5,8 +5,8 @@ import { table } from '../text/table.ts'
 
 export const outcomeListCommand: Command = {
   name: 'outcome list',
-  summary: 'List the outcomes that say what came of predictions',
-  description: ['"lockstep outcome show NAME" counts the predictions that have one.'],
+  summary: 'List outcomes: what really happened after predictions',
+  description: ['"lockstep outcome show NAME" counts the predictions with an outcome.'],
   options: { server: serverOption },
   example: 'lockstep outcome list',
   async run(context, input) {

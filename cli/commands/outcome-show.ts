@@ -15,13 +15,13 @@ export const outcomeShowCommand: Command = {
   name: 'outcome show',
   summary: 'Count the logged predictions that have an outcome, lack one, or are not mature',
   description: [
-    'A prediction is mature once "within" has passed since it. Figures of quality are of mature predictions only.',
-    'Late outcomes happened after "within". They are kept, and figures leave them out.',
+    'A prediction is mature once "within" has passed since its moment. Figures of quality count only mature predictions.',
+    'A late outcome happened after "within". It is stored, but figures leave it out.',
   ],
   arguments: [{ name: 'NAME', help: 'The outcome, as "outcome list" shows it.' }],
   options: {
     since: { value: 'DURATION', help: 'How far back to look for predictions, such as 12h or 30d. Default: 7d.' },
-    'as-of': { value: 'TIME', help: 'What was known then, RFC 3339. Default: now.' },
+    'as-of': { value: 'TIME', help: 'Count outcomes that were known at this time, RFC 3339. Default: now.' },
     server: serverOption,
   },
   example: 'lockstep outcome show chargeback --since 90d',

@@ -21,7 +21,7 @@ export const parityCommand: Command = {
   name: 'parity',
   summary: 'Recompute logged predictions from the offline history, and compare',
   description: [
-    'Takes feature vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), and recomputes the features of each as of its own moment, with the stored code. Reports for each value whether it is equal, or why it differs: another row with the same times (tie), its age (ttl), rows that were not yet in the online store (stale), rows that arrived later (late), or another cause (other). Values whose rows may have been erased since (erased) cannot be compared, and are no differences.',
+    'Takes feature vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), and recomputes the features of each as of its own moment, with the stored code. Reports for each value whether it is equal, or why it differs: another row with the same times (tie), its age (ttl), rows that were not yet in the online store (stale), rows that arrived later (late), or another cause (other). Values whose rows may have been erased since (erased) cannot be compared, and do not count.',
     'Exits with 1 if more values differ than the budget allows, or if there are no values to compare.',
   ],
   options: {

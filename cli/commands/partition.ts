@@ -10,8 +10,8 @@ export const partitionCommand: Command = {
   summary: 'Compute features of ordered rows from standard input, for an engine such as Spark',
   description: [
     'Reads an Arrow IPC stream and writes another one. It needs no database and no settings.',
-    'The rows of sources and the questions of a pass come together, ordered by key, time and tag. --finish makes the features of the service, and predictions, from the joined answers of all passes. docs/engines.md describes the columns.',
-    'The output ends with a mark, which it lacks after an error.',
+    'The input of a pass has the rows of sources and the questions together, ordered by key, time and tag. --finish computes the features of the service, and predictions, from the joined answers of all passes. docs/engines.md describes the columns.',
+    'After an error, the output lacks the end mark of an Arrow stream.',
   ],
   options: {
     plan: { value: 'FILE', help: 'The file that "lockstep export-plan" wrote.', needed: true },

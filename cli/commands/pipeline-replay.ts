@@ -10,7 +10,7 @@ export const pipelineReplayCommand: Command = {
   name: 'pipeline replay',
   summary: 'Let a pipeline read its stream again, from a time or a position',
   description: [
-    'The messages are predicted by the present model and features, and their answers written again, under the ids that they had. Events count once, as before. Workers follow within seconds; a paused pipeline begins when it is resumed.',
+    'The present model and features predict the messages again, and the answers are written again with the same ids. Each event still counts once. Workers begin within seconds; a paused pipeline begins when you resume it.',
   ],
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
   options: {

@@ -6,7 +6,7 @@ import { serverOption } from '../remote/server-option.ts'
 export const pipelineResumeCommand: Command = {
   name: 'pipeline resume',
   summary: 'Resume a paused pipeline',
-  description: ['Workers go on with the first message that is not answered.'],
+  description: ['Workers continue with the first message that is not answered.'],
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep pipeline resume score_flights',

@@ -27,7 +27,7 @@ export const planCommand: Command = {
   summary: 'Show what "apply" would change',
   description: [
     'Reads the registry and the tables of the sources, and writes nothing there. Exits with 1 if "apply" would refuse the file.',
-    `With --exit-code it exits with ${changesExitCode} if "apply" would change something, and with 0 if not, so that a script can tell.`,
+    `With --exit-code it exits with ${changesExitCode} if "apply" would change something, and with 0 if not, for scripts.`,
     'If definitions changed under versions that exist, --bump raises these versions and those of all that depends on them. It prints a patch for "git apply", or edits the files with --write. Only the numbers change.',
   ],
   arguments: [definitionsArgument],

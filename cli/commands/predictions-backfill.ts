@@ -12,8 +12,8 @@ export const predictionsBackfillCommand: Command = {
   name: 'predictions backfill',
   summary: 'Predict past rows, and log them as if a server had answered them then',
   description: [
-    'Each row of the spine is predicted as of its own time, as by "predict". The predictions go to the prediction log, to the statistics of the model, and to its quality and drift of each day, with the role "backfill".',
-    'Running it again replaces what it wrote for the same version and hours.',
+    'Predicts each row of the spine as of its own time, like "predict". Writes the predictions to the prediction log, the statistics of the model, and its quality and drift of each day, with the role "backfill".',
+    'A repeated run replaces the predictions of an earlier run for the same version and hours.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {
@@ -21,7 +21,7 @@ export const predictionsBackfillCommand: Command = {
     version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
     id: { value: 'COLUMN', help: "The spine's column with the id of each prediction. Default: they get new ids." },
-    shift: { value: 'DURATION', help: 'Log each prediction so long after its time: old rows then stand for recent ones.' },
+    shift: { value: 'DURATION', help: 'Log each prediction with a time that is later by this duration, so that old rows look like recent ones.' },
     reason: reasonOption,
   },
   example: `lockstep predictions backfill delay --spine "select * from flights where date > now() - interval '30 days'"`,

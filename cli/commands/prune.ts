@@ -18,7 +18,7 @@ export const pruneCommand: Command = {
   name: 'prune',
   summary: 'Retire definitions that nothing needs any more',
   description: [
-    'Keeps definitions that something else needs, lists them with what needs them, and exits with 1. Definitions that need only each other are retired together if you name all of them.',
+    'Keeps definitions that something else needs, lists what needs them, and exits with 1. Definitions that need only each other are retired together if you name all of them.',
     'Deletes the online states of retired views. A retired name and version stay taken. To restore a definition, apply a file that declares it.',
   ],
   arguments: [

@@ -11,10 +11,10 @@ const defaultSince = '7d'
 
 export const qualityCommand: Command = {
   name: 'quality',
-  summary: 'Compare logged predictions with what came of them',
+  summary: 'Compare logged predictions with their outcomes',
   description: [
-    'Takes predictions from the prediction log (LOCKSTEP_LOG_PREDICTIONS) and their outcomes. Only mature predictions count: those whose outcome can no longer come. Each figure has a 95 % interval.',
-    'An outcome that is yes or no gives AUC, log loss, Brier score, accuracy, precision, recall, F1 and calibration; a number gives RMSE, MAE and bias; a class gives accuracy. For predictions that are not mature yet, the figures of a classifier are estimated from its scores.',
+    'Takes predictions from the prediction log (LOCKSTEP_LOG_PREDICTIONS) and their outcomes. Only mature predictions count: those whose time for an outcome has passed. Each figure has a 95 % interval.',
+    'A yes-or-no outcome gives AUC, log loss, Brier score, accuracy, precision, recall, F1 and calibration; a number gives RMSE, MAE and bias; a class gives accuracy. For predictions that are not mature yet, the figures of a classifier are estimated from its scores.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model.' }],
   options: {

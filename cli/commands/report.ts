@@ -16,9 +16,9 @@ import { writeOutput } from '../write-output.ts'
 
 export const reportCommand: Command = {
   name: 'report',
-  summary: 'Write a page about how a model fares: traffic, quality, drift, missing features, freshness',
+  summary: 'Write an HTML report about a model: traffic, quality, drift, missing features, freshness',
   description: [
-    'Writes one HTML file that loads nothing from the network. It has the figures and plots of the window, in light, dark and print colors.',
+    'Writes one HTML file that loads nothing from the network. The file has the figures and plots of the window, in light, dark and print colors.',
     'With --json it prints every figure, and writes a file only if --out names one.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model.' }],

@@ -6,7 +6,7 @@ import { serverOption } from '../remote/server-option.ts'
 
 export const rolloutAbortCommand: Command = {
   name: 'rollout abort',
-  summary: 'End a rollout: the champion has all requests again',
+  summary: 'End a rollout: the champion answers all requests again',
   arguments: [{ name: 'NAME', help: 'The model.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep rollout abort delay --reason "more errors"',

@@ -7,7 +7,7 @@ import { serverOption } from '../remote/server-option.ts'
 export const rolloutPauseCommand: Command = {
   name: 'rollout pause',
   summary: 'Pause the plan of a rollout: its share stays',
-  description: ['The controller leaves the rollout alone until it is resumed. While it is paused, you can change its share by hand.'],
+  description: ['The controller does not change a paused rollout. You can change its share by hand until you resume it.'],
   arguments: [{ name: 'NAME', help: 'The model.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep rollout pause delay --reason "over the weekend"',

@@ -7,9 +7,9 @@ import type { Command } from '../command.ts'
 
 export const rolloutReplayCommand: Command = {
   name: 'rollout replay',
-  summary: 'Decide again from the stored evidence of a decision',
+  summary: 'Repeat a decision from its stored evidence, and compare',
   description: [
-    'Takes the evidence that the controller has stored with its decision, and decides again. It is an error if that gives another decision, or reasons of other gates or with other figures.',
+    'Repeats a decision of the controller from the evidence that was stored with it. Fails if the decision, the gates of its reasons or their figures differ.',
   ],
   arguments: [
     { name: 'NAME', help: 'The model.' },

@@ -9,7 +9,7 @@ export const rolloutShareCommand: Command = {
   name: 'rollout share',
   summary: 'Change the share of a rollout',
   description: [
-    'A larger share moves nobody who is in. A smaller one moves only those who leave. A rollout with a plan must be paused first.',
+    'With a larger share, all units that have the candidate keep it. With a smaller share, some units return to the champion. Pause a rollout with a plan first.',
   ],
   arguments: [
     { name: 'NAME', help: 'The model.' },

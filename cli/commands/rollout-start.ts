@@ -13,8 +13,8 @@ export const rolloutStartCommand: Command = {
   name: 'rollout start',
   summary: 'Give a version a share of the requests of its model',
   description: [
-    'The share holds for requests that name no version; the champion has the rest. A hash of the unit decides for each row, so a unit always gets the same version, and growing the share moves nobody who is in.',
-    'With a plan, a worker looks at the gates every few seconds. It advances the rollout step by step, promotes the candidate at the end, or rolls it back.',
+    'The share applies to requests that name no version; the champion answers the rest. A hash of the unit decides for each row, so a unit always gets the same version. If the share grows, all units that have the candidate keep it.',
+    'With a plan, a worker evaluates the gates every few seconds. It advances the rollout step by step and promotes the candidate at the end, or rolls it back.',
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The candidate, by its number or an alias: delay@3, delay@challenger.' }],

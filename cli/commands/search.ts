@@ -13,7 +13,7 @@ export const searchCommand: Command = {
   name: 'search',
   summary: 'Search names, features, columns, tags, owners, descriptions and transforms',
   description: [
-    'Prints the best results first: the exact name, then names that begin with the text, names with it as a word, other fields. If nothing has the text, it finds similar names. Of several words, each must occur.',
+    'Prints the best results first: the exact name, then names that begin with the text, names with it as a word, other fields. If nothing has the text, it finds similar names. With several words, a result must have each of them.',
   ],
   arguments: [{ name: 'TEXT', help: 'The text to find, in any case.', takes: 'some' }],
   options: {

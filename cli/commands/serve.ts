@@ -22,7 +22,7 @@ export const serveCommand: Command = {
     'Listens on LOCKSTEP_HOST and LOCKSTEP_PORT. Starts even if PostgreSQL or Redis is down, and is ready when they answer (GET /readyz).',
     'With the embedded database it keeps online views current, as "worker" does elsewhere, unless it serves history (--as-of). It also makes training sets and batches, runs trainings, controls rollouts and analyzes experiments. Schedules wait while it serves history.',
     'On SIGINT or SIGTERM it finishes the requests in progress and exits with 0.',
-    'With --workers, that many processes answer behind one port; one that dies is replaced. They need PostgreSQL and Redis.',
+    'With --workers, several processes answer on one port, and a process that dies is replaced. They need PostgreSQL and Redis.',
   ],
   options: {
     host: { value: 'HOST', help: 'Instead of LOCKSTEP_HOST.' },

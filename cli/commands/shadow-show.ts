@@ -6,9 +6,9 @@ import { shadowReportText } from '../text/shadow-text.ts'
 
 export const shadowShowCommand: Command = {
   name: 'shadow show',
-  summary: 'Compare the shadow of a model with what answered',
+  summary: 'Compare the shadow of a model with the answers',
   description: [
-    'Compares rows of the prediction log (LOCKSTEP_LOG_PREDICTIONS): how far outputs differ, which decisions change, which features tell where, and the greatest differences. Shows the running shadow, or the last one.',
+    'Compares rows of the prediction log (LOCKSTEP_LOG_PREDICTIONS): how far outputs differ, which decisions change, which features explain the differences, and the greatest differences. Shows the running shadow, or the last one.',
   ],
   arguments: [{ name: 'NAME', help: 'The model.' }],
   options: { server: serverOption },

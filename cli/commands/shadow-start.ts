@@ -12,12 +12,12 @@ export const shadowStartCommand: Command = {
   name: 'shadow start',
   summary: 'Run a version beside the one that answers',
   description: [
-    'The version also runs a share of the requests that name no version, after they are answered. Nothing of it is in an answer. "shadow show" compares both.',
+    'The version also runs a share of the requests that name no version, after they are answered. Its answers are never sent. "shadow show" compares both versions.',
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The candidate, by its number or an alias: delay@3, delay@challenger.' }],
   options: {
-    share: { value: 'SHARE', help: 'The share that it runs: 20%, or 0.2. Required.' },
+    share: { value: 'SHARE', help: 'The share of the requests: 20%, or 0.2. Required.' },
     unit: {
       value: 'FIELD',
       help: 'The field of the entities that decides which rows it runs, or request-id. Default: the first key column.',

@@ -7,8 +7,8 @@ export const signCommand: Command = {
   name: 'sign',
   summary: 'Sign unsigned definitions and models in the registry',
   description: [
-    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks for confirmation, and signs it. Review the list: anyone who could write to the database may have added to it. After a key change, it also re-signs what an older key signed.',
-    '"apply" and "model push" sign what they store. So this is for what was stored before the key was set.',
+    'Lists what LOCKSTEP_SIGNING_KEY has not signed, asks for confirmation, and signs it. Review the list: anyone who could write to the database may have added something. After a change of the key, also signs again what an older key signed.',
+    '"apply" and "model push" sign what they store. Use this command for definitions and versions that were stored before the key was set.',
   ],
   options: { yes: { help: 'Do not ask for confirmation.' }, reason: reasonOption },
   example: 'lockstep sign',

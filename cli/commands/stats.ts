@@ -17,8 +17,8 @@ export const statsCommand: Command = {
   name: 'stats',
   summary: 'Show what servers answered for a model: requests, errors, times and values',
   description: [
-    'Servers summarize what they answer each minute, unless LOCKSTEP_ROLLUPS is off. Requests, rows, errors, times and statuses are of all requests; values are of the rows that "sampled" counts.',
-    'With --step, shows a line for each period. A period that no server was measured in is a gap, and not a zero.',
+    'Servers summarize what they answer each minute, unless LOCKSTEP_ROLLUPS is off. Requests, rows, errors, times and statuses cover all requests; values cover the rows that "sampled" counts.',
+    'With --step, shows a line for each period. A period without a measured server is a gap, not a zero.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {

@@ -25,7 +25,7 @@ export const trainingRunCommand: Command = {
   name: 'training run',
   summary: 'Run a training: write its training set, train, decide, register the version',
   description: [
-    'The command waits for the end. This process does the work if its folder LOCKSTEP_TRAINERS has the trainer; else a worker does that has it.',
+    'The command waits for the end. This process does the work if its folder LOCKSTEP_TRAINERS has the trainer. Otherwise a worker that has the trainer does.',
     'The same --at again joins the run if it is under way, returns it if it is done, and retries it if it failed. So a scheduler may run the command again at any time.',
     'Exits with 0 if a version was registered, and with 1 if the run failed or the version was refused.',
   ],

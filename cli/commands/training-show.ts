@@ -12,7 +12,7 @@ const shownLogLines = 20
 
 export const trainingShowCommand: Command = {
   name: 'training show',
-  summary: 'Show a training, what its last run did, and the runs before',
+  summary: 'Show a training, its last run and earlier runs',
   arguments: [{ name: 'NAME', help: 'The training.' }],
   options: { limit: { value: 'N', help: 'The maximum number of runs. Default: 10.' }, server: serverOption },
   example: 'lockstep training show fraud_weekly',

@@ -46,9 +46,9 @@ export const workerCommand: Command = {
   name: 'worker',
   summary: 'Keep online views current, consume streams, run jobs, evaluate monitors, and control rollouts',
   description: [
-    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs jobs: backfills, parts of training sets and batches, trainings, syncs of Parquet files. Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
-    'A worker on another machine must see the folders of exports under the same path.',
-    'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, controls rollouts that have a plan, and runs jobs: backfills, parts of training sets and batches, trainings, syncs of Parquet files. Any number of workers share this work. They need PostgreSQL; with the embedded database, "serve" does this work.',
+    'If workers run on several machines, all of them need the folders of exports under the same path.',
+    'On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
   options: {
     concurrency: {
