@@ -301,7 +301,7 @@ describe('the product', () => {
     expect(deciders).toEqual([
       // clients of PostgreSQL and Redis, whose own errors have no codes and are never translated; Redis' answers begin
       // with their code
-      'online/redis-cluster.ts',
+      'online/redis-cluster-nodes.ts',
       'online/redis-error.ts',
       // the engine itself, which fails with texts of its own alone
       'runtime/embedded/embedded-failure.ts',
