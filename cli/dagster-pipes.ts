@@ -28,7 +28,7 @@ export async function reportToDagster({ metadata, dataVersion }: Materialization
   if (typeof path !== 'string')
     throw new LockstepError(
       'CONFIG_INVALID',
-      '"DAGSTER_PIPES_MESSAGES" names no file. Use the PipesTempFileMessageReader, which is the default.',
+      '"DAGSTER_PIPES_MESSAGES" does not name a file. Use the PipesTempFileMessageReader, which is the default.',
     )
   const typed = Object.fromEntries(
     Object.entries(metadata).map(([name, raw]) => [

@@ -35,11 +35,14 @@ export const alertTestCommand: Command = {
     const options = { allowPrivate: config.alertPrivateAddresses, signal, readSecret, now }
     const refused = await sendNotification(channel, message, `${key}:test`, options)
     if (refused !== null)
-      throw new LockstepError('DELIVERY_FAILED', `The channel "${name}" has taken a test notification, but not for all. ${refused}`)
+      throw new LockstepError(
+        'DELIVERY_FAILED',
+        `The channel "${name}" accepted a test notification, but not for all addresses. ${refused}`,
+      )
     if (channel.kind === 'pagerduty' || channel.kind === 'alertmanager') {
       const resolved = { ...message, event: 'resolved' as const, resolvedAt: message.startedAt }
       await sendNotification(channel, resolved, `${key}:resolved`, options)
     }
-    return { json: { channel: name, key, sent: true }, text: `The channel "${name}" has taken a test notification.` }
+    return { json: { channel: name, key, sent: true }, text: `The channel "${name}" accepted a test notification.` }
   },
 }

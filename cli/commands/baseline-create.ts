@@ -65,7 +65,7 @@ async function fromTrainingSet(context: Context, version: ModelVersion, id: stri
 function nothingServed({ model, version }: ModelVersion, since: string): LockstepError {
   return new LockstepError(
     'BASELINE_MISSING',
-    `The prediction log has no rows of "${model}@${version}" in the last ${since}, so there is nothing to make a baseline of. Push the version with --dataset, or log predictions (LOCKSTEP_LOG_PREDICTIONS).`,
+    `The prediction log has no rows of "${model}@${version}" in the last ${since}, so no baseline can be created. Push the version with --dataset, or log predictions (LOCKSTEP_LOG_PREDICTIONS).`,
     { details: { model, version } },
   )
 }

@@ -152,7 +152,7 @@ async function append(
   if (name.startsWith('pipeline '))
     throw new LockstepError(
       'INVALID_EVENT',
-      `The message "${message}" is of the ${name}, which answers by replays alone. Correct the cause, and run "lockstep ${name.replace(' ', ' replay ')} --from TIME" with the time at which the message arrived.`,
+      `The message "${message}" is a dead letter of the ${name}, and those of pipelines cannot be retried. Correct the cause, and run "lockstep ${name.replace(' ', ' replay ')} --from TIME" with the time at which the message arrived.`,
       { details: { reason: 'of_pipeline' } },
     )
   if (reason === deletedUnread) throw new LockstepError('INVALID_EVENT', letter.error, { details: { reason } })

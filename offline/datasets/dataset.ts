@@ -127,7 +127,7 @@ function pastCutOff(knownBefore: number | undefined): number | null {
   if (knownBefore <= Date.now() * 1000) return knownBefore
   throw new LockstepError(
     'INVALID_TIME',
-    `The moment "${formatTimestamp(knownBefore)}" is in the future, so what was known before it is not final. Give a moment in the past.`,
+    `The moment "${formatTimestamp(knownBefore)}" is in the future, so more rows may become known before it. Give a moment in the past.`,
   )
 }
 

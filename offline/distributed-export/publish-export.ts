@@ -104,7 +104,7 @@ async function isPlaced({ partial, path }: SealedFile): Promise<boolean> {
   if (named === null) {
     throw new LockstepError(
       'WRITE_FAILED',
-      `The file "${path}" is gone from "${dirname(partial)}", where it was written; run the export again.`,
+      `The file "${path}" was removed from "${dirname(partial)}" before the export was complete; run the export again.`,
       {
         details: { path },
       },

@@ -41,7 +41,7 @@ export function checkVariants(catalog: Catalog, spec: ExperimentSpec): VariantVe
     if (differs === null) continue
     throw new LockstepError(
       'NOT_PROMOTABLE',
-      `The variant "${name}" of the experiment "${spec.name}" takes other entities than "${control.name}": ${differs.how}, so no request would suit both. Use versions that take the same entities.`,
+      `The variant "${name}" of the experiment "${spec.name}" takes other entities than "${control.name}": ${differs.how}, so no request fits both. Use versions that take the same entities.`,
       { details: { experiment: spec.name, variant: name, version, field: differs.field } },
     )
   }

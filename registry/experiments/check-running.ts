@@ -52,7 +52,7 @@ function changedRunning({ name }: ExperimentRun, differences: string): LockstepE
 function shrunk({ name, coverage: before }: ExperimentRun, coverage: number): LockstepError {
   return new LockstepError(
     'IN_USE',
-    `The experiment "${name}" runs with the coverage ${before}, and the file has ${coverage}: units that are in would leave it. ${mayChange} To end it: lockstep experiment stop ${name}.`,
+    `The experiment "${name}" runs with the coverage ${before}, and the file has ${coverage}: units in the experiment would leave it. ${mayChange} To end it: lockstep experiment stop ${name}.`,
     { details: { experiment: name } },
   )
 }

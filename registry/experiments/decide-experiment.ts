@@ -59,7 +59,7 @@ export async function decideExperiment(
 ): Promise<DecisionChange> {
   const reason = by.reason?.trim() ?? ''
   if (reason === '')
-    throw new LockstepError('INVALID_REQUEST', `The decision on the experiment "${name}" has no reason; say why, for those who ask later.`)
+    throw new LockstepError('INVALID_REQUEST', `The decision on the experiment "${name}" has no reason; give one, for the record.`)
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     const run = requireUndecided(await readLastRun(transaction, name), name)

@@ -213,7 +213,7 @@ async function setPaused(db: Database, name: string, paused: boolean, by: Actor,
     if (before.plan === null)
       throw new LockstepError(
         'INVALID_REQUEST',
-        `The rollout of "${subjectOf(before)}" has no plan to ${verb}: nobody changes its share but you. Change it with lockstep rollout share ${name} 0%.`,
+        `The rollout of "${subjectOf(before)}" has no plan to ${verb}: only you change its share. Change it with lockstep rollout share ${name} 0%.`,
         { details: { model: name } },
       )
     if (before.paused === paused)

@@ -54,7 +54,7 @@ export function checkCandidate(
   if (differs !== null) {
     throw new LockstepError(
       'NOT_PROMOTABLE',
-      `The version ${version} of the model "${name}" takes other entities than version ${answering.version}: ${differs.how}, so no request would suit both. Promote it instead: lockstep model promote ${name}@${version}.`,
+      `The version ${version} of the model "${name}" takes other entities than version ${answering.version}: ${differs.how}, so no request fits both. Promote it instead: lockstep model promote ${name}@${version}.`,
       { details: { model: name, version, field: differs.field } },
     )
   }

@@ -48,7 +48,7 @@ export async function cancelJob({ kysely }: Handle, id: number, by: Actor, actio
     if (finishing?.held === true) {
       throw new LockstepError(
         'BUSY',
-        `The job "${id}" can no longer be cancelled: the worker "${finishing.worker}" is at its last step. See in a moment whether it is done.`,
+        `The job "${id}" can no longer be cancelled: the worker "${finishing.worker}" is at its last step. "lockstep job show ${id}" shows whether it is done.`,
         { details: { id, worker: finishing.worker } },
       )
     }

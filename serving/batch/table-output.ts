@@ -57,7 +57,7 @@ export function createTableOutput(
     if (Number(found?.rows) === expected) return
     throw new LockstepError(
       'FILE_CHANGED',
-      `The batch "${id}" is not complete: of its ${expected} rows, another program has left ${found?.rows} in ${rows}. Begin it again.`,
+      `The batch "${id}" is not complete: ${rows} has ${found?.rows} of its ${expected} rows, because another program has changed the table. Begin the batch again.`,
     )
   }
 

@@ -178,7 +178,7 @@ describe('an experiment', () => {
 
     await expect(apply(0.5, prices)).rejects.toMatchObject({
       code: 'IN_USE',
-      message: expect.stringContaining('units that are in would leave') as string,
+      message: expect.stringContaining('units in the experiment would leave') as string,
     })
     const changed = { ...prices, variants: prices.variants.map((each) => ({ ...each, weight: each.name === 'control' ? 0.9 : 0.1 })) }
     await expect(apply(1, changed)).rejects.toMatchObject({

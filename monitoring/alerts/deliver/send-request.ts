@@ -105,5 +105,5 @@ export function unreachable(host: string, cause: unknown): LockstepError {
 }
 
 export function notDelivered(why: string, cause?: unknown): LockstepError {
-  return new LockstepError('DELIVERY_FAILED', `The receiver of alerts did not take one: ${why}.`, { cause })
+  return new LockstepError('DELIVERY_FAILED', `The receiver did not accept the alert: ${why}.`, { cause })
 }

@@ -162,7 +162,7 @@ it('alert test sends a test and its end to a channel, and names those that exist
   const context = createContext(loadConfig(env), createTerminal(true), new AbortController().signal)
   try {
     const run = async (...words: string[]) => await (await prepare(words))(context)
-    expect((await run('alert', 'test', 'team')).text).toBe('The channel "team" has taken a test notification.')
+    expect((await run('alert', 'test', 'team')).text).toBe('The channel "team" accepted a test notification.')
     expect(receiver.received.map(({ path, text }) => [path, text.includes('Lockstep')])).toHaveLength(2)
     expect(receiver.received[0]?.path).toBe('/api/v2/alerts')
     await expect(run('alert', 'test', 'mail')).rejects.toMatchObject({

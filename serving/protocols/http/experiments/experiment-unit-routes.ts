@@ -78,7 +78,10 @@ export const experimentUnitRoutes: readonly Route[] = [
         signal.throwIfAborted()
         const answer = await fileAnswer({ path, name: `${name}.${format}`, bytes, sha256 })
         if (answer !== null) return answer
-        throw new LockstepError('INTERNAL', `The units of the experiment "${name}" were written, and are gone. Try again.`)
+        throw new LockstepError(
+          'INTERNAL',
+          `The file with the units of the experiment "${name}" was removed before it was sent. Try again.`,
+        )
       } catch (error) {
         await writer.abort()
         await rm(folder, { recursive: true, force: true })

@@ -20,7 +20,7 @@ import { asRefusal } from '../response/refusal.ts'
 import { deletedVersionAnswer, pushAnswer } from './model-schemas.ts'
 import type { Route } from '../route.ts'
 
-/** What PostgreSQL stores in one value. */
+/** The size of one value in PostgreSQL. */
 const maxModelBytes = 1_000_000_000
 
 const facts = z.record(z.string(), z.unknown()).optional()
@@ -90,7 +90,10 @@ export const modelVersionRoutes: readonly Route[] = [
         const file = { path, name: `${model}-${version}.onnx`, bytes: sizeBytes, sha256 }
         const answer = await fileAnswer(file, call.incoming.headers)
         if (answer !== null) return answer
-        throw new LockstepError('INTERNAL', `The file of the model "${model}" version ${version} was written, and is gone. Try again.`)
+        throw new LockstepError(
+          'INTERNAL',
+          `The file of the model "${model}" version ${version} was removed before it was sent. Try again.`,
+        )
       } catch (error) {
         await rm(path, { force: true })
         throw error

@@ -71,7 +71,7 @@ export const predictionsExportRoutes: readonly Route[] = [
         const { bytes, sha256, ...about } = written
         const answer = await fileAnswer({ path, name: `${model}.${format}`, bytes, sha256 })
         if (answer !== null) return { ...answer, headers: { ...answer.headers, [exportHeader]: JSON.stringify(about) } }
-        throw new LockstepError('INTERNAL', `The predictions of "${model}" were written, and are gone. Try again.`)
+        throw new LockstepError('INTERNAL', `The file with the predictions of "${model}" was removed before it was sent. Try again.`)
       } catch (error) {
         await rm(folder, { recursive: true, force: true })
         throw error

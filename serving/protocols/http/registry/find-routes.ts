@@ -55,7 +55,7 @@ const listed: readonly { readonly plural: string; readonly one: string; readonly
   ]
 
 /**
- * What finds features: lists, definitions, search and lineage. Each process reads the registry again if it has changed.
+ * The routes that find features: lists, definitions, search and lineage. A process reads a changed registry again.
  */
 export const findRoutes: readonly Route[] = [
   ...listed.flatMap(({ plural, one, query = listQuery, oneQuery: ofOne = oneQuery }): Route[] => [
@@ -137,7 +137,7 @@ function listAnswer(call: Call, inventory: Inventory, plural: string): object {
  */
 function startOf(entries: readonly Entry[], cursor: string): number {
   if (!/^\d\./.test(cursor)) {
-    throw new LockstepError('INVALID_REQUEST', 'The query of the URL has a "cursor" that is none; send `next` of the previous answer.')
+    throw new LockstepError('INVALID_REQUEST', 'The query of the URL has an invalid "cursor"; send `next` of the previous answer.')
   }
   const last = entries.findIndex((entry) => cursorOf(entry) === cursor)
   if (last >= 0) return last + 1
