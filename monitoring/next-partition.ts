@@ -60,7 +60,7 @@ export function remedyOf(error: unknown): string {
   return sqlState(error) === lacksRights ? '. "lockstep doctor" says which rights the role lacks.' : ''
 }
 
-/** Whether a failed statement tells nothing about rights: the next one may succeed. */
+/** Whether a failed statement says nothing about rights, because the next one may succeed. */
 export function canBeTriedAgain(error: unknown): boolean {
   return endedStates.includes(sqlState(error)) || isDown(error)
 }

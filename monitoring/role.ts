@@ -21,7 +21,7 @@ export interface ServedAs {
   readonly role: Role
   /** null: no experiment. */
   readonly experiment: string | null
-  /** Of the experiment; null: no experiment. */
+  /** The variant of the experiment; null: no experiment. */
   readonly variant: string | null
   /** The candidate in whose place the champion answered, because it failed; absent: none. */
   readonly bypassed?: number | undefined

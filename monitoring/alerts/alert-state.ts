@@ -1,5 +1,5 @@
 /**
- * What an evaluation found. Unknown (a gap, too few rows) is neither of the others: it starts no alert and ends none.
+ * The result of an evaluation. Unknown (a gap, too few rows) starts no alert and ends none.
  */
 export type MonitorFinding = 'ok' | 'breach' | 'unknown'
 
@@ -73,7 +73,7 @@ export function nextState(before: AlertState | null, finding: MonitorFinding, mo
 }
 
 /**
- * What the check "no data" finds about another check: a breach where a subject that had data has none for so long.
+ * The result of the check "no data" about another check: a breach if a subject that had data has had none for so long.
  *
  * @param noDataMicros null: that never alarms
  */

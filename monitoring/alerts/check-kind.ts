@@ -23,9 +23,9 @@ export interface CheckResult {
   readonly evidence: JsonValue
   /** The likely cause, and what to do; null: it is fine. For unknown: why nothing is known. */
   readonly cause: string | null
-  /** What joined a subject that breached before, in a sentence: its alert notifies once more. */
+  /** A sentence about new columns of a subject that breached before: its alert notifies once more. */
   readonly joined?: string | undefined
-  /** What the next evaluation of the subject gets. */
+  /** A value that the next evaluation of the subject gets. */
   readonly memory?: JsonValue | undefined
   /** In place of that of the monitor. */
   readonly severity?: Severity
@@ -39,15 +39,15 @@ export interface CheckContext {
   readonly monitor: MonitorSpec
   /** The part of the past that the evaluation is about, epoch microseconds, [from, to). A retry has the same one. */
   readonly window: Window
-  /** Of this process, epoch microseconds. */
+  /** The clock of this process, epoch microseconds. */
   readonly clock: () => number
-  /** What the evaluation before has left for a subject. */
+  /** The value that the previous evaluation stored for a subject. */
   memoryOf(subject: string): unknown
   readonly shared: SharedReads
   readonly signal: AbortSignal
 }
 
-/** What the checks of one evaluation have read, by what they asked for: two checks read the same once. */
+/** The reads of the checks of one evaluation, by question: two checks with one question read once. */
 export interface SharedReads {
   readonly rollups: Map<string, Promise<ModelRollup>>
   /** A text says why there is nothing to compare. */

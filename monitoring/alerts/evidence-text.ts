@@ -1,7 +1,7 @@
 import { isRecord } from '../../kernel/is-record.ts'
 import { plainText } from '../../kernel/values/plain-text.ts'
 
-/** Of a list, so many are shown. */
+/** How many items of a list are shown. */
 const maxItems = 10
 
 /** The evidence of an alert in indented lines: a name and its value, without control characters. */

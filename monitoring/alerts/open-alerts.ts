@@ -34,7 +34,7 @@ interface About {
   readonly description: string | null
   readonly runbook: string | null
   readonly notify: readonly string[]
-  /** What joined the alert while it was silenced, in sentences; absent: nothing. */
+  /** Sentences about columns that joined the alert while it was silenced; absent: none did. */
   readonly held?: string | undefined
 }
 

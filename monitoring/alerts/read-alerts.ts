@@ -36,7 +36,7 @@ export interface AlertFilter {
   readonly id?: number | undefined
   readonly state?: 'firing' | 'resolved' | undefined
   readonly monitor?: string | undefined
-  /** Of any of these. */
+  /** Only alerts of these monitors. */
   readonly monitors?: readonly string[] | undefined
   /** Firing at some time in it, epoch microseconds. */
   readonly window?: Window | undefined
@@ -45,7 +45,7 @@ export interface AlertFilter {
   readonly text?: string | undefined
   /** The moment whose silences count, epoch microseconds. Default: now. */
   readonly asOf?: number | undefined
-  /** Those that are listed after this one. */
+  /** Only alerts that are listed after this one. */
   readonly after?: ListPlace | undefined
   /** Default: 100. */
   readonly limit?: number | undefined

@@ -27,7 +27,7 @@ export interface Recorded {
   readonly findings: Readonly<Record<MonitorFinding, number>>
 }
 
-/** What each check and subject of a monitor has left for its next evaluation. */
+/** The values that each check and subject of a monitor stored for its next evaluation. */
 export async function readMemories({ kysely }: Handle, monitor: string): Promise<Map<string, unknown>> {
   const rows = await kysely
     .selectFrom('lockstep.monitor_states')

@@ -24,7 +24,7 @@ export interface ModelCost {
   /** null: no row was answered. */
   readonly cpuMicrosPerRow: number | null
   readonly versions: number
-  /** Of the files of all versions, in the database. */
+  /** The size of the files of all versions, in the database. */
   readonly fileBytes: number
 }
 
@@ -32,7 +32,7 @@ export interface ViewCost {
   readonly view: string
   /** Entities with a state in the online store; null: the store did not answer, or the view is not online. */
   readonly states: number | null
-  /** Of these states, with their keys. */
+  /** The size of these states, with their keys. */
   readonly bytes: number | null
   /** Rows of predictions that read it in the window. */
   readonly rows: number
@@ -44,7 +44,7 @@ export interface ViewCost {
   readonly services: readonly string[]
 }
 
-/** What takes space in the database: a table of a source, or one of Lockstep's own. */
+/** A table in the database: that of a source, or one of Lockstep's own. */
 export interface TableCost {
   readonly table: string
   /** With indexes. */
@@ -77,7 +77,7 @@ export interface CostReport {
   }
   /** The greatest first. */
   readonly tables: readonly TableCost[]
-  /** What nothing reads, as far as the window shows. */
+  /** Models and views that nothing read in the window. */
   readonly unused: readonly Unused[]
 }
 

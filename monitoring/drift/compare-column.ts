@@ -14,7 +14,7 @@ export interface ColumnSide {
   readonly counts: readonly number[]
   /** The same of the sampled entities. */
   readonly sums: EntitySums
-  /** Of finite values; null where there are none. */
+  /** Figures of finite values; null: there are none. */
   readonly numbers: { readonly mean: number; readonly deviation: number | null; readonly min: number; readonly max: number } | null
 }
 

@@ -3,7 +3,7 @@ import type { ViewUse } from '../../kernel/service-plan.ts'
 import type { ColumnDrift, DriftCause } from './drift-types.ts'
 import type { MovedField } from './request-fields.ts'
 
-/** What is known around a column that drifted. */
+/** The facts that surround a column that drifted. */
 export interface CauseEvidence {
   /** The view behind a feature; null: an on-demand view, or an output. */
   readonly view: ViewUse['plan'] | null

@@ -32,7 +32,7 @@ export interface DriftQuery {
   readonly thresholds?: DriftThresholds
   /** Effects that were measured for this report; absent: those that were stored with the baseline. */
   readonly effects?: FeatureEffects | null
-  /** What the version answered in the window; absent: it is read. */
+  /** The answers of the version in the window; absent: they are read. */
   readonly rollup?: ModelRollup
 }
 

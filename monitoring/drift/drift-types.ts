@@ -48,8 +48,8 @@ export interface ColumnDrift extends ColumnComparison {
   /** PSI above what chance gives; null without one. */
   readonly effect: number | null
   /**
-   * Of a feature: how far it moves the prediction if it is permuted, times the share of rows that changed bins. Of an
-   * output: how far its mean moved. null: not known.
+   * For a feature: how far it moves the prediction if it is permuted, times the share of rows that changed bins. For an
+   * output: how far its mean moved. null: unknown.
    */
   readonly harm: number | null
   readonly mean: { readonly baseline: number | null; readonly window: number | null }
@@ -68,7 +68,7 @@ export interface DriftReport {
   readonly baseline: {
     readonly kind: DriftBaseline['kind']
     readonly origins: readonly BaselineOrigin[]
-    /** Of a window of served rows, else null. */
+    /** The window, if served rows were compared; else null. */
     readonly window: Window | null
     readonly rows: number
   }

@@ -19,14 +19,14 @@ import type { ExposedUnit, UnitFigure } from './unit-figures.ts'
 import type { UnitSums, UnitSummer } from './unit-sums.ts'
 import { createUnitSummer } from './unit-sums.ts'
 
-/** What an analysis needs to know of an experiment, as plain JSON: the same evidence gives the same results. */
+/** The input of an analysis of an experiment, as plain JSON. The same evidence gives the same results. */
 export interface ExperimentEvidence {
   /** Epoch microseconds. */
   readonly asOf: number
   readonly exposures: ExposureCounts
   /** By metric of the experiment. */
   readonly metrics: readonly MetricEvidence[]
-  /** Of all units, by covariate: names, and by variant their sums. */
+  /** The names of the covariates, and their sums over all units, by variant. */
   readonly covariates: { readonly names: readonly string[]; readonly arms: readonly UnitSums[] }
   /** Only if the shares follow the results. `units`: how many units came, by period and variant. */
   readonly allocation?: { readonly periods: readonly AllocationPeriod[]; readonly units: readonly (readonly number[])[] }

@@ -1,6 +1,6 @@
 import type { AnalysisSpec, MetricRole } from '../../kernel/specs/experiment-spec.ts'
 
-/** What an analysis found, as plain JSON. Times are RFC 3339. */
+/** The result of an analysis, as plain JSON. Times are RFC 3339. */
 export interface ExperimentResult {
   readonly experiment: string
   readonly model: string
@@ -53,7 +53,7 @@ export interface VariantComparison {
   readonly variant: string
   readonly control: string
   readonly state: 'estimated' | 'not enough units'
-  /** Of `not enough units`: what is there and what is needed, as in `not enough units: 80 of 100`. */
+  /** For `not enough units: 80 of 100`: the present and the needed number of units. */
   readonly waitsFor: { readonly units: number; readonly needed: number; readonly why: string } | null
   /** Treatment minus control; null: not enough units. */
   readonly difference: Interval | null

@@ -2,7 +2,7 @@ import { sqlMoment } from '../../runtime/postgres/sql.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 
-/** Who saw what, and what is not known of it. */
+/** How many units got each variant, and how many exposures are unknown. */
 export interface ExposureCounts {
   /** By variant: units that saw it first, those included that saw another later. */
   readonly units: readonly number[]

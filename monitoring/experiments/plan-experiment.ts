@@ -22,7 +22,7 @@ export interface PlanQuery {
   readonly power: number
 }
 
-/** What an experiment could find, by the traffic and the metric of the past; plain JSON. */
+/** The effects that an experiment could find, by the traffic and the metric of the past; plain JSON. */
 export interface ExperimentPlan {
   readonly experiment: string
   readonly model: string

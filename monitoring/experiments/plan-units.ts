@@ -10,7 +10,7 @@ import { matureAfter } from './exposed-units.ts'
 import type { CompiledMeasure } from './metric-views.ts'
 import { metricViews } from './metric-views.ts'
 
-/** What is asked about each unit. */
+/** The questions about each unit. */
 export interface UnitsPlan {
   readonly service: ServicePlan
   /** Names of the features as of the exposure: covariates and slices. */
@@ -29,7 +29,7 @@ export interface PlannedMetric {
 
 export interface PlannedMeasure extends CompiledMeasure {
   readonly aggregate: string
-  /** Of a prediction: into `afterPrediction` of the window. */
+  /** For an outcome by prediction: the index into `afterPrediction` of the window. */
   readonly time: number
   /** Into the service's features. */
   readonly places: readonly number[]

@@ -7,9 +7,9 @@ export interface UnitSums {
   readonly mean: readonly number[]
   /** The sums of products of deviations: a matrix, row by row. */
   readonly cross: readonly number[]
-  /** Of the third powers of deviations of numerator and denominator: aaa, aab, abb, bbb. */
+  /** Sums of the third powers of deviations of numerator and denominator: aaa, aab, abb, bbb. */
   readonly third: readonly number[]
-  /** Of the third power of each one's deviations. */
+  /** Sums of the third power of each variable's deviations. */
   readonly cubes: readonly number[]
   /** How many units have a value other than 0. */
   readonly nonZero: number

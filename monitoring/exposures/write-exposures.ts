@@ -1,6 +1,6 @@
 import type { Database } from '../../runtime/postgres/database.ts'
 
-/** What is kept of the first row of a unit. */
+/** The stored fields of the first row of a unit. */
 export interface FirstRow {
   readonly propensity: number
   /** JSON of the fields that metrics, covariates and slices are asked by. */

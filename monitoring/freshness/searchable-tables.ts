@@ -69,7 +69,7 @@ function noteTable(db: Database, plan: ViewPlan, relation: string): string {
   return relation
 }
 
-/** Those of the tables in which arrivals can be found: by an index, or because they are small. */
+/** The tables in which arrivals can be found, by an index or because the table is small. */
 async function tablesWithArrivals(db: Database, relations: readonly string[]): Promise<ReadonlySet<string>> {
   if (relations.length === 0) return new Set()
   const found = await db.query<{ relation: string }>(

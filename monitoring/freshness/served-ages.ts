@@ -14,7 +14,7 @@ import { ageQuantile, TrafficSummary } from '../rollups/traffic-summary.ts'
 export interface ServedAge {
   readonly medianSeconds: number
   readonly p95Seconds: number
-  /** Of the newest row in any of the answers. */
+  /** The age of the newest row in any of the answers. */
   readonly leastSeconds: number
   /** How many answers were looked at. */
   readonly answers: number

@@ -5,7 +5,7 @@ import { largeJoins } from '../../runtime/postgres/snapshot-bounds.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 import { joinedSql, matureBefore } from './outcome-sql.ts'
 
-/** Of the logged predictions of a window. Each is `mature` or `immature`; a mature one is `matched` or `missing`. */
+/** Counts of logged predictions of a window. Each is `mature` or `immature`; a mature one `matched` or `missing`. */
 export interface OutcomeCounts {
   readonly predictions: number
   readonly mature: number
@@ -14,7 +14,7 @@ export interface OutcomeCounts {
   readonly matched: number
   /** Mature, without such a row. */
   readonly missing: number
-  /** Of the missing: those whose only rows happened after `within`; null: they are matched by entity. */
+  /** How many of the missing have only rows that happened after `within`; null: rows are matched by entity. */
   readonly late: number | null
 }
 

@@ -13,7 +13,7 @@ export interface ExportedOutcome {
   readonly asOf: number
 }
 
-/** What came of a prediction, as figures of quality count it; null: it has no id, so no row can be matched with it. */
+/** The outcome of a prediction, as figures of quality count it; null: it has no id, so no row matches it. */
 type OutcomeState = 'matched' | 'missing' | 'immature' | null
 
 /** The last columns of an export with an outcome, under names that no feature has. */
@@ -69,7 +69,7 @@ export async function joinedOutcome(snapshot: Snapshot, { plan, asOf }: Exported
 export interface OutcomeTally {
   /** With a value. */
   labelled: number
-  /** Of the labelled: without a row, so they have the value that is declared for that case. */
+  /** How many of the labelled have no row, and so the value that `missing` declares. */
   assumed: number
   /** Without a value that could still come. */
   unlabelled: number

@@ -109,7 +109,7 @@ function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: num
 }
 
 /**
- * What figures compare a prediction with; null: they leave it out.
+ * The value that figures compare a prediction with; null: they leave it out.
  *
  * @param found the columns of the outcome's row, if the prediction is `matched`
  */

@@ -32,14 +32,14 @@ export function pickedSql(table: SourceTable, query: OutcomeQuery, immature: boo
 interface Parts {
   readonly spec: OutcomeSpec
   readonly table: SourceTable
-  /** Of a row `s` of the source: its columns as decoders read them, and whether it counts. */
+  /** SQL over a row `s` of the source: its columns as decoders read them, and whether it counts. */
   readonly typed: (column: Column) => string
   readonly event: string
   readonly visible: string
   readonly hasKnown: boolean
   readonly values: readonly string[]
   readonly conditions: readonly string[]
-  /** What breaks ties of rows with the same times. */
+  /** The order of rows with the same times. */
   readonly tie: readonly string[]
 }
 

@@ -10,7 +10,7 @@ import { joinedOutcome, outcomeColumns } from '../outcomes/exported-outcome.ts'
 import type { LogField } from './columns.ts'
 import { logColumnName, logColumns, readSql } from './columns.ts'
 
-/** What is exported: the rows of one model that one feature service made. */
+/** The exported rows: those of one model from one feature service. */
 export interface ExportQuery {
   readonly model: string
   readonly service: ServicePlan
@@ -18,7 +18,7 @@ export interface ExportQuery {
   /** Epoch microseconds: logged from `since` on and before `until`. */
   readonly since: number
   readonly until: number
-  /** What came of them, in further columns (`outcomeColumns`). Absent: no such columns. */
+  /** Their outcomes, in further columns (`outcomeColumns`). Absent: no such columns. */
   readonly outcome?: ExportedOutcome
 }
 

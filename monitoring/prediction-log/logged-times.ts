@@ -7,7 +7,7 @@ export interface LoggedTimes {
   readonly receiveMs: number
   /** Read the states and compute the values. */
   readonly featuresMs: number
-  /** Of that, compute the values, with the on-demand code. */
+  /** The part of the read that computes the values, with the on-demand code. */
   readonly evaluateMs: number
   /** Wait for a run of the model. */
   readonly waitMs: number

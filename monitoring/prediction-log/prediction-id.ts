@@ -13,12 +13,12 @@ export function predictionBase(requestId: string, sent: string | readonly string
   return requestId === sent ? `${requestId}.${randomInt(randomValues).toString(36).padStart(randomLength, '0')}` : requestId
 }
 
-/** What the ids of a request's predictions begin with; the index of the row in the request follows. */
+/** The prefix of the ids of a request's predictions. The index of the row in the request follows. */
 export function predictionIdPrefix(base: string): string {
   return `${base}/`
 }
 
-/** What follows the base of a request's predictions in the base of its shadow's. */
+/** The suffix that makes the prefix of a shadow's predictions from that of the request's predictions. */
 export const shadowSuffix = '.shadow'
 
 /** In SQL: the id of the answer to the same row, of a row of a shadow; else the row's own id. */

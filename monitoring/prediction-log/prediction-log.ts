@@ -74,7 +74,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let noted: { readonly kept: KeptPredictions; readonly values: number }[] = []
   let notedValues = 0
   let notedRows = 0
-  /** Of the buffer and of the batch that is being written. */
+  /** The number of values in the buffer and in the batch that is being written. */
   let heldValues = 0
   let waitingRows = 0
   let timer: NodeJS.Timeout | null = null

@@ -55,7 +55,7 @@ export async function readLoggedVectors(
   )
 }
 
-/** What lists leave out: what only parity checks, erasures and receipts need. */
+/** The fields that only parity checks, erasures and receipts need. Lists leave them out. */
 type Internal = 'serviceFingerprint' | 'entities' | 'snapshot' | 'stages'
 const internal: readonly LogField[] = ['serviceFingerprint', 'entities', 'snapshot', 'stages'] satisfies Internal[]
 
@@ -181,9 +181,9 @@ export async function readStages(
 }
 
 export interface EntityQuery {
-  /** Of the entity: key columns of the service, as the log has them. */
+  /** The key of the entity: key columns of the service, as in the log. */
   readonly keys: Readonly<Record<string, unknown>>
-  /** Those that are read for these keys, each as `loggedEntity`: the log has an index of them. */
+  /** The entities that are read for these keys, each as `loggedEntity`. The log has an index of them. */
   readonly entities: readonly Buffer[]
   /** The moments that the predictions hold for, epoch microseconds. */
   readonly from: number
@@ -194,7 +194,7 @@ export interface EntityQuery {
 const hourMicros = 3_600_000_000
 
 /**
- * What was answered about an entity, as of moments in a window; newest first. The last hour is read first: a busy
+ * The answers about an entity, as of moments in a window; newest first. The last hour is read first: a busy
  * entity has enough rows in it, and its older rows would have to be read and sorted.
  */
 export async function listPredictionsOf(

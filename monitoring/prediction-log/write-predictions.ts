@@ -27,7 +27,7 @@ export interface WantedPredictions {
 export interface WrittenPredictions extends WrittenFile {
   readonly model: string
   readonly service: string
-  /** What other services made in that time, which is not in the file. */
+  /** The predictions from other services in that time, which are not in the file. */
   readonly others: readonly { readonly id: string; readonly rows: number }[]
   readonly outcome?: (OutcomeTally & { readonly name: string; readonly asOf: string }) | undefined
 }

@@ -37,10 +37,10 @@ const storeFailures: ReadonlySet<string> = new Set(['REDIS_UNAVAILABLE', 'EMBEDD
 
 export const noDetails = { since: null, cause: null, todo: null, about: null, command: null } as const
 
-/** What is known of a moment. */
+/** The facts of a moment in which problems are found. */
 export interface ProblemSources {
   readonly alerts: readonly Alert[]
-  /** That failed in the day before and whose schedule has not succeeded since, the newest first. */
+  /** Jobs that failed in the last day and whose schedule has not succeeded since, the newest first. */
   readonly failed: readonly Job[]
   /** Each training that has run. */
   readonly trainings: readonly WatchedTraining[]
@@ -63,7 +63,7 @@ interface ReadOptions {
   readonly lacksWorker: boolean
 }
 
-/** What the problems of now are found in. */
+/** The stores in which the present problems are found. */
 export async function readProblemSources({ db, store, catalog, now, lacksWorker }: ReadOptions): Promise<ProblemSources> {
   const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
   return {
@@ -75,7 +75,7 @@ export async function readProblemSources({ db, store, catalog, now, lacksWorker 
   }
 }
 
-/** What a store answers, or why it does not: a store that is down does not hide what else is known. */
+/** The answer of a store, or why there is none: if a store is down, the other facts are still shown. */
 export async function askStore<Answer>(
   ask: () => Answer | Promise<Answer>,
 ): Promise<{ readonly answer: Answer; readonly failure: null } | { readonly answer: null; readonly failure: string }> {
@@ -89,7 +89,7 @@ export async function askStore<Answer>(
   }
 }
 
-/** What is read of stored statistics, or the problem of a damaged one, which does not hide what else is known. */
+/** Stored statistics, or the problem if one is damaged: the other facts are still shown. */
 export async function askRollups<Answer>(
   read: () => Promise<Answer>,
 ): Promise<

@@ -16,7 +16,7 @@ export interface Problem {
   /** What to do. */
   readonly todo: string | null
   readonly link: Thing
-  /** What it is about, where the link leads elsewhere; null: what the link names. */
+  /** The subject, if the link leads elsewhere; null: the link names it. */
   readonly about: Thing | null
   readonly command: string | null
 }

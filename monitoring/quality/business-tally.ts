@@ -5,7 +5,7 @@ import { minRows, noFigure } from './figure.ts'
 /** A column of the outcome's source over the judged predictions: its mean for each of them, and its total. */
 export interface BusinessFigure extends Figure {
   readonly total: number
-  /** Of the predictions behind it: those without a row, which count as 0. */
+  /** How many of the predictions have no row, and count as 0. */
   readonly assumed: number
 }
 

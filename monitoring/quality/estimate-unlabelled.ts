@@ -9,7 +9,7 @@ import { conceptDrift } from './concept-drift.ts'
 import type { Figure } from './figure.ts'
 import { figureOf, noFigure } from './figure.ts'
 
-/** What the figures of predictions without a mature outcome will be, if scores still mean what they meant. */
+/** Estimates the figures of predictions without a mature outcome. Assumes that scores mean the same as before. */
 export interface QualityEstimate {
   /** Predictions without an outcome. */
   readonly n: number

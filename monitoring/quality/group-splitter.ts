@@ -2,7 +2,7 @@ import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Labelling, SplitBy } from './slices.ts'
 import { labellingOf, otherLabel, valueLabel } from './slices.ts'
 
-/** What rows are split by. */
+/** A criterion that splits rows. */
 export interface SplitRow {
   /** Epoch microseconds; NaN: unknown. */
   readonly at: number

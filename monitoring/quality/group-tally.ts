@@ -1,7 +1,7 @@
 import type { Figure } from './figure.ts'
 import type { Calibration } from './calibration-figures.ts'
 
-/** What the figures of a group are of: one mature prediction that has an outcome. */
+/** One mature prediction with an outcome, which counts in the figures of a group. */
 export interface JudgedRow {
   /** A hash of the entity's key. */
   readonly entity: number

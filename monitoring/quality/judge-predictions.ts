@@ -59,7 +59,7 @@ export interface JudgedGroup extends PredictionCounts, FinishedGroup {
 }
 
 export interface JudgedPredictions {
-  /** Of answers that were sent: without shadow predictions. */
+  /** Figures of the answers that were sent, without shadow predictions. */
   readonly total: JudgedGroup
   /** Shadow predictions, which only groups by version or role have. */
   readonly shadow: number
@@ -84,13 +84,13 @@ export interface JudgeSettings {
 
 /** How many rows are kept for figures that sums do not give; more are sampled. */
 export interface JudgeLimits {
-  /** In all, for AUC and calibration. */
+  /** The maximum number of scores for AUC and calibration. */
   readonly total: number
-  /** Of each group. */
+  /** The maximum number of scores of each group. */
   readonly group: number
-  /** Of each version: rows that calibrate scores, and rows without an outcome. */
+  /** The maximum number of rows of each version that calibrate scores, and of rows without an outcome. */
   readonly estimate: number
-  /** Of each calibration curve. */
+  /** The maximum number of scores of each calibration curve. */
   readonly curve: number
 }
 

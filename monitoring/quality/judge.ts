@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { canJudge } from '../../kernel/specs/outcome-spec.ts'
 import type { Column, ColumnType } from '../../kernel/values/value-type.ts'
 
-/** What an outcome is: yes or no, a number, or a class. Decides which figures there are. */
+/** The kind of an outcome: yes or no, a number, or a class. It decides which figures there are. */
 export type OutcomeKind = 'binary' | 'number' | 'category'
 
 /** How an output and an outcome become what figures compare. */

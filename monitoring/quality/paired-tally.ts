@@ -13,7 +13,7 @@ export interface FigureDifference extends Figure {
   readonly verdict: 'better' | 'worse' | 'unclear'
 }
 
-/** What two versions answered for one row, and its label, as the judge reads them. */
+/** The answers of two versions for one row, and its label, as the judge reads them. */
 export interface PairedRow {
   /** A hash of the entity's key. */
   readonly entity: number

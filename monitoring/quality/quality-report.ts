@@ -56,7 +56,7 @@ export interface QualityReport extends JudgedPredictions {
   readonly answered: number | null
   /** How long after a prediction its outcome may happen. */
   readonly withinMicros: number
-  /** What a mature prediction without a row of the outcome has; null: figures leave it out. */
+  /** The outcome of a mature prediction without a row; null: figures leave it out. */
   readonly missing: boolean | number | string | null
 }
 

@@ -1,6 +1,6 @@
 import { createRandom } from '../../statistics/random.ts'
 
-/** What is known of a row besides its score and its label. */
+/** The attributes of a row besides its score and its label. */
 export interface ScoreDetails {
   /** Epoch microseconds. */
   readonly at?: number

@@ -4,7 +4,7 @@ import type { SliceSpec, SliceSpecs } from '../../kernel/specs/slice-spec.ts'
 import { ownSplits } from '../../kernel/specs/slice-spec.ts'
 import { quantile } from '../../statistics/calibration.ts'
 
-/** What figures are split by: what every prediction has, a declared slice, or a column, in bins or by value. */
+/** A criterion that splits figures: a field of every prediction, a declared slice, or a column, in bins or by value. */
 export type SplitBy =
   /** By its index; rows in none are in the group `(other)`. */
   | { readonly kind: 'period'; readonly name: 'period'; readonly periods: readonly Window[] }

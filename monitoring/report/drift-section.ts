@@ -8,7 +8,7 @@ import { shortNumber } from './scale.ts'
 
 type Column = DriftJson['columns'][number]
 
-/** Charts of more columns make a page that nobody reads; the table has all. */
+/** The number of columns with charts, so that the page stays readable. The table has all columns. */
 const maxCharts = 60
 
 export function driftSection({ value, reason }: Part<DriftJson>): Section {

@@ -26,7 +26,7 @@ export interface ReportQuery {
   readonly from: number
   readonly to: number
   readonly baseline: DriftBaseline
-  /** Of the figures of quality. */
+  /** The limits of the figures of quality. */
   readonly limits?: JudgeLimits
   readonly signal?: AbortSignal | undefined
   /** Called as each part begins. */
@@ -62,7 +62,7 @@ export interface ModelReport {
 export interface OutcomeQuality {
   readonly byVersion: QualityReport
   readonly byDay: QualityReport
-  /** Of each slice that the model declares. */
+  /** The quality in the groups of each slice that the model declares. */
   readonly bySlice: Readonly<Record<string, QualityReport>>
 }
 

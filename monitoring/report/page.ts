@@ -4,7 +4,7 @@ import { type Markup, element } from './markup.ts'
 export interface Section {
   readonly id: string
   readonly title: string
-  /** What the figures are of, and what they leave out. */
+  /** Says what the figures cover, and what they leave out. */
   readonly note: string
   readonly body: readonly Markup[]
 }

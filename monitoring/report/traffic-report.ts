@@ -5,7 +5,7 @@ import { isOutputColumn } from '../baselines/baseline.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { type RollupStep, readRollupGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'
 
-/** What servers answered. Counts are exact; values are of `sampledRows`. */
+/** The answers of servers. Counts are exact; values cover `sampledRows`. */
 export interface TrafficReport extends TrafficFigures {
   readonly sampledRows: number
   readonly cacheHits: number
@@ -26,7 +26,7 @@ export interface TrafficFigures {
   /** Requests that a candidate failed and the champion answered. */
   readonly bypassed: number
   readonly rows: number
-  /** Of answered requests; null: there are none. */
+  /** The median time of answered requests; null: there are none. */
   readonly p50Ms: number | null
   readonly p99Ms: number | null
 }

@@ -11,7 +11,7 @@ import { SideCounts } from './side-counts.ts'
 export interface ComparedCounts {
   readonly candidate: SideCounts
   readonly champion: SideCounts
-  /** Whose figures the champion's are: a step that leaves it no requests is compared with earlier ones. */
+  /** The period of the champion's figures: a step that leaves it no requests is compared with earlier steps. */
   readonly championOf: 'the same time' | 'the steps before' | 'the hour before' | 'since it became the champion' | 'nothing'
 }
 

@@ -6,7 +6,7 @@ import type { RolloutPlan } from '../../registry/rollouts/plan-schema.ts'
 import { judgeGate } from './gates/all-gates.ts'
 import type { GateAnswer } from './gates/gate.ts'
 
-/** What a decision is made of, as plain JSON. It is stored with the decision. */
+/** The evidence of a decision, as plain JSON. It is stored with the decision. */
 export interface Evidence {
   /** How long the step has lasted, microseconds. */
   readonly micros: number

@@ -5,12 +5,12 @@ import { LatencyHistogram } from '../rollups/latency-histogram.ts'
 const format = 1
 
 /**
- * What servers count of the candidate or of the champion of a rollout. A request that got both counts on both sides.
+ * The counts of servers for the candidate or the champion of a rollout. A request that got both counts on both sides.
  */
 export class SideCounts {
   /** Answered and failed. */
   requests = 0
-  /** Of answered requests. */
+  /** The rows of answered requests. */
   rows = 0
   /** Rows of the candidate that the champion answered in its place. */
   bypassedRows = 0
@@ -18,7 +18,7 @@ export class SideCounts {
   bypasses = 0
   /** Failed requests by error code. */
   readonly errors = new Map<string, number>()
-  /** Of answered requests. */
+  /** The times of answered requests. */
   latency = new LatencyHistogram()
 
   addError(code: string, count = 1): void {

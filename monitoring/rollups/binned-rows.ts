@@ -11,9 +11,9 @@ const maxEntities = 512
 /** The rows of one column by bin. */
 export interface ColumnBinCounts {
   readonly binsId: string
-  /** Of all rows whose values were taken. */
+  /** How many of the rows whose values were taken fall into each bin. */
   readonly counts: readonly number[]
-  /** Of the entity sample. */
+  /** Sums over the entities in the sample. */
   readonly sums: EntitySums
 }
 

@@ -6,7 +6,7 @@ import { ExactMoments } from './exact-moments.ts'
 /** How many counts an encoded column has after those of the statuses. */
 const counts = 5
 
-/** What rollups keep of one feature or output, without its bins. */
+/** The summary of one feature or output in a rollup, without its bins. */
 export class ColumnSummary {
   /** Exact, of all rows, by status. */
   readonly statuses = new Float64Array(statusNames.length)
@@ -16,9 +16,9 @@ export class ColumnSummary {
   nans = 0
   plusInfinities = 0
   minusInfinities = 0
-  /** Of finite numbers; of booleans as 0 and 1. */
+  /** Moments of finite numbers, and of booleans as 0 and 1. */
   moments = new ExactMoments()
-  /** Of texts and booleans; null: the column has numbers, or nothing was taken. */
+  /** Categories of texts and booleans; null: the column has numbers, or no value was taken. */
   values: CategorySample | null = null
 
   addNull(): void {

@@ -15,7 +15,7 @@ export interface ForgottenEntity {
   readonly text: number | null
 }
 
-/** What rollups keep of the features and outputs of a model version: it merges exactly, in any order and split. */
+/** The features and outputs of a model version in a rollup. Summaries merge exactly, in any order and split. */
 export class ColumnsSummary {
   /** By name of the feature; `output:NAME` for an output. */
   readonly columns: Map<string, ColumnSummary>

@@ -46,7 +46,7 @@ export function coverageOf(written: readonly WrittenMinute[], from: number, to: 
   return { minutes: minutes.filter((minute) => minute >= from && minute < to).length, missing: unionOfGaps(clipped) }
 }
 
-/** Of windows that do not overlap. */
+/** The coverage of several windows together. They must not overlap. */
 export function joinCoverage(parts: readonly Coverage[]): Coverage {
   return {
     minutes: parts.reduce((sum, { minutes }) => sum + minutes, 0),

@@ -53,10 +53,10 @@ export function mergeRollupsJobs({
   }
 }
 
-/** The advisory lock of those who rewrite merged rollups. */
+/** The advisory lock for changes of merged rollups. */
 const mergingLocks = 0x6c73_526f
 
-/** Waits until nobody merges, and keeps others from it until the returned function is called. */
+/** Takes the lock of merges: waits for a running merge, and blocks others until the returned function is called. */
 export function lockMerging(db: Pick<Database, 'lock'>): Promise<() => Promise<void>> {
   return db.lock(mergingLocks, 0)
 }

@@ -18,9 +18,9 @@ export interface StoredRollup extends RollupKey {
   /** Which process wrote a minute. */
   readonly process?: string
   readonly traffic: Buffer
-  /** It may end before the bins. */
+  /** The encoded columns, which may end before their bins. */
   readonly columns: Buffer | null
-  /** Of merged rows of the process' key, and of backfilled ones, which no server measured. */
+  /** The measured time. Only merged rows of the process' key have it, and backfilled rows, which no server measured. */
   readonly coverage: Coverage | null
 }
 
@@ -29,7 +29,7 @@ export interface PeriodRows extends RollupKey {
   readonly at: number
   /** Rows of the finer table. */
   readonly finer: number
-  /** What the merged row is made of; null: there is no merged row. */
+  /** The number of finer rows from which the merged row was made; null: there is no merged row. */
   readonly merged: number | null
 }
 

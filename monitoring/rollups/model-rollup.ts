@@ -8,14 +8,14 @@ import type { Coverage } from './coverage.ts'
 import type { LatencyHistogram } from './latency-histogram.ts'
 import type { Stage, TrafficSummary } from './traffic-summary.ts'
 
-/** What servers answered for a model in a window, of all processes. */
+/** The answers of all server processes for a model in a window. */
 export interface ModelRollup {
   /** Epoch microseconds, [from, to). */
   readonly from: number
   readonly to: number
   /** Answered and failed. */
   readonly requests: number
-  /** Of answered requests. */
+  /** The rows of answered requests. */
   readonly rows: number
   /** Rows whose values were taken. */
   readonly sampledRows: number
@@ -25,7 +25,7 @@ export interface ModelRollup {
   readonly errors: ReadonlyMap<string, number>
   /** Requests that candidates failed and the champion answered, by error code. They are no errors. */
   readonly bypassed: ReadonlyMap<string, number>
-  /** Of answered requests, milliseconds. */
+  /** The times of answered requests, milliseconds. */
   readonly latency: Readonly<Record<Stage, LatencyHistogram>>
   /** Processor seconds of all server processes, for whatever they answered. */
   readonly cpuSeconds: number
@@ -47,10 +47,10 @@ export interface ColumnRollup {
   readonly nans: number
   readonly plusInfinities: number
   readonly minusInfinities: number
-  /** Of finite numbers; of booleans as 0 and 1. null: there are none. */
+  /** Moments of finite numbers, and of booleans as 0 and 1; null: there are none. */
   readonly moments: ({ readonly count: number } & NonNullable<ReturnType<ColumnSummary['moments']['figures']>>) | null
   /**
-   * Of texts and booleans: `complete` if all values are counted, else a fair sample of the values. null: other types.
+   * Categories of texts and booleans: `complete` if all values are counted, else a fair sample. null: other types.
    */
   readonly values: { readonly complete: boolean; readonly top: readonly CategoryCount[] } | null
   /** By the bins of the version's baseline; several if the bins changed; empty: there was no baseline. */

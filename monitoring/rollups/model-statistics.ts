@@ -90,7 +90,7 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
   }
 }
 
-/** What models answered in one window, without their columns. */
+/** The answers of models in one window, without their columns. */
 export type TrafficStatistics = Pick<ModelStatistics, 'from' | 'to' | 'groups' | 'series'> & { readonly total: TrafficFigures }
 
 /** Reads what clients got of models, by model, with series by minute: one line of all versions, or one of each. */

@@ -22,15 +22,15 @@ export interface OverTimeQuery {
   readonly isPast: boolean
 }
 
-/** What one version answered in a period. */
+/** The answers of one version in a period. */
 export interface VersionPeriod {
-  /** What clients got. */
+  /** The answers that clients got. */
   readonly traffic: TrafficSummary
   /** By name of the output: of rows that clients got or that a backfill logged. */
   readonly outputs: Map<string, ColumnSummary>
 }
 
-/** What a model answered by hour or day, without its features and the bins of its outputs. */
+/** The answers of a model by hour or day, without its features and the bins of its outputs. */
 export interface OutputsOverTime {
   /** Epoch microseconds, [from, to). */
   readonly from: number

@@ -26,7 +26,7 @@ export interface PartsQuery extends RollupWindow {
   readonly cutAt?: number | undefined
 }
 
-/** What is stored of a window, in periods that do not overlap. */
+/** The stored rollups of a window, in periods that do not overlap. */
 export interface WindowParts {
   /** In batches. Rows of the processes have the model ''. */
   readonly rows: AsyncIterable<readonly StoredRollup[]>
@@ -196,7 +196,7 @@ async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: num
     .map((at) => ({ ...noModel, at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
 }
 
-/** The end of what servers have written by a moment, a whole minute. */
+/** The end of the last minute that servers have written at a moment. */
 export function writtenUntil(moment: number): number {
   return floorTo(moment - writtenWithinMicros, minuteMicros)
 }

@@ -67,7 +67,7 @@ export async function readRollupGroups(
   return await summaryOf(await readParts(db, partsOf(query), 'day'), groups)
 }
 
-/** What was answered by minute, hour or day. Every period of the window has a point of each line. */
+/** A series of answers by minute, hour or day. Every period of the window has a point of each line. */
 export async function rollupSeries(db: Pick<Database, 'query'>, query: SeriesQuery): Promise<SeriesPoint[]> {
   const series = seriesOf(query)
   const window = { from: periodOf(query.from, query.step), to: -periodOf(-query.to, query.step) }
@@ -96,7 +96,7 @@ export async function statusSeries(
   return Array.from(periods, ([at, statuses]) => ({ at, statuses }))
 }
 
-/** What clients got of a model. It has no figures of processes. */
+/** The answers of a model to clients, without figures of processes. */
 export interface ModelTraffic {
   readonly total: TrafficSummary
   /** Ascending. */

@@ -5,7 +5,7 @@ import { noModel } from './rollup-writer.ts'
 import type { RowRecorder } from './row-recorder.ts'
 import { TrafficSummary } from './traffic-summary.ts'
 
-/** What one version answered in a minute. */
+/** The answers of one version in a minute. */
 export interface RecordedAnswers {
   readonly key: RollupKey
   readonly traffic: TrafficSummary
@@ -13,7 +13,7 @@ export interface RecordedAnswers {
   rows: RowRecorder | null
 }
 
-/** What a process answers in one minute. */
+/** The answers of a process in one minute. */
 export class RecordedMinute {
   /** Epoch microseconds at which it began. */
   readonly minute: number

@@ -9,7 +9,7 @@ import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import type { TrafficSummary } from './traffic-summary.ts'
 
-/** What a rollup is of. */
+/** The key of a rollup. */
 export interface RollupKey {
   readonly model: string
   /** 0: no version was chosen. */
@@ -20,7 +20,7 @@ export interface RollupKey {
 /** The key of the process itself. */
 export const noModel: RollupKey = { model: '', version: 0, role: '' }
 
-/** What one process summarized of one key in one minute. */
+/** The summary of one key in one minute by one process. */
 export interface MinuteRollup {
   readonly key: RollupKey
   readonly traffic: TrafficSummary
@@ -72,7 +72,7 @@ export function createRollupWriter({
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
   readonly database: () => Database
   readonly log: Logger
-  /** What is compared with the database's clock, epoch microseconds; absent: nothing is. */
+  /** The clock to compare with the database's, epoch microseconds; absent: none is compared. */
   readonly clock?: () => number
 }): RollupWriter {
   let open: Minute | null = null

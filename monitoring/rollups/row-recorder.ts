@@ -12,7 +12,7 @@ import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import { ValueBins } from './value-bins.ts'
 
-/** What rollups need of a baseline: the bins of its columns. */
+/** The bins of the columns of a baseline, which rollups count over. */
 export interface BaselineBins {
   /** By feature; `output:NAME` for an output. */
   readonly columns: ReadonlyMap<string, { readonly bins: ColumnBins; /** Equal bins have equal ids. */ readonly binsId: string }>
@@ -113,7 +113,7 @@ export class RowRecorder {
     this.#summary.binned.add(hashText53(entityOf(entity)), this.#bins)
   }
 
-  /** Of all rows so far. Do not use the recorder afterwards. */
+  /** The summary of all rows so far. Do not use the recorder afterwards. */
   summary(): ColumnsSummary {
     for (const [f, { summary }] of this.#features.entries()) {
       let present = this.#rows

@@ -16,25 +16,25 @@ export function ageQuantile(ages: LatencyHistogram, q: number): number {
   return (ages.quantile(q) ?? Number.NaN) * ageSecondsPerMs
 }
 
-/** What rollups count of requests: exact, and it merges exactly. */
+/** The counts of requests in a rollup. They are exact, and merge exactly. */
 export class TrafficSummary {
   /** Answered and failed. */
   requests = 0
-  /** Of answered requests. */
+  /** The rows of answered requests. */
   rows = 0
   /** Rows whose values were taken. */
   sampledRows = 0
   /** Rows that the prediction cache answered. */
   cacheHits = 0
-  /** Of a process, all threads; 0 for a model. */
+  /** The processor time of a process, all threads; 0 for a model. */
   cpuMicros = 0
   /** Failed requests by error code. */
   readonly errors = new Map<string, number>()
   /** Requests that the version failed and another one answered, by error code: neither requests nor errors here. */
   readonly bypassed = new Map<string, number>()
-  /** Of a process, by view: how old it was when requests were answered from it, of a sample. `ageQuantile` reads it. */
+  /** For a process: the ages of each view in a sample of answers. `ageQuantile` reads them. */
   readonly ages = new Map<string, LatencyHistogram>()
-  /** Of answered requests. */
+  /** The times of answered requests. */
   readonly latency: Readonly<Record<Stage, LatencyHistogram>> = {
     total: new LatencyHistogram(),
     features: new LatencyHistogram(),

@@ -49,7 +49,7 @@ export class ValueBins {
     return nullBin
   }
 
-  /** Of a vector, a list or counts. */
+  /** The bin of a vector, a list or counts. */
   ofOther(): number {
     return this.#edges === null ? this.#other : this.ofNumber(Number.NaN)
   }

@@ -31,7 +31,7 @@ export interface ComparedOutput {
   readonly notComparable: number
   /** Candidate minus champion. */
   readonly mean: Figure
-  /** Of absolute differences; empty for categories. */
+  /** Quantiles of absolute differences; empty for categories. */
   readonly quantiles: readonly DifferenceQuantile[]
   /** The share of pairs that differ by more than the tolerance. */
   readonly beyond: Figure
@@ -174,7 +174,7 @@ function changedFeatures(pairs: readonly LoggedPair[]) {
     .toSorted((a, b) => b.share - a.share)
 }
 
-/** Those that cannot be compared come first. */
+/** Examples, rows that cannot be compared first. */
 function examples({ output }: OutputComparison, pairs: readonly LoggedPair[], differences: readonly (number | null)[]): ShadowExample[] {
   const size = (i: number) => Math.abs(differences[i] ?? Number.POSITIVE_INFINITY)
   const order = pairs.map((_, i) => i).filter((i) => size(i) > 0)

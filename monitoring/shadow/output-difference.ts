@@ -5,7 +5,7 @@ export interface OutputComparison {
   readonly output: string
   /** `number`: how far apart they are. `category`: 0 if they are equal, else 1. */
   readonly kind: 'number' | 'category'
-  /** Of outputs that decide something: the threshold of a score; null: each value is a decision of its own. */
+  /** For outputs that are decisions: the threshold of a score; null: each value is a decision. */
   readonly decides: { readonly threshold: number | null } | null
   /**
    * Candidate minus champion; of a vector, the element that differs most; of two probabilities, that of yes. null: NaN

@@ -27,7 +27,7 @@ export interface ShadowComparison extends ComparedPairs {
   readonly pairs: number
   /** What servers measured; null: rollups are off, or no minute is complete yet. */
   readonly traffic: ShadowTraffic | null
-  /** What to know, one sentence each. */
+  /** Notes, one sentence each. */
   readonly notes: readonly string[]
 }
 

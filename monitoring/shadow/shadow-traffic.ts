@@ -19,7 +19,7 @@ export interface VersionTimes {
   readonly run: StageTimes
 }
 
-/** What servers measured of a shadow and of what answered, in complete minutes. */
+/** The measurements of servers for a shadow and for the version that answered, in complete minutes. */
 export interface ShadowTraffic {
   readonly shadow: VersionTimes
   /** Parts of requests that were dropped because a server had no time for them. */

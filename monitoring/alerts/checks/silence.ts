@@ -13,7 +13,7 @@ const minOutageDays = 3
 /** The longest silence that ended on a day, by day since 1970. */
 type ByDay = Readonly<Record<string, number>>
 
-/** What is remembered of a source. Epoch microseconds and microseconds. */
+/** The silences of a source that the check stores. Epoch microseconds and microseconds. */
 export interface Silences {
   readonly watchedSince: number
   /** The newest event so far; null: there was none. */
@@ -21,7 +21,7 @@ export interface Silences {
   /** How long the source has been silent since. */
   readonly silent: number
   readonly longest: ByDay
-  /** Those that were too long when they ended. One outage must not hide the next. */
+  /** Silences that were too long when they ended. One outage must not hide the next. */
   readonly outages: ByDay
 }
 
@@ -72,7 +72,7 @@ function limitOf(longest: ByDay, outages: ByDay, watched: number, { factor, minM
   return isKnown ? { usual, threshold: Math.max(factor * usual, minMicros) } : { usual: null, threshold: null }
 }
 
-/** What an evaluation has stored; null: it is something else. */
+/** Silences as an evaluation stored them; null: the value is something else. */
 export function silencesOf(stored: unknown): Silences | null {
   const { watchedSince, newest, silent, longest, outages } = asRecord(stored)
   if (typeof watchedSince !== 'number' || typeof silent !== 'number' || (newest !== null && typeof newest !== 'number')) return null

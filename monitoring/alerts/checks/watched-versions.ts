@@ -12,7 +12,7 @@ export interface WatchedVersion {
   readonly features: readonly string[]
   /** `output:NAME` */
   readonly outputs: readonly string[]
-  /** What moves a column together with others: its source; the view of an on-demand feature; the model of an output. */
+  /** The common cause of columns: their source; the view of on-demand features; the model of outputs. */
   groupOf(column: string): string
 }
 
@@ -39,7 +39,7 @@ export function watchedVersions(catalog: Catalog, name: string): WatchedVersion[
   })
 }
 
-/** Those of the columns that a check names. @param asked absent: all */
+/** The columns that a check names. @param asked absent: all */
 export function askedColumns(columns: readonly string[], asked: readonly string[] | undefined): readonly string[] {
   return asked === undefined ? columns : columns.filter((column) => asked.includes(column.replace(/^output:/, '')))
 }

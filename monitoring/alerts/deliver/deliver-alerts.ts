@@ -112,7 +112,7 @@ class NotDelivered extends LockstepError {
 
 async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepContext): Promise<{ sent: number; error: string | null }> {
   const { db, readSecret, allowPrivate, timeoutMs, clock, onDelivery } = deps
-  /** What was not taken. */
+  /** The deliveries that the receiver did not accept in this step. */
   const failed: string[] = []
   let [sent, inRow, error] = [0, 0, null as string | null]
   for (;;) {
@@ -143,8 +143,8 @@ async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepC
 }
 
 /**
- * The notification with the fewest tries first, so that one that a receiver never takes does not block the others.
- * Those of one alert in their order.
+ * The notification with the fewest tries first, so that one that a receiver never accepts does not block the others.
+ * The notifications of one alert are sent in their order.
  */
 async function nextDelivery({ kysely }: DeliveryDeps['db'], channel: string, failed: readonly string[]) {
   return await kysely

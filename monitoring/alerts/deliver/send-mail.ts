@@ -21,7 +21,7 @@ export interface OutgoingMail extends Mail {
   readonly isUrgent: boolean
 }
 
-/** Of what a server answers, errors show so many characters. */
+/** How many characters of a server's answer an error shows. */
 const maxAnswer = 200
 
 /**

@@ -21,7 +21,7 @@ export interface GateMeter {
   readonly bound: number
 }
 
-/** What a gate says, with a sentence for people. */
+/** The result of a gate, with a sentence for people. */
 export interface GateAnswer {
   readonly verdict: GateVerdict
   readonly text: string
@@ -40,7 +40,7 @@ export interface GateDifference {
   readonly allowed: number
 }
 
-/** What a gate needs to gather its evidence. */
+/** The dependencies of a gate, from which it gathers its evidence. */
 export interface GateContext {
   readonly db: Database
   /** null: it does not answer. */

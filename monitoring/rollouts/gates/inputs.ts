@@ -33,8 +33,8 @@ interface InputsEvidence {
  * Whether the candidate's features differ from its own training set, by the test and the distance of `lockstep drift`,
  * over the minutes since the step began. The level is spent over the looks, so looking again and again is fine.
  *
- * What differs as much from the champion's training set says nothing against the candidate. Without this, every step of
- * a few hours would fail for a feature that follows the time of day.
+ * A feature that differs as much from the champion's training set is no fault of the candidate. Without this, every
+ * step of a few hours would fail for a feature that follows the time of day.
  */
 export const inputs: Gate<'inputs', InputsEvidence> = {
   kind: 'inputs',

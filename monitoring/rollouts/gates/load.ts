@@ -10,7 +10,7 @@ import { percent, short } from './gate.ts'
 interface LoadEvidence {
   /** Whole minutes since the step began. */
   readonly minutes: number
-  /** Of the model, answered and failed. */
+  /** Requests for the model, answered and failed. */
   readonly requests: number
   /** Requests that servers refused because they were busy, of all models. */
   readonly refused: number

@@ -143,7 +143,7 @@ function figureOf(spec: Judged, { kind }: QualityReport): string {
   return kind === 'binary' ? 'brier' : kind === 'number' ? 'mae' : 'accuracy'
 }
 
-/** What is compared. */
+/** The compared figures. */
 interface Compared extends Stratum {
   readonly difference: number
   readonly standardError: number

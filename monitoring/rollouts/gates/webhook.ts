@@ -18,7 +18,7 @@ export const webhookAnswer = z.object({
 
 interface WebhookEvidence {
   readonly at: number
-  /** What it answered; null: it did not. */
+  /** The answer of the webhook; null: it did not answer. */
   readonly answer: z.output<typeof webhookAnswer> | null
   /** Why there is no answer. */
   readonly error: string | null
