@@ -23,7 +23,7 @@ export interface ChangeTools {
   readonly signal: AbortSignal
 }
 
-/** What became of the states of retired views. */
+/** How far the states of retired views are removed. */
 export interface Removals {
   readonly removed: readonly Omit<Removal, 'requestedAt'>[]
   /** Views whose states a worker goes on deleting. */
@@ -64,7 +64,7 @@ export async function pruneWithStates(
   return { ...pruned, removals: { ...removals, foreign } }
 }
 
-/** What was pruned, as JSON. */
+/** The pruned definitions, as JSON. */
 export function prunedJson({ removed, kept, revision, online, removals }: Awaited<ReturnType<typeof pruneWithStates>>) {
   const pruned = removed.map(({ kind, name, version }) => ({ kind, name, version, label: labelOf({ name, version }) }))
   return { pruned, kept, revision, online: online.leaving, ...removals }

@@ -14,7 +14,7 @@ import type { RunOutcome } from './runs/runs.ts'
 
 const epochNow = sql<string>`(extract(epoch FROM now()) * 1000000)::int8`
 
-/** What a run over a source with a cursor reads. */
+/** The rows that a run over a source with a cursor reads. */
 export interface CursorRun {
   readonly cursor: CursorSpec
   /** Entities with a row whose cursor has this time or a later one, epoch microseconds; null: all entities. */

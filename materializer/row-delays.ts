@@ -54,7 +54,7 @@ interface Kept {
   writtenMs: number
 }
 
-/** What runs and pushes of this process have found and not written yet. */
+/** Counts from runs and pushes of this process that are not written yet. */
 const keptOf = memoizeWeak((_db: Database): Kept => ({ counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }))
 
 /** Adds to a count. While nothing can be written, the counts stay bounded: new ones are dropped. */

@@ -46,7 +46,7 @@ export async function noteSetAside(db: Database, store: OnlineStore, plan: ViewP
     .execute()
 }
 
-/** Those that were tried longest ago. @param longerAgoMs only those that were not tried within that time */
+/** The keys that were tried longest ago. @param longerAgoMs only those that were not tried within that time */
 export async function setAsideKeys(db: Database, view: string, store: string, longerAgoMs = 0): Promise<EntityKey[]> {
   const rows = await db.kysely
     .selectFrom(table)
@@ -102,7 +102,7 @@ export async function settleSetAside(
 
 export interface SetAsideOfView {
   readonly entities: number
-  /** Of the first few of them. */
+  /** The messages of the first few of them. */
   readonly messages: readonly string[]
 }
 

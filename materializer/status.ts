@@ -21,7 +21,7 @@ export interface MaterializationStatus {
 }
 
 /**
- * What was last materialized, by view and store, newest first.
+ * The last runs of materializations, by view and store, newest first.
  *
  * @param nowMs epoch milliseconds
  */

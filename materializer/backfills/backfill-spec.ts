@@ -15,10 +15,10 @@ export type BackfillSpec = z.infer<typeof backfillSpec>
 
 const runSchema = z.object({ id: z.string(), startedAt: z.coerce.date() })
 
-/** What its chunks share. */
+/** The plan that all chunks share. */
 export const backfillPlan = z.object({
   fingerprint: z.string(),
-  /** What its chunks count as now, epoch microseconds. */
+  /** The moment of all chunks, epoch microseconds. */
   moment: z.number(),
   /** Its line in `materialization_runs`. */
   run: runSchema,

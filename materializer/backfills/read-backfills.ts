@@ -13,7 +13,7 @@ type Handle = Pick<Database, 'kysely'>
 
 /** A backfill and how far it is. */
 export interface Backfill {
-  /** Of its job. */
+  /** The id of its job. */
   readonly id: number
   /** `airport_delays@1` */
   readonly view: string

@@ -24,7 +24,7 @@ export interface RebuildOptions {
   readonly range: KeyRange
   /** Only entities with an event in [from, to), epoch microseconds; null: all. */
   readonly events: { readonly from: number; readonly to: number } | null
-  /** What it counts as now, epoch microseconds. */
+  /** The moment of the rebuild, epoch microseconds. */
   readonly moment: number
   readonly signal?: AbortSignal
   readonly onTooLarge?: NotKeptListener | undefined

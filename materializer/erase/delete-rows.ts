@@ -40,7 +40,7 @@ export function deleteWhere(
   return groupByEntity(db, (columns) => `DELETE FROM ${relation} s WHERE ${condition} RETURNING ${columns}`, readers)
 }
 
-/** What `deleteWhere` would delete. */
+/** Counts the rows that `deleteWhere` would delete. */
 export function findWhere(
   db: Pick<Database, 'kysely'>,
   relation: string,

@@ -40,7 +40,7 @@ export interface ReceiptPart {
   readonly kind: 'rows' | 'states' | 'dataset'
   /** The table, view or file. */
   readonly where: string
-  /** Of a training set. */
+  /** The id, if it is a training set. */
   readonly id?: string
   /** How many rows or states; for a training set, all of its rows. null: nothing had counted the states. */
   readonly count: number | null

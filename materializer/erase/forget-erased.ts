@@ -5,7 +5,7 @@ import { defaultReplayMs, detectFailover } from '../runs/detect-failover.ts'
 
 /**
  * Deletes the notes of erasures, and with them the keys, once every copy of the store surely has their changes:
- * `replayMs` after the work was done. First checks for a failover that nobody has noticed yet.
+ * `replayMs` after the work was done. First checks for a failover that was not noticed yet.
  */
 export async function forgetErased(
   db: Database,

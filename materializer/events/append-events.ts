@@ -66,7 +66,7 @@ export async function appendEvents(
   return { xid, duplicates }
 }
 
-/** Those of `EventTable.insert`. */
+/** The parameters of `EventTable.insert`. */
 export function insertParameters(
   table: EventTable,
   events: readonly SourceEvent[],
@@ -130,7 +130,7 @@ export function isRefusedByTable(error: unknown): boolean {
   return /^(22|23|P0)/.test(sqlState(error))
 }
 
-/** What only the database checks: constraints that somebody gave the table. */
+/** The error if the table's own constraints refuse an event, which only the database checks. */
 function refusedByTable(cause: unknown, state: string, { source }: EventTable): unknown {
   if (isRefusedByTable(cause)) {
     return new LockstepError(

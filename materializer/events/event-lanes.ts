@@ -22,7 +22,7 @@ export interface EventLanesDeps {
   readonly onNotPushable: (source: SourceSpec) => void
 }
 
-/** What may wait for each source, in addition to the running transaction. */
+/** How much may wait for each source, in addition to the running transaction. */
 export interface EventLanesLimits {
   readonly waitingEvents: number
   readonly waitingBytes: number

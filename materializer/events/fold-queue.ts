@@ -1,7 +1,7 @@
 import { backoffMs, jitter, orTimeout, sleep, timedOut } from '../../runtime/async.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 
-/** Transactions of one source that may wait. Further ones are left to the next run of its views. */
+/** How many transactions of one source may wait. The next run of its views folds further ones. */
 const maxWaiting = 100_000
 /** Transactions that are folded together. */
 const maxAtOnce = 64

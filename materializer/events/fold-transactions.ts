@@ -29,9 +29,9 @@ import { noteSetAside } from '../set-aside.ts'
 import { mayFold } from '../witness-folds.ts'
 import { createStateWriter, reportNotKept } from '../state-writer.ts'
 
-/** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
+/** Rows are held in memory. A transaction with more rows is a bulk load, which the next run folds. */
 const maxRows = 100_000
-/** Of events that are sent again: those of more transactions are left to the next run of each view. */
+/** If repeated events are from more transactions than this, the next run of each view folds them. */
 export const maxFoldedAgain = 16
 
 export interface FoldTransactionsOptions {

@@ -87,7 +87,7 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
       const [checkpoint = null] = await tryCheckpoints(store, [view])
-      // A run that restarts a view removes its states first, and keeps its own checkpoint. Until then nobody relies
+      // A run that restarts a view removes its states first, and keeps its own checkpoint. Until then nothing relies
       // on one that cannot be read.
       if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
       // Only runs since the view was begun count; a view younger than the horizon is re-materialized completely.

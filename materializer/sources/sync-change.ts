@@ -52,7 +52,7 @@ export async function applyChange(
 }
 
 /**
- * Loads whose rows are deleted, but whose states nobody rebuilds: the job that replaced them was cancelled or failed,
+ * Loads whose rows are deleted, but whose states are not rebuilt: the job that replaced them was cancelled or failed,
  * or the process that undid them ended. None while a worker replaces files of the source: it rebuilds the states.
  *
  * @param job the one that asks

@@ -50,7 +50,7 @@ export function watchStream({ db, consumer, source, spec, onLag, onDeleted }: Wa
   }
 }
 
-/** Dead letters, without a body, of the messages that nobody can read any more. */
+/** Dead letters, without a body, of the messages that can no longer be read. */
 function deletedLetters({ deleted = [] }: StreamLag): DeadLetter[] {
   return deleted.map(({ count, place }) => ({
     message: place,
