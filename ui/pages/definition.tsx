@@ -20,7 +20,7 @@ export function SourcePage(): ReactElement {
   const source = useRead<SourceData>(`sources/${encodeURIComponent(id)}`)
   const data = source.data?.data
   return (
-    <Page title={data?.id ?? id} kind="Source" says={data?.description} actions={<LineageLink kind="source" id={id} />}>
+    <Page title={data?.id ?? id} kind="Source" says={data?.description} actions={<ConnectionLinks kind="source" id={id} />}>
       <Loaded of={source}>
         {(loaded) => (
           <DefinitionParts data={loaded}>
@@ -45,17 +45,24 @@ export function ServicePage(): ReactElement {
   const service = useRead<DefinitionData>(`services/${encodeURIComponent(id)}`)
   const data = service.data?.data
   return (
-    <Page title={data?.id ?? id} kind="Feature service" says={data?.description} actions={<LineageLink kind="service" id={id} />}>
+    <Page title={data?.id ?? id} kind="Feature service" says={data?.description} actions={<ConnectionLinks kind="service" id={id} />}>
       <Loaded of={service}>{(loaded) => <DefinitionParts data={loaded} />}</Loaded>
     </Page>
   )
 }
 
-export function LineageLink({ kind, id }: { readonly kind: string; readonly id: string }): ReactElement {
+/** To what it is made from and what is made from it, and to what its removal does. */
+export function ConnectionLinks({ kind, id }: { readonly kind: string; readonly id: string }): ReactElement {
+  const search = (before: { asOf?: string }) => ({ ...keepMoment(before), focus: `${kind}/${id}` })
   return (
-    <Link to="/lineage" search={(before: { asOf?: string }) => ({ ...keepMoment(before), focus: `${kind}/${id}` })}>
-      Lineage
-    </Link>
+    <>
+      <Link to="/lineage" search={search}>
+        Lineage
+      </Link>
+      <Link to="/plan" search={search}>
+        What would break
+      </Link>
+    </>
   )
 }
 

@@ -14,7 +14,7 @@ import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { DefinitionParts, LineageLink } from './definition.tsx'
+import { DefinitionParts, ConnectionLinks } from './definition.tsx'
 
 /** A feature: its values as served beside those of training, and why values are missing. */
 export default function FeaturePage(): ReactElement {
@@ -28,7 +28,7 @@ export default function FeaturePage(): ReactElement {
       kind={data === undefined ? 'Feature' : `Feature of ${data.view}`}
       state={data?.drift.some(({ drifted }) => drifted) === true ? <StateBadge state="drifted" tone="bad" /> : undefined}
       says={data === undefined ? undefined : `${data.computed}, ${data.type}`}
-      actions={data === undefined ? undefined : <LineageLink kind={data.kind} id={data.view} />}
+      actions={data === undefined ? undefined : <ConnectionLinks kind={data.kind} id={data.view} />}
     >
       <Loaded of={feature}>{(loaded) => <FeatureParts data={loaded} name={name} />}</Loaded>
     </Page>

@@ -1,10 +1,11 @@
 import { Select } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { type ReactElement, useMemo } from 'react'
+import type { ReactElement } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 import { readEveryMs } from '../api/read-every.ts'
-import { kindName, useIndex } from '../api/use-index.ts'
+import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
+import { ChooseDefinition } from '../parts/choose-definition.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
@@ -23,39 +24,15 @@ const maxDrawn = 200
 export default function Lineage(): ReactElement {
   const { focus, from: up = '1', to: down = '1' } = useSearch({ strict: false })
   const navigate = useNavigate()
-  const { entries = [] } = useIndex()
   const own = useOwnNames()
   const query = new URLSearchParams({ ...(focus === undefined ? {} : { focus }), up, down })
   const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: readEveryMs.hour })
-  const names = useMemo(
-    () =>
-      entries
-        // the lineage has the views of features, and the models of rollouts
-        .filter(({ kind }) => kind !== 'feature' && kind !== 'rollout')
-        // the lineage has a model and each of its versions
-        .map(({ kind, id }) => (kind === 'model' ? { kind, id: id.replace(/@.*/, '') } : { kind, id }))
-        .map(({ kind, id }) => ({ kind, value: `${kind}/${id}`, label: id })),
-    [entries],
-  )
   const become = (search: { focus?: string; from?: string; to?: string }): void =>
     void navigate({ to: '/lineage', search: (before: object) => ({ ...before, ...search }) as never })
   return (
     <Page title="Lineage" says="What something is made from, and what is made from it.">
       <div className="ask">
-        <Select
-          label="Around"
-          placeholder="A view, a service, a model, a source"
-          searchable
-          limit={50}
-          className="lineage-around"
-          data={[
-            ...(focus === undefined || names.some(({ value }) => value === focus) ? [] : [{ value: focus, label: focus }]),
-            ...[...Map.groupBy(names, ({ kind }) => kind)].map(([kind, items]) => ({ group: kindName(kind), items })),
-          ]}
-          value={focus ?? null}
-          onChange={(name) => name !== null && become({ focus: name })}
-          nothingFoundMessage="Nothing has this name"
-        />
+        <ChooseDefinition label="Around" value={focus} onChange={(name) => become({ focus: name })} />
         <Depth name="Steps up" value={up} onChange={(value) => become({ from: value })} />
         <Depth name="Steps down" value={down} onChange={(value) => become({ to: value })} />
       </div>

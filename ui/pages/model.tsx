@@ -13,7 +13,7 @@ import { StateBadge } from '../parts/state-badge.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { LineageLink } from './definition.tsx'
+import { ConnectionLinks } from './definition.tsx'
 import { ModelActs } from './model-acts.tsx'
 import { OverTime } from './model-over-time.tsx'
 import { Quality } from './model-quality.tsx'
@@ -46,7 +46,7 @@ export default function ModelPage(): ReactElement {
       actions={
         <>
           {data !== undefined && <ModelActs data={data} />}
-          <LineageLink kind="model" id={name} />
+          <ConnectionLinks kind="model" id={name} />
         </>
       }
     >

@@ -15,7 +15,7 @@ import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { DeadLetters } from './dead-letters.tsx'
-import { LineageLink } from './definition.tsx'
+import { ConnectionLinks } from './definition.tsx'
 
 /** One pipeline: what it promises, how far it is behind, and what it could not answer. */
 export default function PipelinePage(): ReactElement {
@@ -30,7 +30,7 @@ export default function PipelinePage(): ReactElement {
       says={data?.pipeline.says}
       actions={
         <>
-          <LineageLink kind="pipeline" id={data?.pipeline.name ?? id} />
+          <ConnectionLinks kind="pipeline" id={data?.pipeline.name ?? id} />
           {data !== undefined && <Acts data={data} />}
         </>
       }

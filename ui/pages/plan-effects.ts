@@ -99,6 +99,13 @@ export function readPlan(text: string): Plan {
   }
 }
 
+/** A plan that removes one definition alone. @param key `view airport_delays@1` */
+export function removalOf(key: string): Plan {
+  const [kind = '', ...rest] = key.split(' ')
+  const change: PlannedChange = { key, kind, label: rest.join(' '), effect: 'removed', says: '' }
+  return { revision: null, changes: [change], refusals: [], raise: null, breaks: [], broken: [] }
+}
+
 /** A message of several lines ends with what to do. */
 function refusalOf({ message }: Fields): Refusal {
   const [what = '', ...lines] = textOf(message)

@@ -1,9 +1,11 @@
 import { Alert, Button, FileButton, Textarea } from '@mantine/core'
+import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ImpactData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { StateBadge, type Tone } from '../parts/state-badge.tsx'
+import { ChooseDefinition } from '../parts/choose-definition.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
@@ -16,7 +18,7 @@ import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { Drawing } from './lineage-drawing.tsx'
 import type { Effect, Plan, Refusal } from './plan-effects.ts'
-import { effects, effectsOf, impactQuery, readPlan, reasonsOf } from './plan-effects.ts'
+import { effects, effectsOf, impactQuery, readPlan, reasonsOf, removalOf } from './plan-effects.ts'
 
 const tones: Readonly<Record<Effect, Tone>> = {
   refused: 'bad',
@@ -29,21 +31,37 @@ const tones: Readonly<Record<Effect, Tone>> = {
   unchanged: 'plain',
 }
 
-/** What a plan would do, down to the models: the plan is pasted, and stays in the browser but for the names in it. */
+/**
+ * What a plan would do, down to the models, or the removal of one definition. A plan is pasted, and stays in the browser
+ * but for the names in it.
+ */
 export default function PlanPage(): ReactElement {
   const [text, setText] = useState('')
+  const { focus } = useSearch({ strict: false })
+  const navigate = useNavigate()
   const { plan, problem } = useMemo(() => parsed(text), [text])
+  const removal = useMemo(() => (focus === undefined ? null : removalOf(focus.replace('/', ' '))), [focus])
+  const remove = (name: string): void => {
+    setText('')
+    void navigate({ to: '/plan', search: (before: object) => ({ ...before, focus: name }) as never })
+  }
   return (
     <Page
       title="What would break"
-      says="What a change of definitions does to all that is made from them."
+      says="What the removal of a definition, or a plan, does to all that is made from it."
       ownMoment="A plan is compared with the registry of now."
     >
+      <ChooseDefinition
+        label="Remove"
+        description="A definition, to see all that is made from it."
+        value={plan === null ? focus : undefined}
+        onChange={remove}
+      />
       <div className="plan-ask">
         <Textarea
           label="Plan"
-          description="All that lockstep plan --json prints."
-          rows={4}
+          description="Or paste all that lockstep plan --json prints, to see each of its changes."
+          rows={3}
           autosize={false}
           value={text}
           error={problem}
@@ -57,8 +75,15 @@ export default function PlanPage(): ReactElement {
           )}
         </FileButton>
       </div>
-      {plan === null ? (
-        <Empty title="No plan yet" commands={['lockstep plan features.ts --json > plan.json', 'lockstep plan features.ts']}>
+      {plan === null && removal !== null ? (
+        <>
+          <p className="dim">
+            Prune retires a definition only if nothing else needs it: a pushed model version, for example, keeps its service and views.
+          </p>
+          <Impact plan={removal} isRemoval />
+        </>
+      ) : plan === null ? (
+        <Empty title="Nothing is chosen yet" commands={['lockstep plan features.ts --json > plan.json', 'lockstep plan features.ts']}>
           A plan says what apply would do. Nothing is applied here.
         </Empty>
       ) : (
@@ -77,10 +102,16 @@ function parsed(text: string): { readonly plan: Plan | null; readonly problem: s
   }
 }
 
-function Impact({ plan }: { readonly plan: Plan }): ReactElement {
+interface ImpactProps {
+  readonly plan: Plan
+  /** Whether it is no pasted plan, but the removal of one definition. */
+  readonly isRemoval?: boolean
+}
+
+function Impact({ plan, isRemoval = false }: ImpactProps): ReactElement {
   const { query, isCut } = useMemo(() => impactQuery(plan), [plan])
   const impact = useRead<ImpactData>(`impact?${query}`, { everyMs: false, asOf: false })
-  return <Loaded of={impact}>{(data) => <ImpactParts plan={plan} data={isCut ? { ...data, isCut } : data} />}</Loaded>
+  return <Loaded of={impact}>{(data) => <ImpactParts plan={plan} isRemoval={isRemoval} data={isCut ? { ...data, isCut } : data} />}</Loaded>
 }
 
 interface Line {
@@ -93,7 +124,11 @@ interface Line {
   readonly clients: readonly string[]
 }
 
-function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: ImpactData }): ReactElement {
+interface ImpactPartsProps extends Required<ImpactProps> {
+  readonly data: ImpactData
+}
+
+function ImpactParts({ plan, data, isRemoval }: ImpactPartsProps): ReactElement {
   const { nodes, edges, requests, clients, isCut, revision } = data
   const found = useMemo(() => effectsOf(plan, data), [plan, data])
   const said = new Map(plan.changes.map(({ key, says }) => [key, says]))
@@ -114,6 +149,7 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
       .filter(({ key, effect }) => effect !== 'unchanged' && !known.has(key))
       .map(({ key, kind, label }) => line(key, kind, label)),
   ].toSorted((a, b) => effects.indexOf(a.effect) - effects.indexOf(b.effect))
+  const asked = lines.reduce((sum, each) => sum + (each.requests ?? 0), 0)
   const count = (...some: Effect[]): number => lines.filter(({ effect }) => some.includes(effect)).length
   const ways = waysOf.plan(nodes[0]?.key)
   const isOutdated = plan.revision !== null && plan.revision !== revision
@@ -134,16 +170,28 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
     <>
       {outdated}
       <Figures
-        of={[
-          {
-            name: 'Refused or broken',
-            value: count('refused', 'breaks'),
-            ...(count('refused', 'breaks') > 0 ? { tone: 'bad' as const } : {}),
-          },
-          { name: 'Recomputed or removed', value: count('recomputed', 'removed') },
-          { name: 'Made from these', value: count('affected') },
-          { name: 'New versions and changes', value: count('new version', 'changed') },
-        ]}
+        of={
+          isRemoval
+            ? [
+                { name: 'Made from it', value: count('affected') },
+                { name: 'Requests to its models in the last day', value: formatNumber(asked, 'count') },
+                {
+                  name: 'Their clients',
+                  value: new Set(lines.flatMap((each) => each.clients)).size,
+                  note: 'as far as predictions are logged',
+                },
+              ]
+            : [
+                {
+                  name: 'Refused or broken',
+                  value: count('refused', 'breaks'),
+                  ...(count('refused', 'breaks') > 0 ? { tone: 'bad' as const } : {}),
+                },
+                { name: 'Recomputed or removed', value: count('recomputed', 'removed') },
+                { name: 'Made from these', value: count('affected') },
+                { name: 'New versions and changes', value: count('new version', 'changed') },
+              ]
+        }
       />
       {plan.refusals.length > 0 && (
         <Panel title="Why apply refuses it" ways={ways}>

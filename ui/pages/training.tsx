@@ -16,7 +16,7 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { keepMoment } from '../shell/navigation.tsx'
-import { LineageLink } from './definition.tsx'
+import { ConnectionLinks } from './definition.tsx'
 
 /** One training: what it does, what its last run did, and the runs before. */
 export default function TrainingPage(): ReactElement {
@@ -29,7 +29,7 @@ export default function TrainingPage(): ReactElement {
       kind="Training"
       state={data === undefined || data.last === null ? undefined : <StateBadge state={data.last.state} />}
       says={data?.description ?? undefined}
-      actions={<LineageLink kind="training" id={data?.name ?? id} />}
+      actions={<ConnectionLinks kind="training" id={data?.name ?? id} />}
     >
       <Loaded of={training}>{(loaded) => <TrainingParts data={loaded} />}</Loaded>
     </Page>

@@ -14,7 +14,7 @@ import { Panel } from '../parts/panel.tsx'
 import { Loaded, SkeletonPage } from '../parts/states.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { DefinitionParts, LineageLink } from './definition.tsx'
+import { DefinitionParts, ConnectionLinks } from './definition.tsx'
 
 /** A feature view: how fresh it is, what it has, who reads it. */
 export default function ViewPage(): ReactElement {
@@ -27,7 +27,7 @@ export default function ViewPage(): ReactElement {
       kind={data === undefined ? 'Feature view' : kindName(data.kind)}
       state={data === undefined ? undefined : <StateBadge state={data.state} />}
       says={data?.description}
-      actions={<LineageLink kind={data?.kind ?? 'view'} id={data?.id ?? id} />}
+      actions={<ConnectionLinks kind={data?.kind ?? 'view'} id={data?.id ?? id} />}
     >
       <Loaded of={view}>{(loaded) => <ViewParts data={loaded} />}</Loaded>
     </Page>
