@@ -51,7 +51,7 @@ export function createPairedTally(judge: Judge, limit: number): PairedTally {
   }
 }
 
-function verdictOf(name: string, { low, high }: Figure): FigureDifference['verdict'] {
+export function verdictOf(name: string, { low, high }: Pick<Figure, 'low' | 'high'>): FigureDifference['verdict'] {
   if (low === null || high === null || (low <= 0 && high >= 0)) return 'unclear'
   return low > 0 === lowerIsBetter.has(name) ? 'worse' : 'better'
 }

@@ -119,6 +119,8 @@ interface LastRunProps {
   readonly ways: ReturnType<typeof waysOf.training>
 }
 
+const verdictTones = { better: 'good', worse: 'bad', unclear: 'plain' } as const
+
 /** The figures of what the run made beside those of the champion, on the same rows. */
 function Evaluated({ evaluation, name, ways }: EvaluatedProps): ReactElement {
   const { output, rows, champion, figures, notes } = evaluation
@@ -134,7 +136,15 @@ function Evaluated({ evaluation, name, ways }: EvaluatedProps): ReactElement {
           { name: 'Figure', by: ({ title }) => title, cell: ({ title }) => title },
           { name: 'Candidate', cell: ({ candidate }) => figureText(candidate) },
           { name: champion === null ? 'No champion' : `Champion @${champion}`, cell: ({ champion: figure }) => figureText(figure) },
-          { name: 'Difference', cell: ({ difference }) => figureText(difference) },
+          {
+            name: 'Difference',
+            cell: ({ difference }) => (
+              <span className="row">
+                {figureText(difference)}
+                {difference !== null && <StateBadge state={difference.verdict} tone={verdictTones[difference.verdict]} />}
+              </span>
+            ),
+          },
         ]}
       />
       {notes.length > 0 && (

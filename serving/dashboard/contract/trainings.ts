@@ -12,7 +12,16 @@ const compared = z.object({
   output: z.string().nullable().describe('The output that was compared with the label'),
   rows: z.number(),
   champion: z.number().nullable().describe('Its version'),
-  figures: z.array(z.object({ title: z.string(), candidate: measured, champion: measured.nullable(), difference: measured.nullable() })),
+  figures: z.array(
+    z.object({
+      title: z.string(),
+      candidate: measured,
+      champion: measured.nullable(),
+      difference: measured
+        .extend({ verdict: z.enum(['better', 'worse', 'unclear']).describe('unclear: the interval contains 0') })
+        .nullable(),
+    }),
+  ),
   notes: z.array(z.string()),
 })
 

@@ -1,5 +1,6 @@
 import { durationText } from '../../../kernel/values/duration.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
+import { verdictOf } from '../../../monitoring/quality/paired-tally.ts'
 import type { TrainingRunJson } from '../../../registry/trainings/read-runs.ts'
 import { nextInstant, rolloutOfRun, runJson } from '../../../registry/trainings/read-runs.ts'
 import type { TrainingEvaluation } from '../../../registry/trainings/training-run.ts'
@@ -180,9 +181,13 @@ function evaluated({
     title: figureTitle(name),
     candidate: figure,
     champion: championFigures[name] ?? null,
-    difference: differences[name] ?? null,
+    difference: judged(name, differences[name]),
   }))
   return { output, rows, champion, figures, notes: [...notes] }
+}
+
+function judged(name: string, difference: TrainingEvaluation['differences'][string] | undefined) {
+  return difference === undefined ? null : { ...difference, verdict: verdictOf(name, difference) }
 }
 
 function stateOf({ state, outcome, trainer, decisions, error, doing }: TrainingRunJson): Pick<TrainingRun, 'state' | 'says'> {

@@ -50,7 +50,7 @@ describe('trainings in the dashboard', () => {
     // an answer is kept for a moment
     await vi.waitFor(async () => expect(await list()).toMatchObject(listed), { timeout: 60_000 })
     const figures = [
-      { title: 'AUC', candidate: { value: 0.83 }, champion: { value: 0.6 }, difference: { value: 0.83 - 0.6 } },
+      { title: 'AUC', candidate: { value: 0.83 }, champion: { value: 0.6 }, difference: { value: 0.83 - 0.6, verdict: 'better' } },
       { title: 'log loss', candidate: { value: 0.4 }, champion: null, difference: null },
     ]
     const { runs, ...weeklyNow } = await shown('weekly')
