@@ -56,6 +56,35 @@ it('the search finds features that the list of the catalog does not have', async
   await page.unrouteAll({ behavior: 'ignoreErrors' })
 })
 
+it('the search opens Explain for a key alone, and the receipt of a request id', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  const search = async (text: string): Promise<void> => {
+    await page.keyboard.press('Control+k')
+    await page.getByPlaceholder(/A name, a tag/).fill(text)
+  }
+  await search('ATL')
+  await page.getByText('Explain airport ATL now', { exact: true }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL((url) => url.pathname === '/ui/explain' && url.searchParams.get('entity') === 'airport:ATL')
+  const id = '7adf9527-5ffb-4a3d-9bf1-98c5b1eeff2e'
+  await search(` ${id} `)
+  await page.getByText(`Receipt of ${id}`, { exact: true }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL(`**/ui/receipt/${id}`)
+})
+
+it('what would break lists what is made from a definition that is removed', async () => {
+  const { page } = visits
+  await visits.go('views/airport_delays@1')
+  await page.getByRole('link', { name: 'What would break' }).last().click()
+  await page.getByRole('heading', { level: 1, name: 'What would break' }).waitFor()
+  const row = (name: string) => page.getByRole('row').filter({ hasText: name })
+  await row('airport_delays@1').filter({ hasText: 'removed' }).first().waitFor()
+  await row('By airport_delays@1 (removed).').first().waitFor()
+  expect(new URL(page.url()).searchParams.get('focus')).toBe('view/airport_delays@1')
+})
+
 it('the receipt page offers a request that lists ids', async () => {
   await visits.go('receipt')
   await expect.poll(async () => (await commands()).length).toBeGreaterThan(1)
@@ -108,9 +137,9 @@ const column = (feature: string, distance: number | null): QualityData['drift'][
   drifted: false,
   since: null,
   distance,
+  byChance: null,
   harm: null,
   says: distance === null ? 'The window has no rows.' : 'It did not drift.',
-  cause: null,
 })
 /** Figures of a model: five over time, each measured once. */
 const quality: QualityData = {

@@ -116,9 +116,9 @@ describe('the page of a model', () => {
           drifted: true,
           since: 'since 2001-06-28',
           distance: 3,
+          byChance: 0.01,
           harm: 0.1,
-          says: 'It drifted: PSI 3.0.',
-          cause: null,
+          says: 'The mean was 3 in training, 12 as served.',
         },
       ],
     }
@@ -234,6 +234,20 @@ it('a link to this moment opens the page as it was', async () => {
   expect(Date.parse(at)).toBeLessThanOrEqual(Date.now())
   await page.goto(link.href)
   await page.getByText('You see everything as of', { exact: false }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
+
+it('the pages show an hour ago by one click', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  const before = Date.now()
+  await page.getByRole('button', { name: 'Now', exact: true }).click()
+  await page.getByRole('button', { name: '1 h ago' }).click()
+  await page.getByText('You see everything as of', { exact: false }).waitFor()
+  const agoMs = before - Date.parse(new URL(page.url()).searchParams.get('asOf') ?? '')
+  // to the second, and the click came later
+  expect(agoMs).toBeLessThanOrEqual(3_601_000)
+  expect(agoMs).toBeGreaterThan(3_600_000 - (Date.now() - before) - 1000)
   expect(visits.faults()).toEqual([])
 })
 

@@ -71,8 +71,19 @@ export function Quality({ name }: { readonly name: string }): ReactElement {
                   name: 'State',
                   cell: ({ drifted, distance, since }) => <DriftBadge drifted={drifted} distance={distance} since={since} />,
                 },
+                {
+                  name: 'PSI',
+                  numeric: true,
+                  by: ({ distance }) => distance,
+                  cell: ({ distance, byChance }) => (
+                    <>
+                      {formatNumber(distance)}
+                      {byChance !== null && <div className="dim small">{formatNumber(byChance)} by chance</div>}
+                    </>
+                  ),
+                },
                 { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatHarm(harm) },
-                { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
+                { name: 'What moved', wide: true, cell: ({ says }) => says },
               ]}
             />
           )}

@@ -75,10 +75,10 @@ export const quality = z.object({
           .string()
           .nullable()
           .describe('Since which day its checks have found it drifted: `since 2001-06-29`, `since 2001-06-01 or earlier`'),
-        distance: z.number().nullable(),
+        distance: z.number().nullable().describe('PSI'),
+        byChance: z.number().nullable().describe('The part of the distance that chance gives; null: not known'),
         harm: z.number().nullable().describe('How much it moves the predictions: the greatest first'),
-        says: z.string(),
-        cause: z.string().nullable(),
+        says: z.string().describe('What moved, and by what likely cause'),
       }),
     )
     .describe('The most harmful first'),

@@ -31,9 +31,9 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
       drifted: column.drifted,
       since: since.get(column.column) ?? null,
       distance: column.distances?.psi ?? null,
+      byChance: chanceOf(column),
       harm: column.harm,
-      says: driftText(column, referenceOf(report)),
-      cause: column.causes.length === 0 ? null : `Likely cause: ${causesText(column.causes)}.`,
+      says: movedText(column, referenceOf(report)),
     }
   })
   return { drift: drift.toSorted((a, b) => (b.harm ?? -1) - (a.harm ?? -1)), driftRule: ruleText(report) }
@@ -56,11 +56,28 @@ export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureD
   return baseline.origins.some(({ kind }) => kind === 'served') ? 'the first rows served' : 'training'
 }
 
+/** What moved: the likely cause, which has the figures, or the figures alone. */
+function movedText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
+  if (column.untested !== null) return column.untested
+  if (column.causes.length > 0) return capitalized(`${causesText(column.causes)}.`)
+  return valuesText(column, reference).trim()
+}
+
+function capitalized(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
+}
+
+/** The part of the distance that chance gives; null: it is not known. */
+function chanceOf({ distances, effect }: DriftJson['columns'][number]): number | null {
+  return distances === null || effect === null ? null : Math.max(0, distances.psi - effect)
+}
+
 export function driftText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
-  const { drifted, distances, effect, adjustedP, untested, missing } = column
+  const { drifted, distances, adjustedP, untested, missing } = column
   if (untested !== null) return untested
   if (distances === null) return 'There is nothing to compare.'
-  const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
+  const byChance = chanceOf(column)
+  const chance = byChance === null ? '' : `, ${rounded(byChance)} of it by chance`
   const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
   const [trained, served] = [missing.baseline ?? 0, missing.window ?? 0]
   const nulls = trained + served === 0 ? '' : ` ${percent(trained)} were missing in ${reference}, ${percent(served)} as served.`
