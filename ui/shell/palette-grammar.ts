@@ -8,6 +8,11 @@ export interface EntityQuestion {
   readonly asOf: string | null
 }
 
+/** A request id, or a prediction id, as answers have them; null: the text is something else. */
+export function parseAnswerId(text: string): string | null {
+  return /^\s*([\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}(?:\/\d+)?)\s*$/i.exec(text)?.[1] ?? null
+}
+
 /**
  * Reads `airport:ATL @ 2001-03-04T10:00`. The moment may be missing.
  *

@@ -7,7 +7,7 @@ import { addressOf } from '../parts/thing-link.tsx'
 import { formatMoment } from '../parts/format.ts'
 import { Icon } from './icon.tsx'
 import { groups, keepMoment } from './navigation.tsx'
-import { parseQuestion } from './palette-grammar.ts'
+import { parseAnswerId, parseQuestion } from './palette-grammar.ts'
 
 const [store, palette] = createSpotlight()
 const maxShown = 30
@@ -41,7 +41,12 @@ export default function Palette({ openings }: { readonly openings: number }): Re
   const found = [...known, ...more.filter(({ id }) => known.every((entry) => entry.id !== id))].slice(0, maxShown)
   const pages = useMemo(() => places.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase())), [text])
   const question = parseQuestion(text)
-  const nothing = found.length === 0 && pages.length === 0 && question === null
+  const answerId = parseAnswerId(text)
+  // a key alone may be one of any entity
+  const isFound = found.length > 0 || pages.length > 0
+  const keyOf = isFound || answerId !== null || /[\s:]/.test(text.trim()) ? [] : entries.filter(({ kind }) => kind === 'entity').slice(0, 5)
+  const questions = question !== null ? [question] : keyOf.map(({ name }) => ({ entity: name, key: text.trim(), asOf: null }))
+  const nothing = !isFound && questions.length === 0 && answerId === null
   return (
     <Spotlight.Root
       store={store}
@@ -58,27 +63,31 @@ export default function Palette({ openings }: { readonly openings: number }): Re
       aria-label="Search everything"
     >
       <Spotlight.Search
-        placeholder="A name, a tag, an owner, or airport:ATL @ 2001-03-04T10:00"
+        placeholder="A name, a tag, an owner, a request id, or airport:ATL @ 2001-03-04T10:00"
         aria-label="Search everything"
         leftSection={<Icon name="search" />}
       />
       <Spotlight.ActionsList id={listId} aria-label="Found">
-        {question !== null && (
+        {answerId !== null && (
           <Spotlight.Action
-            label={`Explain ${question.entity} ${question.key}${question.asOf === null ? ' now' : ` as of ${formatMoment(question.asOf)} UTC`}`}
+            label={`Receipt of ${answerId}`}
+            leftSection={<Icon name="receipt" />}
+            onClick={() => void navigate({ to: '/receipt/$id', params: { id: answerId }, search: moment })}
+          />
+        )}
+        {questions.map(({ entity, key, asOf }) => (
+          <Spotlight.Action
+            key={entity}
+            label={`Explain ${entity} ${key}${asOf === null ? ' now' : ` as of ${formatMoment(asOf)} UTC`}`}
             leftSection={<Icon name="explain" />}
             onClick={() =>
               void navigate({
                 to: '/explain',
-                search: {
-                  ...moment,
-                  entity: `${question.entity}:${question.key}`,
-                  ...(question.asOf === null ? {} : { at: question.asOf }),
-                },
+                search: { ...moment, entity: `${entity}:${key}`, ...(asOf === null ? {} : { at: asOf }) },
               })
             }
           />
-        )}
+        ))}
         {pages.length > 0 && (
           <Spotlight.ActionsGroup label="Pages">
             {pages.map(({ name, to, kind, icon }) => (
@@ -108,7 +117,9 @@ export default function Palette({ openings }: { readonly openings: number }): Re
             ))}
           </Spotlight.ActionsGroup>
         )}
-        {nothing && <Spotlight.Empty>Nothing has this name, tag or owner.</Spotlight.Empty>}
+        {nothing && (
+          <Spotlight.Empty>Nothing has this name, tag or owner. Of an entity, write its kind and key: airport:ATL.</Spotlight.Empty>
+        )}
       </Spotlight.ActionsList>
     </Spotlight.Root>
   )
