@@ -7,6 +7,16 @@ import { announce } from './announcer.tsx'
 import { Icon } from './icon.tsx'
 import { parseMoment } from './parse-moment.ts'
 
+/** Moments that people ask for most, by how many milliseconds ago they are. */
+const agos = [
+  ['1 h ago', 3_600_000],
+  ['1 d ago', 86_400_000],
+] as const
+
+function agoOf(ms: number): string {
+  return new Date(Date.now() - ms).toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
 /** Chooses the moment that the whole dashboard shows. It stands in the address. */
 export function AsOfControl(): ReactElement {
   const { asOf } = useSearch({ strict: false })
@@ -29,7 +39,7 @@ export function AsOfControl(): ReactElement {
       opened={opened}
       onChange={setOpened}
       position="bottom-end"
-      width={290}
+      width={340}
       trapFocus
       returnFocus
       shadow="md"
@@ -62,12 +72,19 @@ export function AsOfControl(): ReactElement {
             <Button type="submit" size="compact-md">
               Show
             </Button>
-            <CopyLink />
-            <Button size="compact-md" variant="subtle" disabled={asOf === undefined} onClick={() => show(undefined)}>
-              Back to now
-            </Button>
+            {agos.map(([label, ms]) => (
+              <Button key={label} size="compact-md" variant="default" onClick={() => show(agoOf(ms))}>
+                {label}
+              </Button>
+            ))}
+            {asOf !== undefined && (
+              <Button size="compact-md" variant="subtle" onClick={() => show(undefined)}>
+                Back to now
+              </Button>
+            )}
           </div>
         </form>
+        <CopyLink />
       </Popover.Dropdown>
     </Popover>
   )
@@ -81,11 +98,11 @@ function CopyLink(): ReactElement {
   }, [copied])
   const onClick = (): void => {
     const link = new URL(location.href)
-    if (!link.searchParams.has('asOf')) link.searchParams.set('asOf', new Date().toISOString().replace(/\.\d+Z$/, 'Z'))
+    if (!link.searchParams.has('asOf')) link.searchParams.set('asOf', agoOf(0))
     copy(link.href)
   }
   return (
-    <>
+    <div className="copy-link">
       <Button size="compact-md" variant="subtle" onClick={onClick}>
         {copied ? 'Copied' : 'Copy a link to this moment'}
       </Button>
@@ -94,6 +111,6 @@ function CopyLink(): ReactElement {
           The browser does not let the page copy, as without HTTPS. Choose a moment, and copy the address.
         </p>
       )}
-    </>
+    </div>
   )
 }

@@ -27,7 +27,7 @@ function Unreachable({ error }: { readonly error: Error }): ReactElement {
         <img src="/ui/assets/icon.svg" alt="" width="36" height="36" />
         <h1>{hasAnswered ? 'The server answers with an error' : `The ${isOfDatabase ? 'database' : 'server'} does not answer`}</h1>
         <p className="dim">
-          {messageOf(error)} {isOfDatabase ? 'Check PostgreSQL:' : 'Check the process and its log:'}
+          {messageOf(error)} {isOfDatabase ? 'Check the database:' : 'Check the process and its log:'}
         </p>
         <Command text="lockstep doctor" />
         <p className="dim small space">The page tries again every few seconds.</p>
