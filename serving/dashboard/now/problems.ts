@@ -75,15 +75,14 @@ export function pipelineProblem({ name, state, says, lastError }: PipelineLine, 
 /** One sentence on the problems that a page lists, with the count of each sort. */
 export function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData, 'headline' | 'isWell'> {
   const serious = problems.filter(({ severity }) => severity !== 'info')
-  const [first] = serious
   const notices = problems.length - serious.length
   const noticed = notices === 0 ? '' : notices === 1 ? '1 notice' : `${notices} notices`
-  if (first === undefined) {
+  if (serious.length === 0) {
     if (noticed !== '') return { headline: `${isPast ? 'All was well then' : 'All is well'}, with ${noticed}.`, isWell: true }
     return { headline: isPast ? 'No alert fired then, and no job had failed in the day before.' : 'All is well.', isWell: true }
   }
-  if (problems.length === 1) return { headline: first.what, isWell: false }
-  const counted = serious.length === 1 ? '1 problem' : `${serious.length} problems`
-  const both = noticed === '' ? counted : `${counted} and ${noticed}`
-  return { headline: `${both}. ${serious.length === 1 ? 'The problem' : 'The worst'}: ${first.what}`, isWell: false }
+  const urgent = serious.filter(({ severity }) => severity === 'page').length
+  const counted = `${serious.length} ${urgent === serious.length ? 'urgent ' : ''}${serious.length === 1 ? 'problem' : 'problems'}`
+  const mixed = urgent > 0 && urgent < serious.length ? `, ${urgent} of them urgent${noticed === '' ? '' : ','}` : ''
+  return { headline: `${counted}${mixed}${noticed === '' ? '' : ` and ${noticed}`}.`, isWell: false }
 }

@@ -237,14 +237,16 @@ describe('problems that are found', () => {
 
 describe('the headline', () => {
   const info = problem('i', { severity: 'info' })
-  const [one, other] = [problem('a'), problem('b')]
+  const [one, other, urgent] = [problem('a'), problem('b'), problem('c', { severity: 'page' })]
   it.each([
     [[], 'All is well.'],
     [[info], 'All is well, with 1 notice.'],
-    [[one], 'a'],
-    [[one, info], '1 problem and 1 notice. The problem: a'],
-    [[one, other], '2 problems. The worst: a'],
-    [[one, other, info, info], '2 problems and 2 notices. The worst: a'],
+    [[one], '1 problem.'],
+    [[one, info], '1 problem and 1 notice.'],
+    [[one, other], '2 problems.'],
+    [[urgent], '1 urgent problem.'],
+    [[urgent, one], '2 problems, 1 of them urgent.'],
+    [[urgent, one, info, info], '2 problems, 1 of them urgent, and 2 notices.'],
   ])('counts what is listed: %#', (problems, headline) => {
     expect(headlineOf(problems, false).headline).toBe(headline)
   })
