@@ -18,7 +18,7 @@ import { registryAtMoment } from '../past-registry.ts'
 import { backfilledNotes } from './backfilled-notes.ts'
 import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
-import { errorsOf, latencyChart, momentText, noRequestText, rounded, spanText, trafficChart } from './traffic-charts.ts'
+import { errorsOf, latencyChart, momentText, noRequestText, msText, spanText, trafficChart } from './traffic-charts.ts'
 import { bypassedText, requestsOf, versionEvidence, versionTraffic } from './version-traffic.ts'
 
 /** So many versions, the newest ones, are looked at for a baseline. */
@@ -147,6 +147,6 @@ function lastCheckOf(decisions: readonly RolloutDecision[]): string | null {
 
 function saysOf(traffic: TrafficStatistics, requests: number, failed: number, p99: number | null): string {
   if (requests === 0) return noRequestText(spanText(traffic))
-  const time = p99 === null ? '' : ` 99 of 100 were answered within ${rounded(p99)} ms.`
+  const time = p99 === null ? '' : ` 99 of 100 were answered within ${msText(p99)}.`
   return `${requests.toLocaleString('en-US')} requests${spanText(traffic)}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${bypassedText(traffic)}${time}`
 }

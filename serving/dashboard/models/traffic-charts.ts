@@ -49,7 +49,7 @@ export function latencyChart(all: readonly Named[]): Chart {
     finding:
       slowest === undefined
         ? 'No request was timed.'
-        : `99 of 100 requests of ${slowest.label} were answered within ${rounded(slowest.p99)} ms.`,
+        : `99 of 100 requests of ${slowest.label} were answered within ${msText(slowest.p99)}.`,
     series: all.flatMap((named) => [
       line([`${named[0]} p50`, named[1]], 'ms', ({ latencyMs }) => latencyMs.total.p50),
       line([`${named[0]} p99`, named[1]], 'ms', ({ latencyMs }) => latencyMs.total.p99),
@@ -66,6 +66,11 @@ function line([label, { series }]: Named, unit: Series['unit'], value: (figures:
 
 export function errorsOf(errors: Readonly<Record<string, number>>): number {
   return Object.values(errors).reduce((sum, count) => sum + count, 0)
+}
+
+/** `88 ms`, `1.2 s` */
+export function msText(ms: number): string {
+  return ms < 1000 ? `${rounded(ms)} ms` : `${rounded(ms / 1000)} s`
 }
 
 /** For sentences. */

@@ -2,7 +2,7 @@ import { floorTo } from '../../../kernel/values/time.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Ask } from '../read-model.ts'
-import { errorsOf, rounded, spanText } from './traffic-charts.ts'
+import { errorsOf, msText, spanText } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000
 const periods = [60_000_000, hourMicros, 24 * hourMicros] as const
@@ -76,7 +76,7 @@ export function versionEvidence(traffic: TrafficStatistics, version: number): st
       : bypassed === failed
         ? ': the champion answered in its place'
         : `, of which the champion answered ${count(bypassed)}`
-  const time = p99 === null ? '' : ` It answered 99 of 100 within ${rounded(p99)} ms.`
+  const time = p99 === null ? '' : ` It answered 99 of 100 within ${msText(p99)}.`
   return `Version ${version} failed on ${failed === 0 ? 'none' : count(failed)} of ${count(requests)} ${requests === 1 ? 'request' : 'requests'}${span}${instead}.${time}`
 }
 

@@ -10,7 +10,7 @@ import { abortRollout, startRollout } from '../../../registry/rollouts/change-ro
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { NowData } from '../../../serving/dashboard/contract/now.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
-import { rounded } from '../../../serving/dashboard/models/traffic-charts.ts'
+import { msText } from '../../../serving/dashboard/models/traffic-charts.ts'
 import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
 import { loadConfig } from '../../../runtime/config.ts'
@@ -92,8 +92,8 @@ describe('what a model answered', () => {
     expect([requests, errors]).toEqual([124, 2])
     expect(says).toContain(`${requests} requests from `)
     expect(says).toContain(`, ${errors} failed.`)
-    expect(says).toContain(`99 of 100 were answered within ${rounded(p99Ms ?? 0)} ms.`)
-    expect(latency.finding).toContain(`within ${rounded(p99Ms ?? 0)} ms.`)
+    expect(says).toContain(`99 of 100 were answered within ${msText(p99Ms ?? 0)}.`)
+    expect(latency.finding).toContain(`within ${msText(p99Ms ?? 0)}.`)
     // a version's requests are those that it failed too, which the champion answered
     expect(versions.reduce((sum, version) => sum + (version.requests ?? 0), 0)).toBe(requests + 53)
   })
