@@ -54,7 +54,7 @@ export function OneJob({ id }: { readonly id: string }): ReactElement {
 
 function JobFacts({ job }: { readonly job: Job }): ReactElement {
   const { id, kind, subject, link, made, error, totals, workers, moment, submittedBy, submittedAt, finishedAt } = job
-  const took = finishedAt === null ? null : (Date.parse(finishedAt) - Date.parse(submittedAt)) / 1000
+  const took = finishedAt === null ? null : secondsOf(submittedAt, finishedAt)
   return (
     <Panel title="The job" ways={waysOf.job(id)}>
       {error !== null && <p className="bad-text break">{error}</p>}
@@ -72,8 +72,11 @@ function JobFacts({ job }: { readonly job: Job }): ReactElement {
           ],
           ['Progress', <JobProgress key="progress" job={job} />],
           [
-            'So far',
-            totals.length === 0 ? null : totals.map(({ name, total }) => `${total.toLocaleString('en-US')} ${wordsOf(name)}`).join(', '),
+            finishedAt === null ? 'So far' : 'In all',
+            // that of a training is the version, which is above
+            totals.length === 0 || made !== null
+              ? null
+              : totals.map(({ name, total }) => `${total.toLocaleString('en-US')} ${wordsOf(name)}`).join(', '),
           ],
           ['At work', workers.length === 0 ? null : [...new Set(workers)].join(', ')],
           ['Instant of its schedule', moment === null ? null : <Moment key="moment" at={moment} exact />],
@@ -85,6 +88,10 @@ function JobFacts({ job }: { readonly job: Job }): ReactElement {
       />
     </Panel>
   )
+}
+
+export function secondsOf(from: string, to: string): number {
+  return (Date.parse(to) - Date.parse(from)) / 1000
 }
 
 /** `rowsWritten` as words. */

@@ -6,6 +6,7 @@ import { useRead } from '../api/use-read.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { FilterChoice, FilterText } from '../parts/filters.tsx'
+import { formatDuration } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
@@ -15,7 +16,7 @@ import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { JobActs, JobProgress, OneJob } from './job.tsx'
+import { JobActs, JobProgress, OneJob, secondsOf } from './job.tsx'
 
 /** Work that workers share, with its progress. One job, if the address names it. */
 export default function Jobs(): ReactElement {
@@ -79,7 +80,16 @@ function AllJobs(): ReactElement {
                 { name: 'Progress', cell: (job) => <JobProgress job={job} /> },
                 { name: 'By', by: ({ submittedBy }) => submittedBy, cell: ({ submittedBy }) => submittedBy },
                 { name: 'Submitted', by: ({ submittedAt }) => submittedAt, cell: ({ submittedAt }) => <Moment at={submittedAt} /> },
-                { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
+                {
+                  name: 'Ended',
+                  by: ({ finishedAt }) => finishedAt,
+                  cell: ({ submittedAt, finishedAt }) => (
+                    <>
+                      <Moment at={finishedAt} />
+                      {finishedAt !== null && <div className="dim small">took {formatDuration(secondsOf(submittedAt, finishedAt))}</div>}
+                    </>
+                  ),
+                },
                 { name: 'Act', acts: 'ui:operate', cell: (job) => <JobActs job={job} /> },
               ]}
             />

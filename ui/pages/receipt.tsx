@@ -6,7 +6,7 @@ import { useRead } from '../api/use-read.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatMoment, formatNumber } from '../parts/format.ts'
+import { formatMoment, formatNumber, shortFloat } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -16,6 +16,16 @@ import { waysOf } from '../parts/ways.ts'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
+
+/** Why the version answered. */
+const roles: Readonly<Record<string, string>> = {
+  champion: 'champion',
+  canary: 'candidate of a rollout',
+  arm: 'variant of an experiment',
+  shadow: 'shadow: its answer was not sent',
+  requested: 'the version that the request named',
+  backfill: 'backfill: no client asked for it',
+}
 
 type Prediction = ReceiptData['predictions'][number]
 
@@ -116,7 +126,7 @@ function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): React
             ],
             ['Model', <ThingLink key="model" kind="model" id={model}>{`${model}, version ${version}`}</ThingLink>],
             ['Service', <ThingLink key="service" kind="service" id={service} />],
-            ['Answered as', role],
+            ['Answered as', roles[role] ?? role],
             [
               'Experiment',
               experiment === null ? null : (
@@ -132,7 +142,9 @@ function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): React
           {Object.entries(outputs).map(([name, value]) => (
             <div key={name}>
               <span className="dim">{name}</span>
-              <strong>{value ?? 'null'}</strong>
+              <strong>
+                <Short text={value} />
+              </strong>
             </div>
           ))}
         </div>
@@ -232,8 +244,15 @@ function Outcomes({ id, of, outcomes }: OutcomesProps): ReactElement {
 function Answered({ value, status }: { readonly value: string | null; readonly status: string }): ReactElement {
   return (
     <>
-      {value ?? 'null'}
+      <Short text={value} />
       {status !== 'PRESENT' && <div className="dim small">{status.toLowerCase().replaceAll('_', ' ')}</div>}
     </>
   )
+}
+
+/** A value; a long fraction is cut to six digits, and all of them are shown on hover. */
+function Short({ text }: { readonly text: string | null }): ReactElement {
+  if (text === null) return <>null</>
+  const short = /^-?\d+\.\d+(e[-+]?\d+)?$/.test(text) ? shortFloat(text, 'float64') : text
+  return short === text ? <>{text}</> : <span title={text}>{short}</span>
 }

@@ -58,15 +58,13 @@ function Acts({
     <>
       {steps.length === 0 ? null : paused ? (
         <Act name="Resume" title={`Resume the rollout of ${name}`} path={`${path}/resume`} ifMatch={revision} done="The rollout goes on.">
-          <p>
-            The plan goes on from {formatNumber(share, 'share')}. The step begins again, with new evidence. {headline}
-          </p>
+          <p>The plan goes on from {formatNumber(share, 'share')}. The step begins again, with new evidence.</p>
+          <p>{headline}</p>
         </Act>
       ) : (
         <Act name="Pause" title={`Pause the rollout of ${name}`} path={`${path}/pause`} ifMatch={revision} done="The rollout is paused.">
-          <p>
-            The share of the candidate stays at {formatNumber(share, 'share')}. No gate acts until you resume. {headline}
-          </p>
+          <p>The share of the candidate stays at {formatNumber(share, 'share')}. No gate acts until you resume.</p>
+          <p>{headline}</p>
         </Act>
       )}
       <Act
@@ -77,9 +75,9 @@ function Acts({
         done={`Version ${version} is the champion.`}
       >
         <p>
-          Version {version} {pinned === null ? 'answers all requests' : 'becomes the champion'}, in place of version {champion ?? 'none'}.{' '}
-          {headline}
+          Version {version} {pinned === null ? 'answers all requests' : 'becomes the champion'}, in place of version {champion ?? 'none'}.
         </p>
+        <p>{headline}</p>
         {evidence.map((says, index) => (
           <p key={index}>{says}</p>
         ))}
@@ -92,9 +90,8 @@ function Acts({
         danger
         done={pinned === null ? 'The champion answers all requests.' : 'The rollout has ended.'}
       >
-        <p>
-          {pinned === null ? `Version ${champion ?? 'none'} answers all requests from the next one on.` : 'The rollout ends.'} {headline}
-        </p>
+        <p>{pinned === null ? `Version ${champion ?? 'none'} answers all requests from the next one on.` : 'The rollout ends.'}</p>
+        <p>{headline}</p>
       </Act>
     </>
   )
