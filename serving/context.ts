@@ -29,7 +29,7 @@ export interface Folding {
   readonly onFoldFailure: (source: string, error: unknown) => void
 }
 
-/** What every protocol needs to answer. */
+/** The dependencies of every protocol. */
 export interface ServingContext extends PredictContext {
   /**
    * As `catalog`, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY`

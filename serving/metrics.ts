@@ -20,11 +20,11 @@ import { roundTripsOf } from '../runtime/postgres/round-trips.ts'
 interface FeatureCounts {
   readonly plan: ServicePlan
   rows: number
-  /** Of what was not PRESENT, by feature and status. */
+  /** Counts of values that are not PRESENT, by feature and status. */
   readonly lacking: Float64Array
 }
 
-/** Of a read of features, what is counted. */
+/** The part of a read of features that metrics count. */
 export interface MeasuredRead {
   readonly rows: readonly Pick<ServiceRow, 'countLacking'>[]
   /** Answers that came from the offline history. */
@@ -45,11 +45,11 @@ export interface ServingMetrics {
   request(route: string, status: number, seconds: number): void
   readonly runs: RunMetrics
   readonly roundTrips: RoundTrips
-  /** What a request has read. */
+  /** Counts the read of a request. */
   read(service: ServicePlan, read: MeasuredRead): void
   /** A failure of the online store. */
   onlineError(error: unknown): void
-  /** Of every view that is served online, whether the store holds it. Replaces what was said before. */
+  /** Sets for every view that is served online whether the store holds it, in place of the previous states. */
   onlineViews(states: ReadonlyMap<DefinitionId, boolean>): void
 }
 

@@ -16,7 +16,7 @@ import { createBypass } from './rollouts/bypass.ts'
 import { countRollouts } from './rollouts/count-rollouts.ts'
 import type { ServerOptions } from './server-options.ts'
 
-/** What a server keeps of what it answers, each written in the background. */
+/** The records that a server keeps of its answers. Each is written in the background. */
 export interface Recorders {
   readonly rollups: RollupRecorder
   readonly exposures: ExposureRecorder

@@ -78,7 +78,7 @@ export interface ServerOptions {
   readonly clock: () => number
   /** The moment of requests that name none, epoch microseconds. Absent: now. */
   readonly defaultAsOf?: number
-  /** What requests are answered that do not say, where the online store cannot be read. Default: the error. */
+  /** The default of `onUnavailable` in requests. Default: the error. */
   readonly onUnavailable?: OnUnavailable
   /** Where several processes share the port: what all say together, of what this one does. */
   readonly status?: (own: ServerStatus) => ServerStatus
@@ -143,14 +143,14 @@ export interface ListeningAt {
   readonly host: string
   readonly port: number
   readonly url: string
-  /** Of the dashboard; null where there is none. */
+  /** The URL of the dashboard; null: there is none. */
   readonly uiUrl: string | null
   /** null where gRPC is not answered. */
   readonly grpcPort: number | null
 }
 
 export interface LockstepServer {
-  /** What predicts, for work beside requests. */
+  /** Predicts, for work beside requests. */
   readonly predicting: Predicting
   /** Begins to watch the registry and the stores, for a process that does not listen. */
   start(): void

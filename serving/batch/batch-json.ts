@@ -28,7 +28,7 @@ export function batchJson(job: Job) {
     secondsLeft: job.secondsLeft,
     workers: job.workers,
     error: job.error === null ? null : { code: job.error.code, message: job.error.message },
-    /** Of a batch that is done. */
+    /** The result, if the batch is done. */
     result: job.state === 'done' ? (job.result as BatchResult) : null,
     submittedBy: job.submittedBy,
     submittedAt: job.submittedAt.toISOString(),
@@ -50,7 +50,7 @@ export interface BatchFilter {
   readonly limit?: number | undefined
 }
 
-/** Of each id the newest run, those that run before the others, then the newest first. */
+/** The newest run of each id: running ones first, then the newest. */
 export async function listBatches(db: Database, { model, state, limit = 100 }: BatchFilter = {}): Promise<BatchJson[]> {
   const jobs = await readJobs(db, { kind: batchKind, state, limit: maxListedJobs })
   const seen = new Set<string>()

@@ -7,7 +7,7 @@ import type { JobKindName } from '../../runtime/jobs/job-kinds.ts'
 /** The job kind of batch inference. */
 export const batchKind = 'batch' satisfies JobKindName
 
-/** Of a batch that one process does, without a job. */
+/** The job id of a batch that one process runs without a job. */
 export const noJob = 0
 
 /** The names of all outputs. Readers of folders pass over names that begin with `_`. */
@@ -21,7 +21,7 @@ export const statusName = '_status'
 /** The column with the id of the batch, in tables. */
 export const batchName = '_batch'
 
-/** What a caller asks for. The same id with other words is another batch. */
+/** The request for a batch. Another request under the same id is a conflict. */
 const batchRequest = z.object({
   model: z.string(),
   /** A number or an alias; null: the champion, or the newest version. */
@@ -41,11 +41,11 @@ const batchRequest = z.object({
   out: z.string(),
   format: z.enum(['parquet', 'csv', 'jsonl', 'table']),
   /**
-   * Of a table: whether its rows replace all others, stand beside those of other batches, or replace those of their
+   * For a table: whether its rows replace all others, are added to those of other batches, or replace those of their
    * key.
    */
   mode: z.enum(['replace', 'append', 'upsert']).default('replace'),
-  /** Of the mode `upsert`: columns of the spine; null: the keys of the service. */
+  /** For the mode `upsert`: columns of the spine; null: the keys of the service. */
   key: z.array(z.string()).nullable().default(null),
   rowsPerPart: z.number().int().min(1),
   /** How long the predictions answer requests from the online store, after the time of their row; null: they do not. */
@@ -63,12 +63,12 @@ export const batchSpec = z.object({
   createdAt: z.string(),
   request: batchRequest,
   version: z.number(),
-  /** Of the model's bytes. */
+  /** The SHA-256 of the model's bytes. */
   sha256: z.string(),
   service: z.object({ id: z.string(), fingerprint: z.string() }),
   /** Rows of all transactions below it are read, and no others. */
   arrivedBefore: z.number(),
-  /** Of a spine's file; null: it is no file. */
+  /** The ETag of a spine's file; null: the spine is no file. */
   etag: z.string().nullable(),
   /** The columns by which the mode `upsert` finds rows. */
   key: z.array(z.string()).default([]),
@@ -79,7 +79,7 @@ export const batchSpec = z.object({
 })
 export type BatchSpec = z.infer<typeof batchSpec>
 
-/** What the parts share. */
+/** The plan that all parts share. */
 export interface BatchPlan {
   /** In the table `batchTable` of its job, ordered by key. */
   readonly spine: Omit<StoredSpine, 'table'>
@@ -106,7 +106,7 @@ export interface BatchPart {
   readonly memory: { readonly peakMegabytes: number }
 }
 
-/** What a finished batch is, beside its parts. Equal recipes write equal parts. */
+/** The record of a finished batch, written beside its parts. */
 export interface BatchManifest {
   readonly id: string
   readonly job: number
@@ -127,21 +127,21 @@ export interface BatchManifest {
   readonly refused: number
   readonly parts: readonly Omit<BatchPart, 'cpuSeconds' | 'memory'>[]
   readonly bytes: number
-  /** Of the processes of Lockstep, without the database. */
+  /** The CPU time of the processes of Lockstep, without the database. */
   readonly cpuSeconds: number
   readonly rowsPerCpuSecond: number
   /** The most that one of these processes had in memory. */
   readonly peakMegabytes: number
   /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
   readonly sourceFiles?: readonly ReadFiles[]
-  /** What sorted the rows of files, and these files. Absent: the database. */
+  /** The engine that sorted the rows of files, and these files. Absent: the database. */
   readonly engine?: DatasetManifest['engine']
 }
 
-/** What the history of jobs keeps of a finished batch: nothing of its rows. */
+/** The result of a finished batch in the history of jobs, without its rows. */
 export type BatchResult = Pick<BatchManifest, 'rows' | 'refused' | 'bytes' | 'cpuSeconds' | 'rowsPerCpuSecond' | 'peakMegabytes'> & {
   readonly parts: number
-  /** Of the hashes of the parts, in order: equal for equal content. */
+  /** A hash of the hashes of the parts, in order: equal for equal content. */
   readonly sha256: string
 }
 

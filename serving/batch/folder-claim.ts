@@ -7,7 +7,7 @@ import { createText, readJson } from './folder-files.ts'
 
 /** The claim that keeps batches of other deployments out of a folder until the folder's batch has ended. */
 export interface FolderClaim {
-  /** @returns null: nobody has claimed the folder */
+  /** @returns null: no batch has claimed the folder */
   read(): Promise<FoundClaim | null>
   /** As `read`. @throws LockstepError `FILE_EXISTS` if a batch of another deployment has the folder */
   refuseOthers(): Promise<FoundClaim | null>
@@ -17,7 +17,7 @@ export interface FolderClaim {
 }
 
 interface FoundClaim {
-  /** Of the batch. */
+  /** The id of the batch. */
   readonly id: unknown
   /** Whether it is of this deployment: each has a registry. */
   readonly isOurs: boolean

@@ -32,7 +32,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
   const claim = folderClaim(db, out, { id, owner: job === noJob ? `process ${randomUUID()}` : `job ${job}` })
 
   /**
-   * What an attempt of this plan, or a failed run of the same batch, could not remove is replaced.
+   * Files that an attempt of this plan, or a failed run of the same batch, could not remove are replaced.
    *
    * @throws LockstepError `FILE_EXISTS` for files of other batches, `BUSY` while a worker removes them
    */

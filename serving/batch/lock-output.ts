@@ -12,7 +12,7 @@ export async function lockOutput<T>(
   })
 }
 
-/** Of two transactions for one output, the second one waits, and sees what the first has done. */
+/** If two transactions change one output, the second waits, and sees the changes of the first. */
 export async function lockOutputWithin(transaction: Database['kysely'], out: string): Promise<void> {
   await transaction
     .selectNoFrom(({ fn, val }) => fn('pg_advisory_xact_lock', [fn('hashtextextended', [val(`batch ${out}`), val(0)])]).as('locked'))

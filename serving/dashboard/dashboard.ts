@@ -17,7 +17,7 @@ import { sessionRoutes } from './session/session-routes.ts'
 export interface Dashboard {
   readonly routes: readonly Route[]
   /**
-   * What goes before the routing of every request. Sets the headers of the dashboard's answers.
+   * Runs before the routing of every request. Sets the headers of the dashboard's answers.
    *
    * @throws LockstepError `MISDIRECTED`, or `NOT_FOUND` where the dashboard is off
    */

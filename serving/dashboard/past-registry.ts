@@ -44,7 +44,7 @@ export async function registryAtMoment({ deps, db, now, isPast }: Ask): Promise<
 /** A definition in the registry at the page's moment, or else in that of its first state. */
 export interface FoundThen extends KnownRegistry {
   readonly node: LineageNode
-  /** That it was not there yet, if so. */
+  /** A note if the definition did not exist yet. */
   readonly notes: readonly string[]
 }
 
@@ -71,7 +71,7 @@ export async function findThen(ask: Ask, reference: string, kinds: readonly Node
   }
 }
 
-/** What a page of the complete registry says of a past moment. */
+/** The notes of a page of the complete registry about a past moment. */
 export function registryNotes(past: PastInventory | null): readonly string[] {
   if (past === null) return []
   const { definitions, deletedVersions } = past

@@ -7,14 +7,14 @@ import type { ServingContext } from '../context.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
 import type { DashboardSession } from '../../registry/keys/dashboard-sessions.ts'
 
-/** What a page asks. */
+/** The question of a page. */
 export interface Ask<Query = Readonly<Record<string, unknown>>> {
   readonly deps: ServingContext
   readonly db: Database
   readonly settings: UiSettings
   readonly session: DashboardSession
   readonly requestId: string
-  /** Of the path. */
+  /** The parameters of the path. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
   /** The moment that is asked for, epoch microseconds. */
@@ -34,7 +34,7 @@ export interface PageAnswer<Data = unknown> {
   readonly notes?: readonly string[]
 }
 
-/** What the dashboard shows in one place. It reads what is stored and computes no statistics; `/impact` counts. */
+/** The data of one part of the dashboard. It reads stored figures and computes no statistics; only `/impact` counts. */
 export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z.ZodObject = z.ZodObject> {
   /** Under `/ui/api`. */
   readonly path: string

@@ -127,7 +127,7 @@ function modelOf(path: string, body: PlanBody, bytes: Uint8Array): PlannedModel 
   return { name: model.name, binding: bindModel(service, model.contract, model.spec), operational: model.operational, bytes }
 }
 
-/** What drivers in other languages read: names, types and the place of each row. */
+/** The part of a plan for drivers in other languages: names, types and the place of each row. */
 function layoutJson({ passes, finish }: PartitionLayout, service: ServicePlan): object {
   return {
     request: service.request,

@@ -12,7 +12,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import type { PlanBody } from './engine-plan.ts'
 import { planBytes } from './engine-plan.ts'
 
-/** What a plan is of. */
+/** The content of a plan. */
 export interface ExportedPlan {
   readonly service: ServicePlan
   /** `delay@3` */

@@ -13,14 +13,14 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { exportPlan } from './export-plan.ts'
 
-/** What a process is asked: once. */
+/** The only message to a process. */
 export interface KernelCall {
   /** The path of a plan file. */
   readonly plan: string
   readonly task: KernelTask
 }
 
-/** What it answers: how far it is, and then either the end or an error. */
+/** The messages of a process: its progress, and then either the end or an error. */
 export type KernelReply =
   | { readonly done: number }
   | { readonly chunks: readonly ResultChunk[] }

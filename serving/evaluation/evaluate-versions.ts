@@ -29,7 +29,7 @@ export interface EvaluateOptions {
   readonly model: CatalogModel
   /** One or more. */
   readonly versions: readonly EvaluatedModel[]
-  /** What they are compared with. Default: the first of several versions; one version is compared with none. */
+  /** The version to compare with. Default: the first of several versions; a single version is compared with none. */
   readonly against?: EvaluatedModel | undefined
   readonly rows: LabelledRows
   /** The column with what came of each row. */
@@ -57,7 +57,7 @@ export interface Evaluation {
   readonly dataset: { readonly id: string; readonly part: string | null } | null
   readonly versions: readonly EvaluatedFigures[]
   readonly comparisons: readonly Comparison[]
-  /** What limits the figures, a sentence each. */
+  /** Limits of the figures, a sentence each. */
   readonly notes: readonly string[]
 }
 

@@ -11,7 +11,7 @@ import { pickVersion } from '../../registry/models/pick-version.ts'
 import { sha256 } from '../../registry/sha256.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 
-/** What is evaluated: a version, or a file that is not pushed. */
+/** The subject of an evaluation: a version, or a file that is not pushed. */
 export interface EvaluatedModel {
   /** null: a file that is not pushed. */
   readonly version: number | null

@@ -33,7 +33,7 @@ export type ReadExplanation = (
   options: { readonly asOf: number; readonly maxRows: number },
 ) => Promise<ExplainedView>
 
-/** What a view says of an entity over a window of time. */
+/** Explains an entity in a view over a window of time. */
 export type ReadWindow = (plan: ViewPlan, key: EntityKey, request: Omit<WindowRequest, 'signal'>) => Promise<ExplainedWindow>
 
 /**

@@ -4,7 +4,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 
 /**
- * What a request gets whose online views cannot be read:
+ * The answer to a request whose online views cannot be read:
  *
  * - `error`: the error
  * - `stale`: the states that this server read recently, within its bound; the error if one is missing

@@ -46,7 +46,7 @@ export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCach
   readonly signal: AbortSignal
 }
 
-/** What a server reads features by: the online store and the offline history, each behind its circuit breaker. */
+/** Reads features from the online store and the offline history, each behind its circuit breaker. */
 export interface FeatureReader {
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly explain: ReadExplanation

@@ -51,13 +51,13 @@ export interface FeatureMoment {
    * fallback. Absent: the store's own timeout.
    */
   readonly giveUpAt?: number | undefined
-  /** What the read must include. */
+  /** The pushes that the read must include. */
   readonly pushed?: Pushed
   /** After it the read is not evaluated any more. */
   readonly deadline?: RequestDeadline | undefined
-  /** Of the request; undefined: it is not recorded. */
+  /** The span of the request; undefined: it is not recorded. */
   readonly span?: Span | undefined
-  /** What errors call each entity: its index in the request. Absent: its own index. */
+  /** The index of each entity in the request, for errors. Absent: its own index. */
   readonly rows?: readonly number[]
 }
 
@@ -186,7 +186,7 @@ export class OnlineReading {
     return unsure
   }
 
-  /** What is answered while the store is down. */
+  /** The answers while the store is down. */
   #fallback(error: LockstepError, onUnavailable: OnUnavailable): OnlineAnswer[] {
     const { staleCache } = this.#deps
     return this.requests.map(({ plan, key }) => {

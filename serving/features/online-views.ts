@@ -16,10 +16,10 @@ import type { LateViews } from './late-views.ts'
  * that are there may be old, or another database's.
  */
 export interface OnlineViews {
-  /** What the store lacks, and which scheduled views are late, one sentence each, as of the last check. */
+  /** Sentences about views that the store lacks, and about late scheduled views, as of the last check. */
   readonly warnings: readonly string[]
   /**
-   * Those that the store holds completely, as of the last check; null before the first. A view whose server does not
+   * The views that the store has completely, as of the last check; null before the first. A view whose server does not
    * answer is among them. Another set where that has changed.
    */
   readonly complete: ReadonlySet<DefinitionId> | null

@@ -48,7 +48,7 @@ function readCatalog(catalog: Catalog, complete: ReadonlySet<DefinitionId> | nul
   }
 }
 
-/** What each bare name stands for. */
+/** The version that each bare name means. */
 function newestByName<T>(versions: readonly (readonly [DefinitionId, T])[]): ReadonlyMap<string, T> {
   const ascending = versions.toSorted(([a], [b]) => versionOf(a) - versionOf(b))
   return new Map(ascending.map(([id, version]) => [id.slice(0, id.lastIndexOf('@')), version]))

@@ -14,7 +14,7 @@ import type { FeatureRead, FeatureReaderDeps } from './read-features.ts'
 import { readFeatures } from './read-features.ts'
 import { pushedBy } from './read-your-writes.ts'
 
-/** What reading features needs of its server. */
+/** The dependencies of reads of features. */
 export interface FeatureContext {
   /** What reads features under a catalog. @throws LockstepError `NOT_READY` */
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
@@ -27,7 +27,7 @@ export interface FeatureContext {
   readonly log: Logger
 }
 
-/** What a request asks about entities, whatever protocol it came by. */
+/** The part of a request about entities, in every protocol. */
 export interface EntityRequest {
   /** Entity objects, as `createEntityParser` takes them. */
   readonly entities: readonly unknown[]
@@ -38,7 +38,7 @@ export interface EntityRequest {
   /** Absent: the server's default. */
   readonly onUnavailable?: OnUnavailable | undefined
   readonly deadline?: RequestDeadline | undefined
-  /** Of the request; undefined: it is not recorded. */
+  /** The span of the request; undefined: it is not recorded. */
   readonly span?: Span | undefined
 }
 

@@ -16,7 +16,7 @@ import type { OnlineStore } from '../../online/store.ts'
 const maxWaitMs = 250
 const pollBackoff = { firstMs: 2, maxMs: 20 }
 
-/** What a read must include, by the relation of a source: the transactions of the pushes that it comes after. */
+/** The transactions of pushes that a read must include, by the relation of a source. */
 export type Pushed = ReadonlyMap<string, Frontier>
 
 /** @throws LockstepError `INVALID_REQUEST`; `NOT_PUSHABLE` for a source that accepts no events */

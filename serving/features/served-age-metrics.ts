@@ -8,7 +8,7 @@ import { CountedHistogram } from '../../runtime/counted-histogram.ts'
 
 /** One read in so many is looked at. */
 const every = 16
-/** Of one read, so many answers. */
+/** How many answers of one read are in the sample. */
 const maxAnswers = 64
 
 /** How old views are when requests are answered from them. */

@@ -29,13 +29,13 @@ import { lastStatistics } from './last-statistics.ts'
 /** All about one definition: what the registry says, what is stored, and how to ask for it. Plain JSON. */
 export interface DefinitionPage extends Omit<DefinitionDetails, 'features'> {
   readonly features?: readonly (FeatureDetails & { readonly statistics: FeatureStatistics | null })[]
-  /** Of a service or model: what a request has of each entity, the key and request data. */
+  /** For a service or model: the fields of each entity in a request, key and request data. */
   readonly takes?: readonly NamedType[]
-  /** Of an online view: whether the online store can answer, and how fresh it is. */
+  /** For an online view: whether the online store can answer, and how fresh it is. */
   readonly online?: OnlineState
-  /** Of a source: how many rows it has; null: it cannot be read. */
+  /** For a source: how many rows it has; null: it cannot be read. */
   readonly rows?: RowEstimate | null
-  /** Of a view: its transform as the registry stores it; null: it has none. */
+  /** For a view: its transform as the registry stores it; null: it has none. */
   readonly code?: string | null
   /** Why it cannot be used; null: it can. */
   readonly broken: string | null

@@ -20,7 +20,7 @@ export interface Example {
   readonly problem: string | null
 }
 
-/** What an example asks of one entity. */
+/** The entity of an example. */
 export interface ExampleEntity {
   readonly entity: Readonly<Record<string, unknown>>
   /** RFC 3339; null: no moment is needed. */

@@ -68,7 +68,7 @@ interface StoredStatistics {
   readonly statistics: readonly ColumnStatistics[] | null
 }
 
-/** Of the manifests only what is needed here, as they can be large. */
+/** Reads only the needed parts of the manifests, because manifests can be large. */
 async function readStatistics(db: Database, ids: readonly string[]): Promise<StoredStatistics[]> {
   return await db.query<StoredStatistics>(
     // those of numbered parts stand in the manifest, others in its first file: `statisticsOf`

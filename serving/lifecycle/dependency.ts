@@ -26,7 +26,7 @@ export interface Dependency<T> {
 }
 
 export interface DependencyOptions<T extends { close(): Promise<void> }> {
-  /** What the log and `failure` call it. */
+  /** The name in the log and in `failure`. */
   readonly name: string
   readonly open: () => Promise<T>
   readonly ping: (value: T) => Promise<void>

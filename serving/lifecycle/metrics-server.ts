@@ -13,7 +13,7 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
-/** What a metrics server shows of its process. */
+/** The source of a metrics server: the state of its process. */
 export interface MetricsSource {
   /** As Prometheus reads them. */
   metrics(): Promise<string>
@@ -22,7 +22,7 @@ export interface MetricsSource {
   readiness(): Promise<{ readonly ready: boolean; readonly reasons?: unknown; readonly warnings?: unknown }>
 }
 
-/** Those who scrape are few. */
+/** Few programs scrape metrics. */
 const maxConnections = 100
 /** How long a connection may do nothing, and how long a request may take to come. */
 const idleMs = 75_000

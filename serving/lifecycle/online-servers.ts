@@ -3,7 +3,7 @@ import type { Logger } from '../../runtime/log.ts'
 
 /** Pings an online store, and notes and logs which of its servers are silent. */
 export interface OnlineServers {
-  /** Those of a store on several servers, as of the last ping that one of them answered. */
+  /** The servers of a store on several servers, as of the last ping that one of them answered. */
   readonly servers: readonly ServerState[]
   /** One sentence for each silent server. */
   readonly warnings: readonly string[]

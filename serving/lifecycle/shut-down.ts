@@ -8,7 +8,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { TlsPair } from '../../runtime/tls-pair.ts'
 import type { Stores } from './stores.ts'
 
-/** What a server closes, in this order. */
+/** The parts of a server, in the order in which they are closed. */
 export interface ServerParts {
   /** How long it keeps accepting connections, so that load balancers notice. */
   readonly delayMs: number

@@ -62,7 +62,7 @@ export interface RolloutChanges {
   promote(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
   pause(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
   resume(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
-  /** Of the running one, or the last one. */
+  /** The history of the running rollout, or of the last one. */
   history(model: string): Promise<RolloutHistory>
 }
 

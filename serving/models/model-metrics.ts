@@ -3,7 +3,7 @@ import { Gauge } from 'prom-client'
 import type { SelectedVersions } from './select-versions.ts'
 
 export interface ModelMetrics {
-  /** What answers, and what does not load. Replaces what was said before. */
+  /** Sets the versions that answer and those that do not load, in place of the previous ones. */
   versions(chosen: SelectedVersions): void
 }
 

@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client'
 import { Counter } from 'prom-client'
 import { CountedHistogram } from '../../runtime/counted-histogram.ts'
 
-/** What is counted of one model version. */
+/** The counts of one model version. */
 export interface VersionMetrics {
   /** One request for predictions, and how long it took. */
   requested(ms: number): void

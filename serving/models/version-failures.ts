@@ -2,7 +2,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { FailedVersion, SelectedVersions } from './select-versions.ts'
 
-/** What does not load of a prepared catalog. */
+/** The versions of a prepared catalog that do not load. */
 export interface VersionFailures {
   /** One sentence each. */
   readonly texts: readonly string[]

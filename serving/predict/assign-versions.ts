@@ -15,7 +15,7 @@ export interface VersionAssignment extends ServedAs {
   readonly rows: readonly number[]
 }
 
-/** What is routed of a request. */
+/** The part of a request that decides its routing. */
 interface RoutedRequest {
   readonly model: string
   readonly version?: VersionReference | undefined

@@ -39,7 +39,7 @@ export interface BatchAnswerTools {
 }
 
 /**
- * What the newest batch of a model says of the rows of a request. null: the rows are to be predicted, because there is
+ * The predictions of the newest batch of a model for the rows of a request. null: predict the rows, because there is
  * no batch of the version that answers, a rollout or an experiment routes the model, or the store is unavailable.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_ENTITY` and what `parseEntities` throws

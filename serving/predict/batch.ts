@@ -35,10 +35,10 @@ export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
 /** Consecutive rows of the spine with the model's answers, by column. */
 export interface PredictedBatch {
   readonly length: number
-  /** What `spine` holds: the columns of the spine that are copied. */
+  /** The columns in `spine`: those of the spine that are copied. */
   readonly columns: readonly Column[]
   readonly spine: readonly (readonly (Value | null)[])[]
-  /** What `predictions` holds: the model's declared outputs. */
+  /** The columns in `predictions`: the model's declared outputs. */
   readonly outputs: readonly Column[]
   /** null if a required feature is missing: the server would refuse that row. */
   readonly predictions: readonly (readonly (Value | null)[])[]
@@ -51,7 +51,7 @@ export interface PredictedBatch {
 export interface PredictBatchSummary extends JoinSummary {
   readonly version: ModelVersion
   readonly service: ServicePlan
-  /** Those of the spine that are copied. */
+  /** The columns of the spine that are copied. */
   readonly columns: readonly Column[]
   readonly outputs: readonly Column[]
   /** Rows without a prediction, because a required feature is missing. */

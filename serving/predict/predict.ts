@@ -21,7 +21,7 @@ import type { VersionAssignment } from './assign-versions.ts'
 import { readAll, readGroups } from './read-groups.ts'
 import { runGroups } from './run-groups.ts'
 
-/** What predicting needs of its server. */
+/** The dependencies of predictions. */
 export interface PredictContext extends FeatureContext {
   /** @throws LockstepError `NOT_READY` */
   readonly catalog: () => Catalog
@@ -59,7 +59,7 @@ export interface PredictedGroup extends ServedAs {
   readonly model: ServedModel
   /** Indexes of the rows in the request, ascending. */
   readonly rows: readonly number[]
-  /** Of the version's feature service. Its entities and rows are by index of `rows`. */
+  /** The read of the version's feature service. Its entities and rows are by index of `rows`. */
   readonly read: FeatureRead
 }
 
@@ -69,7 +69,7 @@ export type ReadSummary = Pick<FeatureRead, 'asOf' | 'skewed' | 'degraded' | 'st
 export interface Predicted {
   /** Every row of the request is in exactly one group. */
   readonly groups: readonly PredictedGroup[]
-  /** Of all groups: they have one moment. */
+  /** The summary of the reads of all groups, which have one moment. */
   readonly read: ReadSummary
   /** By row of the request. */
   readonly predictions: readonly Prediction[]
@@ -96,7 +96,7 @@ export async function predictAssigned<Answer>(
 ): Promise<Answer> {
   const catalog = request.catalog ?? context.catalog()
   let chosen: readonly AssignedRows[] | null = null
-  /** Of several versions, those that failed; none: the request itself failed. */
+  /** The versions that failed, if there are several; none: the request itself failed. */
   const failed: AssignedRows[] = []
   try {
     return await useVersions(context.models, catalog, request.model, assignments, [], (assigned) => {
@@ -252,7 +252,7 @@ function useVersions<T>(
   return models.use(catalog, name, next.version, useOne, measuredTime)
 }
 
-/** What fails is counted once it is known that nothing answers in its place. */
+/** A failure is counted only if no other version answers in its place. */
 const measuredTime = { measured: 'time' } as const
 
 /** Whether requests without a version get this one. */

@@ -35,7 +35,7 @@ interface SharedRead {
   readonly service: ServicePlan
   /** Indexes of the groups. */
   readonly groups: readonly number[]
-  /** Of all groups, ascending. */
+  /** The rows of all groups, ascending. */
   readonly rows: readonly number[]
   readonly entities: readonly ServedEntity[]
 }
@@ -90,7 +90,7 @@ function sharedReads(entities: readonly unknown[], groups: readonly ReadGroup[])
 }
 
 /**
- * What a read has of some of its rows.
+ * The part of a read that concerns some of its rows.
  *
  * @param all the rows of the read, ascending
  * @param rows some of them

@@ -23,7 +23,7 @@ export interface RoutingRule {
   readonly targets: ReadonlyMap<string, RoutingTarget>
 }
 
-/** What a row gets by the first rule that covers it; null: none does. */
+/** The target of the first rule that applies to a row; null: none applies. */
 export function routingTarget(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
   for (const rule of rules) {
     const { slices, targets } = rule

@@ -4,7 +4,7 @@ import type { ServedModel } from '../models/load-version.ts'
 /** An answered request, of which a share also runs in shadow. */
 export interface AnsweredRequest {
   readonly model: string
-  /** What the request names; undefined: no version. */
+  /** The version that the request names; undefined: none. */
   readonly version?: number | string | undefined
   readonly entities: readonly unknown[]
   readonly caller: { readonly requestId: string; readonly predictionBase: string; readonly apiKey: string | null }
@@ -19,7 +19,7 @@ export interface AnsweredRows {
 
 /** Rows of one request and one version that wait to run in shadow. */
 export interface ShadowJob {
-  /** Of the shadow that took the rows. */
+  /** The id of the shadow that took the rows. */
   readonly shadow: number
   readonly version: number
   readonly request: AnsweredRequest

@@ -130,7 +130,7 @@ export function createBatchRunner(deps: PipelineDeps, options: BatchRunnerOption
 /** The signal ended a step. */
 class Stopped extends Error {}
 
-/** What dead letters call the source of a pipeline's messages. */
+/** The name of a pipeline in dead letters, in place of a source. */
 export function letterSource(pipeline: string): string {
   return `pipeline ${pipeline}`
 }

@@ -1,6 +1,6 @@
 import type { StreamMessage } from '../../runtime/streams/stream-consumer.ts'
 
-/** What is held at once. */
+/** How many messages and bytes a batch may have. */
 const [maxMessages, minMessages, maxBytes] = [500, 50, 8 * 1024 * 1024]
 /** How long a batch should take, milliseconds. */
 const boxMs = 50

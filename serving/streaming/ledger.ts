@@ -3,7 +3,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 /** How long answers are kept. */
 const keptDays = 30
 
-/** What a pipeline with a ledger answered, by the places of the messages. */
+/** The answers of a pipeline with a ledger, by the positions of the messages. */
 export interface Ledger {
   /** The answers that are kept to some messages. */
   find(ids: readonly string[]): Promise<Map<string, string>>

@@ -10,7 +10,7 @@ const minuteMs = 60_000
 export const keptDays = 30
 const maxErrorLength = 1_000
 
-/** What a process did with a pipeline since it last wrote. */
+/** The work of a process for a pipeline since its last write. */
 interface Done {
   answered: number
   dead: number
@@ -26,7 +26,7 @@ export interface PipelineMinutes {
   readonly metrics: PipelineMetrics
   /** From now on this process runs the pipeline. */
   began(pipeline: string): void
-  /** It does not run it any more; what it did is written with the next `write`. */
+  /** Called when the process no longer runs the pipeline. The next `write` writes the rest of its work. */
   ended(pipeline: string): void
   /** Adds what was done to the present minute. @throws what the database throws; then it is added by the next call */
   write(db: Pick<Database, 'query'>): Promise<void>

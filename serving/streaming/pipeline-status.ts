@@ -17,7 +17,7 @@ export interface PipelineStatus {
   readonly model: string
   /** A version or an alias; null: each message is routed. */
   readonly version: number | string | null
-  /** What it reads: `Kafka topic "landed"`; null: the source has no stream any more. */
+  /** The stream that it reads: `Kafka topic "landed"`; null: the source no longer has a stream. */
   readonly reads: string | null
   readonly group: string | null
   readonly writesTo: string
@@ -32,7 +32,7 @@ export interface PipelineStatus {
   readonly deadLetters: number
 }
 
-/** What is declared of pipelines. */
+/** The declared pipelines. */
 export type DeclaredPipelines = Pick<Catalog, 'pipelines' | 'streams'>
 
 /**

@@ -8,7 +8,7 @@ const seenSeconds = 30
 export interface PipelineActivity {
   /** How many processes run it. */
   readonly workers: number
-  /** Of the messages that wait, and that were given to a process; null: no process has said so recently. */
+  /** The number of messages that wait, or that a process has taken; null: no process has reported it recently. */
   readonly lag: StreamLag | null
   /** Messages answered per second, over the last five minutes. */
   readonly perSecond: number
@@ -80,7 +80,7 @@ export interface PipelineMinute {
   readonly oldestSeconds: number | null
 }
 
-/** What all processes did, by complete minute. @param window epoch microseconds */
+/** The work of all processes, by complete minute. @param window epoch microseconds */
 export async function readPipelineMinutes(
   db: Pick<Database, 'query'>,
   pipeline: string,

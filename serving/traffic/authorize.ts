@@ -6,7 +6,7 @@ import { checkScope, keyInHeaders } from './key-ring.ts'
 import type { LimitState, LimitUnit } from './rate-limiter.ts'
 import type { Traffic } from './traffic.ts'
 
-/** What authorization notes of a request, in every protocol. */
+/** The results of authorization of a request, in every protocol. */
 export interface AuthorizedRequest {
   /** The scope that its operation needs. */
   readonly scope: Scope

@@ -38,7 +38,7 @@ const maxPerMinute = 10
 const maxCauses = 100
 
 export function createFailureLog(log: Logger): FailureLog {
-  /** Those of this minute. */
+  /** The causes of this minute. */
   const causes = new Map<string, Cause>()
 
   function isLeftOut(code: string, error: string): boolean {

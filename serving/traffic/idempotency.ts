@@ -12,9 +12,9 @@ export interface KeptAnswer {
 export interface IdempotentRequest {
   /** The id of the API key; empty where the server has none. */
   readonly owner: string
-  /** What the client calls the request. */
+  /** The idempotency key of the request. */
   readonly key: string
-  /** Of all that the request asks for. */
+  /** A hash of everything that the request asks for. */
   readonly fingerprint: string
 }
 

@@ -90,7 +90,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let underWay: Promise<void> | null = null
   let used = new Map<string, number>()
   let notedAt = 0
-  /** What the keys were read from last. */
+  /** The database from which the keys were read last. */
   let source: Database | null = null
   /** The ids that were looked up and that the database does not have. */
   const absent = new Set<string>()

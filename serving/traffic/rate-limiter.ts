@@ -4,7 +4,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { Gcra } from './gcra.ts'
 import { takeUnits } from './gcra.ts'
 
-/** What a limit counts. */
+/** The unit of a limit. */
 export type LimitUnit = 'requests' | 'rows'
 
 /**
@@ -16,7 +16,7 @@ export type LimitFallback = 'local' | 'open' | 'closed'
 export interface LimitKey {
   /** The id of the API key. */
   readonly owner: string
-  /** Of the operation: each scope has its own limit. */
+  /** The scope of the operation: each scope has its own limit. */
   readonly scope: string
   readonly unit: LimitUnit
   readonly perSecond: number
@@ -64,7 +64,7 @@ interface Lease {
   /** Requests for `blockedFor` units or more are not sent to Redis before this moment. */
   blockedUntil: number
   blockedFor: number
-  /** What Redis reported to be left, and when all of it is available again. */
+  /** The remaining allowance in Redis, and the time at which all of it is available again. */
   remaining: number
   resetAt: number
   /** Used while Redis is down. */

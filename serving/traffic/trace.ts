@@ -5,9 +5,9 @@ import type { Span, Tracing } from '../../runtime/tracing/span.ts'
 export interface Trace {
   /** 32 hex digits. */
   readonly traceId: string
-  /** Of this server's part, 16 hex digits. */
+  /** The id of the server's span, 16 hex digits. */
   readonly spanId: string
-  /** Of the caller's part; null: the trace begins here. */
+  /** The id of the caller's span; null: the trace begins here. */
   readonly parentId: string | null
   /** The flags, two hex digits. */
   readonly flags: string

@@ -22,7 +22,7 @@ import { createPaced } from './paced.ts'
 import { createKeyRing } from './key-ring.ts'
 
 /**
- * What requests pass before their handlers, in every protocol: keys, admission, limits, deadlines, circuit breakers.
+ * The stages before the handler of a request, in every protocol: keys, admission, limits, deadlines, circuit breakers.
  */
 export interface Traffic {
   readonly keys: KeyRing

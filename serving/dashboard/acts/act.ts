@@ -25,7 +25,7 @@ export interface Acting<Body = { readonly reason: string }> {
   readonly by: Actor
 }
 
-/** What the dashboard changes. The functions that it calls write the audit log. */
+/** A change from the dashboard. The functions that it calls write the audit log. */
 export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.ZodType<{ readonly reason: string }>> {
   /** Under `/ui/api`. */
   readonly path: string
@@ -34,7 +34,7 @@ export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.Z
   /** The version of what it changes, which `If-Match` must name. */
   readonly revision: (acting: Acting<z.output<Schema>>) => Promise<string>
   run(acting: Acting<z.output<Schema>>): Promise<unknown>
-  /** What a repeated request is answered, where the first answer has a secret: secrets are not stored. */
+  /** The answer to a repeated request if the first answer has a secret, because secrets are not stored. */
   readonly withoutSecret?: (data: unknown) => unknown
 }
 

@@ -81,7 +81,7 @@ export const operationActs: readonly Act[] = [
           details: { login: 'again' },
         })
       }
-      // nobody makes a key that opens more of the dashboard than their own session does
+      // a session creates no key that allows more on the dashboard than the session does
       for (const scope of dashboardScopesOf(body.scopes)) requireDashboardScope(session, scope)
       const limits = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
       const { text, key } = await createKey(db, { name: body.name, scopes: [...new Set(body.scopes)], ...limits }, by)

@@ -12,7 +12,7 @@ import { impact, lineage } from '../contract/lineage.ts'
 import { findThen } from '../past-registry.ts'
 import { readModel } from '../read-model.ts'
 
-/** A picture with more nodes helps nobody. */
+/** A drawing with more nodes is not readable. */
 const maxNodes = 200
 export const maxSteps = 20
 const dayMicros = 86_400_000_000

@@ -226,7 +226,7 @@ function numberOf(value: Value | null): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null
 }
 
-/** What was answered, by feature of the service. */
+/** The served values, by feature of the service. */
 export function servedFeatures({ features, statuses }: ListedPrediction): Record<string, { value: string | null; status: string }> {
   const [values, other] = [isRecord(features) ? features : {}, isRecord(statuses) ? statuses : {}]
   return Object.fromEntries(

@@ -22,7 +22,7 @@ type Prediction = ReceiptData['predictions'][number]
 type Answered = NonNullable<Prediction['features'][number]['recomputed']>
 
 /**
- * What answered a request, from what, and whether the same comes out of the history as of then. Each use is audited.
+ * One answered request: its versions, its values, and whether the history gives the same values. Each use is audited.
  */
 export const receiptModel = readModel({
   path: '/receipts/:id',

@@ -51,7 +51,7 @@ function ruleText({ alpha, minPsi, rows, version, window }: DriftJson): string {
   return `Of ${rows.toLocaleString('en-US')} rows that version ${version} answered${spanText(window)}. A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
 }
 
-/** What served rows are compared with: without a training set, the first rows that a version answered. */
+/** The rows to compare with: without a training set, the first rows that a version answered. */
 export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureData['reference'] {
   return baseline.origins.some(({ kind }) => kind === 'served') ? 'the first rows served' : 'training'
 }

@@ -13,7 +13,7 @@ import { outputCharts, requestsChart } from './over-time-charts.ts'
 /** How many periods are shown, the present one included. */
 const periodsOf = { day: 30, hour: 48 } as const
 
-/** What a model answered over days or hours, and what changed meanwhile. */
+/** The answers of a model over days or hours, and the changes in that time. */
 export const overTimeModel = readModel({
   path: '/models/:id/over-time',
   scope: 'ui:read',

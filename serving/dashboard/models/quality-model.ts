@@ -118,7 +118,7 @@ function nameOf({ params }: Ask): string {
   return (params['id'] ?? '').split('@')[0] ?? ''
 }
 
-/** Of the version that answers, else of any other. */
+/** The newest quality of the version that answers, else of any other version. */
 async function newestQuality(ask: Ask): Promise<StoredFigures<'quality'> | null> {
   const model = await modelAt(ask, nameOf(ask))
   const all = await newestFigures(ask.db, model.name, 'quality', ask.now)

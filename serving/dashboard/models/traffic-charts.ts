@@ -78,7 +78,7 @@ export function rounded(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2)
 }
 
-/** Of several models: each may begin at another moment. */
+/** The span of several models, each of which may begin at another moment. */
 export function widestSpan(all: readonly Pick<TrafficStatistics, 'from' | 'to'>[]): string {
   const [from] = all.map((each) => each.from).toSorted()
   const to = all

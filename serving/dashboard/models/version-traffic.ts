@@ -28,7 +28,7 @@ export async function recentTraffic(
   return found
 }
 
-/** What each version of a model answered in that hour. */
+/** The answers of each version of a model in that hour. */
 export async function versionTraffic(ask: Pick<Ask, 'db' | 'now' | 'isPast'>, name: string): Promise<TrafficStatistics> {
   const found = (await recentTraffic(ask, [name], true)).get(name)
   if (found === undefined) throw new Error('Each model that is asked for has statistics.')
@@ -38,9 +38,9 @@ export async function versionTraffic(ask: Pick<Ask, 'db' | 'now' | 'isPast'>, na
 export interface VersionRequests {
   /** All that were sent to the version. */
   readonly requests: number
-  /** Those that it failed. */
+  /** Requests that failed. */
   readonly failed: number
-  /** Those that it failed and the champion answered: clients got no error. */
+  /** Requests on which the version failed and the champion answered: clients got no error. */
   readonly bypassed: number
 }
 

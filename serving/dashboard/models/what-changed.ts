@@ -20,10 +20,10 @@ type Change = OverTimeData['changes'][number]
 /** So many changes of a kind are listed, the newest. */
 export const maxChanges = 200
 
-/** What a model's predictions come from. */
+/** The kinds of definitions that predictions come from. */
 const kinds: ReadonlySet<string> = new Set(['source', 'view', 'onDemand', 'service', 'model'] satisfies Definition['kind'][])
 
-/** What may have changed the predictions of a model since a moment, newest first. @param from epoch microseconds */
+/** Changes that may have changed the predictions of a model, newest first. @param from epoch microseconds */
 export async function modelChanges(ask: Ask, name: string, from: number): Promise<Change[]> {
   const { db, now, isPast } = ask
   const window = { from: new Date(from / 1000), to: isPast ? new Date(now / 1000) : null }

@@ -65,7 +65,7 @@ function jobLine(catalog: Catalog, job: Job, isPast: boolean): JobsData['jobs'][
   }
 }
 
-/** What a job is about, if it is defined now. */
+/** A link to the subject of a job, if it is defined now. */
 function linkOf(catalog: Catalog, { kind, subject: id }: Job): Link | null {
   const link = (of: Link['kind'], defined: ReadonlyMap<string, unknown>): Link | null => (defined.has(id) ? { kind: of, id } : null)
   switch (kind) {

@@ -11,13 +11,13 @@ import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
 import type { JudgedDecision } from './judged-decisions.ts'
 
-/** Of checks that change nothing, each step keeps the newest of each kind. */
+/** Each step keeps only the newest check of each kind that changes nothing. */
 const notKept = 'No check is kept of the time until then: of checks that change nothing, each step keeps the newest.'
 
 type Gates = NonNullable<Rollout['plan']>['gates']
 
 /**
- * What each gate says of the newest evidence, and how its evidence grew.
+ * The result of each gate for the newest evidence, and how its evidence grew.
  *
  * @param looks of the controller, newest first, judged by `judgeDecisions`
  * @param isPast whether it is another moment than now
@@ -66,7 +66,7 @@ function meterText(gate: Gates[number], { unit, value, bound }: GateMeter): stri
   return `Evidence that ${fault}: ${odds(value)} to 1. It is shown at ${odds(bound)} to 1.`
 }
 
-/** What each gate said of the evidence of one decision of the controller. */
+/** The result of each gate for the evidence of one decision of the controller. */
 export function decidedGates(gates: Gates, stored: RolloutDecision['evidence']): DecisionEvidence['gates'] {
   const evidence = storedEvidence(stored)
   return gates.map((gate, i) => {

@@ -84,7 +84,7 @@ export const rolloutModel = readModel({
   },
 })
 
-/** What was decided on, and whether the same is decided again. */
+/** The evidence of a decision, and whether it gives the same decision again. */
 export const decisionModel = readModel({
   path: '/rollouts/:id/decisions/:decision',
   scope: 'ui:read',
@@ -209,7 +209,7 @@ function trafficOf(
   }
 }
 
-/** What the candidate gets of the requests that name no version. */
+/** Says which share of the requests without a version the candidate gets. */
 function pinnedShare({ version }: Rollout, pin: number, isPast: boolean): string {
   const [gets, is] = isPast ? ['got', 'was'] : ['gets', 'is']
   return `It ${gets} ${pin === version ? 'all requests that name no version' : 'none'}, as version ${pin} ${is} pinned.`

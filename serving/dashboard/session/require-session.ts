@@ -8,7 +8,7 @@ import type { DashboardSession } from '../../../registry/keys/dashboard-sessions
 import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
 import type { SecretCheck } from '../../../registry/keys/session-secret.ts'
 
-/** What it takes to find the session of a request. */
+/** The dependencies for finding the session of a request. */
 export interface SessionDeps {
   readonly settings: UiSettings
   readonly secrets: SecretCheck

@@ -148,7 +148,7 @@ function rangeOf(start: string | null | undefined, end: string | null | undefine
   throw new LockstepError('INVALID_REQUEST', `The range from "${start}" to "${end}" is empty; give a later "end_ts".`)
 }
 
-/** Those that are named, or all that are online. */
+/** The named views, or all online views. */
 function plansOf(catalog: Catalog, names: readonly string[] | null | undefined): ViewPlan[] {
   if (names === null || names === undefined) return [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
   return [...new Set(names)].map((name) => {

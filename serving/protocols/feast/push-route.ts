@@ -30,7 +30,7 @@ export const writeOnlineSchema = z.object({
 })
 
 const targets = { online: 'online', offline: 'offline', online_and_offline: 'both' } as const
-/** What Feast's clients add to rows of any source. */
+/** The column that Feast's clients add to rows of any source. */
 const feastTime = 'event_timestamp'
 const feastCreated = new Set(['created', 'created_timestamp'])
 

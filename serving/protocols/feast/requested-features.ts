@@ -9,7 +9,7 @@ import { quotedNames } from '../../../kernel/values/quoted-names.ts'
 import type { ReadCatalog } from '../../features/read-catalog.ts'
 import { parseFeatureRef } from './feature-refs.ts'
 
-/** What a Feast client asks for. */
+/** The features that a Feast client asks for. */
 export interface FeastRequest {
   readonly feature_service?: string | null | undefined
   readonly features?: readonly string[] | null | undefined
@@ -18,7 +18,7 @@ export interface FeastRequest {
 
 export interface RequestedFeatures {
   readonly plan: ServicePlan
-  /** What the client calls them, by index of the plan's features. */
+  /** The names of the features for the client, by index of the plan's features. */
   readonly names: readonly string[]
 }
 
@@ -74,7 +74,7 @@ interface Group {
   readonly features: string[]
 }
 
-/** What is asked of one view stands together, as Feast has it. */
+/** Groups the features by view, as Feast does. */
 function grouped(catalog: ReadCatalog, refs: readonly string[]): Group[] {
   const groups = new Map<string, Group>()
   for (const text of refs) {

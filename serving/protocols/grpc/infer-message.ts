@@ -48,7 +48,7 @@ export interface InferAnswerMessage {
   readonly raw_output_contents?: readonly Uint8Array[]
 }
 
-/** Of a request, and of each tensor in it without its elements: more than what a call may have of tensors. */
+/** The maximum fields of a request, and of each of its tensors without elements: more than its tensors can need. */
 const maxFields = 4 * maxTensors
 /** Numbers in `inference.proto`. */
 const [inputsField, shapeField] = [5, 3]

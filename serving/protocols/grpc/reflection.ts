@@ -6,7 +6,7 @@ type Asked = { readonly message_request?: string } & Readonly<Record<string, unk
 
 interface ProtoFile {
   readonly name: string
-  /** What the file defines, by full names. */
+  /** The full names of what the file defines. */
   readonly symbols: readonly string[]
   readonly services: readonly string[]
   /** A serialized FileDescriptorProto. */

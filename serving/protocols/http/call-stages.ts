@@ -33,11 +33,11 @@ export interface HttpCall extends Call {
   start(route: Route, params: Call['params'], respond: Respond): void
 }
 
-/** What all calls of a server use. */
+/** The dependencies that all calls of a server share. */
 interface SharedByCalls {
   readonly context: ServingContext
   readonly arrival: () => number
-  /** Of browsers whose pages may call it. */
+  /** The origins of pages that may call the server from a browser. */
   readonly origins: ReadonlySet<string>
 }
 
@@ -89,7 +89,7 @@ class StagedCall implements HttpCall, Admitted {
     return this.key?.id ?? null
   }
 
-  /** Of a route that needs no key, nothing asks for it. */
+  /** Never read for a route that needs no key. */
   get scope() {
     return this.route.scope ?? 'read'
   }

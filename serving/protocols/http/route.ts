@@ -13,7 +13,7 @@ export interface Route {
   readonly path: string
   /** A second path, which the documentation omits. */
   readonly alsoPath?: string
-  /** null: it needs no key, as it shows nobody's data. */
+  /** null: the route needs no key, because it shows no data. */
   readonly scope: Scope | null
   /** Whether its answer is long and the same for all: these are answered one after the other, apart from all others. */
   readonly isPaced?: true

@@ -4,9 +4,9 @@ import { LockstepError } from '../../../kernel/errors.ts'
 export type Datatype = keyof typeof datatypes
 
 interface DatatypeFacts {
-  /** What ONNX Runtime calls it. */
+  /** The name in ONNX Runtime. */
   readonly onnx: string
-  /** Of one element in binary; null where each has a length of its own. */
+  /** The size of one element in binary; null: each element has its own length. */
   readonly bytes: number | null
 }
 

@@ -7,7 +7,7 @@ import type { TensorMetadata } from './model-tensors.ts'
 import { inputsOf, outputsOf } from './model-tensors.ts'
 import { useModel } from './use-model.ts'
 
-/** What a client may rely on beyond the protocol itself, by Triton's names. */
+/** The supported extensions of the protocol, by Triton's names. */
 const extensions: readonly string[] = ['binary_tensor_data', 'parameters']
 
 export interface ServerMetadata {

@@ -7,7 +7,7 @@ import type { TensorData } from '../../../inference/tensor-value.ts'
 import type { InferTensor } from './infer-tensor.ts'
 import { tensorError } from './infer-tensor.ts'
 
-/** What a service takes for an entity: its key columns and request values. */
+/** The columns that a service needs for an entity: key columns and request values. */
 export function entityColumns(service: ServicePlan): readonly Column[] {
   return [...new Map([...service.keys, ...service.request].map((column) => [column.name, column])).values()]
 }

@@ -28,7 +28,7 @@ import { inputsOf, outputsOf } from './model-tensors.ts'
 /** A timer takes no more, which is 24 days. */
 const longestMs = 2 ** 31 - 1
 
-/** Of the request: when it must be answered, and its span; undefined: none. */
+/** The deadline and the span of the request; undefined: none. */
 interface InferLimits {
   readonly deadline: RequestDeadline | undefined
   readonly span: Span | undefined
@@ -112,7 +112,7 @@ function areTensorsOf(model: ServedModel, inputs: readonly InferTensor[]): boole
   )
 }
 
-/** What is wrong with inputs that have known names. */
+/** Says what is wrong with inputs that have known names. */
 function wrongInputs(given: readonly string[], tensors: readonly string[], entity: readonly string[]): string {
   if (given.length === 0) return 'missing'
   const kind = [tensors, entity].find((names) => given.every((name) => names.includes(name)))

@@ -13,7 +13,7 @@ const decideSchema = z.strictObject({
   reason: z.string().min(1).describe('Why, for the record and the audit log'),
 })
 
-/** What analyses of experiments found. */
+/** The routes for the results of experiments. */
 export const experimentResultRoutes: readonly Route[] = [
   {
     method: 'GET',

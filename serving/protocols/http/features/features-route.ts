@@ -41,7 +41,7 @@ const featuresSchema = z.strictObject({
     .describe('Additional fields of the answer'),
 })
 
-/** What reads features. */
+/** The routes that read features. */
 export const featureRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -23,7 +23,7 @@ const schema = z
   })
   .meta({ dependentRequired: { from: ['to'], to: ['from'] } })
 
-/** What begins a backfill. `/v1/jobs` shows it and cancels it. */
+/** The route that begins a backfill. `/v1/jobs` shows it and cancels it. */
 export const backfillRoutes: readonly Route[] = [
   {
     method: 'POST',

@@ -13,7 +13,7 @@ export const backfillAnswer = z.looseObject({
 })
 
 const jobError = z.object({ code: z.string().describe('The error code'), message: z.string().describe('The message') })
-/** What a worker is at within its step. */
+/** The stage of a worker within its step. */
 export const doing = z
   .object({
     what: z.string().describe('Which part of the work'),

@@ -17,7 +17,7 @@ import type { Route } from '../route.ts'
 /** How long a registry's examples are kept: rows that have come since may make better ones. */
 const keptMs = 60_000
 
-/** What describes the routes, to programs and to people; itself as well. */
+/** The routes that describe all routes, themselves included, to programs and to people. */
 export function docsRoutes(described: readonly Route[]): readonly Route[] {
   const routes = (): readonly Route[] => [...described, ...own]
   let general: OpenApi | undefined

@@ -15,11 +15,11 @@ import type { Datatype } from '../../oip/datatype.ts'
 import { entityColumns } from '../../oip/entity-inputs.ts'
 import type { Route } from '../route.ts'
 
-/** What could be sent to a server of one registry. */
+/** Examples of requests to a server, from its registry. */
 export interface Examples {
-  /** Of a route's body; undefined: there is nothing in the registry to make one of. */
+  /** An example of a route's body; undefined: the registry has no definition for one. */
   body(route: Pick<Route, 'method' | 'path'>): unknown
-  /** Of a parameter in a route's path or query. */
+  /** An example of a parameter in a route's path or query. */
   parameter(route: Pick<Route, 'method' | 'path'>, name: string): string | undefined
 }
 
@@ -170,7 +170,7 @@ function parameterOf({ model, view, source, service, entity, job, dataset }: Nam
   }
 }
 
-/** What answers a request that names no version, as a rule. */
+/** The version that usually answers a request without a version. */
 function answering({ versions, aliases, pin }: CatalogModel): ModelVersion | undefined {
   const champion = pin ?? aliases.get(championAlias)?.version
   return versions.find(({ version }) => version === champion) ?? versions.at(-1)

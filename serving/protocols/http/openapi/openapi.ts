@@ -23,7 +23,7 @@ export interface Operation extends Json {
   readonly description: string
   readonly tags: readonly string[]
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Json }>> } & Json>>
-  /** Of the path and the query; headers are references. */
+  /** The parameters of the path and the query; headers are references. */
   readonly parameters: readonly (Parameter | Ref)[]
   readonly requestBody?: {
     readonly required: boolean

@@ -74,7 +74,7 @@ export function predictColumns(
   return { status: 200, body, contentType: arrowType }
 }
 
-/** Those of one version, by what a request includes. A version keeps its service. */
+/** The fields of one version, by `include` of a request. A version keeps its service. */
 const fieldsByInclude = memoizeWeak((_outputs: readonly Column[]) => new Map<string, readonly ArrowField[]>())
 
 function fieldsFor(

@@ -36,7 +36,7 @@ function experimentJson({ experiment, variant }: ServedAs): string {
   return experiment === null ? '' : `,"experiment":${JSON.stringify(experiment)},"variant":${JSON.stringify(variant)}`
 }
 
-/** What `write` makes of each row of its group, in the order of the request. */
+/** The text that `write` makes of each row of its group, in the order of the request. */
 export function textsByRow(
   groups: readonly PredictedGroup[],
   write: (group: PredictedGroup) => (row: PredictedGroup['read']['rows'][number]) => string,

@@ -3,7 +3,7 @@ import { LockstepError } from '../../../../kernel/errors.ts'
 /** A shorter text cannot hold enough of anything. */
 const checkedFrom = 16_384
 const maxDepth = 64
-/** Of one object. */
+/** The maximum number of members of one object. */
 const maxMembers = 1000
 /** Members and elements in all: 262,144, and one for every four bytes of what is longer than a megabyte. */
 const maxElements = 2 ** 18

@@ -18,7 +18,7 @@ export function isIdempotent({ method, scope, isStreamed }: Pick<Route, 'method'
 }
 
 interface OnceOptions {
-  /** Whose requests have different keys. Default: the API key's. */
+  /** The owner within which keys must differ. Default: the API key. */
   readonly owner?: string
   /** Default: the route's. */
   readonly handle?: () => RouteAnswer | Promise<RouteAnswer>

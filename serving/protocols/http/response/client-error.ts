@@ -4,7 +4,7 @@ import { LockstepError } from '../../../../kernel/errors.ts'
 import { shapedError } from './error-answer.ts'
 import { requestIdOf } from '../../../traffic/request-id.ts'
 
-/** Of the head of a request: a text in the query takes up to twelve bytes a character there. */
+/** The maximum size of the head of a request: text in the query takes up to twelve bytes a character. */
 export const maxHeadBytes = 32 * 1024
 
 /**

@@ -3,7 +3,7 @@ import { z } from 'zod'
 /** A field of every answer. */
 export const requestId = z.string().describe('The same as the header x-request-id')
 
-/** Of every error, in the house's own shape. */
+/** The body of every error of Lockstep's own interface. */
 export const errorBody = z.object({
   error: z.object({
     code: z.string().describe('The code that programs should check'),
