@@ -35,7 +35,7 @@ afterAll(async () => {
 interface Answer {
   readonly status: number
   readonly offset: number
-  readonly body: { readonly id: string; readonly offset: number; readonly error?: { readonly code: string } }
+  readonly body: { readonly id: string; readonly offset: number; readonly error?: { readonly code: string; readonly message: string } }
 }
 
 async function send(method: string, path: string, headers: Record<string, string> = {}, body?: Uint8Array<ArrayBuffer>): Promise<Answer> {
@@ -126,6 +126,17 @@ describe('an upload', () => {
     })
     expect(chunked.status).toBe(413)
     await send('DELETE', `/v1/uploads/${body.id}`)
+  })
+
+  it.each([
+    ['POST', '/v1/uploads', 'Upload-Length', '-1'],
+    ['PATCH', '/v1/uploads/00000000-0000-4000-8000-000000000000', 'Upload-Offset', 'abc'],
+  ])('with a size that is no number is refused by the name of the header: %s %s', async (method, path, header, value) => {
+    const message = `The header "${header}" is "${value}"; send a whole number of bytes.`
+    expect(await send(method, path, { [header]: value })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'INVALID_REQUEST', message } },
+    })
   })
 
   it('that is too large is refused, also together with others', async () => {

@@ -52,9 +52,8 @@ export const uploadRoutes: readonly Route[] = [
     answer: uploadAnswer,
     async handle(call, { uploads }) {
       const { name = 'upload', sha256 = null } = checkQuery(call, newUploadQuery)
-      const { headers } = call.incoming
-      const sent = byteCount(headers['content-length'])
-      const length = byteCount(headers['upload-length']) ?? sent
+      const sent = byteCount(call, 'Content-Length')
+      const length = byteCount(call, 'Upload-Length') ?? sent
       if (length === null) {
         throw new LockstepError(
           'INVALID_REQUEST',
@@ -92,7 +91,7 @@ export const uploadRoutes: readonly Route[] = [
     isStreamed: true,
     status: 204,
     async handle(call, { uploads }) {
-      const offset = byteCount(call.incoming.headers['upload-offset'])
+      const offset = byteCount(call, 'Upload-Offset')
       if (offset === null) {
         throw new LockstepError('INVALID_REQUEST', 'The header "Upload-Offset" is missing; send the offset of the first byte of the body.')
       }
@@ -114,7 +113,7 @@ export const uploadRoutes: readonly Route[] = [
   },
 ]
 
-/** A client that gets no answer does not know the upload, so that nobody could go on with it or remove it. */
+/** A client that gets no answer does not know the id of the upload, so it could neither continue nor remove it. */
 async function appendFirst(call: Call, uploads: Uploads, created: Upload): Promise<Upload> {
   try {
     return await append(call, uploads, created, 0)
@@ -125,14 +124,15 @@ async function appendFirst(call: Call, uploads: Uploads, created: Upload): Promi
 }
 
 async function append(call: Call, uploads: Uploads, { id, length }: Upload, offset: number): Promise<Upload> {
-  if (offset + (byteCount(call.incoming.headers['content-length']) ?? 0) > length) throw tooLarge(length)
+  if (offset + (byteCount(call, 'Content-Length') ?? 0) > length) throw tooLarge(length)
   return await uploads.append(id, offset, (signal) => call.incoming.parts(signal))
 }
 
-function byteCount(header: string | readonly string[] | undefined): number | null {
-  if (header === undefined) return null
-  if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header)
-  throw new LockstepError('INVALID_REQUEST', `A header with a number of bytes is "${String(header)}"; send a whole number from 0.`)
+function byteCount({ incoming }: Call, header: string): number | null {
+  const value = incoming.headers[header.toLowerCase()]
+  if (value === undefined) return null
+  if (typeof value === 'string' && /^\d{1,15}$/.test(value)) return Number(value)
+  throw new LockstepError('INVALID_REQUEST', `The header "${header}" is "${String(value)}"; send a whole number of bytes.`)
 }
 
 function shown({ id, name, length, offset }: Upload): object {
