@@ -66,7 +66,7 @@ function isSplit(bytes: Uint8Array): boolean {
 function tooLarge(path: string, maxBytes: number): LockstepError {
   return new LockstepError(
     'MODEL_INVALID',
-    `The model file "${path}" has, together with the files beside it, more than the ${maxBytes} bytes that a model may have; export a smaller one.`,
+    `The model file "${path}" has more than ${maxBytes} bytes together with the files beside it, which is the maximum of a model; export a smaller one.`,
     { details: { path, limitBytes: maxBytes } },
   )
 }
