@@ -1,23 +1,20 @@
-import { requireMigrated } from '../runtime/postgres/migrated.ts'
-import { openOnlineStore } from '../online/open-store.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
-import { loadCatalog } from '../registry/catalog.ts'
 import type { Config } from '../runtime/config.ts'
 import type { Database } from '../runtime/postgres/database.ts'
 import { createLifecycle } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
-import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createLogger } from '../runtime/log.ts'
-import { databaseName, openDatabase, requireMade } from '../runtime/postgres/open-database.ts'
-import { openTracing } from '../runtime/tracing/open-tracing.ts'
 import type { PostgresOptions } from '../runtime/postgres/open-postgres.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { StoresNotice } from './stores-notice.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The resources of commands. Each is opened once, when it is first asked for, and closed with the context. */
+/**
+ * The resources of commands. Each is opened once, when it is first asked for, and closed with the context. Its code is
+ * imported then, too, because commands that need no database start in half the time without it.
+ */
 export interface Context {
   readonly config: Config
   readonly log: Logger
@@ -68,6 +65,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
 
   async function open(timers: PostgresOptions['timers']): Promise<Database> {
     announce('database')
+    const { openDatabase } = await import('../runtime/postgres/open-database.ts')
     const db = await openDatabase(config, { signal, timers, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
@@ -76,7 +74,9 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
 
   async function check(timers: PostgresOptions['timers']): Promise<Database> {
     announce('database')
+    const { databaseName, requireMade } = await import('../runtime/postgres/open-database.ts')
     requireMade(config)
+    const { requireMigrated } = await import('../runtime/postgres/migrated.ts')
     const db = await context.unmigratedDatabase(timers)
     await requireMigrated(db.kysely, databaseName(config))
     return db
@@ -86,6 +86,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     // the owner of the database owns the folder, and so the embedded store
     if (config.redisUrl === null) await context.database()
     announce('store')
+    const { openOnlineStore } = await import('../online/open-store.ts')
     const store = await openOnlineStore(config, { signal })
     lifecycle.add('online store', () => store.close())
     await store.ping()
@@ -94,6 +95,8 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
 
   async function startTracing(registry?: MetricsRegistry): Promise<Tracing | null> {
     if (config.traces === null) return null
+    const { createMetricsRegistry } = await import('../runtime/metrics.ts')
+    const { openTracing } = await import('../runtime/tracing/open-tracing.ts')
     const tracing = await openTracing(config.traces, { log, registry: registry ?? createMetricsRegistry() })
     lifecycle.add('tracing', () => tracing.close())
     return tracing
@@ -117,7 +120,11 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     unmigratedDatabase: (timers) => (opening ??= open(timers)),
     database: (timers) => (checked ??= check(timers)),
     store: () => (openingStore ??= openStore().catch(forgetStore)),
-    catalog: async () => loadCatalog(await context.database()),
+    catalog: async () => {
+      const db = await context.database()
+      const { loadCatalog } = await import('../registry/catalog.ts')
+      return loadCatalog(db)
+    },
     tracing: (registry) => (openingTracing ??= startTracing(registry)),
     add: (name, close) => lifecycle.add(name, close),
     close: () => lifecycle.close(),
