@@ -16,6 +16,7 @@ emptyOutFolder(out, root)
 compile()
 refuseSourceNames()
 copyAssets()
+await writeHelp()
 buildPages()
 writeManifest()
 
@@ -62,6 +63,13 @@ function copyAssets(): void {
     copyFileSync(join(root, file), join(out, file))
   }
   chmodSync(join(out, 'bin/lockstep.cjs'), 0o755)
+}
+
+/** What `cli/read-help.ts` reads in place of all commands. */
+async function writeHelp(): Promise<void> {
+  const { commands } = await import('../cli/commands.ts')
+  const help = await Promise.all(commands.map((entry) => entry.load()))
+  writeFileSync(join(out, 'cli/help.json'), JSON.stringify(help))
 }
 
 /** The dashboard's files, which the server finds in the package. */

@@ -1,8 +1,8 @@
 import type { Context } from './context.ts'
 import type { Input } from './input.ts'
 
-/** One verb of the command line. */
-export interface Command {
+/** What help and the completion of shells show of a command. */
+export interface CommandHelp {
   /** The words that are typed: `dataset create`. */
   readonly name: string
   /** One line for the list of commands. */
@@ -12,6 +12,10 @@ export interface Command {
   readonly arguments?: readonly Argument[]
   readonly options?: Readonly<Record<string, Option>>
   readonly example: string
+}
+
+/** One verb of the command line. */
+export interface Command extends CommandHelp {
   /** The command reads or writes data that may exceed memory, and then ends. */
   readonly streams?: true
   /** The command runs without settings, valid or not: its context has the defaults. */

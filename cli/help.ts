@@ -1,7 +1,8 @@
-import type { Argument, Command, Option } from './command.ts'
+import type { Argument, CommandHelp, Option } from './command.ts'
 import type { CommandEntry } from './commands.ts'
 import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
+import { readHelp } from './read-help.ts'
 import { wrap } from './text/wrap-text.ts'
 
 const [narrowest, widest] = [60, 100]
@@ -19,15 +20,11 @@ function pageWidth({ isTTY, columns }: { readonly isTTY?: boolean; readonly colu
  */
 export async function helpFor(commands: readonly CommandEntry[], words: readonly string[]): Promise<string> {
   const [first, second] = words
-  if (first === undefined) return generalHelp(await loaded(commands))
-  const group = await loaded(second === undefined ? groupOf(commands, first) : [])
+  if (first === undefined) return generalHelp(await readHelp(commands))
+  const group = await readHelp(second === undefined ? groupOf(commands, first) : [])
   if (group.length > 0 && !commands.some(({ name }) => name === first)) return generalHelp(group)
-  const text = commandHelp(await findCommand(commands, words).entry.load())
-  return group.length === 0 ? text : [text, '', 'See also:', ...summaries(group)].join('\n')
-}
-
-async function loaded(entries: readonly CommandEntry[]): Promise<readonly Command[]> {
-  return await Promise.all(entries.map((entry) => entry.load()))
+  const texts = (await readHelp([findCommand(commands, words).entry])).map((command) => commandHelp(command))
+  return [...texts, ...(group.length === 0 ? [] : ['', 'See also:', ...summaries(group)])].join('\n')
 }
 
 /** The commands of the first hour. */
@@ -41,7 +38,7 @@ export async function startHelp(commands: readonly CommandEntry[]): Promise<stri
     'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
     '',
     'Commands to begin with:',
-    ...summaries(await loaded(commands.filter(({ name }) => firstCommands.includes(name)))),
+    ...summaries(await readHelp(commands.filter(({ name }) => firstCommands.includes(name)))),
     '',
     'All commands: lockstep help',
     'Help for one command: lockstep COMMAND --help',
@@ -49,7 +46,7 @@ export async function startHelp(commands: readonly CommandEntry[]): Promise<stri
 }
 
 /** The text of `lockstep help`. @param width of the lines, but for names that are longer */
-export function generalHelp(commands: readonly Command[], width = pageWidth()): string {
+export function generalHelp(commands: readonly CommandHelp[], width = pageWidth()): string {
   return [
     'Lockstep: a feature store with model serving.',
     '',
@@ -66,7 +63,7 @@ export function generalHelp(commands: readonly Command[], width = pageWidth()): 
 }
 
 /** The text of `lockstep COMMAND --help`. @param width as of `generalHelp` */
-export function commandHelp(command: Command, width = pageWidth()): string {
+export function commandHelp(command: CommandHelp, width = pageWidth()): string {
   const options = Object.entries({ ...command.options, ...commonOptions })
   return [
     `Usage: lockstep ${usageOf(command)} [OPTIONS]`,
@@ -99,14 +96,14 @@ function help({ help: text, needed, many }: Option): string {
   return [text, ...(needed === true ? ['Needed.'] : []), ...(many === true ? ['May be repeated.'] : [])].join(' ')
 }
 
-function summaries(commands: readonly Command[], width = pageWidth()): string[] {
+function summaries(commands: readonly CommandHelp[], width = pageWidth()): string[] {
   return pairs(
     commands.map((command) => [usageOf(command), command.summary]),
     width,
   )
 }
 
-function usageOf(command: Command): string {
+function usageOf(command: CommandHelp): string {
   const needed = Object.entries(command.options ?? {}).flatMap(([name, option]) =>
     option.needed === true ? [`--${name} ${option.value ?? ''}`] : [],
   )

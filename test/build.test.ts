@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyOutFolder } from '../build/out-folder.ts'
+import { commands } from '../cli/commands.ts'
 import { templateNames } from '../cli/init/templates.ts'
 import { installPackage, programOf } from './install-package.ts'
 import { rootFolder } from './source-files.ts'
@@ -77,10 +78,30 @@ describe('the package that is published', () => {
     for (const file of brought) expect(JSON.parse(await readFile(file, 'utf8'))).not.toHaveProperty('scripts')
   })
 
-  it('explains its use', async () => {
-    const { stdout } = await lockstep(['--help'])
-    expect(stdout).toContain('materialize')
-    expect(stdout).toContain('serve')
+  it.each([
+    { words: [], text: 'Commands to begin with:', maxModules: 80 },
+    { words: ['help'], text: 'materialize [VIEW…]', maxModules: 80 },
+    { words: ['status', '--help'], text: 'Usage: lockstep status [OPTIONS]', maxModules: 80 },
+    // it has a context, as all commands that run
+    { words: ['completion', 'bash'], text: "'ingest list '*)", maxModules: 240 },
+  ])('answers "lockstep $words" without loading the code of other commands', async ({ words, text, maxModules }) => {
+    const counter = join(project, 'count-modules.mjs')
+    await writeFile(
+      counter,
+      `import { registerHooks } from 'node:module'
+      let count = 0
+      registerHooks({ load: (url, context, next) => (url.startsWith('file:') && count++, next(url, context)) })
+      process.on('exit', () => console.error(count))`,
+    )
+    const { stdout, stderr } = await run(process.execPath, ['--import', counter, programOf(installed), ...words], { cwd: project })
+    expect(stdout).toContain(text)
+    expect(Number(stderr)).toBeGreaterThan(10)
+    expect(Number(stderr)).toBeLessThanOrEqual(maxModules)
+  })
+
+  it('lists all commands in its help', async () => {
+    const { stdout } = await lockstep(['help'])
+    expect(commands.filter(({ name }) => !stdout.includes(`\n  ${name}`))).toEqual([])
   })
 
   it('gives a definitions file its imports without a database driver or model runtime', async () => {

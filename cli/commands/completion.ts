@@ -6,6 +6,7 @@ import { bashCompletion } from '../completion/bash.ts'
 import { completedCommand } from '../completion/completed-command.ts'
 import { fishCompletion } from '../completion/fish.ts'
 import { zshCompletion } from '../completion/zsh.ts'
+import { readHelp } from '../read-help.ts'
 
 const shells = new Map([
   ['bash', bashCompletion],
@@ -35,7 +36,7 @@ export const createCompletionCommand = (commands: readonly CommandEntry[]): Comm
         { details: { shell } },
       )
     }
-    const text = script((await Promise.all(commands.map((entry) => entry.load()))).map(completedCommand))
+    const text = script((await readHelp(commands)).map(completedCommand))
     return { json: { shell, script: text }, text }
   },
 })

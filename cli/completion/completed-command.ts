@@ -1,4 +1,4 @@
-import type { Command } from '../command.ts'
+import type { CommandHelp } from '../command.ts'
 import { commonOptions } from '../input.ts'
 
 /** What a shell offers for one command. */
@@ -18,7 +18,7 @@ export interface CompletedOption {
   readonly choices: readonly string[]
 }
 
-export function completedCommand({ name, summary, options }: Command): CompletedCommand {
+export function completedCommand({ name, summary, options }: CommandHelp): CompletedCommand {
   return {
     name,
     summary,
