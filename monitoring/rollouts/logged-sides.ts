@@ -6,9 +6,7 @@ const maxRows = 20_000
 
 type LogContext = Pick<GateContext, 'db' | 'rollout' | 'champion' | 'from' | 'now'>
 
-/**
- * The rows of the candidate and of the champion since the evidence began, newest first. `$1` to `$5` are `valuesOf`.
- */
+/** The rows of the candidate and of the champion since the evidence began. `$1` to `$5` are `valuesOf`. */
 const sideOf = `CASE WHEN role = 'canary' AND version = $4 THEN 'candidate' ELSE 'champion' END`
 const isOfSides = `model = $1 AND at >= to_timestamp($2) AND at < to_timestamp($3)
   AND experiment IS NULL AND ((role = 'canary' AND version = $4) OR (role = 'champion' AND version = $5))`
@@ -56,7 +54,10 @@ export interface LoggedOutputs {
   readonly outputs: Readonly<Record<string, unknown>>
 }
 
-/** The newest rows of each side. */
+/**
+ * A fair sample of each side's rows. The newest rows would be of other times: the smaller side has fewer rows in the
+ * same time.
+ */
 export async function loggedOutputs(
   context: LogContext,
   limit: number,
@@ -64,7 +65,7 @@ export async function loggedOutputs(
   const of = async (side: string): Promise<LoggedOutputs[]> =>
     await context.db.query<LoggedOutputs>(
       `SELECT ${entityOf} AS entity, outputs FROM lockstep.prediction_log
-       WHERE ${isOfSides} AND ${sideOf} = $6 ORDER BY at DESC LIMIT $7`,
+       WHERE ${isOfSides} AND ${sideOf} = $6 ORDER BY hashtextextended(request_id, entity) LIMIT $7`,
       [...valuesOf(context), side, limit],
     )
   return { candidate: await of('candidate'), champion: await of('champion') }

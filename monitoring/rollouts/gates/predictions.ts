@@ -28,12 +28,12 @@ type Scalar = string | number | boolean
 export const predictions: Gate<'predictions', PredictionsEvidence> = {
   kind: 'predictions',
   async gather(context, { rows: limit }, before) {
+    const last = before === null ? 0 : Math.min(before.rows.candidate, before.rows.champion)
+    if (before !== null && last === limit) return before
     const { candidate, champion } = await loggedOutputs(context, limit)
     const rows = { candidate: candidate.length, champion: champion.length }
     const least = Math.min(rows.candidate, rows.champion)
-    const last = before === null ? 0 : Math.min(before.rows.candidate, before.rows.champion)
     if (before !== null && before.looks > 0 && least < 2 * last && least < limit) return before
-    if (before !== null && last === limit) return before
     const outputs = context.model.spec.output.flatMap((output) => compare(output, candidate, champion) ?? [])
     return { looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
   },

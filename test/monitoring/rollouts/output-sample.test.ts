@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
+import { gatherGate, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import type { GateContext } from '../../../monitoring/rollouts/gates/gate.ts'
+import { gate } from '../../../registry/rollouts/plan-schema.ts'
+import { during, openServer } from '../../opened-database.ts'
+import { hour, start } from '../outcomes/payments.ts'
+
+const opened = during(() => openServer())
+const spec = gate({ kind: 'predictions', rows: 500 })
+
+/** Logs a step of ten hours in which the outputs of both versions rise, each row of another card. */
+async function logStep(rows: { readonly canary: number; readonly champion: number }, rise: number, candidateShift: number): Promise<void> {
+  const { db } = opened()
+  await predictionPartitions.create(db, new Set([dayOf(start)]))
+  await db.query('DELETE FROM lockstep.prediction_log')
+  await db.query(
+    `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
+       entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role)
+     SELECT at, id, id, 0, 'fraud', CASE role WHEN 'canary' THEN 2 ELSE 1 END, 'fraud_features@1', '', at, '{}', json_build_object('card', id), '{}',
+       '{}', '{}', '[]', json_build_object('score', score), 1, false, false, role
+     FROM (
+       SELECT role, role || n AS id, to_timestamp($1::float8 + 36000.0 * n / rows) AS at,
+         $4::float8 * n / rows + n * 0.618034 % 1 + CASE role WHEN 'canary' THEN $5::float8 ELSE 0 END AS score
+       FROM (VALUES ('canary', $2::int), ('champion', $3::int)) AS sides (role, rows), generate_series(0, rows - 1) AS n
+     ) AS step`,
+    [start / 1e6, rows.canary, rows.champion, rise, candidateShift],
+  )
+}
+
+async function look(before: JsonValue | null = null): Promise<JsonValue> {
+  const context = {
+    db: opened().db,
+    model: { spec: { output: [{ name: 'score', type: { kind: 'float64' } }] } },
+    rollout: { model: 'fraud', version: 2, unit: 'card' },
+    champion: 1,
+    from: start,
+    now: start + 10 * hour,
+  }
+  // what the gate asks for of a context
+  return await gatherGate(context as unknown as GateContext, spec, before)
+}
+
+test('the gate of outputs compares rows of the same time, whatever the share', async () => {
+  await logStep({ canary: 400, champion: 7600 }, 3, 0)
+  const evidence = await look()
+  expect(evidence).toMatchObject({ rows: { candidate: 400, champion: 500 } })
+  expect(judgeGate(spec, evidence)).toMatchObject({ verdict: 'advance' })
+  await logStep({ canary: 4000, champion: 4000 }, 3, 0)
+  expect(judgeGate(spec, await look())).toMatchObject({ verdict: 'advance' })
+})
+
+test('the gate of outputs finds a candidate that answers otherwise', async () => {
+  await logStep({ canary: 400, champion: 7600 }, 0, 0.5)
+  expect(judgeGate(spec, await look())).toMatchObject({ verdict: 'hold' })
+})
