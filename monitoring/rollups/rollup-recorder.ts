@@ -48,8 +48,13 @@ export interface RequestTimes {
 export interface RollupRecorder {
   /** @param predictions of all rows of the request @param cacheHits rows that the prediction cache answered */
   answered(group: AnsweredGroup, predictions: readonly Prediction[], times: RequestTimes, cacheHits: number): void
-  /** A request for a model failed. @param version 0: before a version was chosen */
-  failed(model: string, version: number, role: Role, error: unknown): void
+  /**
+   * A request for a model failed.
+   *
+   * @param version 0: before a version was chosen
+   * @param isOfRows whether the candidate and then the champion failed on its rows. Rollouts do not count it
+   */
+  failed(model: string, version: number, role: Role, error: unknown, isOfRows?: boolean): void
   /** A version failed a request that another one has answered in its place. */
   bypassed(model: string, version: number, role: Role, error: unknown): void
   /** A protocol answered a request with an error. */

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { callerErrorCodes } from '../../monitoring/alerts/checks/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -120,9 +121,15 @@ function culpritsOf(failure: Failure | null, candidates: readonly number[]): rea
 
 /** The request failed: with the candidates, and then with what answers in their place. */
 function reportAll(context: PredictContext, model: string, failed: readonly FailedCandidate[], failure: Failure | null): void {
-  for (const { error, ...version } of failed) reportFailure(context, model, { error, isTheirs: true, versions: [version] })
-  if (failure !== null) reportFailure(context, model, failure)
+  // without this, an entity whose rows no version can answer would count against the version that happens to get it
+  const all = [...failed, failure]
+  const isOfRows = failed.length > 0 && all.every((each) => each?.error instanceof LockstepError && rowErrorCodes.has(each.error.code))
+  for (const { error, ...version } of failed) reportFailure(context, model, { error, isTheirs: true, versions: [version] }, isOfRows)
+  if (failure !== null) reportFailure(context, model, failure, isOfRows)
 }
+
+/** Errors that come from the rows of a request, and not from how the server does. */
+const rowErrorCodes: ReadonlySet<string> = new Set<ErrorCode>(['MODEL_FAILED', 'TRANSFORM_FAILED'])
 
 function note(
   { bypass }: PredictContext,

@@ -133,10 +133,10 @@ export interface FailedVersion {
   readonly served: ServedModel | null
 }
 
-/** A request has failed. */
-export function reportFailure({ rollups }: PredictContext, model: string, { error, versions }: Failure): void {
+/** A request has failed. @param isOfRows as `RollupRecorder.failed` has it */
+export function reportFailure({ rollups }: PredictContext, model: string, { error, versions }: Failure, isOfRows = false): void {
   for (const { version, role, served } of versions) {
-    rollups.failed(model, version, role, error)
+    rollups.failed(model, version, role, error, isOfRows)
     served?.requestFailed()
   }
 }

@@ -12,9 +12,9 @@ export function countRollouts(rollups: RollupRecorder, counts: RolloutCounts): R
       if (group.bypassed !== undefined) counts.bypassed(model, group.bypassed, group.rows.length)
       else counts.answered(model, version, group.role, group.rows.length, times.ownMs ?? times.totalMs)
     },
-    failed(model, version, role, error) {
+    failed(model, version, role, error, isOfRows) {
       rollups.failed(model, version, role, error)
-      counts.failed(model, version, role, error)
+      if (isOfRows !== true) counts.failed(model, version, role, error)
     },
     // a gate sees the failure, though no request failed
     bypassed(model, version, role, error) {

@@ -1,6 +1,8 @@
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Prediction } from '../../inference/load-model.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { createRolloutCounts, readCounts } from '../../monitoring/rollouts/rollout-counts.ts'
 import { noRollups } from '../../monitoring/rollups/rollup-recorder.ts'
 import { createLogMetrics } from '../../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
@@ -12,12 +14,15 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 import { readModelBytes } from '../../registry/models/model-versions.ts'
+import type { Rollout } from '../../registry/rollouts/rollout.ts'
+import { readLastRollout } from '../../registry/rollouts/rollout.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ModelHost } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
 import { createBypass } from '../../serving/rollouts/bypass.ts'
+import { countRollouts } from '../../serving/rollouts/count-rollouts.ts'
 import type { Predicted, PredictContext, PredictRequest } from '../../serving/predict/predict.ts'
 import { predictAssigned } from '../../serving/predict/predict.ts'
 import { predict } from '../../serving/predict/predict-routed.ts'
@@ -268,6 +273,51 @@ describe('rows of one request that are assigned to two versions', () => {
     await expect(failing).rejects.toThrow('broken')
     expect(counted).toEqual(['1 failed as arm', '2 failed as champion'])
     expect([await failures('1'), await failures('2')]).toEqual([before[0] + 1, before[1] + 1])
+    await context.close()
+  })
+
+  it('fail for neither version of a rollout if the champion fails on the same rows', async () => {
+    await world.db.query(
+      `insert into lockstep.rollouts (model, version, state, share, unit, salt, plan, step, revision, started_by)
+       values ('echo', 1, 'running', 1, 'airport', 's', '{}', 0, 1, 'ann')`,
+    )
+    const rollout = (await readLastRollout(world.db.kysely, 'echo')) as Rollout
+    const echo = { ...catalog.model('echo'), rollout }
+    const rollingOut: Catalog = { ...catalog, model: () => echo, models: new Map([['echo', echo]]) }
+    const context = contextAt(noon)
+    /** What is counted of a request for which each version throws its error, if it has one. */
+    const countedOf = async (id: string, errors: ReadonlyMap<number, Error>) => {
+      const host: PredictContext['models'] = {
+        ...models,
+        use: (of, name, version, fn, options) =>
+          models.use(
+            of,
+            name,
+            version,
+            (model) => {
+              const error = errors.get(model.version.version)
+              return fn(error === undefined ? model : { ...model, predict: () => Promise.reject(error) })
+            },
+            options,
+          ),
+      }
+      const counts = createRolloutCounts({ catalog: () => rollingOut, database: () => world.db, log: context.log })
+      const rollups = countRollouts(noRollups, counts)
+      const asked = { ...request(id, entities.slice(0, 1)), catalog: rollingOut }
+      await predict({ ...context, rollups, models: host }, asked, () => null).catch(() => null)
+      await counts.close()
+      const { candidate, champion } = await readCounts(world.db, rollout.id, 1, 'of')
+      await world.db.query('delete from lockstep.rollout_counts')
+      return [Object.fromEntries(candidate.errors), Object.fromEntries(champion.errors)]
+    }
+    const broken = new LockstepError('MODEL_FAILED', 'It cannot take these rows.')
+    const down = new LockstepError('REDIS_UNAVAILABLE', 'It does not answer.')
+    expect(await countedOf('alone', new Map([[1, broken]]))).toEqual([{ MODEL_FAILED: 1 }, {}])
+    const both = new Map([1, 2].map((version) => [version, broken]))
+    expect(await countedOf('both', both)).toEqual([{}, {}])
+    // a fault of the server is one of each version
+    const all = new Map([1, 2].map((version) => [version, down]))
+    expect(await countedOf('down', all)).toEqual([{ REDIS_UNAVAILABLE: 1 }, { REDIS_UNAVAILABLE: 1 }])
     await context.close()
   })
 
