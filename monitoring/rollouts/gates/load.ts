@@ -10,7 +10,7 @@ import { percent, short } from './gate.ts'
 interface LoadEvidence {
   /** Whole minutes since the step began. */
   readonly minutes: number
-  /** Requests for the model, answered and failed. */
+  /** Requests for all models, answered and failed. */
   readonly requests: number
   /** Requests that servers refused because they were busy, of all models. */
   readonly refused: number
@@ -21,13 +21,18 @@ interface LoadEvidence {
 /** Whether servers keep up: how many requests they refuse because they are busy, and how busy they are. */
 export const load: Gate<'load', LoadEvidence> = {
   kind: 'load',
-  async gather({ db, rollout, from, now }, _spec, before) {
+  async gather({ db, catalog, from, now }, _spec, before) {
     const window = { from: Math.ceil(from / minuteMicros) * minuteMicros, to: Math.floor(now / minuteMicros) * minuteMicros }
     const minutes = Math.max(0, (window.to - window.from) / minuteMicros)
     if (minutes === 0) return { minutes, requests: 0, refused: 0, cores: null }
     if (before?.minutes === minutes) return before
-    const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window, trafficOnly: true })
-    let [micros, rows] = [0, 0]
+    let [requests, refused, micros, rows] = [0, 0, 0, 0]
+    for (const model of catalog.models.keys()) {
+      const rollup = await readRollup(db, { model, ...window, trafficOnly: true })
+      requests += rollup.requests
+      // of the processes, so the same for each model
+      refused = rollup.processErrors.get('OVERLOADED') ?? 0
+    }
     for await (const batch of readMinutes(db, window.from, window.to, [noModel.model], { columns: 'none' })) {
       for (const row of batch) {
         const summary = decodeNamed(row, ({ traffic }) => TrafficSummary.decode(traffic))
@@ -36,7 +41,7 @@ export const load: Gate<'load', LoadEvidence> = {
         rows++
       }
     }
-    return { minutes, requests, refused: processErrors.get('OVERLOADED') ?? 0, cores: rows === 0 ? null : micros / (rows * minuteMicros) }
+    return { minutes, requests, refused, cores: rows === 0 ? null : micros / (rows * minuteMicros) }
   },
   judge({ maxRefused, maxCores, onBreach }, { minutes, requests, refused, cores }) {
     if (minutes === 0 || cores === null) return { verdict: 'not enough evidence', text: 'No minute of the step is over and written yet.' }
