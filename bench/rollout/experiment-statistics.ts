@@ -7,6 +7,7 @@ import { power, unitsNeeded } from '../../statistics/power.ts'
 import { pythonWith } from '../../test/python-with.ts'
 import type { MetricKind } from './simulate-looks.ts'
 import { entityKinds, lookAtFewEntities } from './few-entities.ts'
+import { entityMixes, lookAtSlowEntities } from './slow-entities.ts'
 import { growingLooks, lookOften, metricKinds } from './simulate-looks.ts'
 import { assignmentTests, covariateReduction, runBandit, sampleRatioAlarms } from './simulate-splits.ts'
 
@@ -32,6 +33,8 @@ const [alpha, tightestAt, looks, units] = [0.05, 5000, 1000, 40_000]
  *     gate_beyond_alpha           rollouts of candidates that are as good as allowed, in which a look of a gate of
  *                                 outcomes exceeded the bound of .01, the most over kinds, shares and sizes
  *     gate_rolled_back            of these, those that the gate rolled back: it waits for enough entities
+ *     latency_rolled_back         rollouts of candidates that are as fast, which the gate of latency rolled back, where
+ *                                 some entities are slow, the most over mixes of entities
  */
 export async function experimentStatistics(repeats: number, gbstatsRepeats: number, say: (line: string) => void) {
   const peer = gbstatsRepeats > 0 ? await startGbstats() : null
@@ -105,7 +108,14 @@ function gateFigures(repeats: number, say: (line: string) => void) {
           `  ${String(entities).padStart(3)} ${kind.name.padEnd(44)}${percent(share).padStart(7)}${percent(beyond).padStart(13)}${percent(rolledBack).padStart(14)}`,
         )
       }
-  return { gate_beyond_alpha: rounded(most.beyond), gate_rolled_back: rounded(most.rolledBack) }
+  const slow = entityMixes.map((mix) => ({ ...mix, rolledBack: lookAtSlowEntities(mix, Math.ceil(repeats / 4)) }))
+  for (const { entities, name, rolledBack } of slow)
+    say(`  latency with ${entities} entities ${name}, a tenth of them slow: rolled back ${percent(rolledBack)}`)
+  return {
+    gate_beyond_alpha: rounded(most.beyond),
+    gate_rolled_back: rounded(most.rolledBack),
+    latency_rolled_back: rounded(Math.max(...slow.map(({ rolledBack }) => rolledBack))),
+  }
 }
 
 async function lineOf(kind: MetricKind, share: number, repeats: number, peerRepeats: number, peer: Gbstats | null) {
