@@ -30,8 +30,11 @@ export async function openInlineSession(bytes: Uint8Array, name: string, threads
         // the computation.
         let startMs = 0
         setImmediate(() => (startMs = performance.now()))
-        const tensors = await session.run(given, fetches)
-        return { tensors, ms: performance.now() - startMs }
+        const answers = await session.run(given, fetches)
+        const ms = performance.now() - startMs
+        const tensors: Record<string, TensorValue> = {}
+        for (const output of fetches) tensors[output] = valueOf(answers[output] as Tensor)
+        return { tensors, ms }
       } catch (cause) {
         throw new LockstepError('MODEL_FAILED', `The model "${name}" failed to run: ${messageOf(cause)}`, {
           cause,
@@ -52,5 +55,13 @@ export function tensorInfo(value: InferenceSession.ValueMetadata): TensorInfo {
 }
 
 function tensorOf({ type, data, dims }: TensorValue): Tensor {
+  // a tensor made as float16 has a Float16Array where there is one, which ONNX Runtime 1.30 does not read
+  if (type === 'float16') return Object.assign(new Tensor('uint16', data as Uint16Array, dims), { type })
   return new Tensor(type as Tensor.Type, data, dims)
+}
+
+function valueOf({ type, dims, data }: Tensor): TensorValue {
+  // Node 24 and later have a Float16Array for it, others a Uint16Array
+  const bits = type === 'float16' && ArrayBuffer.isView(data) ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data
+  return { type, dims, data: bits }
 }

@@ -55,11 +55,8 @@ async function answer(call: ModelProcessCall, bytes: readonly Buffer[]): Promise
       return await load(Buffer.concat(bytes), call)
     case 'profile':
       return await profileModel(loaded(), call)
-    case 'run': {
-      const { tensors, ms } = await loaded().run(call.feeds, call.fetches)
-      const plain = Object.entries(tensors).map(([name, { type, dims, data }]) => [name, { type, dims, data }])
-      return { tensors: Object.fromEntries(plain), ms }
-    }
+    case 'run':
+      return await loaded().run(call.feeds, call.fetches)
     case 'release':
       await session?.release()
       session = null

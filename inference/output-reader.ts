@@ -2,7 +2,9 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { Value } from '../kernel/values/value-type.ts'
 import { canonical, typeName } from '../kernel/values/value-type.ts'
 import type { OutputBinding } from '../registry/models/model-binding.ts'
+import { isFloatElement } from '../registry/models/model-binding.ts'
 import type { TensorValue } from './tensor-value.ts'
+import { numbersOf } from './tensor-value.ts'
 
 /** Reads one output of a run: one value per row, in the output's declared type. */
 export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
@@ -16,9 +18,9 @@ export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
 export function createOutputReader(output: OutputBinding): OutputReader {
   const { name, type } = output
   return (tensor, rows) => {
-    const { data } = tensor
+    const data = numbersOf(tensor)
     const width = data.length / rows
-    const wanted = type.kind === 'vector' ? [type.length] : output.elementType.startsWith('float') ? [1, 2] : [1]
+    const wanted = type.kind === 'vector' ? [type.length] : isFloatElement(output.elementType) ? [1, 2] : [1]
     if (!wanted.includes(width)) {
       throw new LockstepError(
         'MODEL_FAILED',

@@ -1,8 +1,9 @@
 import type { TensorInfo } from '../registry/models/model-contract.ts'
 import { fixedSize } from '../registry/models/model-contract.ts'
+import { float16Bits } from './float16.ts'
 import type { ModelSession } from './model-session.ts'
 import type { TensorData, TensorValue, Tensors } from './tensor-value.ts'
-import { tensorRows } from './tensor-value.ts'
+import { numbersOf, tensorRows } from './tensor-value.ts'
 
 /** The result of a trial on generated rows. */
 export interface ModelProfile {
@@ -47,6 +48,8 @@ const alone = 16
 const aloneMs = 1000
 /** How much results of independent rows may differ between batches, due to rounding. */
 const roundingTolerance = 1e-4
+/** The same for an output of float16: the step between two numbers of it from 1 to 2. */
+const float16Tolerance = 2 ** -10
 
 /** Runs a model at several sizes on generated rows, and compares the results in a batch with those of single rows. */
 export async function profileModel(session: ModelSession, options: ProfileOptions): Promise<ModelProfile> {
@@ -92,6 +95,7 @@ async function measure(session: ModelSession, { single, tolerance, rowShapes }: 
   }
   const [[, rowMs] = [0, 0]] = times
   if (together.length === 1 || together.at(-1)?.[0] === slowSize) return { times, sharesRuns: false, independent: false }
+  const rounding = new Map(outputs.map(({ name, type }) => [name, type === 'float16' ? float16Tolerance : roundingTolerance]))
   // if large terms cancel out, the rest is only as exact as the large terms
   const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
   const singleRows = Math.min(alone, together.at(-1)?.[0] ?? 1, Math.ceil(aloneMs / rowMs))
@@ -100,9 +104,10 @@ async function measure(session: ModelSession, { single, tolerance, rowShapes }: 
     const { tensors } = await session.run(first(1, row), fetches)
     for (const [size, those] of together) {
       if (row >= size) continue
-      const same = (margin: number) => (name: string) => sameRow(those[name], tensors[name], row, size, margin * (scales.get(name) ?? 1))
-      if (sharesRuns && !fetches.every(same(tolerance))) sharesRuns = false
-      if (!sharesRuns && !fetches.every(same(Math.max(tolerance, roundingTolerance)))) return { times, sharesRuns, independent: false }
+      const same = (name: string, margin: number) => sameRow(those[name], tensors[name], row, size, margin * (scales.get(name) ?? 1))
+      if (sharesRuns && !fetches.every((name) => same(name, tolerance))) sharesRuns = false
+      if (!sharesRuns && !fetches.every((name) => same(name, Math.max(tolerance, rounding.get(name) ?? 0))))
+        return { times, sharesRuns, independent: false }
     }
   }
   return { times, sharesRuns, independent: true }
@@ -125,10 +130,10 @@ function nextSize(times: ModelProfile['times']): number | null {
 /** Whether one row of an output of `size` rows equals the output of the same row alone. */
 function sameRow(together: TensorValue | undefined, single: TensorValue | undefined, row: number, size: number, margin: number): boolean {
   if (together === undefined || single === undefined || together.dims[0] !== size || single.dims[0] !== 1) return false
-  const { data } = tensorRows(together, row, row + 1)
-  if (data.length !== single.data.length) return false
+  const [data, alone] = [numbersOf(tensorRows(together, row, row + 1)), numbersOf(single)]
+  if (data.length !== alone.length) return false
   for (let i = 0; i < data.length; i++) {
-    const [a, b] = [data[i], single.data[i]]
+    const [a, b] = [data[i], alone[i]]
     if (Object.is(a, b)) continue
     // -0 and 0 are equal, and so are floats within the margin
     if (typeof a !== 'number' || typeof b !== 'number' || !(Math.abs(a - b) <= margin)) return false
@@ -139,7 +144,7 @@ function sameRow(together: TensorValue | undefined, single: TensorValue | undefi
 /** The greatest absolute value, at least 1. */
 function greatest(tensor: TensorValue | undefined): number {
   let result = 1
-  for (const value of tensor?.data ?? [])
+  for (const value of tensor === undefined ? [] : numbersOf(tensor))
     if (typeof value === 'number' && Number.isFinite(value)) result = Math.max(result, Math.abs(value))
   return result
 }
@@ -158,6 +163,8 @@ function dataOf(type: string, length: number, random: () => number): TensorData 
   const some = <T>(value: () => T) => Array.from({ length }, value)
   const bit = () => (random() > 0.5 ? 1 : 0)
   switch (type) {
+    case 'float16':
+      return Uint16Array.from(some(() => float16Bits(random() * 6 - 3)))
     case 'float32':
       return Float32Array.from(some(() => random() * 6 - 3))
     case 'float64':

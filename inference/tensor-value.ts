@@ -1,3 +1,5 @@
+import { float16Value } from './float16.ts'
+
 /**
  * The elements of a tensor in row-major order. Bool is 0 and 1 in a Uint8Array; float16 is the raw bits in a
  * Uint16Array.
@@ -48,6 +50,11 @@ export function holds(type: string, data: TensorData): boolean {
   if (type === 'string') return Array.isArray(data) && data.every((element) => typeof element === 'string')
   const array = arrays[type]
   return array !== undefined && data instanceof array
+}
+
+/** The elements: of float16 their values, not their bits. */
+export function numbersOf({ type, data }: TensorValue): TensorData {
+  return type === 'float16' ? Float32Array.from(data as Uint16Array, float16Value) : data
 }
 
 /** Rows of a tensor by its first axis, as a view that shares the memory. */

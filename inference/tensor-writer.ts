@@ -3,7 +3,9 @@ import type { Floats } from '../kernel/states/packed-row.ts'
 import { fillFloatColumns, fillFloats } from '../kernel/states/packed-row.ts'
 import type { ServiceRow } from '../kernel/service-plan.ts'
 import type { Value } from '../kernel/values/value-type.ts'
-import type { InputBinding, InputColumn } from '../registry/models/model-binding.ts'
+import type { FloatElement, InputBinding, InputColumn } from '../registry/models/model-binding.ts'
+import { isFloatElement } from '../registry/models/model-binding.ts'
+import { float16Bits } from './float16.ts'
 import type { TensorValue } from './tensor-value.ts'
 
 /** A service's feature values of one entity in service order, or a row that contains them. */
@@ -24,21 +26,13 @@ export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
  * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor type that cannot represent it
  */
 export function createTensorWriter(input: InputBinding): TensorWriter {
-  const { columns, width } = input
+  const { columns, width, type } = input
   const dims = (rows: readonly FeatureRow[]) => [rows.length, ...input.rowShape]
-  switch (input.type) {
+  switch (type) {
+    case 'float16':
     case 'float32':
-      return (rows) => ({
-        type: 'float32',
-        dims: dims(rows),
-        data: allFloats(new Float32Array(rows.length * width), rows, columns, width),
-      })
     case 'float64':
-      return (rows) => ({
-        type: 'float64',
-        dims: dims(rows),
-        data: allFloats(new Float64Array(rows.length * width), rows, columns, width),
-      })
+      return (rows) => floatTensor(type, dims(rows), allFloats(floatsOf(type, rows.length * width), rows, columns, width))
     case 'int32':
       return (rows) => {
         const data = new Int32Array(rows.length * width)
@@ -64,7 +58,7 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
         return { type: 'string', dims: dims(rows), data }
       }
     default:
-      return input.type satisfies never
+      return type satisfies never
   }
 }
 
@@ -75,20 +69,27 @@ export type ColumnTensorWriter = (columns: readonly (readonly (Value | null)[])[
  */
 export function createColumnTensorWriter(input: InputBinding): ColumnTensorWriter {
   const { columns, width, type } = input
-  if (type !== 'float32' && type !== 'float64') {
+  if (!isFloatElement(type)) {
     const write = createTensorWriter(input)
     return (values, from, to) => write(Array.from({ length: to - from }, (_, i) => values.map((column) => column[from + i] ?? null)))
   }
   return (values, from, to) => {
-    const length = (to - from) * width
-    const dims = [to - from, ...input.rowShape]
-    const data = type === 'float32' ? new Float32Array(length) : new Float64Array(length)
-    fillFloatColumns(data, width, columns, values, from, to)
-    return data instanceof Float32Array ? { type: 'float32', dims, data } : { type: 'float64', dims, data }
+    const floats = floatsOf(type, (to - from) * width)
+    fillFloatColumns(floats, width, columns, values, from, to)
+    return floatTensor(type, [to - from, ...input.rowShape], floats)
   }
 }
 
-function allFloats<Data extends Floats>(data: Data, rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number): Data {
+/** Numbers are rounded to float16 once, so from float64. */
+function floatsOf(type: FloatElement, length: number): Floats {
+  return type === 'float32' ? new Float32Array(length) : new Float64Array(length)
+}
+
+function floatTensor(type: FloatElement, dims: readonly number[], floats: Floats): TensorValue {
+  return { type, dims, data: type === 'float16' ? Uint16Array.from(floats, float16Bits) : floats }
+}
+
+function allFloats(data: Floats, rows: readonly FeatureRow[], columns: readonly InputColumn[], width: number): Floats {
   for (let r = 0; r < rows.length; r++) {
     const row = rows[r] as FeatureRow
     if (isArray(row)) fillFloats(data, r * width, columns, row)

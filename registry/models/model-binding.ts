@@ -67,9 +67,15 @@ export interface OutputBinding {
   readonly width: number | null
 }
 
-export type ElementType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool' | 'string'
+export type FloatElement = 'float16' | 'float32' | 'float64'
+export type ElementType = FloatElement | 'int32' | 'int64' | 'bool' | 'string'
+
+export function isFloatElement(type: string): type is FloatElement {
+  return type === 'float16' || type === 'float32' || type === 'float64'
+}
 
 const takes: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
+  float16: ['float32', 'float64', 'int32', 'int64', 'bool', 'vector'],
   float32: ['float32', 'float64', 'int32', 'int64', 'bool', 'vector'],
   float64: ['float64', 'float32', 'int32', 'int64', 'bool', 'vector'],
   int32: ['int32', 'bool'],
@@ -79,6 +85,7 @@ const takes: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
 }
 
 const answers: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
+  float16: ['float32', 'float64', 'vector'],
   float32: ['float32', 'float64', 'vector'],
   float64: ['float64', 'vector'],
   int32: ['int32', 'int64'],
@@ -125,7 +132,7 @@ function packedInput(service: ServicePlan, input: TensorInfo, model: ModelSpec):
   const contract = { inputs: [input], outputs: [] }
   if (elementType(input.type) === null)
     throw mismatch(model, service, contract, `its only input "${input.name}" is ${tensorText(input)}, a type that no feature has`)
-  if (input.type !== 'float32' && input.type !== 'float64') {
+  if (!isFloatElement(input.type)) {
     throw mismatch(
       model,
       service,
@@ -172,7 +179,7 @@ function namedInputs(service: ServicePlan, contract: ModelContract, model: Model
       const which = input.features === undefined ? 'the feature' : `the feature "${name}"`
       if (!takes[type].includes(feature.type.kind))
         throw refuse(input, `is ${tensorText(input)}, which cannot take ${which} of type ${typeName(feature.type)}`)
-      if (type !== 'float32' && type !== 'float64' && feature.nullable) {
+      if (!isFloatElement(type) && feature.nullable) {
         throw refuse(
           input,
           `is ${tensorText(input)}, which cannot represent a missing value, but ${which} can be missing: give the feature a default or make it required`,
@@ -225,7 +232,7 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
   const shapeFits =
     column.type.kind === 'vector'
       ? output.shape.length >= 2 && (size === null || size === column.type.length)
-      : size === null || size === 1 || (size === 2 && type !== null && type.startsWith('float'))
+      : size === null || size === 1 || (size === 2 && isFloatElement(output.type))
   if (type === null || !answers[type].includes(column.type.kind) || !shapeFits) {
     throw new LockstepError(
       'MODEL_MISMATCH',
@@ -240,11 +247,11 @@ function outputBinding(column: Column, contract: ModelContract, model: ModelSpec
 function declarable(output: TensorInfo): string {
   const type = elementType(output.type)
   const size = rowSize(output)
-  if (type === null) return `another output: ${output.type} is not answered. ${exportAdvice(output.type)}`
+  if (type === null) return `another output: ${output.type} is not answered. ${exportAdvice}`
   if (output.shape.length === 0) return 'another output: this one cannot be answered'
   const scalar = answers[type].find((kind) => kind !== 'vector') ?? 'another output'
   if (output.shape.length === 1 || size === 1) return scalar
-  if (!type.startsWith('float')) return 'another output: this one has several elements per row, and only floats can be a vector'
+  if (!isFloatElement(type)) return 'another output: this one has several elements per row, and only floats can be a vector'
   const vector = `vector(${size ?? 'its length'})`
   return size === null || size === 2 ? `${scalar} or ${vector}` : vector
 }
@@ -274,15 +281,11 @@ function mismatch(
 }
 
 /** What to do with an input or output of a type that is no `ElementType`. */
-function exportAdvice(type: string): string {
-  return type === 'float16'
-    ? 'Export the model with float32 inputs and outputs, as in convert_float_to_float16(model, keep_io_types=True)'
-    : 'Export the model with float32, float64, int32, int64, bool or string there, for example by a Cast node'
-}
+const exportAdvice = 'Export the model with float16, float32, float64, int32, int64, bool or string there, for example by a Cast node'
 
 /** An input takes its declared features, the feature of its name, or all numeric features. */
 function advice(input: TensorInfo | undefined): string {
-  if (input !== undefined && elementType(input.type) === null) return `${exportAdvice(input.type)}.`
+  if (input !== undefined && elementType(input.type) === null) return `${exportAdvice}.`
   if (input?.features !== undefined)
     return 'Correct the features of the input in the declaration of the model, or export the model with inputs that fit.'
   return `Declare the features of each input in the model, as in input: { '${input?.name ?? 'x'}': ['visits', 'age'] }; or name the inputs after features, or take one float tensor [N, F] of the numeric features in this order.`
@@ -306,6 +309,7 @@ function widthOf(type: ValueType): number {
 
 function elementType(type: string): ElementType | null {
   switch (type) {
+    case 'float16':
     case 'float32':
     case 'float64':
     case 'int32':
