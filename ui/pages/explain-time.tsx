@@ -8,7 +8,7 @@ import { CsvButton } from '../parts/csv.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment, shortFloat } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
-import { FeatureLink } from '../parts/thing-link.tsx'
+import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
@@ -97,9 +97,16 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
         title="Values"
         flush
         says={
-          answered === undefined
-            ? 'No prediction of this entity is logged up to this moment.'
-            : `Last served at ${formatMoment(answered.t)} UTC to model ${answered.model}.`
+          answered === undefined ? (
+            'No prediction of this entity is logged up to this moment.'
+          ) : (
+            <>
+              Last served at {formatMoment(answered.t)} UTC to model {answered.model}:{' '}
+              <ThingLink kind="receipt" id={answered.predictionId}>
+                receipt
+              </ThingLink>
+            </>
+          )
         }
         ways={ways}
       >

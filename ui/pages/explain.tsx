@@ -1,6 +1,6 @@
 import { Button, Select, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, useMemo, useRef, useState } from 'react'
+import { type FormEvent, Fragment, type ReactElement, useMemo, useRef, useState } from 'react'
 import type { ExplainData, ExplainStart } from '../../serving/dashboard/contract/explain.ts'
 import { kindName, useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
@@ -12,6 +12,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { shellText } from '../parts/shell-text.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { ShortText } from '../parts/short-text.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { ExplainTime } from './explain-time.tsx'
@@ -121,6 +122,19 @@ function Start(): ReactElement {
                   { name: 'When', cell: ({ at }) => <Moment at={at} /> },
                   { name: 'Model', cell: ({ model }) => <ThingLink kind="model" id={model} /> },
                   { name: 'Entity', wide: true, cell: ({ entity }) => <span className="mono break">{entity}</span> },
+                  {
+                    name: 'Answer',
+                    cell: ({ outputs }) => (
+                      <span className="three-lines break">
+                        {Object.entries(outputs).map(([name, value], i) => (
+                          <Fragment key={name}>
+                            {i > 0 && ', '}
+                            <span className="dim">{name}</span> <ShortText text={value} />
+                          </Fragment>
+                        ))}
+                      </span>
+                    ),
+                  },
                   { name: 'Explain', cell: ({ service, entity, asOf }) => <ExplainLink name={service} entity={entity} at={asOf} /> },
                   {
                     name: 'Receipt',

@@ -6,10 +6,11 @@ import { useRead } from '../api/use-read.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatMoment, formatNumber, shortFloat } from '../parts/format.ts'
+import { formatMoment, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { ShortText } from '../parts/short-text.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -143,7 +144,7 @@ function PredictionReceipt({ prediction, isOne }: PredictionReceiptProps): React
             <div key={name}>
               <span className="dim">{name}</span>
               <strong>
-                <Short text={value} />
+                <ShortText text={value} />
               </strong>
             </div>
           ))}
@@ -244,15 +245,8 @@ function Outcomes({ id, of, outcomes }: OutcomesProps): ReactElement {
 function Answered({ value, status }: { readonly value: string | null; readonly status: string }): ReactElement {
   return (
     <>
-      <Short text={value} />
+      <ShortText text={value} />
       {status !== 'PRESENT' && <div className="dim small">{status.toLowerCase().replaceAll('_', ' ')}</div>}
     </>
   )
-}
-
-/** A value; a long fraction is cut to six digits, and all of them are shown on hover. */
-function Short({ text }: { readonly text: string | null }): ReactElement {
-  if (text === null) return <>null</>
-  const short = /^-?\d+\.\d+(e[-+]?\d+)?$/.test(text) ? shortFloat(text, 'float64') : text
-  return short === text ? <>{text}</> : <span title={text}>{short}</span>
 }

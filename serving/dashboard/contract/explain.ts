@@ -70,6 +70,7 @@ export const explainStart = z.object({
       model: z.string(),
       service: z.string(),
       entity: z.string(),
+      outputs: z.record(z.string(), z.string().nullable()),
     }),
   ),
 })

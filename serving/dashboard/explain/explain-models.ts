@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { EntityKey } from '../../../kernel/values/entity-key.ts'
 import { encodeKey } from '../../../kernel/values/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { isRecord } from '../../../kernel/is-record.ts'
+import { asRecord, isRecord } from '../../../kernel/is-record.ts'
 import { Status, statusNames } from '../../../kernel/states/state.ts'
 import { checkMicros, formatTimestamp, parseTimestamp } from '../../../kernel/values/time.ts'
 import { valueToJson } from '../../../kernel/values/value-json.ts'
@@ -72,6 +72,7 @@ export const explainStartModel = readModel({
         model: `${row.model}@${row.version}`,
         service: row.service,
         entity: JSON.stringify(row.keys),
+        outputs: outputsOf(row),
       })),
     }
     return { data }
@@ -262,4 +263,11 @@ async function differencesOf(
       return [{ t: asOf / 1000, feature: name, trained: value, served: answered.value, why }]
     })
   })
+}
+
+/** The outputs of a prediction as JSON, by name. */
+export function outputsOf(row: Pick<ListedPrediction, 'outputs'>): Record<string, string | null> {
+  return Object.fromEntries(
+    Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
+  )
 }

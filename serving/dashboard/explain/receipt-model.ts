@@ -1,5 +1,5 @@
 import { LockstepError } from '../../../kernel/errors.ts'
-import { asRecord, isRecord } from '../../../kernel/is-record.ts'
+import { isRecord } from '../../../kernel/is-record.ts'
 import { Status, statusNames } from '../../../kernel/states/state.ts'
 import { parseTimestamp } from '../../../kernel/values/time.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
@@ -13,7 +13,7 @@ import { receipt } from '../contract/receipt.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { auditRead } from './audit-read.ts'
-import { servedFeatures, textOf } from './explain-models.ts'
+import { outputsOf, servedFeatures, textOf } from './explain-models.ts'
 import { createOutcomeLookup } from './receipt-outcomes.ts'
 
 const maxRows = 20
@@ -82,9 +82,7 @@ async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnT
     service: row.service,
     role: row.role ?? 'unknown',
     experiment: row.experiment === null || row.variant === null ? null : { name: row.experiment, variant: row.variant },
-    outputs: Object.fromEntries(
-      Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
-    ),
+    outputs: outputsOf(row),
     outcomes: await outcomesOf(row),
     latencyMs: row.role === 'backfill' ? null : row.latencyMicros / 1000,
     stages: stagesOf(await readStages(ask.db, row), row.latencyMicros),

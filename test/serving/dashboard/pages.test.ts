@@ -177,7 +177,9 @@ describe('explain', () => {
         recomputed: expect.stringMatching(/^All \d+ features come out the same as of then\.$/) as unknown,
       },
     ])
-    const [{ stages, latencyMs }] = receipt.predictions as [{ stages: { name: string; ms: number }[]; latencyMs: number }]
+    const [{ stages, latencyMs, outputs }] = receipt.predictions as [
+      { stages: { name: string; ms: number }[]; latencyMs: number; outputs: Record<string, string> },
+    ]
     expect(stages.map(({ name }) => name).slice(0, 6)).toEqual([
       'Match, admit, authorize, parse',
       'Read features',
@@ -197,7 +199,8 @@ describe('explain', () => {
     await expect.poll(audited).toEqual(expect.arrayContaining(['ann@laptop flight@1', 'ann@laptop delay']))
     // the list of what can be explained has keys, too
     const { recent } = (await ann.data('/explain/start')) as { recent: readonly object[] }
-    expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}', asOf: '2001-07-01T12:00:00Z' }])
+    expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}', asOf: '2001-07-01T12:00:00Z', outputs }])
+    expect(Object.keys(outputs)).not.toEqual([])
     await expect.poll(audited).toContain('ann@laptop examples')
     expect(JSON.stringify(await auditOf())).not.toContain('ATL')
     // who knows the database's secret finds the readers of an entity
