@@ -3,35 +3,17 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Logger } from '../../runtime/log.ts'
-import type { OpenedVersion, ServedModel } from './load-version.ts'
-import { loadVersion } from './load-version.ts'
-import type { RunMetrics, VersionMetrics } from './run-metrics.ts'
+import type { ServedModel } from './load-version.ts'
+import { identityOf, LoadedVersion } from './loaded-version.ts'
+import type { RunMetrics } from './run-metrics.ts'
 import { mayAnswer, reserves } from './version-rules.ts'
-
-/** A model version that is loaded, or being loaded. */
-export interface LoadedVersion {
-  readonly loading: Promise<OpenedVersion>
-  readonly model: string
-  /** Since when it has been tried, by `now`; null: it has not loaded yet. */
-  triedSince: number | null
-  /** Once it is loaded and tried. */
-  served: ServedModel | null
-  readonly metrics: VersionMetrics
-  users: number
-  /** By `now`. */
-  lastUsed: number
-  /** The newest of the registry that it was asked for under. */
-  revision: number
-  /** Called when nobody uses it any more. */
-  onUnused: (() => void) | null
-}
 
 export interface LoadedVersionsDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
   readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
   readonly metrics: RunMetrics
   readonly log: Logger
-  /** Milliseconds, for the time that a version was last used. */
+  /** Milliseconds, for the times of trials and uses. */
   readonly now: () => number
 }
 
@@ -43,8 +25,6 @@ export interface LoadedVersions {
    * @throws LockstepError `NOT_READY` after `close`
    */
   open(catalog: Catalog, model: CatalogModel, version: ModelVersion): LoadedVersion
-  /** Ends a use, which began with `users++`. */
-  release(entry: LoadedVersion): void
   /** The version as this model declares it; null: it is not loaded. */
   served(model: CatalogModel, version: ModelVersion): ServedModel | null
   isLoaded(model: CatalogModel, version: ModelVersion): boolean
@@ -76,41 +56,18 @@ const slowTrialMs = 1500
 
 export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVersionsDeps): LoadedVersions {
   const entries = new Map<string, LoadedVersion>()
-  const identities = new WeakMap<ModelVersion, string>()
   const pool = createProcessPool()
   /** The catalog whose reserves are loaded last. */
   let newestCatalog: Catalog | null = null
   let closed = false
 
-  /**
-   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded again. "lockstep
-   * dev" also reuses numbers. Remembered for the versions of one catalog.
-   */
-  function identity(model: CatalogModel, version: ModelVersion): string {
-    let known = identities.get(version)
-    if (known === undefined) {
-      known = JSON.stringify([
-        model.name,
-        version.version,
-        version.sha256,
-        version.serviceFingerprint,
-        version.contract.inputs.map(({ features }) => features),
-        model.spec.output,
-        model.operational,
-      ])
-      identities.set(version, known)
-    }
-    return known
-  }
-
-  /** Keeps what has loaded. A version whose trial did not end is unloaded after a time, unless it may answer. */
-  function keepLoaded(id: string, entry: LoadedVersion, model: CatalogModel, served: ServedModel): void {
-    entry.served = served
+  /** Unloads a version whose trial did not end after a time, unless it may answer. */
+  function limitUntried(id: string, entry: LoadedVersion, model: CatalogModel, served: ServedModel): void {
     if (served.tried) return
-    const unload = () => {
-      if (entries.get(id) === entry && !mayAnswer(newestCatalog?.models.get(model.name) ?? model, served)) unloadUnused(id, entry)
+    const unloadIfUntried = () => {
+      if (entries.get(id) === entry && !mayAnswer(newestCatalog?.models.get(model.name) ?? model, served)) unload(id, entry)
     }
-    setTimeout(unload, untriedKeptMs).unref()
+    setTimeout(unloadIfUntried, untriedKeptMs).unref()
   }
 
   /**
@@ -125,74 +82,42 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
     else setTimeout(forget, failureKeptMs).unref()
   }
 
-  function unloadUnused(id: string, entry: LoadedVersion): void {
+  function unload(id: string, entry: LoadedVersion): void {
     entries.delete(id)
-    if (entry.users === 0) unload(entry)
-    else entry.onUnused = () => unload(entry)
-  }
-
-  function unload(entry: LoadedVersion): void {
-    entry.loading
-      .then(
-        ({ close }) => close(),
-        () => undefined,
-      )
-      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be unloaded'))
+    entry.close().catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be unloaded'))
   }
 
   function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): LoadedVersion {
     // a load that starts after the close would leave its process behind
     if (closed) throw shutDown
-    const id = identity(model, version)
+    const id = identityOf(model, version)
     const known = entries.get(id)
-    const { revision } = catalog
     if (known !== undefined) {
-      known.revision = Math.max(known.revision, revision)
+      known.revision = Math.max(known.revision, catalog.revision)
       return known
     }
-    const ofVersion = metrics.of(model.name, version.version)
-    const entry: LoadedVersion = {
-      metrics: ofVersion,
-      loading: loadVersion(
-        { readBytes, pool, log, metrics: ofVersion, onTrial: () => (entry.triedSince = now()) },
-        { catalog, model, version },
-      ),
-      model: model.name,
-      triedSince: null,
-      served: null,
-      users: 0,
-      lastUsed: now(),
-      revision,
-      onUnused: null,
-    }
+    const deps = { readBytes, pool, log, metrics: metrics.of(model.name, version.version), now }
+    const entry = new LoadedVersion(deps, catalog, model, version)
     entries.set(id, entry)
     entry.loading.then(
-      ({ served }) => keepLoaded(id, entry, model, served),
+      ({ served }) => limitUntried(id, entry, model, served),
       (error: unknown) => keepFailure(id, entry, error),
     )
     return entry
   }
 
   function served(model: CatalogModel, version: ModelVersion): ServedModel | null {
-    return entries.get(identity(model, version))?.served ?? null
+    return entries.get(identityOf(model, version))?.served ?? null
   }
 
   return {
     open,
-    release(entry) {
-      entry.users--
-      entry.lastUsed = now()
-      if (entry.users === 0) entry.onUnused?.()
-    },
     served,
     isLoaded(model, version) {
       const found = served(model, version)
       return found !== null && mayAnswer(model, found)
     },
-    isInSlowTrial: (model) =>
-      [...entries.values()].some(
-        (entry) => entry.model === model && entry.served === null && entry.triedSince !== null && now() - entry.triedSince >= slowTrialMs,
-      ),
+    isInSlowTrial: (model) => [...entries.values()].some((entry) => entry.model === model && entry.isInTrialFor(slowTrialMs)),
     async loadReserves(catalog, kept) {
       if (closed) return
       newestCatalog = catalog
@@ -210,18 +135,16 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
     },
     retire({ models, revision }, keptModels, answering) {
       const known = new Set(
-        [...models.values(), ...keptModels].flatMap((model) => model.versions.map((version) => identity(model, version))),
+        [...models.values(), ...keptModels].flatMap((model) => model.versions.map((version) => identityOf(model, version))),
       )
       const kept = new Set([
-        ...keptModels.flatMap((model) => reserves(model).map((version) => identity(model, version))),
-        ...answering.map(([model, version]) => identity(model, version)),
+        ...keptModels.flatMap((model) => reserves(model).map((version) => identityOf(model, version))),
+        ...answering.map(([model, version]) => identityOf(model, version)),
       ])
-      const unusedSince = now() - unusedMs
       for (const [id, entry] of entries) {
-        const unused = entry.users === 0 && entry.lastUsed <= unusedSince
         // an older catalog does not have what was loaded for a newer one
-        if (entry.revision > revision || kept.has(id) || (known.has(id) && !unused)) continue
-        unloadUnused(id, entry)
+        if (entry.revision > revision || kept.has(id) || (known.has(id) && !entry.isUnusedFor(unusedMs))) continue
+        unload(id, entry)
       }
     },
     forgetAnswers() {
@@ -238,9 +161,7 @@ export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVer
       const open = [...entries.values()]
       entries.clear()
       // a request continues after its client disconnects
-      const used = open.filter(({ users }) => users > 0)
-      await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
-      for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
+      await Promise.allSettled(open.map((entry) => entry.close()))
       pool.close()
     },
   }

@@ -180,7 +180,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     async use(catalog, name, version, fn, { measured = true } = {}) {
       const model = catalog.model(name)
       const entry = loaded.open(catalog, model, answers.pick(catalog, model, version))
-      entry.users++
+      entry.acquire()
       let begunMs: number | null = null
       try {
         const served = entry.served ?? (await entry.loading).served
@@ -192,17 +192,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         throw error
       } finally {
         if (begunMs !== null) entry.metrics.requested(performance.now() - begunMs)
-        loaded.release(entry)
+        entry.release()
       }
     },
     async load(catalog, name, version) {
       const model = catalog.model(name)
       const entry = loaded.open(catalog, model, pickVersion(model, version))
-      entry.users++
+      entry.acquire()
       try {
         return (await entry.loading).served
       } finally {
-        loaded.release(entry)
+        entry.release()
       }
     },
     keeps,
