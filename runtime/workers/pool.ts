@@ -1,12 +1,12 @@
-import type { Worker } from 'node:cluster'
 import cluster from 'node:cluster'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../log.ts'
 import { backOff } from './back-off.ts'
 import { closeUnclaimed } from './close-unclaimed.ts'
 import { mergeReadiness } from './merge-readiness.ts'
-import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
+import type { Address, Task, ToPool, PoolStatus } from './messages.ts'
 import { createPoolMetrics } from './pool-metrics.ts'
+import { WorkerSlot } from './worker-slot.ts'
 
 export interface PoolOptions {
   /** The file that a worker runs. It must call `joinPool`. */
@@ -35,8 +35,6 @@ export interface WorkerPool {
 
 /** How long a replacement worker waits to be ready before it listens anyway. */
 const warmMs = 10_000
-/** The time limit for a worker's report. */
-const reportMs = 1000
 /** The report interval. A killed worker loses at most the counts of this time. */
 const defaultLookMs = 2000
 /**
@@ -47,46 +45,21 @@ const silentLooks = 5
 /** The time limit for all workers to finish. It is shorter than that of the process itself. */
 const closeMs = 27_000
 
-interface Slot {
-  readonly lead: boolean
-  worker: Worker | null
-  listening: boolean
-  latest: Report | null
-  failures: number
-  /** The number of consecutive reports that the worker has missed. */
-  silent: number
-}
-
 /**
  * Runs workers behind one port and replaces those that die. The pool's process accepts connections and distributes them
  * round-robin. Connections are long-lived, so this costs little per request. All workers get equally many, and waiting
  * connections survive the death of a worker.
  */
 export function createWorkerPool({ file, count, task, log, lookMs = defaultLookMs }: PoolOptions): WorkerPool {
-  const slots = Array.from({ length: count }, (_, i): Slot => ({
-    lead: i === 0,
-    worker: null,
-    listening: false,
-    latest: null,
-    failures: 0,
-    silent: 0,
-  }))
+  const slots = Array.from({ length: count }, (_, i) => new WorkerSlot(i === 0))
   const metrics = createPoolMetrics(() => slots.filter(({ listening }) => listening).length)
-  const asked = new Map<number, { readonly slot: Slot; readonly answer: (report: Report | null) => void }>()
   const timers = new Set<NodeJS.Timeout>()
-  let asks = 0
   let closing = false
   let underWay: Promise<PoolStatus> | null = null
-  let started: (address: Address) => void
-  let refused: (error: Error) => void
-  const starting = new Promise<Address>((resolve, reject) => ([started, refused] = [resolve, reject]))
-  starting.catch(() => undefined)
+  const starting = Promise.withResolvers<Address>()
+  starting.promise.catch(() => undefined)
 
-  function tell({ worker }: Slot, message: ToWorker): void {
-    if (worker?.isConnected() === true) worker.send(message, () => undefined)
-  }
-
-  function fork(slot: Slot, warm: boolean): void {
+  function fork(slot: WorkerSlot, warm: boolean): void {
     const worker = cluster.fork()
     const since = performance.now()
     slot.worker = worker
@@ -101,42 +74,36 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     })
   }
 
-  function hear(slot: Slot, message: ToPool, warm: boolean): void {
+  function hear(slot: WorkerSlot, message: ToPool, warm: boolean): void {
     switch (message.kind) {
       case 'hello':
-        tell(slot, closing ? { kind: 'stop' } : { kind: 'begin', task: { ...task, lead: slot.lead, warmMs: warm ? warmMs : 0 } })
+        slot.tell(closing ? { kind: 'stop' } : { kind: 'begin', task: { ...task, lead: slot.lead, warmMs: warm ? warmMs : 0 } })
         return
       case 'listening':
         slot.listening = true
         log.info({ lead: slot.lead, worker: slot.worker?.process.pid }, 'a worker listens')
-        if (slots.every(({ listening }) => listening)) started(message.address)
+        if (slots.every(({ listening }) => listening)) starting.resolve(message.address)
         return
       case 'failed':
         log.error({ worker: slot.worker?.process.pid, code: message.code, error: message.message }, 'a worker failed')
-        refused(new LockstepError(message.code, message.message, { details: { ...message.details } }))
+        starting.reject(new LockstepError(message.code, message.message, { details: { ...message.details } }))
         return
       case 'report':
-        slot.latest = message.report
-        slot.silent = 0
-        asked.get(message.id)?.answer(message.report)
+        slot.reported(message.id, message.report)
         return
       case 'status':
-        void answerWhole(slot, message.id)
+        void answerStatus(slot, message.id)
         return
       default:
         message satisfies never
     }
   }
 
-  async function lost(slot: Slot, livedMs: number, code: number | null, signal: string | null): Promise<void> {
+  async function lost(slot: WorkerSlot, livedMs: number, code: number | null, signal: string | null): Promise<void> {
     const { latest, worker } = slot
-    slot.worker = null
-    slot.listening = false
-    slot.latest = null
-    slot.silent = 0
-    for (const { slot: of, answer } of asked.values()) if (of === slot) answer(null)
+    slot.clear()
     if (latest !== null) await metrics.gone(latest.metrics)
-    refused(new LockstepError('INTERNAL', `A server process ended with ${signal ?? code ?? 'no code'} before it listened.`))
+    starting.reject(new LockstepError('INTERNAL', `A server process ended with ${signal ?? code ?? 'no code'} before it listened.`))
     if (closing) return
     const { waitMs, failures } = backOff(slot.failures, livedMs)
     slot.failures = failures
@@ -149,32 +116,21 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     timers.add(timer)
   }
 
-  async function report(slot: Slot): Promise<Report | null> {
-    const id = (asks += 1)
-    return await new Promise<Report | null>((resolve) => {
-      const cap = setTimeout(() => answer(null), reportMs)
-      const answer = (report: Report | null): void => {
-        clearTimeout(cap)
-        asked.delete(id)
-        resolve(report)
-      }
-      asked.set(id, { slot, answer })
-      tell(slot, { kind: 'report', id })
-    })
-  }
-
   /** Asks all workers. If a worker is busy, its last counts are used. */
   async function look(): Promise<PoolStatus> {
-    const readiness = await Promise.all(slots.filter(({ listening }) => listening).map(report))
+    const readiness = await Promise.all(slots.filter(({ listening }) => listening).map((slot) => slot.report()))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
     return { readiness: mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
   }
 
   /** Concurrent callers share one result. */
-  async function answerWhole(slot: Slot, id: number): Promise<void> {
-    underWay ??= look().finally(() => (underWay = null))
+  function status(): Promise<PoolStatus> {
+    return (underWay ??= look().finally(() => (underWay = null)))
+  }
+
+  async function answerStatus(slot: WorkerSlot, id: number): Promise<void> {
     try {
-      tell(slot, { kind: 'status', id, status: await underWay })
+      slot.tell({ kind: 'status', id, status: await status() })
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'the metrics of the server processes cannot be merged')
     }
@@ -197,15 +153,15 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   async function close(): Promise<void> {
     closing = true
     for (const timer of timers) clearTimeout(timer)
-    const gone = slots.map(
+    const ended = slots.map(
       ({ worker }) => new Promise<void>((resolve) => (worker === null ? resolve() : worker.once('exit', () => resolve()))),
     )
-    for (const slot of slots) tell(slot, { kind: 'stop' })
-    const cap = setTimeout(() => {
+    for (const slot of slots) slot.tell({ kind: 'stop' })
+    const timer = setTimeout(() => {
       for (const { worker } of slots) worker?.process.kill('SIGKILL')
     }, closeMs)
-    await Promise.all(gone)
-    clearTimeout(cap)
+    await Promise.all(ended)
+    clearTimeout(timer)
   }
 
   return {
@@ -213,11 +169,10 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
       cluster.schedulingPolicy = cluster.SCHED_RR
       cluster.setupPrimary({ exec: file, args: [] })
       for (const slot of slots) fork(slot, false)
-      const address = await starting
+      const address = await starting.promise
       const timer = setInterval(() => {
         endSilent()
-        underWay ??= look().finally(() => (underWay = null))
-        underWay.catch(() => undefined)
+        status().catch(() => undefined)
       }, lookMs)
       timers.add(timer.unref())
       return address
