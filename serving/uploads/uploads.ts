@@ -1,18 +1,8 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { z } from 'zod'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { hashFile } from '../../offline/files/hash-file.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { NewUpload, Upload } from './stored-uploads.ts'
+import { appendBytes, storedUploads } from './stored-uploads.ts'
 
-/**
- * Files that clients send in parts, on the disk of the server. An upload is a folder:
- *
- *     ID/upload.json     the announced length, name and hash
- *     ID/file/NAME       the bytes so far; their number is the offset
- *
- * So after a kill the offset is what the disk holds, and the client resumes there.
- */
+/** Files that clients send in parts, on the disk of the server. */
 export interface Uploads {
   /**
    * Announces a file.
@@ -46,22 +36,6 @@ export interface Uploads {
   removeOld(nowMs: number): Promise<number>
 }
 
-export interface NewUpload {
-  /** Bytes. */
-  readonly length: number
-  /** The name of the file; its extension says its format. */
-  readonly name: string
-  /** Hex; null: not announced. */
-  readonly sha256: string | null
-}
-
-export interface Upload extends NewUpload {
-  readonly id: string
-  /** The number of bytes that have arrived. */
-  readonly offset: number
-  readonly path: string
-}
-
 export interface UploadOptions {
   /** The folder of all uploads, which is made when it is needed. */
   readonly folder: string
@@ -72,37 +46,16 @@ export interface UploadOptions {
 /** How long an upload is kept after its last byte. */
 const keptMs = 24 * 3_600_000
 
-const storedUpload = z.object({ length: z.number(), name: z.string(), sha256: z.string().nullable(), verified: z.boolean() })
-
 export function createUploads({ folder, limitBytes }: UploadOptions): Uploads {
+  const stored = storedUploads(folder)
   const takeTurn = createWriters()
   const used = new Set<string>()
   /** Creations take turns, so that together they stay within the limit. */
   let creating: Promise<unknown> = Promise.resolve()
 
-  const noteOf = (id: string): string => join(folder, id, 'upload.json')
-
-  async function read(id: string): Promise<{ readonly upload: Upload; readonly verified: boolean }> {
-    if (!/^[0-9a-f-]{36}$/.test(id)) throw notFound(id)
-    const text = await readFile(noteOf(id), 'utf8').catch(() => null)
-    if (text === null) throw notFound(id)
-    const { verified, ...file } = storedUpload.parse(JSON.parse(text))
-    const path = join(folder, id, 'file', file.name)
-    const found = await stat(path).catch(() => null)
-    if (found === null) throw notFound(id)
-    return { upload: { id, ...file, offset: found.size, path }, verified }
-  }
-
-  async function note(id: string, file: NewUpload, verified: boolean): Promise<void> {
-    const { length, name, sha256 } = file
-    const path = noteOf(id)
-    await writeFile(`${path}.new`, JSON.stringify({ length, name, sha256, verified }), { flush: true })
-    await rename(`${path}.new`, path)
-  }
-
   async function announcedBytes(): Promise<number> {
     let sum = 0
-    for (const id of await readdir(folder).catch(() => [])) sum += (await read(id).catch(() => null))?.upload.length ?? 0
+    for (const id of await stored.ids()) sum += (await stored.read(id).catch(() => null))?.upload.length ?? 0
     return sum
   }
 
@@ -122,31 +75,7 @@ export function createUploads({ folder, limitBytes }: UploadOptions): Uploads {
         { details: { limitBytes, takenBytes: taken } },
       )
     }
-    const id = randomUUID()
-    const path = join(folder, id, 'file', file.name)
-    try {
-      await mkdir(join(folder, id, 'file'), { recursive: true, mode: 0o700 })
-      await writeFile(path, '', { mode: 0o600 })
-      await note(id, file, false)
-    } catch (cause) {
-      await rm(join(folder, id), { recursive: true, force: true }).catch(() => undefined)
-      throw writeFailed(path, cause)
-    }
-    return { ...file, id, offset: 0, path }
-  }
-
-  /** Checks the hash of a complete file. One with another hash is removed. */
-  async function verify(upload: Upload): Promise<void> {
-    const found = await hashFile(upload.path, undefined)
-    if (upload.sha256 !== null && found !== upload.sha256) {
-      await rm(join(folder, upload.id), { recursive: true, force: true })
-      throw new LockstepError(
-        'UPLOAD_DAMAGED',
-        `The file "${upload.name}" arrived with the SHA-256 ${found}, not ${upload.sha256} as announced; it was removed. Send it again.`,
-        { details: { sha256: found, announced: upload.sha256 } },
-      )
-    }
-    await note(upload.id, upload, true)
+    return await stored.add(file)
   }
 
   return {
@@ -155,17 +84,17 @@ export function createUploads({ folder, limitBytes }: UploadOptions): Uploads {
       creating = created.catch(() => undefined)
       return await created
     },
-    find: async (id) => (await read(id)).upload,
+    find: async (id) => (await stored.read(id)).upload,
     async append(id, offset, bytes) {
-      const { upload: before } = await read(id)
+      const { upload: before } = await stored.read(id)
       const writer = await takeTurn(id)
       try {
-        const { upload } = await read(id)
+        const { upload } = await stored.read(id)
         if (used.has(id)) throw inUse(id)
         if (upload.offset !== offset) throw wrongOffset(upload, offset)
-        await write(upload, bytes(writer.signal))
-        const after = (await read(id)).upload
-        if (after.offset === after.length) await verify(after)
+        await appendBytes(upload, bytes(writer.signal))
+        const after = (await stored.read(id)).upload
+        if (after.offset === after.length) await stored.verify(after)
         return after
       } catch (error) {
         if (writer.signal.aborted) throw wrongOffset(before, offset)
@@ -175,7 +104,7 @@ export function createUploads({ folder, limitBytes }: UploadOptions): Uploads {
       }
     },
     async use(id, work) {
-      const { upload, verified } = await read(id)
+      const { upload, verified } = await stored.read(id)
       if (upload.offset < upload.length) {
         throw new LockstepError(
           'INVALID_REQUEST',
@@ -186,54 +115,30 @@ export function createUploads({ folder, limitBytes }: UploadOptions): Uploads {
       if (used.has(id)) throw inUse(id)
       used.add(id)
       try {
-        if (!verified) await verify(upload)
+        if (!verified) await stored.verify(upload)
         const result = await work(upload)
-        await rm(join(folder, id), { recursive: true, force: true })
+        await stored.remove(id)
         return result
       } finally {
         used.delete(id)
       }
     },
     async remove(id) {
-      await read(id)
+      await stored.read(id)
       if (used.has(id)) throw inUse(id)
       const writer = await takeTurn(id)
-      await rm(join(folder, id), { recursive: true, force: true }).finally(() => writer.leave())
+      await stored.remove(id).finally(() => writer.leave())
     },
     async removeOld(nowMs) {
       let removed = 0
-      for (const id of await readdir(folder).catch(() => [])) {
-        const path = join(folder, id)
-        const newest = (await read(id).catch(() => null))?.upload.path ?? path
-        const changed = await stat(newest).catch(() => null)
-        if (changed === null || nowMs - changed.mtimeMs < keptMs || used.has(id)) continue
-        await rm(path, { recursive: true, force: true })
+      for (const id of await stored.ids()) {
+        const changedMs = await stored.changedMs(id)
+        if (changedMs === null || nowMs - changedMs < keptMs || used.has(id)) continue
+        await stored.remove(id)
         removed++
       }
       return removed
     },
-  }
-}
-
-async function write(upload: Upload, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-  const file = await open(upload.path, 'r+').catch((cause: unknown) => {
-    throw writeFailed(upload.path, cause)
-  })
-  try {
-    let at = upload.offset
-    for await (const chunk of bytes) {
-      const fitting = chunk.subarray(0, upload.length - at)
-      for (let done = 0; done < fitting.byteLength;) {
-        const { bytesWritten } = await file.write(fitting, done, fitting.byteLength - done, at + done).catch((cause: unknown) => {
-          throw writeFailed(upload.path, cause)
-        })
-        done += bytesWritten
-      }
-      at += fitting.byteLength
-      if (fitting.byteLength < chunk.byteLength) throw tooLong(upload)
-    }
-  } finally {
-    await file.close()
   }
 }
 
@@ -261,30 +166,6 @@ function createWriters(): (id: string) => Promise<Writer> {
       },
     }
   }
-}
-
-function writeFailed(path: string, cause: unknown): LockstepError {
-  return new LockstepError(
-    'WRITE_FAILED',
-    `The server could not write the upload "${path}": ${messageOf(cause)}. Free some space there, or set LOCKSTEP_FILES_DIR to another folder.`,
-    { cause, details: { path } },
-  )
-}
-
-function tooLong({ id, length }: Upload): LockstepError {
-  return new LockstepError(
-    'BODY_TOO_LARGE',
-    `More bytes were sent than the ${length} of the upload "${id}"; announce the length of the complete file.`,
-    { details: { upload: id, limitBytes: length } },
-  )
-}
-
-function notFound(id: string): LockstepError {
-  return new LockstepError(
-    'NOT_FOUND',
-    `There is no upload "${id}" on this server. It was used or removed, or another server has it: servers share uploads only if they share LOCKSTEP_FILES_DIR.`,
-    { details: { upload: id } },
-  )
 }
 
 function inUse(id: string): LockstepError {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import type { Upload, Uploads } from '../../../uploads/uploads.ts'
+import type { Upload } from '../../../uploads/stored-uploads.ts'
+import type { Uploads } from '../../../uploads/uploads.ts'
 import type { Call } from '../call.ts'
 import { jsonAnswer } from '../call.ts'
 import { checkQuery } from '../request/check-query.ts'
