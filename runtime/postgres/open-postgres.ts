@@ -1,7 +1,6 @@
 import type { PostgresPoolClient } from 'kysely'
 import { Kysely, PostgresDialect } from 'kysely'
 import type { QueryConfig, QueryResult } from 'pg'
-import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import { createSemaphore, orTimeout, timedOut, withPatience } from '../async.ts'
 import { copyIn } from './copy-in.ts'
@@ -17,7 +16,7 @@ import { backendPid, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { createPostgresServers } from './postgres-servers.ts'
 import { parseTarget } from './postgres-target.ts'
 import { createPrepareSession } from './prepare-session.ts'
-import { postgresUnavailable, readOnlyServer, silentText } from './postgres-unavailable.ts'
+import { isSilent, postgresUnavailable, readOnlyServer, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
 import { createWriteObstacle } from '../write-obstacle.ts'
@@ -121,20 +120,19 @@ export function openPostgres(url: string, { signal, timers }: PostgresOptions = 
     },
     listeners: (channel) => countPostgresListeners(query, channel),
     async ping() {
-      const silent = new Error(silentText)
-      const answer = streams.run((client) => client.query<{ readOnly: boolean }>(askReadOnly))
+      const answer = streams.run(async (client) => ({ client, ...(await client.query<{ readOnly: boolean }>(askReadOnly)) }))
       try {
-        const { rows } = await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
+        const { client, rows } = await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, new Error(silentText)))
         const readOnly = rows[0]?.readOnly === true
-        if (readOnly && servers.count > 1) {
-          // another one may be the primary by now
-          sessions.cut()
-          throw postgresUnavailable(target.server, readOnlyServer())
+        if (servers.count > 1) {
+          // of several servers, another one may be the primary by now, and one that fell silent answers no statement
+          sessions.cut(readOnly ? undefined : client)
+          if (readOnly) throw postgresUnavailable(target.server, readOnlyServer())
         }
         obstacle.noteReadOnly(readOnly)
       } catch (error) {
-        // a new connection may have been waited for, whose own timeout is shorter
-        if (error instanceof LockstepError && error.cause === silent) sessions.cut()
+        // the ping may have been sent, or have waited for a new connection
+        if (isSilent(error)) sessions.cut()
         throw error
       }
     },

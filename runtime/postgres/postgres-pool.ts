@@ -94,7 +94,7 @@ function createPool(max: number, { servers, sessions, prepare, onError }: Omit<P
       constructor(config: pg.ClientConfig = {}) {
         const { url } = servers
         super({ ...config, connectionString: url })
-        const session = { url, pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
+        const session = { client: this, url, pid: () => backendPid(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
         this.connection.on('errorMessage', onError)
         const stop = startPatientTimer(connectTimeoutMs / servers.count, () => this.connection.stream.destroy(new Error(silentText)))

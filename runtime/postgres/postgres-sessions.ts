@@ -9,6 +9,7 @@ const stopMs = 1_000
 
 /** One connection of this process. */
 export interface PostgresSession {
+  readonly client: object
   /** The URL of its server. */
   readonly url: string
   /** The process id on the server; null while it is not connected. */
@@ -25,7 +26,8 @@ export interface PostgresSessions {
    * gives up.
    */
   cancel(afterMs: number): Promise<void>
-  cut(): void
+  /** Closes all connections at once. With `answered`: only those to other servers than that of this client. */
+  cut(answered?: object): void
 }
 
 /**
@@ -56,8 +58,9 @@ export function createPostgresSessions(servers: PostgresServers): PostgresSessio
         client.connection.stream.destroy()
       }
     },
-    cut() {
-      for (const session of open) session.cut()
+    cut(answered) {
+      const url = [...open].find(({ client }) => client === answered)?.url
+      for (const session of open) if (session.url !== url) session.cut()
     },
   }
 }

@@ -52,6 +52,12 @@ export function isTooManyConnections(error: unknown): boolean {
   return error instanceof Error && (('code' in error && error.code === tooManyConnections) || isTooManyConnections(error.cause))
 }
 
+/** Whether a server did not answer in time, or one of several. */
+export function isSilent(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isSilent)
+  return error instanceof Error && (error.message.startsWith(silentText) || isSilent(error.cause))
+}
+
 /** Makes a `POSTGRES_UNAVAILABLE` error that names the server as host:port, without user and password. */
 export function postgresUnavailable(server: string, cause: unknown): LockstepError {
   return new LockstepError('POSTGRES_UNAVAILABLE', `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. ${remedyOf(cause)}`, {

@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net'
 
 export interface DelayedProxy {
   readonly port: number
-  /** How long answers of the server are held back from now on, milliseconds. */
+  /** How long answers of the server are held back from now on, milliseconds. Infinity: they are lost. */
   delayMs: number
   close(): Promise<void>
 }
@@ -29,7 +29,7 @@ export async function delayedProxy(host: string, port: number): Promise<DelayedP
     client.on('data', (bytes) => server.write(bytes))
     server.on('data', (bytes) => {
       if (self.delayMs === 0) client.write(bytes)
-      else setTimeout(() => client.write(bytes), self.delayMs)
+      else if (self.delayMs !== Infinity) setTimeout(() => client.write(bytes), self.delayMs)
     })
   })
   proxy.listen(0, '127.0.0.1')
