@@ -129,13 +129,16 @@ interface ConnectionsRow {
   readonly used: number
 }
 
-/** Whether one more process of Lockstep finds free connections. */
+/**
+ * Whether one more process of Lockstep finds free connections. `pg_stat_activity` hides the type of other users'
+ * sessions; `pg_stat_database` counts all of them, and the few background processes of databases.
+ */
 export async function checkConnections(db: Database): Promise<Answer> {
   if (isEmbedded(db)) return ok('The embedded database serves this process.')
   const [row] = await db.query<ConnectionsRow>(`
     SELECT current_setting('max_connections')::int AS max,
            current_setting('superuser_reserved_connections')::int AS reserved,
-           (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS used`)
+           (SELECT sum(numbackends)::int FROM pg_stat_database) AS used`)
   const { max = 0, reserved = 0, used = 0 } = row ?? {}
   const free = max - reserved - used
   const text = `${free} of ${max} connections are free. A server process takes up to 20 and a worker up to 40, but usually a few`

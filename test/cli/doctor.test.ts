@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
-import { checkRights } from '../../cli/doctor/database-checks.ts'
+import { checkConnections, checkRights } from '../../cli/doctor/database-checks.ts'
 import { checkPorts } from '../../cli/doctor/machine-checks.ts'
 import { checkSources, checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
@@ -220,6 +220,26 @@ describe('lockstep doctor', () => {
       expect(report.of('rights')).toMatch(new RegExp(`"${user}" is not a member of .* It lacks rights on the tables, .* TO "${user}"`))
       expect(report.out).not.toContain('hidden-word')
     } finally {
+      await admin.script(`drop role ${user}`)
+      await admin.close()
+    }
+  })
+
+  it('counts connections of users whose sessions PostgreSQL hides', async () => {
+    const admin = openPostgres(database.url)
+    const user = `doctor_counter_${process.pid}`
+    await admin.script(`create role ${user} login password 'hidden-word'`)
+    const db = openPostgres(Object.assign(new URL(database.url), { username: user, password: 'hidden-word' }).href)
+    // each of these sessions stays open
+    const unlocks = [await admin.lock(1, process.pid), await admin.lock(2, process.pid)]
+    try {
+      const settings = `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most`
+      const [{ most } = { most: 0 }] = await db.query<{ most: number }>(settings)
+      const { text } = await checkConnections(db)
+      expect(Number(/^\d+/.exec(text)?.[0])).toBeLessThanOrEqual(most - 3)
+    } finally {
+      for (const unlock of unlocks) await unlock()
+      await db.close()
       await admin.script(`drop role ${user}`)
       await admin.close()
     }
