@@ -191,7 +191,7 @@ describe('predictions export --outcome', () => {
     // it is never ready, as nothing is materialized
     await expect.poll(async () => (await fetch(`${url}/v1/models`)).status, { timeout: 60_000 }).toBe(200)
     const [here, there, second] = ['here.csv', 'there.csv', 'second.parquet'].map((name) => join(folder, name)) as [string, string, string]
-    const words = (out: string) => ['predictions', 'export', 'fraud', '--since', '365d', '--out', out]
+    const words = (out: string) => ['predictions', 'export', 'fraud', '--since', '36500d', '--out', out]
     const time = ['--outcome', 'costly', '--labelled', '--as-of', formatTimestamp(now)]
     const { path: _, ...json } = (await run(...words(here), ...time)).json as Row
     const settings = { LOCKSTEP_SERVER: url }
