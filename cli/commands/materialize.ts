@@ -7,7 +7,7 @@ import { materializeView } from '../../materializer/runs/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Command } from '../command.ts'
-import { eachInTurn, failedLine } from '../each-in-turn.ts'
+import { eachInTurn, notDoneJson, notDoneLines } from '../each-in-turn.ts'
 import { counted, duration } from '../text/human.ts'
 
 export const materializeCommand: Command = {
@@ -15,7 +15,7 @@ export const materializeCommand: Command = {
   summary: 'Bring online views up to date',
   description: [
     'Folds the rows that have arrived since the last run into the stored states. Each row counts once, even if several runs work at the same time. Safe to stop and to run again.',
-    'A view that fails does not stop the others, and a row that cannot be folded affects only its entity. The command names them and exits with 1.',
+    'A view that fails does not stop the others, and a row that cannot be folded affects only its entity. The command names them and exits with 1. If you stop the command, it prints what is done and names the views that are left.',
   ],
   arguments: [{ name: 'VIEW', help: 'A view, as "name" or "name@version". Default: all online views.', takes: 'many' }],
   options: {
@@ -30,7 +30,7 @@ export const materializeCommand: Command = {
     const moment = input.time('to')
     const [db, store] = [await context.database(), await context.store()]
     const tracing = await context.tracing()
-    const { done, failed } = await eachInTurn(plans, {
+    const turns = await eachInTurn(plans, {
       nameOf: ({ id }) => id,
       signal: context.signal,
       async work(plan) {
@@ -53,11 +53,11 @@ export const materializeCommand: Command = {
         }
       },
     })
-    await runHousekeeping(db, store, catalog, {
-      replayMs: context.config.replaySeconds * 1000,
-      prune: true,
-      nowMs: Date.now(),
-      signal: context.signal,
+    const { done, failed, stopped } = turns
+    const housekeeping = { replayMs: context.config.replaySeconds * 1000, prune: true, nowMs: Date.now(), signal: context.signal }
+    await runHousekeeping(db, store, catalog, housekeeping).catch((error: unknown) => {
+      // the next run does the rest
+      if (!context.signal.aborted) throw error
     })
     const lines = done.flatMap(({ view, rows, entities, seconds, moment: at, tooLarge, setAside }) => {
       const what = `${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written`
@@ -72,13 +72,13 @@ export const materializeCommand: Command = {
           tooLarge: notKeptJson(tooLarge),
           setAside: notKeptJson(setAside),
         })),
-        failed: failed.map(({ name: view, error: { code, message, details } }) => ({ view, code, message, details })),
+        ...notDoneJson(turns, 'view'),
       },
       text:
         plans.length === 0
           ? 'There are no online views, so there is nothing to materialize.'
-          : [...lines, ...failed.map(failedLine)].join('\n'),
-      exitCode: failed.length > 0 || done.some(({ setAside }) => setAside.entities > 0) ? 1 : 0,
+          : [...lines, ...notDoneLines(turns)].join('\n'),
+      exitCode: failed.length > 0 || stopped !== null || done.some(({ setAside }) => setAside.entities > 0) ? 1 : 0,
     }
   },
 }

@@ -7,7 +7,7 @@ import { statusAnswer } from '../../serving/protocols/http/health/status-route.t
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
-import { eachInTurn, failedLine } from '../each-in-turn.ts'
+import { eachInTurn, notDoneJson, notDoneLines } from '../each-in-turn.ts'
 import { bytes as sizeOf, counted } from '../text/human.ts'
 import type { Input } from '../input.ts'
 import type { Server } from '../remote/server.ts'
@@ -21,7 +21,7 @@ export const sourceSyncCommand: Command = {
   summary: 'Load the Parquet files of sources that are not loaded yet',
   description: [
     'Lists the files that a source declares with parquetFiles(), and loads each new one in a transaction of its own. This process and all "lockstep worker" processes on the same database share the files. You can stop it and run it again: it continues with the files that are left.',
-    'A source that fails does not stop the others. The command names it and exits with 1.',
+    'A source that fails does not stop the others. The command names it and exits with 1. If you stop the command, it prints what is loaded and names the sources that are left.',
     'A file that has changed since it was loaded is an error, reported when all new files are loaded. Rows of a file that was deleted stay.',
     'If no worker runs, run "lockstep materialize" afterwards.',
   ],
@@ -51,15 +51,12 @@ export const sourceSyncCommand: Command = {
     const { sources, sync } = await (server === null ? ownSyncs(context, input, replace) : serverSyncs(context, input, server, replace))
     const [source] = input.arguments('SOURCE')
     if (source !== undefined) return await sync(source)
-    const { done, failed } = await eachInTurn(await sources(), { nameOf: (name) => name, signal: context.signal, work: sync })
-    const lines = [...done.map(({ text }) => text), ...failed.map(failedLine)]
+    const turns = await eachInTurn(await sources(), { nameOf: (name) => name, signal: context.signal, work: sync })
+    const lines = [...turns.done.map(({ text }) => text), ...notDoneLines(turns)]
     return {
-      json: {
-        sources: done.map(({ json }) => json),
-        failed: failed.map(({ name, error: { code, message, details } }) => ({ source: name, code, message, details })),
-      },
+      json: { sources: turns.done.map(({ json }) => json), ...notDoneJson(turns, 'source') },
       text: lines.length === 0 ? 'No source has Parquet files, so there is nothing to load.' : lines.join('\n'),
-      exitCode: failed.length > 0 ? 1 : 0,
+      exitCode: turns.failed.length > 0 || turns.stopped !== null ? 1 : 0,
     }
   },
 }

@@ -135,3 +135,23 @@ describe('a command whose database has stopped responding', () => {
     })
   })
 })
+
+describe('a command that is stopped at its second view', () => {
+  it('prints what the first one got, and names what is left', async () => {
+    const second = `const visits = source('visits', { key: { shop: 'shop' }, eventTime: 'at', columns: { n: t.int32 } })
+export const later = featureView('later', { version: 1, entity: shop, source: visits, online: true, features: { n1h: count('1h') } })
+export const last = featureView('last', { version: 1, entity: shop, source: visits, online: true, features: { n2h: count('2h') } })
+`
+    await must(env, 'apply', join(definitionFiles({ 'features.ts': features + second }), 'features.ts'))
+    await whileLocked('lockstep_source.visits', async () => {
+      const running = start(env, 'materialize', 'busy', 'later', 'last', '--json')
+      await whenWaiting(running)
+      const { code, out, err } = await stopped(running, 'SIGINT')
+      expect([code, err, JSON.parse(out)]).toMatchObject([
+        130,
+        '',
+        { views: [{ view: 'busy@1' }], failed: [], stopped: { left: ['later@1', 'last@1'], code: 'STOPPED' } },
+      ])
+    })
+  })
+})
