@@ -17,13 +17,14 @@ export interface ColumnPredictions {
 }
 
 /**
- * @param again predicts a row, by its index, that failed in a run of its own. If it throws, no further row runs.
- *   Absent: the row has no prediction
+ * @param options.again predicts a row, by its index, that failed in a run of its own. If it throws, no further row
+ *   runs. Absent: the row has no prediction
+ * @param options.signal once it is aborted, no further run begins
  */
 export type ColumnRunner = (
   columns: FeatureColumns,
   rows: number,
-  again?: (row: number) => Promise<Prediction>,
+  options?: { readonly again?: (row: number) => Promise<Prediction>; readonly signal?: AbortSignal | undefined },
 ) => Promise<ColumnPredictions>
 
 /**
@@ -52,21 +53,23 @@ export function createColumnRunner(
   const step = rowsOfRun(model, sharesRuns)
   const runRows = rowsRunner(model, timeoutMs)
 
-  return async (columns, rows, again) => {
+  return async (columns, rows, { again, signal } = {}) => {
     const outputs = model.outputs.map(() => new Array<Value | null>(rows).fill(null))
     const failures = new Array<ErrorCode | null>(rows).fill(null)
 
     async function run(from: number, to: number): Promise<void> {
+      signal?.throwIfAborted()
       try {
         copyAnswers(outputs, from, await runRows(columns, from, to))
       } catch (error) {
+        signal?.throwIfAborted()
         if (!(error instanceof LockstepError) || !isOfRows(error)) throw error
         if (to - from === 1) {
           if (again === undefined) failures[from] = error.code
           else for (const [o, value] of (await again(from)).entries()) (outputs[o] as (Value | null)[])[from] = value
           return
         }
-        const middle = from + Math.ceil((to - from) / 2)
+        const middle = middleOf(from, to)
         await run(from, middle)
         await run(middle, to)
       }
@@ -91,8 +94,8 @@ function hasEnded({ details }: LockstepError): boolean {
 const maxTries = 3
 
 /**
- * Like `createColumnRunner`, for rows that all need a prediction. A run that fails is not halved: a row that never ends
- * would take its timeout in each of a dozen runs.
+ * Like `createColumnRunner`, for rows that all need a prediction. A run that takes too long is not halved: a row that
+ * never ends would take its timeout in each of a dozen runs.
  */
 export function createAllRowsRunner(
   model: Pick<LoadedModel, 'runColumns' | 'outputs' | 'maxRows'>,
@@ -105,17 +108,21 @@ export function createAllRowsRunner(
   return async (columns, rows, signal) => {
     const outputs = model.outputs.map(() => new Array<Value>(rows))
 
-    async function run(from: number, to: number, tries: number): Promise<Value[][]> {
+    async function run(from: number, to: number, tries = 1): Promise<void> {
       signal?.throwIfAborted()
       try {
-        return await runRows(columns, from, to)
+        copyAnswers(outputs, from, await runRows(columns, from, to))
       } catch (error) {
-        if (tries === maxTries || !(error instanceof LockstepError) || !hasEnded(error)) throw error
-        return await run(from, to, tries + 1)
+        if (!(error instanceof LockstepError)) throw error
+        if (tries < maxTries && hasEnded(error)) return await run(from, to, tries + 1)
+        if (to - from === 1 || !isOfRows(error) || error.code === 'MODEL_TIMEOUT') throw error
+        const middle = middleOf(from, to)
+        await run(from, middle)
+        await run(middle, to)
       }
     }
 
-    for (let from = 0; from < rows; from += step) copyAnswers(outputs, from, await run(from, Math.min(rows, from + step), 1))
+    for (let from = 0; from < rows; from += step) await run(from, Math.min(rows, from + step))
     return outputs
   }
 }
@@ -130,6 +137,10 @@ function rowsRunner(
 
 function rowsOfRun({ maxRows }: Pick<LoadedModel, 'maxRows'>, sharesRuns: boolean): number {
   return sharesRuns && maxRows === null ? rowsPerRun : 1
+}
+
+function middleOf(from: number, to: number): number {
+  return from + Math.ceil((to - from) / 2)
 }
 
 function copyAnswers(outputs: readonly (Value | null)[][], from: number, answers: readonly (readonly Value[])[]): void {

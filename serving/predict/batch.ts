@@ -76,7 +76,11 @@ export async function predictBatch(
   const { service, binding } = bindVersion(catalog, declared.spec, version)
   const pool = createProcessPool()
   const { name, operational } = declared
-  const named = { binding, name: `${name}@${version.version}`, operational, pool, log: options.log }
+  const { log, signal } = options
+  const named = { binding, name: `${name}@${version.version}`, operational, pool, log, signal }
+  // also ends the run under way
+  const endProcesses = (): void => pool.close()
+  signal?.addEventListener('abort', endProcesses)
   try {
     const opened = await openUnserved(() => readModelBytes(db, name, version.version), named)
     try {
@@ -86,6 +90,7 @@ export async function predictBatch(
       await opened.close()
     }
   } finally {
+    signal?.removeEventListener('abort', endProcesses)
     pool.close()
   }
 }
@@ -106,7 +111,7 @@ async function predictSpine(
     refuseClash(columns, outputs)
     let refused = 0
     const summary = await joinSpine(db, service, spine, options, async (batch) => {
-      const predicted = await predictJoined(opened, batch)
+      const predicted = await predictJoined(opened, batch, options.signal)
       refused += predicted.refused
       const values = carried.map((slot) => batch.spine[slot] ?? [])
       await consume({ length: batch.length, columns, spine: values, outputs, predictions: predicted.columns, joined: batch })
@@ -122,12 +127,12 @@ async function predictSpine(
  *
  * @throws LockstepError why a row has no prediction
  */
-async function predictJoined({ outputs, runColumns, predictUncached }: OpenModel, batch: JoinedBatch) {
+async function predictJoined({ outputs, runColumns, predictUncached }: OpenModel, batch: JoinedBatch, signal: AbortSignal | undefined) {
   const rows = Array.from({ length: batch.length }, (_, row) => row).filter((row) => batch.missing[row]?.length === 0)
   const features = batch.values.map((column) => rows.map((row) => column[row] ?? null))
   // a row that failed runs once more, for the reason
   const again = async (i: number) => (await predictUncached([features.map((column) => column[i] ?? null)]))[0] as Prediction
-  const found = await runColumns(features, rows.length, again)
+  const found = await runColumns(features, rows.length, { again, signal })
   const columns = outputs.map(() => new Array<Value | null>(batch.length).fill(null))
   for (const [o, column] of columns.entries()) for (const [i, row] of rows.entries()) column[row] = found.outputs[o]?.[i] ?? null
   return { columns, refused: batch.length - rows.length }

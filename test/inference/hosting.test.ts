@@ -206,9 +206,9 @@ describe('a model', () => {
       asked.push(row)
       return (await model.predictUncached([features[row] as number[]]))[0] as Prediction
     }
-    await expect(model.runColumns(columns, 4, again)).rejects.toMatchObject({ code: 'MODEL_FAILED' })
+    await expect(model.runColumns(columns, 4, { again })).rejects.toMatchObject({ code: 'MODEL_FAILED' })
     expect(asked).toEqual([1])
-    expect(await model.runColumns(columns, 4, async () => [0.25])).toMatchObject({ outputs: [[0.5, 0.25, 0.5, 0.25]] })
+    expect(await model.runColumns(columns, 4, { again: async () => [0.25] })).toMatchObject({ outputs: [[0.5, 0.25, 0.5, 0.25]] })
     await model.close()
   })
 

@@ -61,6 +61,27 @@ export function constantModel(value: number, width = 3): Buffer {
   })
 }
 
+/** Passes its rows through, and fails for more rows than these in a run: the sum with a slice of as many rows. */
+export function limitedModel(rows: number): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [features],
+      outputs: [{ name: 'out', type: 'float', shape: ['N', 3] }],
+      initializers: [
+        { name: 'zeros', type: 'float', dims: [rows, 3], raw: new Uint8Array(rows * 12) },
+        { name: 'none', type: 'int64', dims: [1], raw: longs(0) },
+        { name: 'one', type: 'int64', dims: [1], raw: longs(1) },
+      ],
+      nodes: [
+        { type: 'Shape', inputs: ['features'], outputs: ['shape'] },
+        { type: 'Slice', inputs: ['shape', 'none', 'one'], outputs: ['count'] },
+        { type: 'Slice', inputs: ['zeros', 'none', 'count'], outputs: ['slice'] },
+        { type: 'Add', inputs: ['features', 'slice'], outputs: ['out'] },
+      ],
+    },
+  })
+}
+
 /**
  * Subtracts from each value the mean of its column over all rows of the run: what one row is answered depends on those
  * beside it.

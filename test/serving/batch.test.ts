@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/values/entity-key.ts'
 import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
@@ -14,7 +15,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
-import { centeringModel } from '../inference/made-models.ts'
+import { centeringModel, endlessModel } from '../inference/made-models.ts'
 import type { World } from './world.ts'
 import { ask, createWorld, noon } from './world.ts'
 
@@ -284,3 +285,34 @@ describe('backfillPredictions', () => {
     )
   })
 })
+
+describe('predictBatch that is stopped', () => {
+  it('ends the run under way', async () => {
+    const version = await world.push('echo', endlessModel())
+    const stop = new AbortController()
+    // "pressure", the number of rounds, is the delay divided by the distance
+    const sql = `select airport, at, 1e-17::float8 as distance from spine where id > 100`
+    const options = { model: 'echo', version, spine: { sql }, time: 'at', log, signal: stop.signal }
+    const predicted = predictBatch(world.db, await loadCatalog(world.db), options, () => undefined)
+    predicted.catch(() => undefined)
+    await expect.poll(() => Math.max(0, ...childSeconds()), { timeout: 60_000, interval: 100 }).toBeGreaterThan(4)
+    const stopped = performance.now()
+    stop.abort(new Error('stopped'))
+    await expect(predicted).rejects.toThrow('stopped')
+    // the run itself would end after the model's timeout of 60 s
+    expect(performance.now() - stopped).toBeLessThan(20_000)
+  }, 120_000)
+})
+
+/** The processor time of each child process. Only a model that is running takes long. */
+function childSeconds(): number[] {
+  const pids = readdirSync('/proc/self/task').flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, 'utf8').split(' '))
+  return pids.filter(Boolean).map((pid) => {
+    try {
+      // field 14 of proc(5), in hundredths; the name before may contain spaces
+      return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[11]) / 100
+    } catch {
+      return 0 // it has ended
+    }
+  })
+}
