@@ -22,7 +22,7 @@ const pages: Readonly<Record<string, string>> = {
   explain: 'explain?service=airport_delays@1&entity=airport:ATL&at=2001-06-26T20:00:00Z',
   parity: 'parity',
   lineage: 'lineage?focus=service/flight_features',
-  plan: 'plan',
+  plan: 'plan?focus=view/airport_delays@1',
   alerts: 'alerts',
   jobs: 'jobs',
   keys: 'keys',

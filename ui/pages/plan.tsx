@@ -178,7 +178,7 @@ function ImpactParts({ plan, data, isRemoval }: ImpactPartsProps): ReactElement 
                 {
                   name: 'Their clients',
                   value: new Set(lines.flatMap((each) => each.clients)).size,
-                  note: 'as far as predictions are logged',
+                  note: 'by API key, as far as predictions are logged',
                 },
               ]
             : [

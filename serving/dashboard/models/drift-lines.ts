@@ -56,11 +56,12 @@ export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureD
   return baseline.origins.some(({ kind }) => kind === 'served') ? 'the first rows served' : 'training'
 }
 
-/** What moved: the likely cause, which has the figures, or the figures alone. */
+/** What moved, and by what likely cause. The cause that values changed has their figures. */
 function movedText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
   if (column.untested !== null) return column.untested
-  if (column.causes.length > 0) return capitalized(`${causesText(column.causes)}.`)
-  return valuesText(column, reference).trim()
+  const cause = column.causes.length === 0 ? '' : capitalized(`${causesText(column.causes)}.`)
+  const hasFigures = column.causes.some(({ kind }) => kind === 'source values changed')
+  return hasFigures ? cause : `${valuesText(column, reference)} ${cause}`.trim()
 }
 
 function capitalized(text: string): string {
