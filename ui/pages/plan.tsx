@@ -32,8 +32,8 @@ const tones: Readonly<Record<Effect, Tone>> = {
 }
 
 /**
- * What a plan would do, down to the models, or the removal of one definition. A plan is pasted, and stays in the browser
- * but for the names in it.
+ * What a plan would do, or the removal of one definition, down to the models. A plan is pasted, and stays in the
+ * browser but for the names in it.
  */
 export default function PlanPage(): ReactElement {
   const [text, setText] = useState('')
