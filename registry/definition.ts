@@ -86,46 +86,41 @@ export function displayName(definition: { readonly kind: DefinitionKind; readonl
   return `${kindNames[definition.kind]} "${labelOf(definition)}"`
 }
 
+/** The list of each kind in a set of definitions. A definition comes after everything that it can refer to. */
+export const kindLists = {
+  entity: 'entities',
+  source: 'sources',
+  view: 'views',
+  onDemand: 'onDemand',
+  service: 'services',
+  model: 'models',
+  outcome: 'outcomes',
+  channel: 'channels',
+  monitor: 'monitors',
+  experiment: 'experiments',
+  batch: 'batches',
+  pipeline: 'pipelines',
+  training: 'trainings',
+} as const satisfies Readonly<Record<DefinitionKind, keyof DefinitionSet>>
+
+export type KindList = (typeof kindLists)[DefinitionKind]
+
 /** A definition comes after everything that it can refer to. */
-export const kindOrder: readonly DefinitionKind[] = [
-  'entity',
-  'source',
-  'view',
-  'onDemand',
-  'service',
-  'model',
-  'outcome',
-  'channel',
-  'monitor',
-  'experiment',
-  'batch',
-  'pipeline',
-  'training',
-]
+export const kindOrder = Object.keys(kindLists) as readonly DefinitionKind[]
+
+/** The version of a definition; 0 for kinds that have none. That of a batch or a pipeline is of its model. */
+export function versionOf(kind: DefinitionKind, { version }: { readonly name: string; readonly version?: number | string | null }): number {
+  return typeof version === 'number' && ['view', 'onDemand', 'service'].includes(kind) ? version : 0
+}
 
 /** All definitions of a file, in `kindOrder`. */
 export function declaredDefinitions(set: DefinitionSet): Definition[] {
-  const fresh = { retired: false, signature: null }
-  const unversioned = { version: 0, ...fresh }
-  return [
-    ...set.entities.map(({ spec, ...rest }) => ({ kind: 'entity', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.sources.map(({ spec, ...rest }) => ({ kind: 'source', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.views.map(({ spec, ...rest }) => ({ kind: 'view', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const),
-    ...set.onDemand.map(
-      ({ spec, ...rest }) => ({ kind: 'onDemand', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const,
-    ),
-    ...set.services.map(
-      ({ spec, ...rest }) => ({ kind: 'service', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const,
-    ),
-    ...set.models.map(({ spec, ...rest }) => ({ kind: 'model', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.outcomes.map(({ spec, ...rest }) => ({ kind: 'outcome', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.channels.map(({ spec, ...rest }) => ({ kind: 'channel', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.monitors.map(({ spec, ...rest }) => ({ kind: 'monitor', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.experiments.map(({ spec, ...rest }) => ({ kind: 'experiment', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.batches.map(({ spec, ...rest }) => ({ kind: 'batch', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.pipelines.map(({ spec, ...rest }) => ({ kind: 'pipeline', name: spec.name, ...unversioned, spec, ...rest }) as const),
-    ...set.trainings.map(({ spec, ...rest }) => ({ kind: 'training', name: spec.name, ...unversioned, spec, ...rest }) as const),
-  ]
+  return kindOrder.flatMap((kind) =>
+    set[kindLists[kind]].map((declared) => {
+      const { spec } = declared
+      return { kind, name: spec.name, version: versionOf(kind, spec), retired: false, signature: null, ...declared } as Definition
+    }),
+  )
 }
 
 /** All definitions of the registry, retired ones included, in `kindOrder`. */

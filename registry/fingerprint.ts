@@ -77,21 +77,7 @@ export interface ClosedSpecs {
 }
 
 /** By name, or by id for views and services. */
-export interface Fingerprints {
-  readonly entities: ReadonlyMap<string, string>
-  readonly sources: ReadonlyMap<string, string>
-  readonly views: ReadonlyMap<DefinitionId, string>
-  readonly onDemand: ReadonlyMap<DefinitionId, string>
-  readonly services: ReadonlyMap<DefinitionId, string>
-  readonly models: ReadonlyMap<string, string>
-  readonly outcomes: ReadonlyMap<string, string>
-  readonly channels: ReadonlyMap<string, string>
-  readonly monitors: ReadonlyMap<string, string>
-  readonly experiments: ReadonlyMap<string, string>
-  readonly batches: ReadonlyMap<string, string>
-  readonly pipelines: ReadonlyMap<string, string>
-  readonly trainings: ReadonlyMap<string, string>
-}
+export type Fingerprints = { readonly [List in keyof ClosedSpecs]: ReadonlyMap<string, string> }
 
 /**
  * The fingerprints of a set of specs.

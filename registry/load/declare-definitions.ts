@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { definitionId } from '../../kernel/specs/view-spec.ts'
+import type { KindList } from '../definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { fingerprints } from '../fingerprint.ts'
 
@@ -8,24 +9,7 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
   : never
 
 /** The definitions of a set without their fingerprints. */
-export type UndeclaredDefinitions = {
-  readonly [
-    Kind in
-      | 'entities'
-      | 'sources'
-      | 'views'
-      | 'onDemand'
-      | 'services'
-      | 'models'
-      | 'outcomes'
-      | 'channels'
-      | 'monitors'
-      | 'experiments'
-      | 'batches'
-      | 'pipelines'
-      | 'trainings'
-  ]: Undeclared<DefinitionSet[Kind]>
-}
+export type UndeclaredDefinitions = { readonly [List in KindList]: Undeclared<DefinitionSet[List]> }
 
 /**
  * Computes the fingerprints of definitions.

@@ -6,9 +6,10 @@ import { aggregateNames } from '../../kernel/specs/view-spec.ts'
 import { channelSpec, monitorSpec } from '../monitor-spec.ts'
 import { pipelineSpec } from '../pipeline-spec.ts'
 import { scheduledBatchSpec } from '../scheduled-batch-spec.ts'
-import { kindNames } from '../definition.ts'
+import { kindLists, kindNames, kindOrder, labelOf, versionOf } from '../definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
+import type { DefinitionKind } from '../../migrations/schema.ts'
 import { maxThreads } from '../define/model.ts'
 import { sha256 } from '../sha256.ts'
 import { trainingSpec } from '../trainings/training-spec.ts'
@@ -268,19 +269,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
   return {
     lockstep,
     file: set.file,
-    entities: bare(set.entities),
-    sources: bare(set.sources),
-    views: bare(set.views),
-    onDemand: bare(set.onDemand),
-    services: bare(set.services),
-    models: bare(set.models),
-    outcomes: bare(set.outcomes),
-    channels: bare(set.channels),
-    monitors: bare(set.monitors),
-    experiments: bare(set.experiments),
-    batches: bare(set.batches),
-    pipelines: bare(set.pipelines),
-    trainings: bare(set.trainings),
+    ...Object.fromEntries(Object.values(kindLists).map((list) => [list, bare(set[list])])),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -306,19 +295,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   if (lists.every((list) => list.length === 0)) {
     throw new LockstepError('DEFINITIONS_EMPTY', `The definitions of "${file}" are empty; send at least one.`)
   }
-  refuseTwice('entity', specs.entities)
-  refuseTwice('source', specs.sources)
-  refuseTwice('view', specs.views)
-  refuseTwice('onDemand', specs.onDemand)
-  refuseTwice('service', specs.services)
-  refuseTwice('model', specs.models)
-  refuseTwice('outcome', specs.outcomes)
-  refuseTwice('channel', specs.channels)
-  refuseTwice('monitor', specs.monitors)
-  refuseTwice('experiment', specs.experiments)
-  refuseTwice('batch', specs.batches)
-  refuseTwice('pipeline', specs.pipelines)
-  refuseTwice('training', specs.trainings)
+  for (const kind of kindOrder) refuseTwice(kind, specs[kindLists[kind]])
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)
@@ -367,12 +344,12 @@ function refuseUnwritable(value: unknown, path: readonly string[]): void {
 }
 
 function refuseTwice(
-  kind: keyof typeof kindNames,
+  kind: DefinitionKind,
   declared: readonly { readonly spec: { readonly name: string; readonly version?: number | string | null } }[],
 ): void {
   const seen = new Set<string>()
   for (const { spec } of declared) {
-    const label = typeof spec.version !== 'number' || kind === 'batch' || kind === 'pipeline' ? spec.name : `${spec.name}@${spec.version}`
+    const label = labelOf({ name: spec.name, version: versionOf(kind, spec) })
     if (!/^[a-z][a-z0-9_]*$/.test(spec.name)) {
       throw new LockstepError(
         'INVALID_NAME',
