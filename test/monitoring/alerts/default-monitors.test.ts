@@ -167,7 +167,7 @@ it('alert test sends a test and its end to a channel, and names those that exist
     expect(receiver.received[0]?.path).toBe('/api/v2/alerts')
     await expect(run('alert', 'test', 'mail')).rejects.toMatchObject({
       code: 'DELIVERY_FAILED',
-      message: expect.stringMatching(/^The channel "mail" has taken a test .* "b@gone.example" \(550 No such mailbox\)$/) as string,
+      message: expect.stringMatching(/^The channel "mail" accepted a test .* "b@gone.example" \(550 No such mailbox\)$/) as string,
     })
     expect(mailServer.received).toHaveLength(1)
     await expect(run('alert', 'test', 'oncall')).rejects.toMatchObject({ message: 'There is no channel "oncall". There are mail, team.' })
