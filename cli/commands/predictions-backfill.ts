@@ -21,7 +21,10 @@ export const predictionsBackfillCommand: Command = {
     version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
     id: { value: 'COLUMN', help: "The spine's column with the id of each prediction. Default: they get new ids." },
-    shift: { value: 'DURATION', help: 'Log each prediction with a time that is later by this duration, so that old rows look like recent ones.' },
+    shift: {
+      value: 'DURATION',
+      help: 'Log each prediction with a time that is later by this duration, so that old rows look like recent ones.',
+    },
     reason: reasonOption,
   },
   example: `lockstep predictions backfill delay --spine "select * from flights where date > now() - interval '30 days'"`,
