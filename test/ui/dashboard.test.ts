@@ -63,14 +63,14 @@ it('the search opens Explain for a key alone, and the receipt of a request id', 
     await page.keyboard.press('Control+k')
     await page.getByPlaceholder(/A name, a tag/).fill(text)
   }
-  const chosen = (label: string) => page.locator('[data-action][data-selected]').filter({ hasText: label })
+  // the key may be one of each entity
   await search('ATL')
-  await chosen('Explain airport ATL now').waitFor()
-  await page.keyboard.press('Enter')
+  await page.getByText('Explain account ATL now', { exact: true }).waitFor()
+  await page.getByText('Explain airport ATL now', { exact: true }).click()
   await page.waitForURL((url) => url.pathname === '/ui/explain' && url.searchParams.get('entity') === 'airport:ATL')
   const id = '7adf9527-5ffb-4a3d-9bf1-98c5b1eeff2e'
   await search(` ${id} `)
-  await chosen(`Receipt of ${id}`).waitFor()
+  await page.locator('[data-selected]').filter({ hasText: `Receipt of ${id}` }).waitFor()
   await page.keyboard.press('Enter')
   await page.waitForURL(`**/ui/receipt/${id}`)
 })
