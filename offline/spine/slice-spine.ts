@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
+import { sqlIdentifier, sqlSignal, sqlText } from '../../runtime/postgres/sql.ts'
 import type { SpineRange } from '../datasets/dataset-parts.ts'
 import { columnSql } from './spine-sql.ts'
 import type { Spine, StoredSpine } from './spine.ts'
@@ -56,10 +56,9 @@ export async function dropUnderReaders(db: Database, table: string): Promise<voi
 }
 
 async function endReaders(db: Database, table: string): Promise<void> {
-  await db.query(
-    `SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+  await db.script(
+    sqlSignal(`SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = current_setting('application_name')
-      AND l.relation = to_regclass($1)::oid AND l.granted AND l.mode = 'AccessShareLock' AND l.pid <> pg_backend_pid()`,
-    [table],
+      AND l.relation = to_regclass(${sqlText(table)})::oid AND l.granted AND l.mode = 'AccessShareLock' AND l.pid <> pg_backend_pid()`),
   )
 }

@@ -19,6 +19,7 @@ import { createPrepareSession } from './prepare-session.ts'
 import { isSilent, postgresUnavailable, readOnlyServer, silentText } from './postgres-unavailable.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
+import { sqlSignal } from './sql.ts'
 import { createWriteObstacle } from '../write-obstacle.ts'
 
 const pingTimeoutMs = 3_500
@@ -161,7 +162,7 @@ async function runStatement(
   const client = await statements.connect()
   const cancelling: Promise<unknown>[] = []
   const cancel = () => {
-    const cancelled = streams.run((other) => other.query('SELECT pg_cancel_backend($1)', [backendPid(client)]))
+    const cancelled = streams.run((other) => other.query(sqlSignal(`SELECT pg_cancel_backend(${backendPid(client)})`)))
     cancelling.push(cancelled.catch(() => undefined))
   }
   signal?.addEventListener('abort', cancel)

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { PostgresServers } from './postgres-servers.ts'
+import { sqlSignal } from './sql.ts'
 
 const cancelTimeoutMs = 700
 const stopStepMs = 250
@@ -48,9 +49,10 @@ export function createPostgresSessions(servers: PostgresServers): PostgresSessio
       try {
         await client.connect()
         await client.query(
-          `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-          WHERE pid = ANY ($1) AND state = 'active' AND query_start <= clock_timestamp() - $2 * interval '1 ms'`,
-          [pids, afterMs],
+          sqlSignal(
+            `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+            WHERE pid IN (${pids.join(', ')}) AND state = 'active' AND query_start <= clock_timestamp() - ${afterMs} * interval '1 ms'`,
+          ),
         )
       } catch {
         // stopping does not wait for the cancellation

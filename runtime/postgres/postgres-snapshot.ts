@@ -3,6 +3,7 @@ import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
 import { largeJoins, parseSnapshot, stableScans } from './snapshot-bounds.ts'
+import { sqlSignal } from './sql.ts'
 
 /** Provides separate connections for a snapshot and its streams, and explains their errors. */
 export interface SnapshotConnections {
@@ -104,7 +105,7 @@ async function* streamTuples(
     copyOut.abort()
     client.release(true)
     // if the leader fails, the server notices the closed connection on its next write to it
-    await snapshot.ask('SELECT pg_terminate_backend($1, $2)', [backendPid(client), terminateTimeoutMs]).catch(() => undefined)
+    await snapshot.ask(sqlSignal(`SELECT pg_terminate_backend(${backendPid(client)}, ${terminateTimeoutMs})`)).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
   try {
@@ -130,7 +131,7 @@ async function* streamTuples(
 
 async function cancelQuery(connections: SnapshotConnections, client: PoolClient): Promise<void> {
   const other = await connections.connect().catch(() => null)
-  const cancelled = await other?.query('SELECT pg_cancel_backend($1)', [backendPid(client)]).catch(() => null)
+  const cancelled = await other?.query(sqlSignal(`SELECT pg_cancel_backend(${backendPid(client)})`)).catch(() => null)
   other?.release(cancelled === null)
 }
 

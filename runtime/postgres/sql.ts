@@ -16,6 +16,14 @@ export function sqlText(value: string): string {
   return value.includes('\\') ? ` E${quoted}` : quoted
 }
 
+/**
+ * A call that signals sessions of the same user. `ALTER ROLE … SET role` has a user act as another role, and PostgreSQL
+ * lets that role signal none of the user's sessions: the call is made as the user.
+ */
+export function sqlSignal(call: string): string {
+  return `SET ROLE NONE; ${call}; RESET ROLE`
+}
+
 /** A moment in epoch microseconds, as a literal. */
 export function sqlMoment(micros: number): string {
   return `timestamptz '${formatTimestamp(micros)}'`

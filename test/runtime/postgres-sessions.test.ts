@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -98,4 +99,34 @@ it('closes within seconds during a statement with a held lock', async () => {
   expect(performance.now() - started).toBeLessThan(30_000)
   await failed
   await noneSleeps()
+})
+
+it('ends statements of a user that acts as another role', async () => {
+  const suffix = randomBytes(4).toString('hex')
+  const [owner, user] = [`owner_${suffix}`, `user_${suffix}`]
+  await db.script(
+    `create role ${owner}; create role ${user} login password 'acts' in role ${owner}; alter role ${user} set role to ${owner}`,
+  )
+  const url = new URL(database.url)
+  ;[url.username, url.password] = [user, 'acts']
+  const other = openPostgres(url.href)
+  try {
+    const stop = new AbortController()
+    const aborted = failureOf(other.query('select pg_sleep(600)', [], { signal: stop.signal }))
+    await until(async () => (await sleeping()) === 1)
+    stop.abort(new Error('enough'))
+    await aborted
+    await noneSleeps()
+    // the connections still act as the other role
+    expect(await other.snapshot((snapshot) => snapshot.query('select current_user as role'))).toEqual([{ role: owner }])
+
+    const failed = failureOf(other.query('select pg_sleep(600)'))
+    await until(async () => (await sleeping()) === 1)
+    await other.close()
+    await failed
+    await noneSleeps()
+  } finally {
+    await other.close()
+    await db.script(`drop role ${user}; drop role ${owner}`)
+  }
 })
