@@ -12,7 +12,7 @@ let database: TestDatabase
 beforeAll(async () => {
   database = await testDatabase({ migrate: false })
 })
-afterAll(() => database.drop())
+afterAll(() => database?.drop())
 
 /** @param others how many servers the URL names besides the one that falls silent; they answer */
 async function loseServer(others: number, ping: 'answers' | 'fails'): Promise<unknown> {
