@@ -45,21 +45,44 @@ export async function startHelp(commands: readonly CommandEntry[]): Promise<stri
   ].join('\n')
 }
 
-/** The text of `lockstep help`. @param width of the lines, but for names that are longer */
+/** The first words of all commands by subject, as docs/cli.md lists them. */
+export const subjects: readonly (readonly [subject: string, words: readonly string[]])[] = [
+  ['start', ['init', 'dev', 'doctor', 'completion']],
+  ['definitions', ['migrate', 'plan', 'apply', 'prune', 'status', 'sign', 'audit']],
+  ['finding', ['list', 'show', 'search', 'lineage', 'features']],
+  ['rows', ['ingest', 'source', 'dead-letter', 'erase']],
+  ['training', ['dataset', 'training', 'export-plan', 'partition']],
+  ['online store', ['materialize', 'backfill', 'worker', 'job']],
+  ['models', ['model', 'rollout', 'shadow', 'experiment']],
+  ['predictions in bulk', ['predict', 'batch', 'pipeline']],
+  ['serving', ['serve', 'ui', 'keys', 'openapi']],
+  ['watching', ['stats', 'cost', 'drift', 'baseline', 'quality', 'parity', 'report', 'monitor', 'alert']],
+  ['answers', ['predictions', 'outcome', 'explain']],
+]
+
+/** The text of `lockstep help`, or of the help of a group. @param width of the lines, but for names that are longer */
 export function generalHelp(commands: readonly CommandHelp[], width = pageWidth()): string {
   return [
     'Lockstep: a feature store with model serving.',
     '',
     'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
     '',
-    'Commands:',
-    ...summaries(commands, width),
-    '',
+    ...bySubject(commands).flatMap(([subject, members]) => [`${capitalized(subject)}:`, ...summaries(members, width), '']),
     'Options: --json, --help or -h (for each command), --version or -v',
     '',
     ...wrap('Without LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL, all data is in .lockstep (LOCKSTEP_DIR).', width),
     'Help for one command: lockstep COMMAND --help',
   ].join('\n')
+}
+
+function bySubject(commands: readonly CommandHelp[]): (readonly [subject: string, commands: readonly CommandHelp[]])[] {
+  return subjects
+    .map(([subject, words]) => [subject, commands.filter(({ name }) => words.includes(name.split(' ')[0] ?? ''))] as const)
+    .filter(([, members]) => members.length > 0)
+}
+
+function capitalized(subject: string): string {
+  return subject.slice(0, 1).toUpperCase() + subject.slice(1)
 }
 
 /** The text of `lockstep COMMAND --help`. @param width as of `generalHelp` */

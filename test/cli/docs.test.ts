@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { commands } from '../../cli/commands.ts'
-import { commandHelp } from '../../cli/help.ts'
+import { commandHelp, subjects } from '../../cli/help.ts'
 import { commonOptions } from '../../cli/input.ts'
 import { rootFolder } from '../source-files.ts'
 
@@ -42,6 +42,16 @@ describe('docs/cli.md', () => {
     const isOwn = (option: string): boolean => !common.includes(option) && option !== 'server URL'
     expect(documented.filter(isOwn)).toEqual(shown.filter(isOwn))
     expect(shown).toEqual(expect.arrayContaining(documented))
+  })
+
+  it('names each first word of a command under its subject, as the help of all commands does', () => {
+    const rows = [...page.matchAll(/^\| ([a-z ]+) \| (\[.*) \|$/gm)].map(([, subject, cell = '']) => [
+      subject,
+      [...cell.matchAll(/\[([a-z-]+)[^\]]*\]/g)].map(([, word]) => word),
+    ])
+    expect(rows).toEqual(subjects)
+    const words = subjects.flatMap(([, each]) => each)
+    expect(words.toSorted()).toEqual([...new Set(commands.map(({ name }) => name.split(' ')[0] ?? ''))].toSorted())
   })
 
   it('lists the options of every command, and the exit codes', () => {
