@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseValue } from '../../kernel/values/parse-value.ts'
 import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { durationText, formatDuration, measuredText, parseDuration } from '../../kernel/values/duration.ts'
-import { formatShare } from '../../kernel/values/format-number.ts'
+import { formatNumber, formatShare } from '../../kernel/values/format-number.ts'
 import { decodeKey, encodeKey } from '../../kernel/values/entity-key.ts'
 import { defaultHop, divisorChains } from '../../kernel/states/hop.ts'
 import { formatTimestamp, parseTimestamp } from '../../kernel/values/time.ts'
@@ -15,6 +15,22 @@ import { canonical, isValueOf, ownCopy } from '../../kernel/values/value-type.ts
 import { budget } from '../budget.ts'
 
 const micros = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
+
+it('numbers have three significant digits, and separators from 1,000 on', () => {
+  const numbers = [0.01234, 71.23, 999.9, 1480.4, -567_905, 1e15, 1.23e21, 1.5e-9, 0]
+  expect(numbers.map((number) => formatNumber(number))).toEqual([
+    '0.0123',
+    '71.2',
+    '1,000',
+    '1,480',
+    '-568,000',
+    '1,000,000,000,000,000',
+    '1.23e+21',
+    '1.5e-9',
+    '0',
+  ])
+  expect(formatNumber(1234.5678, 7)).toBe('1,234.568')
+})
 
 it('shares are percentages with no more digits than asked for', () => {
   expect([0, 0.07, 0.57, 0.28, 0.9999, 1].map((share) => formatShare(share, 6))).toEqual(['0 %', '7 %', '57 %', '28 %', '99.99 %', '100 %'])
