@@ -188,7 +188,9 @@ function columnsText(columns: readonly Column<ValueType>[]): string {
 
 /** `continuous`, or the schedule and its delay: every 5 minutes, one minute later, is `*\/5 * * * * + 1 min`. */
 export function availabilityText(availability: Availability): string {
-  return availability.kind === 'continuous' ? 'continuous' : `${availability.schedule} + ${durationText(availability.delayMicros)}`
+  return availability.kind === 'continuous'
+    ? 'continuous'
+    : `schedule ${availability.schedule}, delay ${durationText(availability.delayMicros)}`
 }
 
 /** Where the rows of a source are. */
