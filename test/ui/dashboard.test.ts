@@ -70,7 +70,10 @@ it('the search opens Explain for a key alone, and the receipt of a request id', 
   await page.waitForURL((url) => url.pathname === '/ui/explain' && url.searchParams.get('entity') === 'airport:ATL')
   const id = '7adf9527-5ffb-4a3d-9bf1-98c5b1eeff2e'
   await search(` ${id} `)
-  await page.locator('[data-selected]').filter({ hasText: `Receipt of ${id}` }).waitFor()
+  await page
+    .locator('[data-selected]')
+    .filter({ hasText: `Receipt of ${id}` })
+    .waitFor()
   await page.keyboard.press('Enter')
   await page.waitForURL(`**/ui/receipt/${id}`)
 })
