@@ -60,6 +60,8 @@ it('the search opens Explain for a key alone, and the receipt of a request id', 
   const { page } = visits
   await visits.go('jobs')
   const search = async (text: string): Promise<void> => {
+    // once it has closed, it forgets its text
+    await page.getByPlaceholder(/A name, a tag/).waitFor({ state: 'hidden' })
     await page.keyboard.press('Control+k')
     await page.getByPlaceholder(/A name, a tag/).fill(text)
   }
