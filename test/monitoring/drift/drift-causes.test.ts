@@ -46,7 +46,7 @@ describe('the likely causes of a drift', () => {
     expect(more).toEqual([])
     expect(cause).toEqual({
       kind: 'source values changed',
-      text: 'values moved while statuses, volume and entities did not, so the source "landings" has other values: the mean went from 12 to 1190 (×99.2: did its unit change?)',
+      text: 'values moved while statuses, volume and entities did not, so the source "landings" has other values: the mean went from 12 to 1,190 (×99.2: did its unit change?)',
     })
   })
 
@@ -56,7 +56,7 @@ describe('the likely causes of a drift', () => {
       { ...nothing, volume: { ratio: 2.1, text: 'rows rose' } },
     )
     expect(causesText(causes)).toBe(
-      'values moved while statuses and entities did not, so the source "landings" has other values: the mean went from 12 to 1200 (×100: did its unit change?); rows rose',
+      'values moved while statuses and entities did not, so the source "landings" has other values: the mean went from 12 to 1,200 (×100: did its unit change?); rows rose',
     )
     expect(kinds({}, { entityMix: 'other airports', volume: { ratio: 2.1, text: '' } })).toEqual([
       'mix of entities moved',

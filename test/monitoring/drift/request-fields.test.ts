@@ -37,7 +37,7 @@ const moved = async (from: number) =>
 it('names the request fields that differ from the time before, and no other', async () => {
   const fields = await moved(1)
   expect(fields.map(({ text }) => text)).toEqual([
-    'the request field "amount" moved: its mean went from 24.5 in the time before to 2450',
+    'the request field "amount" moved: its mean went from 24.5 in the time before to 2,450',
     'the request field "channel" moved: 50 % of rows have other values than in the time before',
   ])
   // nearly all amounts moved, so no rows are left to compare with; of many texts nothing is known
