@@ -353,7 +353,13 @@ describe('the page of a model', () => {
     expect(lines).toMatchObject([{ feature: 'pressure', view: 'flight_context@1', distance: 0.3, byChance: null, says }])
     expect(await ann.data('/features/flight_context@1.pressure/stats')).toMatchObject({
       reference: 'the first rows served',
-      distribution: { chart: { series: [{ label: 'served' }, { label: 'the first rows served' }] } },
+      distribution: {
+        chart: {
+          finding:
+            'It drifted: PSI 0.30. The mean was 1.0 in the first rows served, 3.0 as served. 0 % were missing in the first rows served, 0.5 % as served.',
+          series: [{ label: 'served' }, { label: 'the first rows served' }],
+        },
+      },
     })
     const { inputs } = (await ann.data('/models/delay')) as { inputs: readonly object[] }
     expect(inputs).toContainEqual({ feature: 'pressure', view: 'flight_context@1', type: 'float64' })
