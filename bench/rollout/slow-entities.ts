@@ -11,10 +11,10 @@ export interface EntityMix {
 }
 
 export const entityMixes: readonly EntityMix[] = [
-  { name: 'with as many requests each', entities: 1000, exponent: 0 },
-  { name: 'with as many requests each', entities: 20, exponent: 0 },
-  { name: 'of which a few have most requests', entities: 1000, exponent: 1.1 },
-  { name: 'of which a few have most requests', entities: 100, exponent: 1.1 },
+  { name: 'with equally many requests', entities: 1000, exponent: 0 },
+  { name: 'with equally many requests', entities: 20, exponent: 0 },
+  { name: 'a few with most requests', entities: 1000, exponent: 1.1 },
+  { name: 'a few with most requests', entities: 100, exponent: 1.1 },
 ]
 
 /** Shares of the candidate with its rows in the step, as in the default plan. */
