@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { foldTransactions } from '../../../materializer/events/fold-transactions.ts'
-import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { applyChanges } from '../../../registry/changes/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
@@ -363,26 +362,6 @@ describe('the page of a model', () => {
     })
     const { inputs } = (await ann.data('/models/delay')) as { inputs: readonly object[] }
     expect(inputs).toContainEqual({ feature: 'pressure', view: 'flight_context@1', type: 'float64' })
-    await world.db.query('delete from lockstep.model_figures')
-  })
-})
-
-describe('the figures of a model over time', () => {
-  it('have every point of a short time, and few of a month of hours, among them the newest', async () => {
-    const report = {
-      total: { predictions: 9, judged: 9, immature: 0, withoutOutcome: 0, figures: { auc: { value: 0.7, low: null, high: null, n: 9 } } },
-    }
-    await world.db.query(
-      `insert into lockstep.model_figures (model, kind, version, as_of, report)
-       select 'delay', 'quality', version, '2001-07-01T11:00:00Z'::timestamptz - hour * interval '1 hour', $1
-       from (values (1, 120), (2, 721)) of (version, hours), generate_series(0, hours - 1) hour`,
-      [JSON.stringify(report)],
-    )
-    const newest = Date.parse('2001-07-01T11:00:00Z')
-    const points = await figuresOverTime(world.db, 'delay', { from: (newest - 31 * 86_400_000) * 1000, to: newest * 1000 })
-    const every = (hours: number, count: number) => Array.from({ length: count }, (_, i) => newest - (count - 1 - i) * hours * 3_600_000)
-    expect(points.filter(({ version }) => version === 1).map(({ asOf }) => asOf.getTime())).toEqual(every(1, 120))
-    expect(points.filter(({ version }) => version === 2).map(({ asOf }) => asOf.getTime())).toEqual(every(7, 103))
     await world.db.query('delete from lockstep.model_figures')
   })
 })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Status } from '../../../kernel/states/state.ts'
+import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
 import { noBins } from '../../../monitoring/rollups/bin-layout.ts'
 import { BinnedRows } from '../../../monitoring/rollups/binned-rows.ts'
 import { ColumnSummary } from '../../../monitoring/rollups/column-summary.ts'
@@ -282,4 +283,24 @@ it('the chart of means has no interval of two rows, and says how many rows gave 
     [3, true],
   ])
   expect(chart?.finding).toContain('1 of all 6 rows gave no finite number, and is left out.')
+})
+
+describe('the figures of a model over time', () => {
+  it('have every point of a short time, and few of a month of hours, among them the newest', async () => {
+    const report = {
+      total: { predictions: 9, judged: 9, immature: 0, withoutOutcome: 0, figures: { auc: { value: 0.7, low: null, high: null, n: 9 } } },
+    }
+    await world.db.query(
+      `insert into lockstep.model_figures (model, kind, version, as_of, report)
+       select 'typed', 'quality', version, '2001-07-01T11:00:00Z'::timestamptz - hour * interval '1 hour', $1
+       from (values (1, 120), (2, 721)) of (version, hours), generate_series(0, hours - 1) hour`,
+      [JSON.stringify(report)],
+    )
+    const newest = Date.parse('2001-07-01T11:00:00Z')
+    const points = await figuresOverTime(world.db, 'typed', { from: (newest - 31 * 86_400_000) * 1000, to: newest * 1000 })
+    const every = (hours: number, count: number) => Array.from({ length: count }, (_, i) => newest - (count - 1 - i) * hours * 3_600_000)
+    expect(points.filter(({ version }) => version === 1).map(({ asOf }) => asOf.getTime())).toEqual(every(1, 120))
+    expect(points.filter(({ version }) => version === 2).map(({ asOf }) => asOf.getTime())).toEqual(every(7, 103))
+    await world.db.query('delete from lockstep.model_figures')
+  })
 })
