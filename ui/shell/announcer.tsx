@@ -22,7 +22,9 @@ export function Announcer(): ReactElement {
   useEffect(() => {
     // the first page keeps the browser's own focus
     if (last.current !== null && last.current !== path) {
-      document.querySelector<HTMLElement>('#main')?.focus({ preventScroll: true })
+      // a dialog that was opened while the page loaded keeps the focus
+      if (document.querySelector('[role="dialog"]:focus-within') === null)
+        document.querySelector<HTMLElement>('#main')?.focus({ preventScroll: true })
       scrollTo(0, 0)
       setText(document.title)
     }
