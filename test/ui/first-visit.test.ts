@@ -130,7 +130,7 @@ describe('the page of a model', () => {
     await visits.go('models/delay')
     await page.getByText('since 2001-06-28', { exact: true }).waitFor()
     await page.getByText('Of 1,200 rows that version 1 answered').waitFor()
-    await page.getByText(`Of a sample: ${sampled}.`).waitFor()
+    await page.getByText(`From a sample: ${sampled}.`).waitFor()
     expect(visits.faults()).toEqual([])
   })
 })

@@ -10,7 +10,7 @@ import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
-import { ExplainLink } from '../parts/explain-link.tsx'
+import { ExplainLink, entityText } from '../parts/explain-link.tsx'
 import { DeadLetters } from './dead-letters.tsx'
 import { SourceFiles } from './source-files.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
@@ -101,7 +101,7 @@ export function DefinitionParts({ data, readOf = data.id, children }: Definition
               'Example',
               example === null ? null : (
                 <ExplainLink key="example" name={id} entity={example}>
-                  Explain {example}
+                  Explain {entityText(example)}
                 </ExplainLink>
               ),
             ],

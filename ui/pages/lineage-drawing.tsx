@@ -3,6 +3,7 @@ import { useElementSize } from '@mantine/hooks'
 import { type ReactElement, useLayoutEffect, useMemo, useRef } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
+import { shortId } from '../parts/format.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { height, layout, width } from './lineage-layout.ts'
 
@@ -86,5 +87,6 @@ const [maxName, keptEnd] = [20, 8]
 
 /** A long name without its middle: names that begin alike often end differently. */
 function shortName(name: string): string {
-  return name.length <= maxName ? name : `${name.slice(0, maxName - keptEnd - 1)}…${name.slice(-keptEnd)}`
+  const short = shortId(name)
+  return short.length <= maxName ? short : `${short.slice(0, maxName - keptEnd - 1)}…${short.slice(-keptEnd)}`
 }

@@ -7,6 +7,7 @@ import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { ChooseDefinition } from '../parts/choose-definition.tsx'
 import { DataTable } from '../parts/data-table.tsx'
+import { shortId } from '../parts/format.ts'
 import { useOwnNames } from '../parts/own-names.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -135,7 +136,7 @@ const maxNamed = 10
 
 function namesOf(nodes: readonly Node[], keys: readonly string[]): string {
   const names = new Map(nodes.map(({ key, name }) => [key, name]))
-  const shown = keys.slice(0, maxNamed).map((key) => names.get(key) ?? key)
+  const shown = keys.slice(0, maxNamed).map((key) => shortId(names.get(key) ?? key))
   const more = keys.length - shown.length
   return `${shown.join(', ') || '–'}${more === 0 ? '' : ` and ${more} more`}`
 }

@@ -50,5 +50,22 @@ export function rangeAcross(places: readonly number[], alone: number): [low: num
   return [first - half, last + half]
 }
 
+/** The places at which a series has a value. */
+export function measuredPlaces({ t, values }: Pick<ChartColumns, 't' | 'values'>): readonly number[] {
+  return t.filter((_, place) => values.some((own) => own[place] !== null))
+}
+
+/**
+ * The range of an axis of time. If its first half has no value, it begins shortly before the first value.
+ *
+ * @returns null for fewer than two places
+ */
+export function rangeOfTime(columns: Pick<ChartColumns, 't' | 'values'>): [low: number, high: number] | null {
+  const [start = 0, end = start] = [columns.t[0], columns.t.at(-1)]
+  if (start === end) return null
+  const first = measuredPlaces(columns)[0] ?? start
+  return first - start <= (end - start) / 2 ? [start, end] : [Math.max(start, first - (end - first) / 4), end]
+}
+
 /** The dashes that tell series apart without their colours. */
 export const dashes: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 2], [12, 4]]

@@ -3,7 +3,7 @@ import { type KeyboardEvent, type ReactElement, Suspense, lazy, useMemo, useStat
 import type { Chart as ChartData, Series } from '../../serving/dashboard/contract/answer.ts'
 import { announce } from '../shell/announcer.tsx'
 import { Icon } from '../shell/icon.tsx'
-import { type ChartColumns, type ChartKind, columnsOf, dashes } from './chart-columns.ts'
+import { type ChartColumns, type ChartKind, columnsOf, dashes, measuredPlaces } from './chart-columns.ts'
 import { CsvButton } from './csv.tsx'
 import { formatMoment, formatNumber, keepUnits } from './format.ts'
 
@@ -36,8 +36,10 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
   const { series, finding, marks } = chart
   const markAt = useMemo(() => new Map(marks?.points.map(({ t, text }) => [t, text])), [marks])
   const columns = useMemo(() => columnsOf(series), [series])
-  const isMeasured = columns.values.some((values) => values.some((value) => value !== null))
-  const count = isMeasured ? columns.t.length : 0
+  const measured = useMemo(() => measuredPlaces(columns), [columns])
+  const count = measured.length === 0 ? 0 : columns.t.length
+  // no line goes through one point; its interval can be drawn
+  const isAlone = measured.length === 1 && kind === 'line' && across === undefined && columns.low.every((low) => low === undefined)
   const position = (index: number): string => {
     const t = columns.t[index]
     if (t !== undefined && names !== undefined) return names[t] ?? ''
@@ -94,6 +96,8 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
           names={names}
           marks={marks === undefined ? undefined : { label: marks.label, of: markOf }}
         />
+      ) : isAlone ? (
+        <p className="chart-none dim">{keepUnits(say(columns.t.indexOf(measured[0] ?? 0)))}. The chart begins with the second point.</p>
       ) : (
         <>
           <ul className="chart-legend">

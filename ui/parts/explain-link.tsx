@@ -27,3 +27,11 @@ export function ExplainLink({ name, entity, at, children = 'Explain' }: ExplainL
     </Link>
   )
 }
+
+/** The key of an entity for people: `{"airport":"ATL"}` is `airport ATL`. */
+export function entityText(json: string): string {
+  const key = JSON.parse(json) as Record<string, unknown>
+  return Object.entries(key)
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ')
+}

@@ -55,6 +55,11 @@ export function formatOdds(log10: number): string {
   return odds < 1e7 ? format({ maximumSignificantDigits: 4 }).format(odds) : format({ notation: 'scientific' }).format(odds)
 }
 
+/** The first eight digits of a UUID, as a person tells ids apart. A name is as it is. */
+export function shortId(name: string): string {
+  return /^([\da-f]{8})(?:-[\da-f]{4}){3}-[\da-f]{12}$/.exec(name)?.[1] ?? name
+}
+
 /** The text of a float that has many digits, with six of them. All other values stay as they are. */
 export function shortFloat(text: string, type: string): string {
   if (!type.startsWith('float') || text.length <= 9 || !Number.isFinite(Number(text))) return text

@@ -2,7 +2,7 @@ import { useComputedColorScheme } from '@mantine/core'
 import { type ReactElement, useEffect, useRef } from 'react'
 import type UPlot from 'uplot'
 import type { Chart, Series } from '../../serving/dashboard/contract/answer.ts'
-import { type ChartColumns, type ChartKind, dashes, rangeAcross } from './chart-columns.ts'
+import { type ChartColumns, type ChartKind, dashes, rangeAcross, rangeOfTime } from './chart-columns.ts'
 import { formatNumber, formatOdds } from './format.ts'
 
 interface PlotProps {
@@ -73,7 +73,11 @@ export default function Plot({
       const UPlotLibrary = await (library ??= load())
       if (closed) return
       plot.current?.destroy()
-      const { options, data, strokes } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue, ends }, element)
+      const { options, data, strokes } = drawing(
+        UPlotLibrary,
+        { series, columns, kind, height, isTime, names, boundValue, ends, marks },
+        element,
+      )
       const style = getComputedStyle(element)
       const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
       options.hooks = {
@@ -110,14 +114,14 @@ export default function Plot({
   return <div ref={place} aria-hidden="true" />
 }
 
-type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue' | 'ends'>
+type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue' | 'ends' | 'marks'>
 
 function drawing(
   library: Library,
   drawn: Drawn,
   element: HTMLElement,
 ): { options: UPlot.Options; data: UPlot.AlignedData; strokes: string[] } {
-  const { series, columns, kind, height, isTime, names, boundValue, ends } = drawn
+  const { series, columns, kind, height, isTime, names, boundValue, ends, marks } = drawn
   const style = getComputedStyle(element)
   const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const lines: UPlot.Series[] = [{}]
@@ -159,6 +163,8 @@ function drawing(
     }
   }
   const unit = series[0]?.unit
+  // a mark may be earlier than all values
+  const measured = isTime && marks === undefined ? rangeOfTime(columns) : null
   const axis = { stroke: color('ink-3'), font: `11px ${color('font')}`, ticks: { show: false } }
   return {
     strokes,
@@ -178,7 +184,9 @@ function drawing(
               ? { range: (): [number, number] => [...ends] }
               : columns.t.length === 1 || kind === 'bar'
                 ? { range: (): [number, number] => rangeAcross(across, isTime ? timeAlone(across) : 1) }
-                : {}),
+                : measured !== null
+                  ? { range: (): [number, number] => [measured[0] / 1000, measured[1] / 1000] }
+                  : {}),
         },
         y: {
           range: (_self, low, high) =>

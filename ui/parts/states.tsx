@@ -108,7 +108,7 @@ function Reservations({ answer: { asOf, sampled, mature, notes: said = [] } }: {
   const notes = [
     ...said,
     asked !== undefined && Date.parse(asOf) !== Date.parse(asked) ? 'This has no history: it shows what holds now.' : null,
-    sampled === undefined ? null : `Of a sample: ${sampled}.`,
+    sampled === undefined ? null : `From a sample: ${sampled}.`,
     mature === false
       ? asked === undefined
         ? 'Some of it can still change, as outcomes come in.'

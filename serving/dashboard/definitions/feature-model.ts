@@ -76,7 +76,7 @@ export const featureModel = readModel({
         harm: each.harm,
       })),
     }
-    return { data, sampled: 'at most LOCKSTEP_ROLLUP_ROWS rows a second of each server', notes }
+    return { data, sampled: 'rows of each server, at most LOCKSTEP_ROLLUP_ROWS a second', notes }
   },
 })
 
