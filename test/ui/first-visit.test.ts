@@ -65,6 +65,38 @@ it('the search that was not opened before opens once the server answers', async 
   expect(visits.faults()).toEqual([])
 })
 
+it('the search opens Explain for a key alone, and the receipt of a request id', async () => {
+  const { page } = visits
+  await visits.go('jobs')
+  const slowPage = Promise.withResolvers<void>()
+  await page.route('**/explain-*.js', async (route) => {
+    await slowPage.promise
+    await route.continue()
+  })
+  const search = async (text: string): Promise<void> => {
+    // once it has closed, it forgets its text
+    await page.getByPlaceholder(/A name, a tag/).waitFor({ state: 'hidden' })
+    await page.keyboard.press('Control+k')
+    await page.getByPlaceholder(/A name, a tag/).fill(text)
+  }
+  // the key may be one of each entity
+  await search('ATL')
+  await page.getByText('Explain account ATL now', { exact: true }).waitFor()
+  await page.getByText('Explain airport ATL now', { exact: true }).click()
+  await page.waitForURL((url) => url.pathname === '/ui/explain' && url.searchParams.get('entity') === 'airport:ATL')
+  const id = '7adf9527-5ffb-4a3d-9bf1-98c5b1eeff2e'
+  await search(` ${id} `)
+  // a page that comes late takes no focus from the search
+  slowPage.resolve()
+  await page.getByRole('heading', { level: 1, name: 'Explain' }).waitFor({ state: 'attached' })
+  await page
+    .locator('[data-selected]')
+    .filter({ hasText: `Receipt of ${id}` })
+    .waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL(`**/ui/receipt/${id}`)
+})
+
 describe('the page of a model', () => {
   it('shows all columns of its versions in a window of 1280 pixels', async () => {
     const { page } = visits
