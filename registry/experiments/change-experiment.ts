@@ -9,15 +9,16 @@ import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { reslice } from '../../statistics/assign.ts'
 import type { Catalog } from '../catalog.ts'
-import { loadCatalog, readCatalog } from '../catalog.ts'
+import { loadCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
+import { changeCatalog } from '../change-transaction.ts'
 import type { LoadedOn, LoadOnServersOptions } from '../models/load-on-servers.ts'
 import { loadOnServers } from '../models/load-on-servers.ts'
 import { championAlias } from '../models/model-aliases.ts'
 import { pickVersion } from '../models/pick-version.ts'
-import type { ChangeOptions } from '../models/promote.ts'
 import { requireServable } from '../models/require-servable.ts'
-import { bumpRevision, lockRegistry } from '../revision.ts'
 import { checkTrainedOn, trainingSetOf } from '../models/trained-features.ts'
+import { pinNotes } from '../rollouts/rollout-transaction.ts'
 import type { VariantVersions } from './check-experiment.ts'
 import { checkMetricSources, checkVariants } from './check-experiment.ts'
 import type { ExperimentRun } from './experiment.ts'
@@ -60,7 +61,7 @@ export async function startExperiment(
   await checkFeatures(db.kysely, catalog, spec, versions, datasetMismatch)
   const servers = await loadAll(db, spec.model, versions, catalog.revision, options)
   options.signal?.throwIfAborted()
-  const change = await changed(db, options, async (now, transaction) => {
+  const change = await changeCatalog(db, options, async (now, transaction) => {
     const declared = now.experiment(name)
     const current = checkVariants(now, declared.spec)
     if (JSON.stringify(current) !== JSON.stringify(versions)) throw changedMeanwhile(name)
@@ -82,7 +83,7 @@ export async function startExperiment(
       .executeTakeFirstOrThrow()
     const run = runOf(row)
     await recordAudit({ kysely: transaction }, by, { action: 'experiment.start', subject: name, after: stateOf(run) })
-    return { run, notes: startNotes(now, run) }
+    return { experiment: run, notes: startNotes(now, run) }
   })
   return { ...change, servers }
 }
@@ -94,7 +95,7 @@ export async function startExperiment(
  * @throws LockstepError `UNKNOWN_DEFINITION`, also if it does not run
  */
 export async function stopExperiment(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<ExperimentChange> {
-  return await changed(db, options, async (catalog, transaction) => {
+  return await changeCatalog(db, options, async (catalog, transaction) => {
     const before = await runningRun(catalog, transaction, name)
     const row = await transaction
       .updateTable('lockstep.experiments')
@@ -105,7 +106,7 @@ export async function stopExperiment(db: Database, name: string, by: Actor, opti
     const run = runOf(row)
     const states = { before: stateOf(before), after: stateOf(run) }
     await recordAudit({ kysely: transaction }, by, { action: 'experiment.stop', subject: name, ...states })
-    return { run, notes: [] }
+    return { experiment: run, notes: [] }
   })
 }
 
@@ -144,25 +145,9 @@ async function loadAll(
   return all
 }
 
-async function changed(
-  db: Database,
-  { beforeCommit }: ChangeOptions,
-  change: (
-    catalog: Catalog,
-    transaction: Kysely<LockstepTables>,
-  ) => Promise<{ readonly run: ExperimentRun; readonly notes: readonly string[] }>,
-): Promise<ExperimentChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const { run, notes } = await change(await readCatalog(transaction, db.signing), transaction)
-    const revision = await bumpRevision(transaction)
-    beforeCommit?.()
-    return { experiment: run, notes, revision }
-  })
-}
-
 function startNotes(catalog: Catalog, { spec, versions, coverage }: ExperimentRun): string[] {
-  const { pin, name, rollout } = catalog.model(spec.model)
+  const model = catalog.model(spec.model)
+  const { name, rollout } = model
   const aliased = spec.variants.filter(({ serves }) => typeof serves === 'string')
   const served = [...new Set(Object.values(versions))]
   return [
@@ -176,11 +161,7 @@ function startNotes(catalog: Catalog, { spec, versions, coverage }: ExperimentRu
       : [
           `The rollout of ${name}@${rollout.version} gets only units that are not in the experiment${coverage === 1 ? ', which are none: its plan waits' : ''}.`,
         ]),
-    ...(pin === null
-      ? []
-      : [
-          `The model is pinned to version ${pin}, which answers all requests that name no version until you unpin it: lockstep model unpin ${name}`,
-        ]),
+    ...pinNotes(model),
   ]
 }
 

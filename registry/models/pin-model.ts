@@ -4,15 +4,15 @@ import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { CatalogModel } from '../catalog.ts'
-import { loadCatalog, readCatalog } from '../catalog.ts'
+import { loadCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
+import { changeCatalog } from '../change-transaction.ts'
 import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
 import { loadOnServers } from './load-on-servers.ts'
 import { recordModelEvent } from './model-events.ts'
 import type { VersionReference } from './pick-version.ts'
 import { pickVersion } from './pick-version.ts'
-import type { ChangeOptions } from './promote.ts'
 import { requireServable } from './require-servable.ts'
-import { bumpRevision, lockRegistry, readRevision } from '../revision.ts'
 import { recordDecision } from '../rollouts/decisions.ts'
 import { updateRollout } from '../rollouts/rollout-transaction.ts'
 
@@ -68,10 +68,8 @@ export async function unpinModel(db: Database, name: string, by: Actor, options:
   return await changePin(db, name, null, by, options)
 }
 
-async function changePin(db: Database, name: string, to: number | null, by: Actor, { beforeCommit }: ChangeOptions): Promise<PinChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction, db.signing)
+async function changePin(db: Database, name: string, to: number | null, by: Actor, options: ChangeOptions): Promise<PinChange> {
+  return await changeCatalog(db, options, async (catalog, transaction) => {
     const model = catalog.model(name)
     const from = model.pin
     if (to === null && from === null) throw notPinned(name)
@@ -82,11 +80,9 @@ async function changePin(db: Database, name: string, to: number | null, by: Acto
       await recordModelEvent(transaction, { model: name, action: to === null ? 'unpin' : 'pin', alias: null, from, to, ...by })
       if (to === null) await restartStep(transaction, model, by)
     }
-    const revision = changed ? await bumpRevision(transaction) : await readRevision(transaction)
     const after = { ...model, pin: to }
     const serves = model.versions.length === 0 ? null : pickVersion(after).version
-    beforeCommit?.()
-    return { model: name, from, to, serves, changed, revision }
+    return { model: name, from, to, serves, changed }
   })
 }
 

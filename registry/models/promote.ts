@@ -4,7 +4,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables, ModelAction } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { CatalogModel } from '../catalog.ts'
-import { loadCatalog, readCatalog } from '../catalog.ts'
+import { loadCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
+import { changeCatalog } from '../change-transaction.ts'
 import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
 import { loadOnServers } from './load-on-servers.ts'
 import { championAlias } from './model-aliases.ts'
@@ -14,7 +16,6 @@ import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { requireServable } from './require-servable.ts'
 import type { Rollout } from '../rollouts/rollout.ts'
-import { bumpRevision, lockRegistry, readRevision } from '../revision.ts'
 import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
 /** The maximum previous versions that an alias keeps for rollback. */
@@ -35,11 +36,6 @@ export interface AliasChange {
   readonly revision: number
   /** For a promotion that made servers load the version first: how many servers were asked and how many loaded it. */
   readonly servers?: LoadedOn
-}
-
-export interface ChangeOptions {
-  /** Called just before the commit. If it throws, the change is rolled back. */
-  readonly beforeCommit?: () => void
 }
 
 export interface RollBackOptions extends ChangeOptions {
@@ -263,24 +259,17 @@ async function restartStep(transaction: Kysely<LockstepTables>, model: string): 
     .execute()
 }
 
-/**
- * Runs one alias change at a time under the registry lock, and checks that the alias's version can be served
- * afterwards.
- */
+/** Changes an alias, and checks that its version can be served afterwards. */
 async function changeAlias(
   db: Database,
   name: string,
-  { beforeCommit }: ChangeOptions,
+  options: ChangeOptions,
   change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision' | 'pinned'>>,
 ): Promise<AliasChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction, db.signing)
+  return await changeCatalog(db, options, async (catalog, transaction) => {
     const model = catalog.model(name)
     const made = await change(model, transaction)
     if (made.to !== null) requireServable(catalog, model, made.to, `"${made.alias}" was not changed`)
-    const revision = made.changed ? await bumpRevision(transaction) : await readRevision(transaction)
-    beforeCommit?.()
-    return { ...made, pinned: model.pin, revision }
+    return { ...made, pinned: model.pin }
   })
 }

@@ -5,13 +5,13 @@ import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
 import { loadCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
 import { judgingOutcomes } from '../judging-outcomes.ts'
 import type { LoadOnServersOptions } from '../models/load-on-servers.ts'
 import { loadOnServers } from '../models/load-on-servers.ts'
 import { championAlias } from '../models/model-aliases.ts'
 import type { VersionReference } from '../models/pick-version.ts'
 import { pickVersion } from '../models/pick-version.ts'
-import type { ChangeOptions } from '../models/promote.ts'
 import { pointAlias } from '../models/promote.ts'
 import { requireServable } from '../models/require-servable.ts'
 import { checkTrainedOn, trainingSetOf } from '../models/trained-features.ts'
@@ -23,7 +23,7 @@ import type { PlanName, RolloutPlan } from './plan-schema.ts'
 import { parsePlan, planNames } from './plan-schema.ts'
 import { rolloutOf } from './rollout.ts'
 import type { RolloutChange } from './rollout-transaction.ts'
-import { changed, endRollout, auditedRouting, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
+import { changeRollout, endRollout, auditedRouting, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
 import { unmaterializedViews } from './unmaterialized-views.ts'
 
 export interface RolloutStart {
@@ -78,7 +78,7 @@ export async function startRollout(
   }
   const servers = await loadOnServers(db, name, { version, revision: catalog.revision }, options)
   options.signal?.throwIfAborted()
-  const change = await changed(db, name, options, async (now, transaction) => {
+  const change = await changeRollout(db, name, options, async (now, transaction) => {
     const current = now.model(name)
     refuseSecond(current)
     const row = await transaction
@@ -146,7 +146,7 @@ export async function changeShare(
   options: ChangeOptions = {},
 ): Promise<RolloutChange> {
   checkShare(share)
-  return await changed(db, name, options, async (catalog, transaction) => {
+  return await changeRollout(db, name, options, async (catalog, transaction) => {
     const before = runningRollout(catalog.model(name))
     if (before.plan !== null && !before.paused)
       throw new LockstepError(
@@ -164,7 +164,7 @@ export async function changeShare(
 
 /** Ends the running rollout: the champion has all requests again. @throws LockstepError `UNKNOWN_DEFINITION` */
 export async function abortRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
-  return await changed(db, name, options, async (catalog, transaction) => {
+  return await changeRollout(db, name, options, async (catalog, transaction) => {
     const before = runningRollout(catalog.model(name))
     const rollout = await endRollout(transaction, before, 'aborted')
     await recordDecision(transaction, before, rollout, { action: 'abort', by: by.actor, reasons: reasonsOf(by) })
@@ -179,7 +179,7 @@ export async function abortRollout(db: Database, name: string, by: Actor, option
  * @throws LockstepError `UNKNOWN_DEFINITION`, `NOT_PROMOTABLE`
  */
 export async function promoteRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
-  return await changed(db, name, options, async (catalog, transaction) => {
+  return await changeRollout(db, name, options, async (catalog, transaction) => {
     const model = catalog.model(name)
     const before = runningRollout(model)
     requireServable(catalog, model, before.version, 'it was not promoted')
@@ -207,7 +207,7 @@ export function resumeRollout(db: Database, name: string, by: Actor, options: Ch
 }
 
 async function setPaused(db: Database, name: string, paused: boolean, by: Actor, options: ChangeOptions): Promise<RolloutChange> {
-  return await changed(db, name, options, async (catalog, transaction) => {
+  return await changeRollout(db, name, options, async (catalog, transaction) => {
     const before = runningRollout(catalog.model(name))
     const [wanted, verb] = paused ? (['paused', 'pause'] as const) : (['running', 'resume'] as const)
     if (before.plan === null)

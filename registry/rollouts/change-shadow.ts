@@ -1,19 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import type { Catalog, CatalogModel } from '../catalog.ts'
-import { loadCatalog, readCatalog } from '../catalog.ts'
+import type { CatalogModel } from '../catalog.ts'
+import { loadCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
+import { changeCatalog } from '../change-transaction.ts'
 import type { LoadedOn, LoadOnServersOptions } from '../models/load-on-servers.ts'
 import { loadOnServers } from '../models/load-on-servers.ts'
 import type { VersionReference } from '../models/pick-version.ts'
 import { pickVersion } from '../models/pick-version.ts'
-import type { ChangeOptions } from '../models/promote.ts'
-import { bumpRevision, lockRegistry } from '../revision.ts'
 import { checkShare } from './change-rollout.ts'
 import { checkCandidate } from './check-candidate.ts'
 import type { Shadow } from './shadow.ts'
@@ -62,7 +60,7 @@ export async function startShadow(
   checkCandidate(catalog, model, version, unit, shadowWords)
   const servers = await loadOnServers(db, name, { version, revision: catalog.revision }, options)
   options.signal?.throwIfAborted()
-  const change = await changed(db, options, async (now, transaction) => {
+  const change = await changeCatalog(db, options, async (now, transaction) => {
     const current = now.model(name)
     refuseSecond(current)
     const row = await transaction
@@ -81,14 +79,14 @@ export async function startShadow(
       .executeTakeFirstOrThrow()
     const shadow = shadowOf(row)
     await recordAudit({ kysely: transaction }, by, { action: 'shadow.start', subject: subjectOf(shadow), after: stateOf(shadow) })
-    return shadow
+    return { shadow }
   })
   return { ...change, servers }
 }
 
 /** Ends the running shadow. @throws LockstepError `UNKNOWN_DEFINITION`, also if none runs */
 export async function stopShadow(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<ShadowChange> {
-  return await changed(db, options, async (catalog, transaction) => {
+  return await changeCatalog(db, options, async (catalog, transaction) => {
     const before = runningShadow(catalog.model(name))
     const row = await transaction
       .updateTable('lockstep.shadows')
@@ -97,25 +95,11 @@ export async function stopShadow(db: Database, name: string, by: Actor, options:
       .returningAll()
       .executeTakeFirstOrThrow()
     await recordAudit({ kysely: transaction }, by, { action: 'shadow.stop', subject: subjectOf(before), before: stateOf(before) })
-    return shadowOf(row)
+    return { shadow: shadowOf(row) }
   })
 }
 
 const shadowWords = { not: 'it does not run in shadow', use: 'run in shadow' }
-
-async function changed(
-  db: Database,
-  { beforeCommit }: ChangeOptions,
-  change: (catalog: Catalog, transaction: Kysely<LockstepTables>) => Promise<Shadow>,
-): Promise<ShadowChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const shadow = await change(await readCatalog(transaction, db.signing), transaction)
-    const revision = await bumpRevision(transaction)
-    beforeCommit?.()
-    return { shadow, revision }
-  })
-}
 
 function runningShadow({ name, shadow }: CatalogModel): Shadow {
   if (shadow !== null) return shadow

@@ -4,10 +4,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
-import { readCatalog } from '../catalog.ts'
+import type { ChangeOptions } from '../change-transaction.ts'
+import { changeCatalog } from '../change-transaction.ts'
 import type { LoadedOn } from '../models/load-on-servers.ts'
-import type { ChangeOptions } from '../models/promote.ts'
-import { bumpRevision, lockRegistry } from '../revision.ts'
 import type { Rollout } from './rollout.ts'
 import { rolloutOf } from './rollout.ts'
 
@@ -21,25 +20,21 @@ export interface RolloutChange {
   readonly servers?: LoadedOn
 }
 
-/** Changes the rollout of a model in one transaction, while no other change of the registry is made. */
-export async function changed(
+/** Changes the rollout of a model. */
+export async function changeRollout(
   db: Database,
   name: string,
-  { beforeCommit }: ChangeOptions,
+  options: ChangeOptions,
   change: (catalog: Catalog, transaction: Kysely<LockstepTables>) => Promise<Rollout>,
 ): Promise<RolloutChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction, db.signing)
+  return await changeCatalog(db, options, async (catalog, transaction) => {
     const rollout = await change(catalog, transaction)
-    const revision = await bumpRevision(transaction)
-    beforeCommit?.()
-    return { rollout, notes: pinNotes(catalog.model(name)), revision }
+    return { rollout, notes: pinNotes(catalog.model(name)) }
   })
 }
 
-/** Says that a pin keeps a rollout from having any effect. */
-function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): string[] {
+/** Says that a pin keeps a rollout or an experiment from having any effect. */
+export function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): string[] {
   if (pin === null) return []
   return [
     `The model is pinned to version ${pin}, which answers all requests that name no version until you unpin it: lockstep model unpin ${name}`,

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../../kernel/errors.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import type { ChangeOptions } from '../../../../registry/models/promote.ts'
+import type { ChangeOptions } from '../../../../registry/change-transaction.ts'
 import type { Database } from '../../../../runtime/postgres/database.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import type { Call } from '../call.ts'
