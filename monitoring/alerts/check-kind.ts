@@ -55,7 +55,4 @@ export interface SharedReads {
 }
 
 /** One kind of check. Its options stand in `registry/define/check-options.ts`, which validates definitions. */
-export interface CheckKind<Spec extends CheckSpec = CheckSpec> {
-  readonly name: Spec['kind']
-  evaluate(context: CheckContext, spec: Spec): Promise<readonly CheckResult[]>
-}
+export type CheckKind<Spec extends CheckSpec> = (context: CheckContext, spec: Spec) => Promise<readonly CheckResult[]>

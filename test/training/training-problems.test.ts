@@ -150,7 +150,7 @@ describe('a training is a problem', () => {
     const to = Date.now() * 1000
     const memory = { seen: { [step?.name ?? '']: { mark: step?.mark, since: to - 3_600_000_000 } } }
     const evaluate = async () =>
-      await jobs.evaluate(
+      await jobs(
         { db: world.db, store: null, catalog, memoryOf: () => memory, window: { from: 0, to } } as never,
         { maxWait: '10m', maxStall: '30m' } as never,
       )

@@ -15,29 +15,29 @@ import { traffic } from './traffic.ts'
 export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Promise<readonly CheckResult[]> {
   switch (spec.kind) {
     case 'freshness':
-      return await freshness.evaluate(context, spec)
+      return await freshness(context, spec)
     case 'parity':
-      return await parity.evaluate(context, spec)
+      return await parity(context, spec)
     case 'errors':
-      return await errors.evaluate(context, spec)
+      return await errors(context, spec)
     case 'latency':
-      return await latency.evaluate(context, spec)
+      return await latency(context, spec)
     case 'traffic':
-      return await traffic.evaluate(context, spec)
+      return await traffic(context, spec)
     case 'arrivals':
-      return await arrivals.evaluate(context, spec)
+      return await arrivals(context, spec)
     case 'nulls':
-      return await nulls.evaluate(context, spec)
+      return await nulls(context, spec)
     case 'drift':
-      return await drift.evaluate(context, spec)
+      return await drift(context, spec)
     case 'predictions':
-      return await predictions.evaluate(context, spec)
+      return await predictions(context, spec)
     case 'quality':
-      return await quality.evaluate(context, spec)
+      return await quality(context, spec)
     case 'jobs':
-      return await jobs.evaluate(context, spec)
+      return await jobs(context, spec)
     case 'clock':
-      return await clock.evaluate(context, spec)
+      return await clock(context, spec)
     default:
       return spec satisfies never
   }

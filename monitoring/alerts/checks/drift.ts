@@ -24,13 +24,10 @@ const dayMicros = 86_400_000_000
 const usualAt: readonly DriftBaseline[] = [{ kind: 'same-hour-yesterday' }, { kind: 'same-hour-last-week' }]
 
 /** Whether the values of features differ from the baseline: by a test, and by how much. */
-export const drift: CheckKind<CheckOf<'drift'>> = { name: 'drift', evaluate: (context, spec) => evaluate(context, spec, 'features') }
+export const drift: CheckKind<CheckOf<'drift'>> = (context, spec) => evaluate(context, spec, 'features')
 
 /** The same of a model's outputs. */
-export const predictions: CheckKind<CheckOf<'predictions'>> = {
-  name: 'predictions',
-  evaluate: (context, spec) => evaluate(context, spec, 'outputs'),
-}
+export const predictions: CheckKind<CheckOf<'predictions'>> = (context, spec) => evaluate(context, spec, 'outputs')
 
 async function evaluate(context: CheckContext, spec: Spec, kind: 'features' | 'outputs'): Promise<CheckResult[]> {
   const model = watchedName(context.monitor)

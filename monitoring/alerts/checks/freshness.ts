@@ -14,12 +14,9 @@ type Spec = CheckOf<'freshness'>
  * Whether online views keep up with their sources, each against its declared freshness and schedule, or against
  * `maxLag`; and whether their sources still get events, where `maxAge` says so.
  */
-export const freshness: CheckKind<Spec> = {
-  name: 'freshness',
-  async evaluate({ db, store, catalog, monitor, window }, spec) {
-    const views = await readViews(db, store, watchedViews(catalog, monitor), window.to)
-    return views.map((view) => resultOf(view, spec))
-  },
+export const freshness: CheckKind<Spec> = async ({ db, store, catalog, monitor, window }, spec) => {
+  const views = await readViews(db, store, watchedViews(catalog, monitor), window.to)
+  return views.map((view) => resultOf(view, spec))
 }
 
 /** The online views of the monitor's model, or its view. */

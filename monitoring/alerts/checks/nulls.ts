@@ -46,15 +46,12 @@ interface Side {
 type Sides = ReadonlyMap<string, Side>
 
 /** Whether features lack a value more often than in the baseline, by exact counts of statuses. */
-export const nulls: CheckKind<Spec> = {
-  name: 'nulls',
-  async evaluate(context, spec) {
-    const model = watchedName(context.monitor)
-    const versions = watchedVersions(context.catalog, model)
-    if (versions.length === 0) return [nothingServed(model)]
-    const results = await Promise.all(versions.map((version) => checkVersion(context, spec, version)))
-    return results.flatMap((columns, i) => groupColumns(columns, versions[i] as WatchedVersion, context.memoryOf))
-  },
+export const nulls: CheckKind<Spec> = async (context, spec) => {
+  const model = watchedName(context.monitor)
+  const versions = watchedVersions(context.catalog, model)
+  if (versions.length === 0) return [nothingServed(model)]
+  const results = await Promise.all(versions.map((version) => checkVersion(context, spec, version)))
+  return results.flatMap((columns, i) => groupColumns(columns, versions[i] as WatchedVersion, context.memoryOf))
 }
 
 async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedVersion): Promise<ColumnResult[]> {

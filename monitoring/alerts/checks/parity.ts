@@ -27,53 +27,47 @@ const settleMicros = 300_000_000
  * values that an on-demand view has computed from them. Values whose rows may have been erased since cannot be
  * compared.
  */
-export const parity: CheckKind<Spec> = {
-  name: 'parity',
-  async evaluate({ db, catalog, monitor, window, signal }, { budget, vectors }) {
-    const subject = watchedName(monitor)
-    const report = await checkParity(db, catalog, {
-      model: subject,
-      since: window.from - settleMicros,
-      until: window.to - settleMicros,
-      limit: vectors,
-      order: 'random',
-      signal,
-    })
-    const counts = Object.fromEntries(
-      verdicts.map((verdict) => [verdict, report.features.reduce((sum, feature) => sum + feature[verdict], 0)]),
-    )
-    const values = report.features.map(countValues)
-    const total = values.reduce((sum, { compared }) => sum + compared, 0)
-    const late = report.features.reduce(
-      (sum, feature) => sum + (isLeftToFreshness(catalog, feature, report.features) ? feature.stale : 0),
-      0,
-    )
-    const differing = values.reduce((sum, value) => sum + value.differing, 0) - late
-    const base = { subject, threshold: budget, n: total }
-    const features = report.features.flatMap(({ service, feature }, f) => {
-      const { compared = 0, differing: wrong = 0 } = values[f] ?? {}
-      return wrong === 0 ? [] : [{ service, feature, differing: wrong, of: compared }]
-    })
-    // without keys and values, which are data of an entity
-    const examples = report.examples.map(({ verdict, service, feature, requestId, entity }) => ({
-      verdict,
-      service,
-      feature,
-      requestId,
-      entity,
-    }))
-    const evidence = { vectors: report.vectors, skipped: { ...report.skipped }, counts, features, examples: examples.slice(0, 20) }
-    if (total === 0) {
-      return [{ ...base, state: 'unknown', value: null, evidence, cause: whyNoneCompared(report, subject) }]
-    }
-    const value = differing / total
-    if (value <= budget) return [{ ...base, state: 'ok', value, evidence, cause: null }]
-    const countOf = (verdict: (typeof differences)[number]) => (counts[verdict] ?? 0) - (verdict === 'stale' ? late : 0)
-    const [worst] = differences.toSorted((a, b) => countOf(b) - countOf(a))
-    const why = worst === undefined ? '' : ` Most often, ${causes[worst]}.`
-    const cause = `${differing} of ${total} served feature values of "${subject}" differ from the history.${why} "lockstep parity" shows examples.`
-    return [{ ...base, state: 'breach', value, evidence, cause }]
-  },
+export const parity: CheckKind<Spec> = async ({ db, catalog, monitor, window, signal }, { budget, vectors }) => {
+  const subject = watchedName(monitor)
+  const report = await checkParity(db, catalog, {
+    model: subject,
+    since: window.from - settleMicros,
+    until: window.to - settleMicros,
+    limit: vectors,
+    order: 'random',
+    signal,
+  })
+  const counts = Object.fromEntries(
+    verdicts.map((verdict) => [verdict, report.features.reduce((sum, feature) => sum + feature[verdict], 0)]),
+  )
+  const values = report.features.map(countValues)
+  const total = values.reduce((sum, { compared }) => sum + compared, 0)
+  const late = report.features.reduce((sum, feature) => sum + (isLeftToFreshness(catalog, feature, report.features) ? feature.stale : 0), 0)
+  const differing = values.reduce((sum, value) => sum + value.differing, 0) - late
+  const base = { subject, threshold: budget, n: total }
+  const features = report.features.flatMap(({ service, feature }, f) => {
+    const { compared = 0, differing: wrong = 0 } = values[f] ?? {}
+    return wrong === 0 ? [] : [{ service, feature, differing: wrong, of: compared }]
+  })
+  // without keys and values, which are data of an entity
+  const examples = report.examples.map(({ verdict, service, feature, requestId, entity }) => ({
+    verdict,
+    service,
+    feature,
+    requestId,
+    entity,
+  }))
+  const evidence = { vectors: report.vectors, skipped: { ...report.skipped }, counts, features, examples: examples.slice(0, 20) }
+  if (total === 0) {
+    return [{ ...base, state: 'unknown', value: null, evidence, cause: whyNoneCompared(report, subject) }]
+  }
+  const value = differing / total
+  if (value <= budget) return [{ ...base, state: 'ok', value, evidence, cause: null }]
+  const countOf = (verdict: (typeof differences)[number]) => (counts[verdict] ?? 0) - (verdict === 'stale' ? late : 0)
+  const [worst] = differences.toSorted((a, b) => countOf(b) - countOf(a))
+  const why = worst === undefined ? '' : ` Most often, ${causes[worst]}.`
+  const cause = `${differing} of ${total} served feature values of "${subject}" differ from the history.${why} "lockstep parity" shows examples.`
+  return [{ ...base, state: 'breach', value, evidence, cause }]
 }
 
 function whyNoneCompared({ features, skipped }: ParityReport, subject: string): string {

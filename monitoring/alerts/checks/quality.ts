@@ -25,24 +25,21 @@ const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly leas
  * Whether the figures of mature predictions keep their limits; without limits, whether they are worse than in the
  * window before. Intervals have to be apart, at the level of repeated looks.
  */
-export const quality: CheckKind<Spec> = {
-  name: 'quality',
-  async evaluate(context, spec) {
-    const model = watchedName(context.monitor)
-    const outcomes = judgingOutcomes(context.catalog, model).filter(
-      (outcome) => spec.outcome === undefined || outcome.spec.name === spec.outcome,
-    )
-    if (outcomes.length === 0)
-      return [
-        {
-          subject: spec.outcome ?? model,
-          ...unknownBecause(`The model "${model}" has no such outcome that judges an output; declare one.`),
-        },
-      ]
-    const results: CheckResult[] = []
-    for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
-    return results
-  },
+export const quality: CheckKind<Spec> = async (context, spec) => {
+  const model = watchedName(context.monitor)
+  const outcomes = judgingOutcomes(context.catalog, model).filter(
+    (outcome) => spec.outcome === undefined || outcome.spec.name === spec.outcome,
+  )
+  if (outcomes.length === 0)
+    return [
+      {
+        subject: spec.outcome ?? model,
+        ...unknownBecause(`The model "${model}" has no such outcome that judges an output; declare one.`),
+      },
+    ]
+  const results: CheckResult[] = []
+  for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
+  return results
 }
 
 async function checkOutcome(context: CheckContext, spec: Spec, model: string, { spec: outcome }: OutcomePlan): Promise<CheckResult> {

@@ -16,34 +16,31 @@ const weekMicros = 168 * hourMicros
 const minMinutes = 50
 
 /** Whether the requests of the last complete hour are unusual for that hour of the week. */
-export const traffic: CheckKind<Spec> = {
-  name: 'traffic',
-  async evaluate({ db, monitor, window }, { score, minChange, weeks }) {
-    const model = watchedName(monitor)
-    const to = Math.floor(writtenUntil(window.to) / hourMicros) * hourMicros
-    const from = to - weeks * weekMicros - hourMicros
-    const points = await rollupSeries(db, { model, from, to, step: 'hour', trafficOnly: true })
-    const hours = points.flatMap(hourOf)
-    const now = hours.find(({ at }) => at === to - hourMicros)
-    const history = hours.filter(({ at }) => at < to - hourMicros)
-    const base = { subject: model, threshold: score, n: history.length }
-    const evidence = { hour: (to - hourMicros) / 1e6, requests: now?.value ?? null }
-    if (now === undefined) {
-      const isFirst = points.every(({ at, rollup }) => rollup === null || at >= to - hourMicros)
-      const cause = isFirst ? await firstHourText(db, model, to - hourMicros) : gapText(model, points.at(-1))
-      return [{ ...base, state: 'unknown', value: null, evidence, cause }]
-    }
-    const verdict = trafficVerdict(history, now, { score, minChange })
-    if (verdict === null)
-      return [
-        { ...base, state: 'unknown', value: null, evidence, cause: `There is too little history of "${model}" at this hour of the week.` },
-      ]
-    const facts = { ...evidence, usual: verdict.median, change: verdict.change, history: verdict.n }
-    if (!verdict.anomalous) return [{ ...base, state: 'ok', value: verdict.score, evidence: facts, cause: null }]
-    const way = verdict.change < 0 ? 'fewer' : 'more'
-    const cause = `"${model}" was asked ${now.value} times in the last complete hour; ${Math.round(verdict.median)} are usual at that time. Check the clients, or what else sends ${way} requests.`
-    return [{ ...base, state: 'breach', value: verdict.score, evidence: facts, cause }]
-  },
+export const traffic: CheckKind<Spec> = async ({ db, monitor, window }, { score, minChange, weeks }) => {
+  const model = watchedName(monitor)
+  const to = Math.floor(writtenUntil(window.to) / hourMicros) * hourMicros
+  const from = to - weeks * weekMicros - hourMicros
+  const points = await rollupSeries(db, { model, from, to, step: 'hour', trafficOnly: true })
+  const hours = points.flatMap(hourOf)
+  const now = hours.find(({ at }) => at === to - hourMicros)
+  const history = hours.filter(({ at }) => at < to - hourMicros)
+  const base = { subject: model, threshold: score, n: history.length }
+  const evidence = { hour: (to - hourMicros) / 1e6, requests: now?.value ?? null }
+  if (now === undefined) {
+    const isFirst = points.every(({ at, rollup }) => rollup === null || at >= to - hourMicros)
+    const cause = isFirst ? await firstHourText(db, model, to - hourMicros) : gapText(model, points.at(-1))
+    return [{ ...base, state: 'unknown', value: null, evidence, cause }]
+  }
+  const verdict = trafficVerdict(history, now, { score, minChange })
+  if (verdict === null)
+    return [
+      { ...base, state: 'unknown', value: null, evidence, cause: `There is too little history of "${model}" at this hour of the week.` },
+    ]
+  const facts = { ...evidence, usual: verdict.median, change: verdict.change, history: verdict.n }
+  if (!verdict.anomalous) return [{ ...base, state: 'ok', value: verdict.score, evidence: facts, cause: null }]
+  const way = verdict.change < 0 ? 'fewer' : 'more'
+  const cause = `"${model}" was asked ${now.value} times in the last complete hour; ${Math.round(verdict.median)} are usual at that time. Check the clients, or what else sends ${way} requests.`
+  return [{ ...base, state: 'breach', value: verdict.score, evidence: facts, cause }]
 }
 
 function gapText(model: string, hour: SeriesPoint | undefined): string {

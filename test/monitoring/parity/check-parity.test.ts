@@ -57,7 +57,7 @@ async function differing(freshnessMicros: (view: string) => number | null): Prom
   const shared = { rollups: new Map(), driftReports: new Map() }
   const rest = { store: null, window, clock: () => noon, memoryOf: () => undefined, shared, signal: new AbortController().signal }
   const context = { db: world.db, catalog: { ...stored, views }, monitor, ...rest }
-  const [result] = await parity.evaluate(context, { kind: 'parity', budget: 0, vectors: 5000 })
+  const [result] = await parity(context, { kind: 'parity', budget: 0, vectors: 5000 })
   return Math.round((result?.value ?? 0) * (result?.n ?? 0))
 }
 

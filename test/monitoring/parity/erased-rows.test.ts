@@ -66,7 +66,7 @@ async function evaluate() {
   const window = { from: noon - hour, to: noon + hour }
   const shared = { rollups: new Map(), driftReports: new Map() }
   const rest = { window, clock: () => noon, memoryOf: () => undefined, shared, signal: new AbortController().signal }
-  const [result] = await parity.evaluate({ ...context, ...rest }, { kind: 'parity', budget: 0, vectors: 100 })
+  const [result] = await parity({ ...context, ...rest }, { kind: 'parity', budget: 0, vectors: 100 })
   return result
 }
 
