@@ -2,13 +2,20 @@ import { Admin, ListOffsetTimestamps } from '@platformatic/kafka'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
-import type { GroupStart } from './group-start.ts'
-import { wrongPosition } from './group-start.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
+import type { GroupStart, StreamGroup } from './stream-group.ts'
+import { wrongPosition } from './stream-group.ts'
+
+export function kafkaGroup(url: string, spec: KafkaStreamSpec): StreamGroup {
+  return {
+    begin: (start) => beginGroup(url, spec, start),
+    end: () => withAdmin(url, spec, 'deleted', (admin) => admin.deleteGroups({ groups: [spec.group] })),
+  }
+}
 
 /** Commits offsets for a group without members. */
-export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start: GroupStart): Promise<void> {
+async function beginGroup(url: string, spec: KafkaStreamSpec, start: GroupStart): Promise<void> {
   const { stream: topic, group } = spec
   const given = 'position' in start ? offsetsOf(spec, start.position) : null
   await withAdmin(url, spec, 'set', async (admin) => {
@@ -35,10 +42,6 @@ export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start:
     })
     await admin.alterConsumerGroupOffsets({ groupId: group, topics: [{ name: topic, partitionOffsets }] })
   })
-}
-
-export async function endKafkaGroup(url: string, spec: KafkaStreamSpec): Promise<void> {
-  await withAdmin(url, spec, 'deleted', (admin) => admin.deleteGroups({ groups: [spec.group] }))
 }
 
 async function withAdmin(url: string, spec: KafkaStreamSpec, change: string, action: (admin: Admin) => Promise<void>): Promise<void> {

@@ -4,12 +4,19 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { NatsStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
-import type { GroupStart } from './group-start.ts'
-import { wrongPosition } from './group-start.ts'
 import { connectToNats } from './nats-connection.ts'
+import type { GroupStart, StreamGroup } from './stream-group.ts'
+import { wrongPosition } from './stream-group.ts'
 
-/** A consumer that begins at the start, for readers that make it what else they need. */
-export async function beginNatsGroup(url: string, spec: NatsStreamSpec, start: GroupStart): Promise<void> {
+export function natsGroup(url: string, spec: NatsStreamSpec): StreamGroup {
+  return {
+    begin: (start) => beginGroup(url, spec, start),
+    end: () => changeConsumers(url, spec, 'deleted', (consumers) => consumers.delete(spec.stream, spec.group)),
+  }
+}
+
+/** Makes a consumer that begins at the start. Its readers set the rest of its options. */
+async function beginGroup(url: string, spec: NatsStreamSpec, start: GroupStart): Promise<void> {
   if ('position' in start && !/^[1-9]\d{0,15}$/.test(start.position))
     throw wrongPosition(spec, start.position, 'the sequence of a message, as in 1234')
   await changeConsumers(url, spec, 'made', async (consumers) => {
@@ -26,10 +33,6 @@ export async function beginNatsGroup(url: string, spec: NatsStreamSpec, start: G
       ...(spec.subject === null ? {} : { filter_subject: spec.subject }),
     })
   })
-}
-
-export async function endNatsGroup(url: string, spec: NatsStreamSpec): Promise<void> {
-  await changeConsumers(url, spec, 'deleted', (consumers) => consumers.delete(spec.stream, spec.group))
 }
 
 async function changeConsumers(

@@ -6,6 +6,7 @@ import type { AvroDecoder } from './avro-consumer.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
 import { openSchemaRegistry } from './schema-registry.ts'
 import { openRedisConsumer } from './redis-consumer.ts'
+import type { StreamGroup } from './stream-group.ts'
 import type { KafkaStreamSpec, StreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
 
@@ -17,17 +18,29 @@ export const noStreamServers: StreamServers = { streamRedisUrl: null, natsUrl: n
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
+  const url = serverUrl(config, spec)
   switch (spec.kind) {
     case 'redis':
-      return openRedisConsumer(requireServerUrl(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)
-    case 'nats': {
-      const url = requireServerUrl(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
+      return openRedisConsumer(url, spec, options)
+    case 'nats':
       return openLater(options, async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
-    }
     case 'kafka':
-      return openKafkaLater(config, spec, options, async (url) =>
-        (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options),
-      )
+      return openKafkaLater(config, spec, options, async () => (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options))
+    default:
+      return spec satisfies never
+  }
+}
+
+/** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
+export async function groupOf(config: StreamServers, spec: StreamSpec): Promise<StreamGroup> {
+  const url = serverUrl(config, spec)
+  switch (spec.kind) {
+    case 'redis':
+      return (await import('./redis-group.ts')).redisGroup(url, spec)
+    case 'nats':
+      return (await import('./nats-group.ts')).natsGroup(url, spec)
+    case 'kafka':
+      return (await import('./kafka-group.ts')).kafkaGroup(url, spec)
     default:
       return spec satisfies never
   }
@@ -36,18 +49,17 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
 /**
  * A consumer of Kafka, of messages in the declared format.
  *
- * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where a server is
+ * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the registry is
  */
 export function openKafkaLater(
   config: StreamServers,
   spec: KafkaStreamSpec,
   options: StreamConsumerOptions,
-  open: (url: string) => Promise<StreamConsumer>,
+  open: () => Promise<StreamConsumer>,
 ): StreamConsumer {
-  const url = requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
   const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
   return openLater(options, async () => {
-    const consumer = await open(url)
+    const consumer = await open()
     return decoder === null ? consumer : (await import('./avro-consumer.ts')).openAvroConsumer(consumer, decoder)
   })
 }
@@ -93,8 +105,16 @@ function openLater({ redeliverMs }: StreamConsumerOptions, open: () => Promise<S
   }
 }
 
-/** Where a server is. */
-export function requireServerUrl(url: string | null, variable: string, spec: StreamPlace): string {
+const urlSettings = {
+  redis: ['streamRedisUrl', 'LOCKSTEP_STREAM_REDIS_URL'],
+  nats: ['natsUrl', 'LOCKSTEP_NATS_URL'],
+  kafka: ['kafkaUrl', 'LOCKSTEP_KAFKA_URL'],
+} as const
+
+/** Where the server of a stream is. @throws LockstepError `CONFIG_INVALID` where the configuration does not say it */
+export function serverUrl(config: StreamServers, spec: StreamPlace): string {
+  const [setting, variable] = urlSettings[spec.kind]
+  const url = config[setting]
   if (url !== null) return url
   throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
 }

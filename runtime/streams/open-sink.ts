@@ -6,7 +6,7 @@ import type { StreamServers } from './open-consumer.ts'
 import type { AnswerShape } from './avro-answer.ts'
 import type { AvroEncoder } from './avro-encoder.ts'
 import type { StreamConsumer } from './stream-consumer.ts'
-import { requireServerUrl, openConsumer, openKafkaLater, streamRegistry } from './open-consumer.ts'
+import { openConsumer, openKafkaLater, serverUrl, streamRegistry } from './open-consumer.ts'
 import { lazily } from './lazily.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
@@ -22,19 +22,14 @@ export interface SinkOptions {
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openSink(config: StreamServers, spec: SinkSpec, { from, redeliverMs, answer }: SinkOptions): StreamSink {
+  const url = serverUrl(config, spec)
   switch (spec.kind) {
     case 'redis':
-      return openRedisSink(
-        requireServerUrl(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec),
-        spec,
-        from?.kind === 'redis' ? from : null,
-      )
-    case 'nats': {
-      const url = requireServerUrl(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
+      return openRedisSink(url, spec, from?.kind === 'redis' ? from : null)
+    case 'nats':
       return openLater(async () => (await import('./nats-sink.ts')).openNatsSink(url, spec, redeliverMs))
-    }
     case 'kafka': {
-      const { url, encoder } = kafkaTopic(config, spec, answer)
+      const encoder = encoderLater(config, spec, answer)
       return openLater(async () => (await import('./kafka-sink.ts')).openKafkaSink(url, spec, await encoder()))
     }
     default:
@@ -42,19 +37,13 @@ export function openSink(config: StreamServers, spec: SinkSpec, { from, redelive
   }
 }
 
-/** Where a topic is, and what encodes its messages: null: they are JSON. */
-function kafkaTopic(
-  config: StreamServers,
-  spec: KafkaSinkSpec,
-  answer: AnswerShape | undefined,
-): { readonly url: string; readonly encoder: () => Promise<AvroEncoder | null> } {
-  const url = requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+/** Opens what encodes the messages of a topic; null: they are JSON. */
+function encoderLater(config: StreamServers, spec: KafkaSinkSpec, answer: AnswerShape | undefined): () => Promise<AvroEncoder | null> {
   const registry = spec.format === 'avro' ? streamRegistry(config, spec) : null
-  const encoder = async (): Promise<AvroEncoder | null> => {
+  return async () => {
     if (registry === null || answer === undefined) return null
     return (await import('./avro-encoder.ts')).createAvroEncoder(registry, `${spec.stream}-value`, answer)
   }
-  return { url, encoder }
 }
 
 /**
@@ -84,7 +73,8 @@ export function openEnds(
       'CONFIG_INVALID',
       `The ${streamName(to)} is written in transactions, which must read from a Kafka topic, too; the messages come from the ${streamName(from)}. Remove "transactions" from the sink.`,
     )
-  const { url, encoder } = kafkaTopic(config, to, more.answer)
+  const url = serverUrl(config, to)
+  const encoder = encoderLater(config, to, more.answer)
   const both = lazily(async () => (await import('./kafka-transactions.ts')).openKafkaTransactions(url, from, to, await encoder(), options))
   return {
     sink: openLater(async () => (await both.open()).sink),

@@ -1,13 +1,20 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { RedisStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
-import type { GroupStart } from './group-start.ts'
-import { wrongPosition } from './group-start.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'
+import type { GroupStart, StreamGroup } from './stream-group.ts'
+import { wrongPosition } from './stream-group.ts'
 
 const largest = 2n ** 64n - 1n
 
-export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start: GroupStart): Promise<void> {
+export function redisGroup(url: string, spec: RedisStreamSpec): StreamGroup {
+  return {
+    begin: (start) => beginGroup(url, spec, start),
+    end: () => changeGroup(url, spec, 'deleted', (redis) => redis.call('XGROUP', 'DESTROY', spec.stream, spec.group)),
+  }
+}
+
+async function beginGroup(url: string, spec: RedisStreamSpec, start: GroupStart): Promise<void> {
   const before = entryBefore(spec, start)
   await changeGroup(url, spec, 'made', async (redis) => {
     // one that is there was left by an attempt that failed later
@@ -19,10 +26,6 @@ export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start:
       }),
     )
   })
-}
-
-export async function endRedisGroup(url: string, spec: RedisStreamSpec): Promise<void> {
-  await changeGroup(url, spec, 'deleted', (redis) => redis.call('XGROUP', 'DESTROY', spec.stream, spec.group))
 }
 
 async function changeGroup(

@@ -7,9 +7,8 @@ import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { beginGroup } from '../../runtime/streams/begin-group.ts'
-import { endGroup } from '../../runtime/streams/end-group.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+import { groupOf } from '../../runtime/streams/open-consumer.ts'
 
 /** Whether a pipeline runs, and by which consumer group. */
 export interface PipelineState {
@@ -137,7 +136,8 @@ export async function replayPipeline(
       .executeTakeFirstOrThrow()
     const next = generation + 1
     const from = 'position' in start ? start.position : formatTimestamp(start.atMicros)
-    await beginGroup(config, pipelineStream(catalog, pipeline, next), 'position' in start ? start : { atMs: start.atMicros / 1000 })
+    const group = await groupOf(config, pipelineStream(catalog, pipeline, next))
+    await group.begin('position' in start ? start : { atMs: start.atMicros / 1000 })
     await transaction
       .updateTable('lockstep.pipelines')
       .set({ generation: next, replayed_at: new Date(), replayed_from: from })
@@ -153,6 +153,9 @@ export async function replayPipeline(
     return { next, unused: generation >= 2 && isUnused ? generation - 1 : null }
   })
   // a group that cannot be deleted costs little
-  if (unused !== null) await endGroup(config, pipelineStream(catalog, pipeline, unused)).catch(() => undefined)
+  if (unused !== null) {
+    const group = await groupOf(config, pipelineStream(catalog, pipeline, unused))
+    await group.end().catch(() => undefined)
+  }
   return next
 }

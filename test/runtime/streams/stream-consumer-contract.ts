@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { StreamConsumer, StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
-import { beginGroup } from '../../../runtime/streams/begin-group.ts'
-import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { groupOf, openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { holdMessages } from '../../../runtime/streams/hold-messages.ts'
 import type { Producer, TrackingProducer } from './producers.ts'
 import { serversAt } from './producers.ts'
@@ -53,10 +52,11 @@ export function streamConsumerContract<P extends Producer>(
       const s = await newStream()
       await producer.send(s, ['a'])
       const [at, spec] = [serversAt(producer.server.url), producer.spec(s, 'again')]
-      await beginGroup(at, spec, { atMs: Date.now() + 3_600_000 })
-      await beginGroup(at, spec, { atMs: 0 })
+      const group = await groupOf(at, spec)
+      await group.begin({ atMs: Date.now() + 3_600_000 })
+      await group.begin({ atMs: 0 })
       expect(texts(await takeSome(consumer(s, 'again'), 1))).toEqual(['a'])
-      await expect(beginGroup(at, spec, { position: '99:0' })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+      await expect(group.begin({ position: '99:0' })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
     })
 
     test('gives each message once, in order, up to the requested number', async () => {

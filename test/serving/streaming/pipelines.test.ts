@@ -8,9 +8,7 @@ import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { applyChanges } from '../../../registry/changes/apply.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
 import { createLogger } from '../../../runtime/log.ts'
-import { beginGroup } from '../../../runtime/streams/begin-group.ts'
-import { endGroup } from '../../../runtime/streams/end-group.ts'
-import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { groupOf, openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openEnds } from '../../../runtime/streams/open-sink.ts'
 import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
@@ -317,8 +315,9 @@ it.each(kinds)('the group of a stream of %s starts again after it was deleted', 
   await producers[kind].make(stream)
   await producers[kind].send(stream, ['a'])
   const spec = producers[kind].spec(stream, 'ended')
-  await beginGroup(servers(), spec, { atMs: Date.now() + 60_000 })
-  await endGroup(servers(), spec)
+  const group = await groupOf(servers(), spec)
+  await group.begin({ atMs: Date.now() + 60_000 })
+  await group.end()
   const consumer = openConsumer(servers(), spec, { redeliverMs: producers[kind].redeliverMs })
   const taken: string[] = []
   await vi.waitFor(async () => {
