@@ -56,7 +56,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
         target: { kind: 'view', view: id } as const,
         forMicros: 2 * minute,
         severity: 'page' as const,
-        checks: [checkOf({ kind: 'freshness' }, 'A default monitor')],
+        checks: checksOf('freshness'),
         description: `The view "${id}" keeps ${target}.`,
       },
     ]
@@ -72,7 +72,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
             everyMicros: 5 * minute,
             forMicros: 0,
             severity: 'ticket' as const,
-            checks: modelChecks(),
+            checks: checksOf('parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions'),
             description: `The model "${name}" answers as it usually does, from what it would be trained on.`,
           },
           {
@@ -84,7 +84,11 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
             windowMicros: parseDuration('1d'),
             forMicros: 0,
             severity: 'ticket' as const,
-            checks: dailyChecks(catalog, name),
+            // slow changes, and quality, which reads the log
+            checks: [
+              ...checksOf('nulls', 'drift', 'predictions'),
+              ...(judgingOutcomes(catalog, name).length > 0 ? checksOf('quality') : []),
+            ],
             description: `What the model "${name}" gets and answers in a day is what it was trained on, and outcomes say that it is as good as before.`,
           },
         ],
@@ -95,7 +99,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     target: { kind: 'system' } as const,
     forMicros: 2 * minute,
     severity: 'ticket' as const,
-    checks: [checkOf({ kind: 'jobs' }, 'A default monitor'), checkOf({ kind: 'clock' }, 'A default monitor')],
+    checks: checksOf('jobs', 'clock'),
     description: 'Jobs make progress, schedules succeed, and clocks agree.',
   }
   const sources = {
@@ -105,21 +109,12 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     everyMicros: 5 * minute,
     forMicros: 0,
     severity: 'ticket' as const,
-    checks: [checkOf({ kind: 'arrivals' }, 'A default monitor')],
+    checks: checksOf('arrivals'),
     description: 'The sources of online views get events as often as they usually do.',
   }
   return [...views, ...models, system, sources]
 }
 
-const kindsOfModels = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions'] as const
-
-/** Slow changes, and quality, which reads the log. */
-function dailyChecks(catalog: Catalog, model: string): CheckSpec[] {
-  const hasOutcome = judgingOutcomes(catalog, model).length > 0
-  const kinds = ['nulls', 'drift', 'predictions', ...(hasOutcome ? ['quality'] : [])]
+function checksOf(...kinds: readonly CheckSpec['kind'][]): CheckSpec[] {
   return kinds.map((kind) => checkOf({ kind }, 'A default monitor'))
-}
-
-function modelChecks(): CheckSpec[] {
-  return kindsOfModels.map((kind) => checkOf({ kind }, 'A default monitor'))
 }

@@ -1,9 +1,15 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import type { CheckResult } from './check-kind.ts'
 import type { ActiveMonitor, ActiveMonitors } from './default-monitors.ts'
-import type { MonitorStatus } from './monitor-status.ts'
-import { readMonitorStates } from './monitor-status.ts'
+
+interface MonitorStatus {
+  /** The end of the newest evaluated window, RFC 3339. */
+  readonly moment: string | null
+  readonly checks: readonly { readonly check: string; readonly phase: 'ok' | 'pending' | 'firing'; readonly result: CheckResult }[]
+}
 
 /** A monitor with its newest results. */
 export interface ListedMonitor extends ActiveMonitor {
@@ -19,6 +25,31 @@ export async function listMonitors(db: Pick<Database, 'kysely'>, { monitors }: A
     const { moment = null, checks = [] } = states.get(monitor.name) ?? {}
     return { ...monitor, evaluatedAt: moment, results: checks }
   })
+}
+
+/** The states of all monitors that were evaluated, by name. */
+export async function readMonitorStates({ kysely }: Pick<Database, 'kysely'>): Promise<Map<string, MonitorStatus>> {
+  const monitors = await kysely.selectFrom('lockstep.monitors').select(['name', 'moment']).execute()
+  const states = await kysely
+    .selectFrom('lockstep.monitor_states')
+    .select(['monitor', 'check_kind', 'phase', 'result'])
+    .orderBy('check_kind')
+    .orderBy('subject')
+    .execute()
+  const byMonitor = Map.groupBy(states, ({ monitor }) => monitor)
+  return new Map(
+    monitors.map(({ name, moment }) => [
+      name,
+      {
+        moment: moment === null ? null : formatTimestamp(Number(moment)),
+        checks: (byMonitor.get(name) ?? []).map(({ check_kind, phase, result }) => ({
+          check: check_kind,
+          phase,
+          result: result as CheckResult, // json that record-evaluation.ts alone writes
+        })),
+      },
+    ]),
+  )
 }
 
 /** The worst phase of a monitor's results, and how many say nothing. */

@@ -24,7 +24,7 @@ export interface OpenAlerts {
   continueFiring(check: string, result: CheckResult, moment: number): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
   /** Deletes the state of a removed subject, and resolves its alert. */
-  remove(check: string, subject: string, last: CheckResult, moment: number): Promise<void>
+  remove(check: string, last: CheckResult, moment: number): Promise<void>
 }
 
 /** The monitor of alerts that may be all that is left of it. */
@@ -144,13 +144,13 @@ export async function openAlerts(
       // a receiver that was notified must learn the end, silenced or not
       if (alert.notified) await notifyOf('resolved', alert.id)
     },
-    async remove(check, subject, last, moment) {
-      await alerts.resolve(check, { ...last, subject }, moment, 'removed')
+    async remove(check, last, moment) {
+      await alerts.resolve(check, last, moment, 'removed')
       await transaction
         .deleteFrom('lockstep.monitor_states')
         .where('monitor', '=', name)
         .where('check_kind', '=', check)
-        .where('subject', '=', subject)
+        .where('subject', '=', last.subject)
         .execute()
     },
   }

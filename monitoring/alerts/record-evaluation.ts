@@ -81,7 +81,7 @@ export async function recordEvaluation(
         if (noData !== null) await move(noDataCheck, noData, 'ticket')
       }
     }
-    for (const [key, { check, subject, result }] of before) if (!seen.has(key)) await alerts.remove(check, subject, result, moment)
+    for (const [key, { check, result }] of before) if (!seen.has(key)) await alerts.remove(check, result, moment)
     return { isNew: true, channels: [...alerts.channels], findings }
   })
 }
@@ -109,7 +109,7 @@ export async function endRemovedMonitors(
     const notified = new Set<string>()
     for (const { name } of gone) {
       const alerts = await openAlerts(transaction, { name }, channels)
-      for (const { check, subject, result } of await storedStates(transaction, name)) await alerts.remove(check, subject, result, moment)
+      for (const { check, result } of await storedStates(transaction, name)) await alerts.remove(check, result, moment)
       await transaction.deleteFrom('lockstep.monitors').where('name', '=', name).execute()
       for (const channel of alerts.channels) notified.add(channel)
     }

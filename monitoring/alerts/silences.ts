@@ -1,6 +1,8 @@
+import type { Selectable } from 'kysely'
 import { sql } from 'kysely'
 import { parseDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { AlertSilencesTable } from '../../migrations/alert-tables.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
@@ -46,15 +48,19 @@ export async function activeSilences({ kysely }: Handle, monitor?: string): Prom
     .orderBy('id')
   if (monitor !== undefined) query = query.where('monitor', '=', monitor)
   const rows = await query.execute()
-  return rows.map((row) => ({
-    id: Number(row.id),
-    monitor: row.monitor,
-    check: row.check_kind,
-    subject: row.subject,
-    endsAt: row.ends_at,
-    reason: row.reason,
-    createdBy: row.created_by,
-  }))
+  return rows.map(silenceOf)
+}
+
+function silenceOf({
+  id,
+  monitor,
+  check_kind: check,
+  subject,
+  ends_at: endsAt,
+  reason,
+  created_by: createdBy,
+}: Selectable<AlertSilencesTable>): Silence {
+  return { id: Number(id), monitor, check, subject, endsAt, reason, createdBy }
 }
 
 /** When the last of the silences of an alert ends or ended: an expression over the row `a` of `lockstep.alerts`. */
@@ -78,19 +84,11 @@ export async function silenceAlert({ kysely }: Handle, id: number, micros: numbe
     const row = await transaction
       .insertInto('lockstep.alert_silences')
       .values({ ...silence, ends_at: sql<Date>`clock_timestamp() + make_interval(secs => ${micros / 1e6}::float8)` })
-      .returning(['id', 'ends_at'])
+      .returningAll()
       .executeTakeFirstOrThrow()
     const after = { alert: id, check: alert.check, subject: alert.subject, until: row.ends_at.toISOString() }
     await recordAudit({ kysely: transaction }, by, { action: 'alert.silence', subject: alert.monitor, after })
-    return {
-      id: Number(row.id),
-      monitor: alert.monitor,
-      check: alert.check,
-      subject: alert.subject,
-      endsAt: row.ends_at,
-      reason,
-      createdBy: actor,
-    }
+    return silenceOf(row)
   })
 }
 

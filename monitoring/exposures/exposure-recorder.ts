@@ -174,10 +174,10 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
 
 /** Entities that are erased meanwhile must not come back. */
 async function forgetErasedUnits({ database, log }: ExposureRecorderDeps, { units }: ExposureBatch): Promise<void> {
-  const entities = new Map(units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []))
-  if (entities.size === 0) return
+  const entities = units.flatMap(({ first }) => first?.entities ?? [])
+  if (entities.length === 0) return
   try {
-    await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities.values())
+    await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities)
   } catch (error) {
     log.warn({ error: messageOf(error) }, 'it is not known whether units of an experiment were erased meanwhile')
   }

@@ -79,7 +79,7 @@ export async function rebuildExposures(db: Database, run: ExperimentRun, from: n
   )
   // entities that are erased meanwhile must not come back
   const first = rebuilt.reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY)
-  const entities = new Map(rebuilt.flatMap((row) => row.entities.map((each) => [each.toString('latin1'), each])))
-  if (entities.size > 0) await forgetErased(db, first, entities.values())
+  const entities = rebuilt.flatMap((row) => row.entities)
+  if (entities.length > 0) await forgetErased(db, first, entities)
   return rebuilt.length
 }

@@ -11,7 +11,8 @@ import { storedDefinitions } from '../../registry/definition.ts'
  * the erasure reaches them. Call it after the rows are committed.
  *
  * @param since when the first of the rows was noted, epoch milliseconds
- * @param entities of the rows, each as `loggedEntity`. They are read only if there are such erasures.
+ * @param entities of the rows, each as `loggedEntity`, also several times. They are read only if there are such
+ *   erasures.
  */
 export async function forgetErased(
   db: Pick<Database, 'query' | 'kysely'>,
@@ -27,10 +28,12 @@ export async function forgetErased(
   )
   const [first] = erasures
   if (first === undefined) return
-  const untilOf = new Map(erasures.map(({ hash, until }) => [hash, Number(until) + clockSlackMs]))
+  const untilOf = new Map(erasures.map((each) => [each.hash, Number(each.until) + clockSlackMs]))
   for await (const named of entities) {
-    const until = untilOf.get(erasedKeyHash(first.salt, named))
+    const hash = erasedKeyHash(first.salt, named)
+    const until = untilOf.get(hash)
     if (until === undefined) continue
+    untilOf.delete(hash)
     const bytes = Buffer.from(named)
     const end = bytes.indexOf(0)
     const key: EntityKey = bytes.toString('latin1', end + 1)

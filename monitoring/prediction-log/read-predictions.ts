@@ -58,11 +58,16 @@ export async function readLoggedVectors(
 /** The fields that only parity checks, erasures and receipts need. Lists leave them out. */
 type Internal = 'serviceFingerprint' | 'entities' | 'snapshot' | 'stages'
 const internal: readonly LogField[] = ['serviceFingerprint', 'entities', 'snapshot', 'stages'] satisfies Internal[]
+const listedFields = logFields.filter((field) => !internal.includes(field))
 
 /** A row of the log, as people read it. `at` and `asOf` are RFC 3339, to the microsecond. */
 export interface ListedPrediction extends Omit<StoredPrediction, Internal | 'at' | 'asOf'> {
   readonly at: string
   readonly asOf: string
+}
+
+function listed(row: Omit<StoredPrediction, Internal>): ListedPrediction {
+  return { ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }
 }
 
 export interface ListQuery {
@@ -90,7 +95,7 @@ export async function listPredictions(
 ): Promise<ListedPrediction[]> {
   const rows = await readLog(
     db,
-    logFields.filter((field) => !internal.includes(field)),
+    listedFields,
     `WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR prediction_log.model = $2)
        AND ($3::text IS NULL OR prediction_log.request_id = $3) AND ($4::text IS NULL OR prediction_log.prediction_id = $4)
        AND ($6::float8 IS NULL OR prediction_log.at <= to_timestamp($6))
@@ -106,7 +111,7 @@ export async function listPredictions(
       ...(after === undefined ? [] : [after.at, after.requestId, after.entity, after.predictionId ?? '']),
     ],
   )
-  return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+  return rows.map(listed)
 }
 
 /** Orders the predictions of one moment. A shadow has the request and the entity of the answer. */
@@ -204,7 +209,7 @@ export async function listPredictionsOf(
   const since = async (first: number): Promise<ListedPrediction[]> => {
     const rows = await readLog(
       db,
-      logFields.filter((field) => !internal.includes(field)),
+      listedFields,
       // none was answered before the moment that it holds for, but for clocks that differ
       `WHERE prediction_log.at >= to_timestamp($1) - interval '1 hour' AND prediction_log.as_of >= to_timestamp($1)
          AND prediction_log.as_of <= to_timestamp($2) AND prediction_log.keys::jsonb @> $3::jsonb
@@ -212,7 +217,7 @@ export async function listPredictionsOf(
        ORDER BY prediction_log.as_of DESC LIMIT $4`,
       [first / 1e6, to / 1e6, JSON.stringify(keys), limit, ...(entities.length === 0 ? [] : [entities])],
     )
-    return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+    return rows.map(listed)
   }
   const lastHour = to - hourMicros
   const newest = lastHour > from ? await since(lastHour) : []

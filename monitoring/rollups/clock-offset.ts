@@ -41,6 +41,12 @@ export function offsetText(whose: string, { offset }: ClockOffset): string {
   return `The clock of ${whose} is ${Math.abs(offset / 1e6).toFixed(1)} s ${way} that of the database. Check its time synchronization (NTP).`
 }
 
+/** Compares the clock of a server with the database's, and stores the difference. */
+export async function compareServerClock(db: Pick<Database, 'query'>, process: string, clock: () => number): Promise<void> {
+  const offset = await readClockOffset(db, clock, 1)
+  if (offset !== null) await writeServerClock(db, process, offset)
+}
+
 /**
  * Stores how far the clock of a server is from the database's. Those of servers that are gone are deleted after a day.
  */

@@ -3,7 +3,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { processName } from '../../runtime/process-name.ts'
-import { readClockOffset, writeServerClock } from './clock-offset.ts'
+import { compareServerClock } from './clock-offset.ts'
 import type { RollupRecorder } from './rollup-recorder.ts'
 import { noRollups } from './rollup-recorder.ts'
 
@@ -18,8 +18,7 @@ export function compareClock(database: () => Database, log: Logger, clock: () =>
 
   async function compare(): Promise<void> {
     try {
-      const offset = await readClockOffset(database(), clock, 1)
-      if (offset !== null) await writeServerClock(database(), process, offset)
+      await compareServerClock(database(), process, clock)
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'the clock cannot be compared with that of the database')
     }

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { sqlState } from '../../runtime/postgres/relation.ts'
-import { readClockOffset, writeServerClock } from './clock-offset.ts'
+import { compareServerClock } from './clock-offset.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import type { TrafficSummary } from './traffic-summary.ts'
@@ -155,10 +155,7 @@ export function createRollupWriter({
       for (const minute of waiting) minute.encoded ??= await encode(minute)
       dropOldest()
       const last = waiting.at(-1)
-      if (last !== undefined && clock !== undefined) {
-        const offset = await readClockOffset(database(), clock, 1)
-        if (offset !== null) await writeServerClock(database(), last.process, offset)
-      }
+      if (last !== undefined && clock !== undefined) await compareServerClock(database(), last.process, clock)
       while (waiting[0] !== undefined) {
         const [minute] = waiting
         await writeMinute(database(), minute, minute.encoded ?? (await encode(minute)))

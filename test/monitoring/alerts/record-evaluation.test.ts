@@ -4,7 +4,7 @@ import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
 import { readAlerts, readDeliveries } from '../../../monitoring/alerts/read-alerts.ts'
 import { endRemovedMonitors, readMemories, recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
 import { silenceAlert, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
-import { readMonitorStates } from '../../../monitoring/alerts/monitor-status.ts'
+import { readMonitorStates } from '../../../monitoring/alerts/monitor-list.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { checked, clockMonitor, hookAt, minute, result } from './monitors.ts'
 
