@@ -33,3 +33,8 @@ export function createInterrupt(withinMs = patienceMs): Interrupt {
   }
   return { signal: controller.signal, exitCode: () => exitCode }
 }
+
+/** Waits until the process is asked to end. */
+export async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}

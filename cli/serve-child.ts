@@ -5,7 +5,7 @@ import { joinPool } from '../runtime/workers/worker.ts'
 import { onUnavailable } from '../serving/features/fallback-policy.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
-import { createInterrupt, serverPatienceMs } from './interrupt.ts'
+import { createInterrupt, serverPatienceMs, untilAborted } from './interrupt.ts'
 import { startServer } from './start-server.ts'
 import { createTerminal } from './terminal.ts'
 import { withContext } from './with-context.ts'
@@ -39,6 +39,6 @@ async function serve(context: Context, pool: PoolWorker): Promise<void> {
   })
   pool.reports(async () => ({ ...server.readiness(), metrics: asJson(await metrics.getMetricsAsJSON()) }))
   pool.listens(await server.listen(host, port, grpcPort ?? undefined))
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await untilAborted(signal)
   await server.close()
 }

@@ -2,6 +2,7 @@ import { alertJson, maxListedAlerts, readAlerts } from '../../monitoring/alerts/
 import { alertsAnswer } from '../../serving/protocols/http/monitoring/alert-schemas.ts'
 import { alertTable } from '../text/alert-text.ts'
 import type { Command } from '../command.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const states = ['firing', 'resolved', 'all'] as const
@@ -27,13 +28,10 @@ export const alertListCommand: Command = {
       limit: input.count('limit', 1, maxListedAlerts),
     }
     const server = serverOf(context, input)
-    const given = Object.entries(filter).flatMap(([name, value]): [string, string][] =>
-      value === undefined ? [] : [[name, String(value)]],
-    )
     const alerts =
       server === null
         ? (await readAlerts(await context.database(), filter)).map(alertJson)
-        : (await server.ask('GET', `/v1/alerts?${new URLSearchParams(given).toString()}`, undefined, alertsAnswer)).alerts
+        : (await server.ask('GET', `/v1/alerts${queryOf(filter)}`, undefined, alertsAnswer)).alerts
     const none = state === 'firing' ? 'No alert is firing.' : 'There are no such alerts.'
     return { json: { alerts }, text: alerts.length === 0 ? none : alertTable(alerts, context.terminal.width) }
   },

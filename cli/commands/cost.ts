@@ -8,6 +8,7 @@ import type { Prices } from '../text/cost-text.ts'
 import { costText, monthlyCosts } from '../text/cost-text.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const costCommand: Command = {
@@ -44,7 +45,7 @@ async function readReport(context: Context, input: Input): Promise<CostReport> {
   const since = input.text('since') ?? '7d'
   const length = durationOption('cost', 'since', since)
   const server = serverOf(context, input)
-  if (server !== null) return await server.ask('GET', `/v1/cost?${new URLSearchParams({ since }).toString()}`, undefined, costFields)
+  if (server !== null) return await server.ask('GET', `/v1/cost${queryOf({ since })}`, undefined, costFields)
   const to = Date.now() * 1000
   const sources = { db: await context.database(), catalog: await context.catalog(), store: () => context.store() }
   return await costReport(sources, { from: to - length, to })

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts'
 import { deleteInSteps, deleteOptions } from '../delete-in-steps.ts'
 import { bytes, counted } from '../text/human.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const datasetDeleteCommand: Command = {
@@ -48,9 +49,8 @@ async function deleteDataset(context: Context, input: Input, dryRun: boolean): P
   const [wanted, withFiles, by] = [input.argument('ID'), input.flag('files'), actorOf(input)]
   const server = serverOf(context, input)
   if (server !== null) {
-    const { reason } = by
-    const query = new URLSearchParams({ files: String(withFiles), dryRun: String(dryRun), ...(reason === undefined ? {} : { reason }) })
-    const path = `/v1/datasets/${encodeURIComponent(wanted)}?${query.toString()}`
+    const query = queryOf({ files: String(withFiles), dryRun: String(dryRun), reason: by.reason })
+    const path = `/v1/datasets/${encodeURIComponent(wanted)}${query}`
     const { requestId: _, dryRun: __, ...deleted } = await server.ask('DELETE', path, undefined, deletedDatasetAnswer)
     return deleted
   }

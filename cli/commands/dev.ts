@@ -4,6 +4,7 @@ import { codeSeconds } from '../../registry/keys/dashboard-sessions.ts'
 import type { Command } from '../command.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { startDev } from '../dev/start-dev.ts'
+import { untilAborted } from '../interrupt.ts'
 import { offerLinks } from '../ui-link.ts'
 
 export const devCommand: Command = {
@@ -58,7 +59,7 @@ export const devCommand: Command = {
       ].join('\n'),
       async stay() {
         if (link !== null) offerLinks(context, link)
-        if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
+        await untilAborted(signal)
       },
     }
   },

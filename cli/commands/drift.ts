@@ -11,6 +11,7 @@ import type { Context } from '../context.ts'
 import { driftText } from '../text/drift-text.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const driftCommand: Command = {
@@ -48,8 +49,8 @@ async function readReport(context: Context, input: Input): Promise<DriftJson> {
   const version = asked === undefined ? named.version : versionReference(asked)
   const server = serverOf(context, input)
   if (server !== null) {
-    const query = new URLSearchParams({ since, baseline, ...(version === undefined ? {} : { version: String(version) }) })
-    return await server.ask('GET', `/v1/models/${encodeURIComponent(named.model)}/drift?${query.toString()}`, undefined, driftSchema)
+    const query = queryOf({ since, baseline, version })
+    return await server.ask('GET', `/v1/models/${encodeURIComponent(named.model)}/drift${query}`, undefined, driftSchema)
   }
   const [db, catalog] = [await context.database(), await context.catalog()]
   const to = Date.now() * 1000

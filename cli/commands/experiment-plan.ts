@@ -5,6 +5,7 @@ import { experimentPlanAnswer } from '../../serving/protocols/http/experiments/e
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { experimentPlanText } from '../text/experiment-plan-text.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { parseShare } from '../text/rollout-text.ts'
 
@@ -35,9 +36,8 @@ export const experimentPlanCommand: Command = {
     const since = durationOption('experiment plan', 'since', input.text('since') ?? defaultSince)
     const server = serverOf(context, input)
     if (server !== null) {
-      const query = new URLSearchParams({ power: String(power), since: input.text('since') ?? defaultSince })
-      if (effect !== null) query.set('effect', String(effect))
-      const path = `/v1/experiments/${encodeURIComponent(name)}/plan?${query.toString()}`
+      const query = queryOf({ power, since: input.text('since') ?? defaultSince, effect: effect ?? undefined })
+      const path = `/v1/experiments/${encodeURIComponent(name)}/plan${query}`
       const plan = await server.ask('GET', path, undefined, experimentPlanAnswer)
       return { json: plan, text: experimentPlanText(plan) }
     }

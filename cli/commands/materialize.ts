@@ -44,7 +44,7 @@ export const materializeCommand: Command = {
               replayMs: context.config.replaySeconds * 1000,
               rebuild: input.flag('rebuild'),
               onProgress: ({ rows }) => progress.update(rows, null),
-              ...(moment === undefined ? {} : { moment }),
+              moment,
             })
           const result = await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
           return { view: plan.id, ...result, seconds: (performance.now() - started) / 1000 }

@@ -1,8 +1,6 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { deleteModelVersion } from '../../registry/models/delete-model-version.ts'
 import { displayName, labelOf } from '../../registry/definition.ts'
 import type { VersionReference } from '../../registry/models/pick-version.ts'
-import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { deletedVersionAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
@@ -10,7 +8,9 @@ import type { Context } from '../context.ts'
 import { deleteInSteps, deleteOptions } from '../delete-in-steps.ts'
 import { bytes } from '../text/human.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
+import { versionArgument } from '../version-argument.ts'
 
 export const modelDeleteCommand: Command = {
   name: 'model delete',
@@ -22,10 +22,7 @@ export const modelDeleteCommand: Command = {
   options: { ...deleteOptions, reason: reasonOption, server: serverOption },
   example: 'lockstep model delete delay@3 --reason "an experiment"',
   async run(context, input) {
-    const reference = input.argument('MODEL@VERSION')
-    const { model, version } = parseModelReference(reference)
-    if (version === undefined)
-      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to delete, such as "${model}@3".`)
+    const { model, version } = versionArgument(input, 'to delete')
     return await deleteInSteps(context, input, {
       run: (dryRun) => deleteVersion(context, input, model, version, dryRun),
       text({ version: number, sizeBytes, freed }, done) {
@@ -56,8 +53,8 @@ async function deleteVersion(context: Context, input: Input, model: string, want
   const by = actorOf(input)
   const server = serverOf(context, input)
   if (server !== null) {
-    const query = new URLSearchParams({ dryRun: String(dryRun), ...(by.reason === undefined ? {} : { reason: by.reason }) })
-    const path = `/v1/models/${encodeURIComponent(model)}/versions/${encodeURIComponent(wanted)}?${query.toString()}`
+    const query = queryOf({ dryRun: String(dryRun), reason: by.reason })
+    const path = `/v1/models/${encodeURIComponent(model)}/versions/${encodeURIComponent(wanted)}${query}`
     const { requestId: _, dryRun: __, ...deleted } = await server.ask('DELETE', path, undefined, deletedVersionAnswer)
     return deleted
   }

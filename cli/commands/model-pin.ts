@@ -1,5 +1,3 @@
-import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { pinModel } from '../../registry/models/pin-model.ts'
 import { pinChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -7,6 +5,7 @@ import type { Command } from '../command.ts'
 import { pinChangeText } from '../text/model-text.ts'
 import { atOnceOption, untriedOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
+import { versionArgument } from '../version-argument.ts'
 
 export const modelPinCommand: Command = {
   name: 'model pin',
@@ -19,11 +18,7 @@ export const modelPinCommand: Command = {
   options: { reason: reasonOption, 'at-once': atOnceOption, untried: untriedOption, server: serverOption },
   example: 'lockstep model pin delay@2 --reason "version 3 answers wrongly"',
   async run(context, input) {
-    const reference = input.argument('MODEL@VERSION')
-    const { model, version } = parseModelReference(reference)
-    if (version === undefined) {
-      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one gets all traffic, such as "${model}@3".`)
-    }
+    const { model, version } = versionArgument(input, 'gets all traffic')
     const [server, by] = [serverOf(context, input), actorOf(input)]
     const options = { atOnce: input.flag('at-once'), untried: input.flag('untried') }
     const change =

@@ -1,7 +1,5 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/models/model-aliases.ts'
 import type { VersionReference } from '../../registry/models/pick-version.ts'
-import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { aliasChangeAnswer } from '../../serving/protocols/http/models/model-schemas.ts'
 import { reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../text/model-text.ts'
@@ -9,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
+import { versionArgument } from '../version-argument.ts'
 
 export const modelPromoteCommand: Command = {
   name: 'model promote',
@@ -27,11 +26,7 @@ export const modelPromoteCommand: Command = {
   },
   example: 'lockstep model promote delay@3 --reason "better on June"',
   async run(context, input) {
-    const reference = input.argument('MODEL@VERSION')
-    const { model, version } = parseModelReference(reference)
-    if (version === undefined) {
-      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one becomes the champion, such as "${model}@3".`)
-    }
+    const { model, version } = versionArgument(input, 'becomes the champion')
     const server = serverOf(context, input)
     const change =
       server === null

@@ -103,8 +103,8 @@ async function readReport(context: Context, server: Server | null, asked: Asked)
       order: 'random',
       signal: context.signal,
       onProgress,
-      ...(model === undefined ? {} : { model }),
-      ...(graceMicros === undefined ? {} : { graceMicros }),
+      model,
+      graceMicros,
     },
   )
 }

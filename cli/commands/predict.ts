@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { defined } from '../../kernel/defined.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
@@ -56,10 +57,7 @@ export const predictCommand: Command = {
           signal: context.signal,
           log: context.log,
           onProgress: (progress) => bar.update(progress),
-          ...(version === undefined ? {} : { version }),
-          ...(time === undefined ? {} : { time }),
-          ...(bound === undefined ? {} : { bound }),
-          ...(columns === undefined ? {} : { columns }),
+          ...defined({ version, time, bound, columns }),
         },
         async (batch) => {
           writer ??= await createDatasetWriter(out, [...batch.columns, ...batch.outputs], { format, overwrite })

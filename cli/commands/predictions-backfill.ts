@@ -1,3 +1,4 @@
+import { defined } from '../../kernel/defined.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
@@ -43,9 +44,7 @@ export const predictionsBackfillCommand: Command = {
         signal: context.signal,
         log: context.log,
         onProgress: (progress) => bar.update(progress),
-        ...(version === undefined ? {} : { version }),
-        ...(time === undefined ? {} : { time }),
-        ...(id === undefined ? {} : { id }),
+        ...defined({ version, time, id }),
         ...(shift === undefined ? {} : { shiftMicros: durationOption('predictions backfill', 'shift', shift) }),
       })
       bar.end()

@@ -1,4 +1,3 @@
-import { defined } from '../../kernel/defined.ts'
 import { formatDuration } from '../../kernel/values/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
@@ -13,6 +12,7 @@ import { durationOption } from '../duration-option.ts'
 import { bytes, count, counted } from '../text/human.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import { downloadMade, localPath } from '../remote/download-file.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import type { Server } from '../remote/server.ts'
 
@@ -83,16 +83,18 @@ async function download(
   { model, service, outcome, labelled }: WantedPredictions,
   { since, asOf, format, out, overwrite }: { since: number; asOf: number | undefined; format: string; out: string; overwrite: boolean },
 ): Promise<WrittenPredictions & { readonly path: string }> {
-  const asked = new URLSearchParams({
-    ...defined({ service, outcome, asOf: asOf === undefined ? undefined : formatTimestamp(asOf) }),
+  const asked = queryOf({
     model,
+    service,
+    outcome,
+    asOf: asOf === undefined ? undefined : formatTimestamp(asOf),
     since: formatDuration(since),
     format,
-    ...(labelled ? { labelled: 'true' } : {}),
+    labelled: labelled ? 'true' : undefined,
   })
   const progress = context.terminal.progress(`Exporting the predictions of ${model}`, 'bytes')
   try {
-    const wanted = { from: `/v1/predictions/export?${asked.toString()}`, to: localPath(out), overwrite }
+    const wanted = { from: `/v1/predictions/export${asked}`, to: localPath(out), overwrite }
     const { headers, ...file } = await downloadMade(server, wanted, (done) => progress.update(done, null))
     return { path: out, ...exportedPredictions.parse(JSON.parse(headers.get(exportHeader) ?? 'null')), ...file }
   } finally {

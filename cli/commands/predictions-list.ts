@@ -71,9 +71,9 @@ async function readPage(context: Context, input: Input): Promise<PredictionPage>
     since: from,
     limit,
     cursor,
-    ...(model === undefined ? {} : { model }),
-    ...(requestId === undefined ? {} : { requestId }),
-    ...(predictionId === undefined ? {} : { predictionId }),
+    model,
+    requestId,
+    predictionId,
   })
   // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
   if (model !== undefined && cursor === undefined && page.predictions.length === 0) (await context.catalog()).model(model)

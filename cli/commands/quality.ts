@@ -5,6 +5,7 @@ import { qualityAnswer } from '../../serving/protocols/http/monitoring/quality-s
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { qualityText } from '../text/quality-text.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const defaultSince = '7d'
@@ -41,15 +42,8 @@ export const qualityCommand: Command = {
     const asOf = asOfText === undefined ? Date.now() * 1000 : parseTimestamp(asOfText)
     const server = serverOf(context, input)
     if (server !== null) {
-      const query = new URLSearchParams({ since, ...(outcome === undefined ? {} : { outcome }), ...(by === undefined ? {} : { by }) })
-      if (asOfText !== undefined) query.set('asOf', asOfText)
-      const report = await server.ask(
-        'GET',
-        `/v1/models/${encodeURIComponent(model)}/quality?${query.toString()}`,
-        undefined,
-        qualityAnswer,
-      )
-      return shown(report)
+      const query = queryOf({ since, outcome, by, asOf: asOfText })
+      return shown(await server.ask('GET', `/v1/models/${encodeURIComponent(model)}/quality${query}`, undefined, qualityAnswer))
     }
     const catalog = await context.catalog()
     const progress = context.terminal.progress(`Judging predictions of ${model}`, 'predictions')

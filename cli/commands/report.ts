@@ -8,6 +8,7 @@ import { reportAnswer } from '../../serving/protocols/http/monitoring/report-rou
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
 import { bytes } from '../text/human.ts'
@@ -54,7 +55,7 @@ async function readReport(context: Context, input: Input, model: string): Promis
   const parsed = parseBaseline(baseline)
   const server = serverOf(context, input)
   if (server !== null) {
-    const path = `/v1/models/${encodeURIComponent(model)}/report?${new URLSearchParams({ since, baseline }).toString()}`
+    const path = `/v1/models/${encodeURIComponent(model)}/report${queryOf({ since, baseline })}`
     const { requestId: _, ...report } = await server.ask('GET', path, undefined, reportAnswer)
     // the schema says less than what a server of the same version answers
     return report as unknown as ModelReport

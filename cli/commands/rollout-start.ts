@@ -1,5 +1,4 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { rolloutChangeAnswer } from '../../serving/protocols/http/rollouts/rollout-answers.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -8,6 +7,7 @@ import { datasetMismatchOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { readPlan } from '../read-plan.ts'
 import { parseShare, rolloutChangeText } from '../text/rollout-text.ts'
+import { versionArgument } from '../version-argument.ts'
 
 export const rolloutStartCommand: Command = {
   name: 'rollout start',
@@ -34,11 +34,7 @@ export const rolloutStartCommand: Command = {
   },
   example: 'lockstep rollout start delay@3 --plan default',
   async run(context, input) {
-    const reference = input.argument('MODEL@VERSION')
-    const { model, version } = parseModelReference(reference)
-    if (version === undefined) {
-      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to roll out, such as "${model}@3".`)
-    }
+    const { model, version } = versionArgument(input, 'to roll out')
     const [wanted, named] = [input.text('share'), input.text('plan')]
     const plan = named === undefined || named === 'none' ? undefined : await readPlan(named)
     if (wanted === undefined && plan === undefined)

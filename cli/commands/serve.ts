@@ -9,6 +9,7 @@ import { onUnavailable } from '../../serving/features/fallback-policy.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
+import { untilAborted } from '../interrupt.ts'
 import { createEmbeddedKeeper } from '../keep-views.ts'
 import { createPipelineMetrics } from '../../serving/streaming/pipeline-metrics.ts'
 import { runPipelines } from '../../serving/streaming/run-pipelines.ts'
@@ -70,7 +71,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
         keeper === null || defaultAsOf !== undefined
           ? null
           : runPipelines({ predicting, config, metrics: createPipelineMetrics(metrics), log }, { signal })
-      await aborted(signal)
+      await untilAborted(signal)
       // they finish what they have taken, which needs the models
       await pipelines
       await Promise.all([server.close(), keeping])
@@ -108,7 +109,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
     json: { ...json, workers: count },
     text: `${text} ${count} workers answer.`,
     async stay() {
-      await aborted(signal)
+      await untilAborted(signal)
       await pool.close()
     },
   }
@@ -133,8 +134,4 @@ function listeningReport(
     json: { url, host, port, ...(grpcPort === null ? {} : { grpcPort }), asOf },
     text: `Listening on ${url}${grpcPort === null ? '' : `, gRPC on port ${grpcPort}`}${asOf === null ? '' : `, as of ${asOf} for requests that name no moment`}.`,
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 }

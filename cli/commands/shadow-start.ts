@@ -1,5 +1,4 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { startShadow } from '../../registry/rollouts/change-shadow.ts'
 import { shadowChangeAnswer } from '../../serving/protocols/http/rollouts/shadow-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
@@ -7,6 +6,7 @@ import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { parseShare } from '../text/rollout-text.ts'
 import { shadowChangeText } from '../text/shadow-text.ts'
+import { versionArgument } from '../version-argument.ts'
 
 export const shadowStartCommand: Command = {
   name: 'shadow start',
@@ -28,11 +28,7 @@ export const shadowStartCommand: Command = {
   },
   example: 'lockstep shadow start delay@3 --share 20%',
   async run(context, input) {
-    const reference = input.argument('MODEL@VERSION')
-    const { model, version } = parseModelReference(reference)
-    if (version === undefined) {
-      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to run, such as "${model}@3".`)
-    }
+    const { model, version } = versionArgument(input, 'to run')
     const wanted = input.text('share')
     if (wanted === undefined) throw new LockstepError('USAGE', `Say what share the candidate runs, such as "--share 20%".`)
     const [server, by] = [serverOf(context, input), actorOf(input)]

@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { statisticsText } from '../text/model-statistics-text.ts'
 
@@ -58,8 +59,8 @@ async function readStatistics(
   const server = serverOf(context, input)
   if (server !== null) {
     if (typeof wanted === 'string') throw new LockstepError('USAGE', `With "--server", name the version "${name}@${wanted}" by its number.`)
-    const query = new URLSearchParams({ since, by: grouping, ...(step && { step }), ...(wanted && { version: String(wanted) }) })
-    return await server.ask('GET', `/v1/models/${encodeURIComponent(name)}/statistics?${query.toString()}`, undefined, statisticsFields)
+    const query = queryOf({ since, by: grouping, step, version: wanted })
+    return await server.ask('GET', `/v1/models/${encodeURIComponent(name)}/statistics${query}`, undefined, statisticsFields)
   }
   const model = (await context.catalog()).model(name)
   const now = Date.now() * 1000
@@ -69,6 +70,6 @@ async function readStatistics(
     to: now,
     by: grouping.split(',').filter((part) => part === 'version' || part === 'role'),
     ...(wanted === undefined ? {} : { versions: [pickVersion(model, wanted).version] }),
-    ...(step === undefined ? {} : { step }),
+    step,
   })
 }

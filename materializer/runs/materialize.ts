@@ -34,7 +34,7 @@ import { createStateWriter, notKept } from '../state-writer.ts'
 
 export interface MaterializeOptions {
   /** What counts as now, epoch microseconds: rows that become visible later wait in their states. Default: `now()`. */
-  readonly moment?: number
+  readonly moment?: number | undefined
   /** The clock, epoch microseconds. Default: this machine's. */
   readonly now?: () => number
   /** Removes the view's states first, from all writers. */

@@ -30,7 +30,7 @@ export interface ParityOptions extends LoggedQuery {
    * How long after a row became visible it may be missing in an answer of a continuous view, microseconds. Absent: the
    * view's freshness, or 10 s where it declares none.
    */
-  readonly graceMicros?: number
+  readonly graceMicros?: number | undefined
   readonly signal?: AbortSignal
   /** How many vectors are done, and of how many. Those that do not equal the history are done last. */
   readonly onProgress?: (done: number, total: number) => void

@@ -30,7 +30,7 @@ export interface LoggedQuery {
   readonly since: number
   readonly until: number
   /** Absent: of all models. */
-  readonly model?: string
+  readonly model?: string | undefined
   /** Absent: of all versions. */
   readonly version?: number
   /** How many at most. */
@@ -74,12 +74,12 @@ export interface ListQuery {
   /** Epoch microseconds: logged from then on. */
   readonly since: number
   /** Epoch microseconds: logged until then. */
-  readonly until?: number
-  readonly model?: string
-  readonly requestId?: string
-  readonly predictionId?: string
+  readonly until?: number | undefined
+  readonly model?: string | undefined
+  readonly requestId?: string | undefined
+  readonly predictionId?: string | undefined
   /** Only those after this one. */
-  readonly after?: PredictionPlace
+  readonly after?: PredictionPlace | undefined
   readonly limit: number
 }
 
@@ -134,8 +134,8 @@ export async function listPredictionPage(
   query: Omit<ListQuery, 'after'> & { readonly cursor?: string | undefined },
 ): Promise<PredictionPage> {
   const { cursor, limit, ...asked } = query
-  const after = cursor === undefined ? {} : { after: placeOf(cursor) }
-  const rows = await listPredictions(db, { ...asked, ...after, limit: limit + 1 })
+  const after = cursor === undefined ? undefined : placeOf(cursor)
+  const rows = await listPredictions(db, { ...asked, after, limit: limit + 1 })
   const predictions = rows.slice(0, limit)
   const last = predictions.at(-1)
   return { predictions, next: rows.length <= limit || last === undefined ? null : cursorOf(last) }

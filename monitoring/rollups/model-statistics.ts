@@ -51,7 +51,7 @@ export interface ModelStatistics {
 export interface StatisticsQuery extends RollupQuery {
   readonly by: readonly ('version' | 'role')[]
   /** Absent: no series. */
-  readonly step?: RollupStep
+  readonly step?: RollupStep | undefined
 }
 
 /** A series may have so many periods. */

@@ -58,7 +58,7 @@ export const explainStartModel = readModel({
     }
     let recent: readonly ListedPrediction[] = []
     for (const back of lookBacks) {
-      recent = await listPredictions(db, { since: now - back, limit: maxPredictions, ...(isPast ? { until: now } : {}) })
+      recent = await listPredictions(db, { since: now - back, limit: maxPredictions, until: isPast ? now : undefined })
       if (recent.length === maxPredictions) break
     }
     shown.push(...recent.map(({ keys }) => keys))

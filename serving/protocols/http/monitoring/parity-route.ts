@@ -104,8 +104,8 @@ export const parityRoutes: readonly Route[] = [
           limit: sample,
           order: 'random',
           signal,
-          ...(model === undefined ? {} : { model }),
-          ...(grace === undefined ? {} : { graceMicros: parseDuration(grace, 'The parameter "grace"') }),
+          model,
+          graceMicros: grace === undefined ? undefined : parseDuration(grace, 'The parameter "grace"'),
         },
       )
       return jsonAnswer({ ...report, requestId: call.requestId })

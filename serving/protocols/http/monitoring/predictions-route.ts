@@ -59,9 +59,9 @@ export const predictionRoutes: readonly Route[] = [
         since: deps.clock() - parseDuration(since, 'The parameter "since"'),
         limit,
         cursor,
-        ...(model === undefined ? {} : { model }),
-        ...(request === undefined ? {} : { requestId: request }),
-        ...(prediction === undefined ? {} : { predictionId: prediction }),
+        model,
+        requestId: request,
+        predictionId: prediction,
       })
       // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
       if (model !== undefined && cursor === undefined && page.predictions.length === 0) deps.catalog().model(model)
