@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { DefinitionKind } from '../../migrations/schema.ts'
 import type { DslKind } from '../define/definition.ts'
 import { definitionKind } from '../define/definition.ts'
 import type { Batch } from '../define/batch.ts'
@@ -15,6 +16,8 @@ import type { Pipeline } from '../define/pipeline.ts'
 import type { Source } from '../define/source.ts'
 import type { Training } from '../define/training.ts'
 import type { ViewUse } from '../define/view-use.ts'
+import type { DefinitionKey } from '../definition.ts'
+import { kindNames, labelOf, versionOf } from '../definition.ts'
 
 /** The definitions among some values and those that they refer to, in the order of discovery, each once. */
 export interface Collected {
@@ -36,52 +39,91 @@ export interface Collected {
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
 export function collectDefinitions(values: Iterable<unknown>): Collected {
   const found = {
-    entities: new Named<Entity>('entity'),
-    sources: new Named<Source>('source'),
-    views: new Named<AnyFeatureView>('feature view'),
-    onDemand: new Named<OnDemandView>('on-demand view'),
-    services: new Named<FeatureService>('feature service'),
-    models: new Named<Model>('model'),
-    outcomes: new Named<Outcome>('outcome'),
-    channels: new Named<Channel>('channel'),
-    monitors: new Named<Monitor>('monitor'),
-    experiments: new Named<Experiment>('experiment'),
-    batches: new Named<Batch>('batch'),
-    pipelines: new Named<Pipeline>('pipeline'),
-    trainings: new Named<Training>('training'),
+    entities: [] as Entity[],
+    sources: [] as Source[],
+    views: [] as AnyFeatureView[],
+    onDemand: [] as OnDemandView[],
+    services: [] as FeatureService[],
+    models: [] as Model[],
+    outcomes: [] as Outcome[],
+    channels: [] as Channel[],
+    monitors: [] as Monitor[],
+    experiments: [] as Experiment[],
+    batches: [] as Batch[],
+    pipelines: [] as Pipeline[],
+    trainings: [] as Training[],
+  } satisfies Collected
+  const known = new Map<DefinitionKey, object>()
+
+  function keep<T extends Named>(kind: DefinitionKind, list: T[], definition: T): void {
+    const label = labelOf({ name: definition.name, version: versionOf(kind, definition) })
+    const other = known.get(`${kind} ${label}`)
+    if (other === definition) return
+    if (other !== undefined) throw duplicateName(kindNames[kind], label)
+    known.set(`${kind} ${label}`, definition)
+    list.push(definition)
   }
-  const addView = (view: AnyFeatureView): void => {
-    found.entities.add(view.entity, view.entity.name)
-    found.sources.add(view.source, view.source.name)
-    found.views.add(view, `${view.name}@${view.version}`)
+
+  function addView(view: AnyFeatureView): void {
+    keep('entity', found.entities, view.entity)
+    keep('source', found.sources, view.source)
+    keep('view', found.views, view)
   }
-  const addOnDemand = (view: OnDemandView): void => {
+
+  function addOnDemand(view: OnDemandView): void {
     for (const input of view.inputs) add(input.kind, input)
-    found.onDemand.add(view, `${view.name}@${view.version}`)
+    keep('onDemand', found.onDemand, view)
   }
-  const addService = (service: FeatureService): void => {
+
+  function addService(service: FeatureService): void {
     for (const member of service.members) add(definitionKind(member), member)
-    found.services.add(service, `${service.name}@${service.version}`)
+    keep('service', found.services, service)
   }
-  const addModel = (model: Model): void => {
+
+  function addModel(model: Model): void {
     addService(model.service)
-    found.models.add(model, model.name)
+    keep('model', found.models, model)
   }
-  const addMonitor = (monitor: Monitor): void => {
+
+  function addOutcome(outcome: Outcome): void {
+    addModel(outcome.model)
+    keep('source', found.sources, outcome.source)
+    keep('outcome', found.outcomes, outcome)
+  }
+
+  function addMonitor(monitor: Monitor): void {
     for (const value of [monitor.of, ...monitor.notify]) add(definitionKind(value), value)
-    found.monitors.add(monitor, monitor.name)
+    keep('monitor', found.monitors, monitor)
   }
-  const addExperiment = (experiment: Experiment): void => {
+
+  function addExperiment(experiment: Experiment): void {
     const { model, metrics, covariates, slices } = experiment
     for (const value of [model, ...metrics.flatMap(({ of }) => of), ...covariates, ...slices]) add(definitionKind(value), value)
-    found.experiments.add(experiment, experiment.name)
+    keep('experiment', found.experiments, experiment)
   }
-  const add = (kind: DslKind | null, value: unknown): void => {
+
+  function addBatch(batch: Batch): void {
+    addModel(batch.model)
+    keep('batch', found.batches, batch)
+  }
+
+  function addPipeline(pipeline: Pipeline): void {
+    keep('source', found.sources, pipeline.source)
+    addModel(pipeline.model)
+    keep('pipeline', found.pipelines, pipeline)
+  }
+
+  function addTraining(training: Training): void {
+    addModel(training.model)
+    keep('training', found.trainings, training)
+  }
+
+  function add(kind: DslKind | null, value: unknown): void {
     switch (kind) {
       case 'entity':
-        return found.entities.add(value as Entity, (value as Entity).name)
+        return keep('entity', found.entities, value as Entity)
       case 'source':
-        return found.sources.add(value as Source, (value as Source).name)
+        return keep('source', found.sources, value as Source)
       case 'featureView':
         return addView(value as AnyFeatureView)
       case 'viewUse':
@@ -95,68 +137,36 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
       case 'model':
         return addModel(value as Model)
       case 'outcome':
-        addModel((value as Outcome).model)
-        found.sources.add((value as Outcome).source, (value as Outcome).source.name)
-        return found.outcomes.add(value as Outcome, (value as Outcome).name)
+        return addOutcome(value as Outcome)
       case 'channel':
-        return found.channels.add(value as Channel, (value as Channel).name)
+        return keep('channel', found.channels, value as Channel)
       case 'monitor':
         return addMonitor(value as Monitor)
       case 'experiment':
         return addExperiment(value as Experiment)
       case 'batch':
-        addModel((value as Batch).model)
-        return found.batches.add(value as Batch, (value as Batch).name)
+        return addBatch(value as Batch)
       case 'pipeline':
-        found.sources.add((value as Pipeline).source, (value as Pipeline).source.name)
-        addModel((value as Pipeline).model)
-        return found.pipelines.add(value as Pipeline, (value as Pipeline).name)
+        return addPipeline(value as Pipeline)
       case 'training':
-        addModel((value as Training).model)
-        return found.trainings.add(value as Training, (value as Training).name)
+        return addTraining(value as Training)
       case null:
         return undefined
       default:
         return kind satisfies never
     }
   }
+
   for (const value of values) add(definitionKind(value), value)
-  return {
-    entities: found.entities.all,
-    sources: found.sources.all,
-    views: found.views.all,
-    onDemand: found.onDemand.all,
-    services: found.services.all,
-    models: found.models.all,
-    outcomes: found.outcomes.all,
-    channels: found.channels.all,
-    monitors: found.monitors.all,
-    experiments: found.experiments.all,
-    batches: found.batches.all,
-    pipelines: found.pipelines.all,
-    trainings: found.trainings.all,
-  }
+  return found
 }
 
-class Named<T extends object> {
-  readonly all: T[] = []
-  readonly #byName = new Map<string, T>()
-  readonly #kind: string
+interface Named {
+  readonly name: string
+  readonly version?: number | string | null
+}
 
-  constructor(kind: string) {
-    this.#kind = kind
-  }
-
-  add(definition: T, name: string): void {
-    const other = this.#byName.get(name)
-    if (other === definition) return
-    if (other !== undefined) {
-      const way = name.includes('@') ? 'give one of them another name or version' : 'give one of them another name'
-      throw new LockstepError('DUPLICATE_NAME', `Two definitions are the ${this.#kind} "${name}"; ${way}.`, {
-        details: { kind: this.#kind, name },
-      })
-    }
-    this.#byName.set(name, definition)
-    this.all.push(definition)
-  }
+function duplicateName(kind: string, name: string): LockstepError {
+  const way = name.includes('@') ? 'give one of them another name or version' : 'give one of them another name'
+  return new LockstepError('DUPLICATE_NAME', `Two definitions are the ${kind} "${name}"; ${way}.`, { details: { kind, name } })
 }

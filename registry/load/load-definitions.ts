@@ -14,11 +14,13 @@ import type { Trial } from '../bundle/try-transform.ts'
 import { tryTransform } from '../bundle/try-transform.ts'
 import type { Collected } from './collect.ts'
 import { collectDefinitions } from './collect.ts'
+import type { KindList } from '../definition.ts'
+import { kindLists } from '../definition.ts'
 import type { AnyFeatureView } from '../define/feature-view.ts'
 import type { Outcome } from '../define/outcome.ts'
 import type { OnDemandView } from '../define/on-demand-view.ts'
 import { declareDefinitions } from './declare-definitions.ts'
-import type { DefinitionSet, ViewOperational } from './definition-set.ts'
+import type { DefinitionSet, Described, ViewOperational } from './definition-set.ts'
 import { importWithin } from '../../runtime/import-within.ts'
 import { sha256 } from '../sha256.ts'
 
@@ -113,28 +115,20 @@ async function* bundles(
   }
 }
 
-const kindOfCall: Readonly<Record<string, keyof Collected>> = {
-  entity: 'entities',
-  source: 'sources',
-  featureView: 'views',
-  onDemandView: 'onDemand',
-  featureService: 'services',
-  model: 'models',
-  outcome: 'outcomes',
-  channel: 'channels',
-  monitor: 'monitors',
-  experiment: 'experiments',
-  batch: 'batches',
-  pipeline: 'pipelines',
-  training: 'trainings',
+/** The lists by the name of the function that defines. */
+const listOfCall: Readonly<Record<string, KindList>> = {
+  ...kindLists,
+  featureView: kindLists.view,
+  onDemandView: kindLists.onDemand,
+  featureService: kindLists.service,
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
 function unexportedIn(definitions: readonly StaticDefinition[], collected: Collected): string[] {
   return definitions.flatMap(({ call, name, version, exported }) => {
-    const kind = kindOfCall[call]
-    if (exported || name === null || kind === undefined) return []
-    const isThere = collected[kind].some(
+    const list = listOfCall[call]
+    if (exported || name === null || list === undefined) return []
+    const isThere = collected[list].some(
       (each) => each.name === name && (!('version' in each) || version === null || each.version === version),
     )
     return isThere ? [] : [`${call} "${version === null ? name : `${name}@${version}`}"`]
@@ -152,7 +146,7 @@ function definitionSet(
   code: ReadonlyMap<string, string>,
 ): DefinitionSet {
   const definitions = {
-    entities: collected.entities.map((d) => ({ spec: d.spec, operational: d.described })),
+    entities: collected.entities.map(described),
     sources: collected.sources.map((d) => ({
       spec: d.spec,
       operational: {
@@ -165,17 +159,21 @@ function definitionSet(
     })),
     views: collected.views.map((d, i) => ({ spec: views[i] as ViewSpec, operational: operationalOf(d) })),
     onDemand: collected.onDemand.map((d, i) => ({ spec: onDemand[i] as OnDemandSpec, operational: d.described })),
-    services: collected.services.map((d) => ({ spec: d.spec, operational: d.described })),
+    services: collected.services.map(described),
     models: collected.models.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
     outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: { ...d.operational, ...d.described } })),
-    channels: collected.channels.map((d) => ({ spec: d.spec, operational: d.described })),
-    monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
+    channels: collected.channels.map(described),
+    monitors: collected.monitors.map(described),
     experiments: collected.experiments.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
-    batches: collected.batches.map((d) => ({ spec: d.spec, operational: d.described })),
-    pipelines: collected.pipelines.map((d) => ({ spec: d.spec, operational: d.described })),
-    trainings: collected.trainings.map((d) => ({ spec: d.spec, operational: d.described })),
+    batches: collected.batches.map(described),
+    pipelines: collected.pipelines.map(described),
+    trainings: collected.trainings.map(described),
   }
   return declareDefinitions(file, definitions, code)
+}
+
+function described<Spec>({ spec, described: operational }: { readonly spec: Spec; readonly described: Described }) {
+  return { spec, operational }
 }
 
 function operationalOf({ online, maxStateBytes, freshnessMicros, monitors, described }: AnyFeatureView): ViewOperational {

@@ -114,16 +114,14 @@ describe('a fingerprint and a plan', () => {
   ] as const
   for (const [was, now, text] of changes) {
     it(`know that ${text}`, () => {
-      expect(viewFingerprint(one(was), null)).not.toBe(viewFingerprint(one(now), null))
+      expect(viewFingerprint(one(was))).not.toBe(viewFingerprint(one(now)))
       expect(diff(one(was), one(now)).map(differenceText)).toContain(text)
     })
   }
 
   it('do not change for an error or a sample equal to the default', () => {
-    expect(viewFingerprint(one(quantile('delay', 0.5, '6h', { error: 0.01 })), null)).toBe(
-      viewFingerprint(one(quantile('delay', 0.5, '6h')), null),
-    )
-    expect(viewFingerprint(one(variance('delay', '6h', { sample: false })), null)).toBe(viewFingerprint(one(variance('delay', '6h')), null))
+    expect(viewFingerprint(one(quantile('delay', 0.5, '6h', { error: 0.01 })))).toBe(viewFingerprint(one(quantile('delay', 0.5, '6h'))))
+    expect(viewFingerprint(one(variance('delay', '6h', { sample: false })))).toBe(viewFingerprint(one(variance('delay', '6h'))))
   })
 })
 

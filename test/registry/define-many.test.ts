@@ -120,9 +120,9 @@ describe('a feature of many values', () => {
       lastN('merchant', 3, '1h'),
       lastDistinctN('merchant', 3, '1h'),
     ]
-    const prints = variants.map((x) => viewFingerprint({ ...view({ x })().spec, code: null }, null))
+    const prints = variants.map((x) => viewFingerprint({ ...view({ x })().spec, code: null }))
     expect(new Set(prints).size).toBe(variants.length)
-    expect(viewFingerprint({ ...view({ x: topK('merchant', 3, '1h', { cap: 1000 }) })().spec, code: null }, null)).toBe(prints[0])
+    expect(viewFingerprint({ ...view({ x: topK('merchant', 3, '1h', { cap: 1000 }) })().spec, code: null })).toBe(prints[0])
   })
 
   const refused: [what: string, run: () => unknown, code: string, parts: string[]][] = [
