@@ -49,7 +49,7 @@ export function bumpLine({ kind, name, from, to, file, line, written, isEditable
   return `  ${kindNames[kind]} ${name} ${from} → ${to}${place}`
 }
 
-/** What a person has to do where a version cannot be edited; an empty list if nothing is left. */
+/** Instructions where a version cannot be edited; an empty list if nothing is left. */
 export function manualLines({ bumps }: BumpPlan, current: string): string[] {
   const left = bumps.filter(({ isEditable }) => !isEditable)
   if (left.length === 0) return []

@@ -1,7 +1,7 @@
 import type { Context } from './context.ts'
 import type { Input } from './input.ts'
 
-/** What help and the completion of shells show of a command. */
+/** The part of a command that help and the completion of shells show. */
 export interface CommandHelp {
   /** The words that are typed: `dataset create`. */
   readonly name: string

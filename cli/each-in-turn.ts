@@ -43,7 +43,7 @@ export async function eachInTurn<Thing, Done>(
   return { done, failed, stopped: null }
 }
 
-/** What a command prints of those that failed, and of those that are left. */
+/** The lines about those that failed, and those that are left. */
 export function notDoneLines({ failed, stopped }: Pick<InTurn<unknown>, 'failed' | 'stopped'>): string[] {
   const line = (what: string, names: string, { code, message }: LockstepError) => `${what}: ${names}: ${code}: ${message}`
   return [

@@ -55,7 +55,7 @@ export function createNextPartition(
 
 const lacksRights = '42501'
 
-/** What to do about a refused statement, as the end of a sentence. */
+/** The remedy for a refused statement, as the end of a sentence. */
 export function remedyOf(error: unknown): string {
   return sqlState(error) === lacksRights ? '. "lockstep doctor" says which rights the role lacks.' : ''
 }

@@ -14,7 +14,7 @@ import { definitionKey, displayName, references } from './definition.ts'
 import { inputsFirst } from './inputs-first.ts'
 import type { VerifiedCode } from './verified-code.ts'
 
-/** What refers to broken definitions without being broken itself. */
+/** Kinds that a reference to a broken definition does not break. */
 const notCompiled: readonly Definition['kind'][] = ['model', 'channel', 'monitor', 'experiment', 'batch', 'pipeline', 'training']
 
 export interface CompiledDefinitions {

@@ -18,7 +18,7 @@ const checkSpec = z.unknown().transform((given, context): CheckSpec => {
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/)
 const micros = z.int().min(0)
 
-/** What a monitor watches. The system is what all models and views share: jobs and clocks. */
+/** The target of a monitor. The system is what all models and views share: jobs and clocks. */
 export const monitorTarget = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('model'), model: name }),
   z.strictObject({ kind: z.literal('view'), view: z.templateLiteral([z.string().regex(/^[a-z][a-z0-9_]*$/), '@', z.int().min(1)]) }),

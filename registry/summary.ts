@@ -3,7 +3,7 @@ import { streamName } from '../kernel/specs/stream-spec.ts'
 import { watchedName } from './monitor-spec.ts'
 import type { Definition } from './definition.ts'
 
-/** What a definition is, in a few words: `3 features by airport from landings`. */
+/** A definition in a few words: `3 features by airport from landings`. */
 export function summaryOf(definition: Definition): string {
   switch (definition.kind) {
     case 'entity':

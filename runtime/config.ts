@@ -24,7 +24,7 @@ export interface Settings {
   readonly elsewhere: readonly string[]
 }
 
-/** What one place says: texts by variable. */
+/** The settings of one place: texts by variable. */
 interface Place {
   readonly name: string
   readonly given: Readonly<Record<string, string | undefined>>

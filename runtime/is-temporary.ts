@@ -3,7 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { isUnavailable } from './postgres/postgres-unavailable.ts'
 import { sqlState } from './postgres/relation.ts'
 
-/** What the work needs is down, or starts. */
+/** A service that the work needs is down, or starts. */
 const outageCodes: ReadonlySet<ErrorCode> = new Set([
   'POSTGRES_UNAVAILABLE',
   'REDIS_UNAVAILABLE',

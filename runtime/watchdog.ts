@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
 
-/** What the thread is given. */
+/** The data of the thread. */
 export interface Watched {
   /** Goes up while the event loop turns. */
   readonly beats: Int32Array

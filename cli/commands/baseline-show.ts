@@ -32,7 +32,7 @@ export const baselineShowCommand: Command = {
   },
 }
 
-/** What is printed of a baseline, here or by a server. */
+/** A baseline as it is printed, from here or from a server. */
 type Printed = Omit<BaselineJson, 'columns'> & { readonly columns: readonly Column[] }
 type Column = Omit<BaselineJson['columns'][number], 'effectiveEntities'> & { readonly effectiveEntities: number | null }
 

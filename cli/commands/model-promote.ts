@@ -36,7 +36,7 @@ export const modelPromoteCommand: Command = {
   },
 }
 
-/** What a server takes to point an alias to a version. */
+/** The body of a request that points an alias to a version. */
 export function promoteBody(input: Input, version: VersionReference): object {
   return {
     version,

@@ -19,7 +19,7 @@ import { counted } from '../text/human.ts'
 import { changeCounts, changesAnything, planText, screenOptions } from '../text/plan-text.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
-/** What `--exit-code` says of changes: not 1, which is an error, and not 2, which is a wrong call. */
+/** The exit code of `--exit-code` for changes: not 1, which is an error, and not 2, which is a wrong call. */
 const changesExitCode = 3
 
 export const planCommand: Command = {
@@ -81,7 +81,7 @@ export const planCommand: Command = {
   },
 }
 
-/** What follows from the plan, and the next command. */
+/** The consequence of the plan, and the next command. */
 function verdict({ problems, changes, ...plan }: PlanJson, words: string): string {
   const conflicts = changes.filter(({ status }) => status === 'conflict')
   const others = problems.filter(({ code }) => code !== 'VERSION_CHANGED')

@@ -133,7 +133,7 @@ export const workerCommand: Command = {
   },
 }
 
-/** What a worker does, and how much of it at a time. */
+/** The work of a worker, and how much of it at a time. */
 function workText(only: (typeof works)[number] | 'all', concurrency: number): string {
   const jobs = `It runs ${counted(concurrency, 'job')} at a time`
   switch (only) {

@@ -1,7 +1,7 @@
 import type { CommandHelp } from '../command.ts'
 import { commonOptions } from '../input.ts'
 
-/** What a shell offers for one command. */
+/** The completion of one command. */
 export interface CompletedCommand {
   readonly name: string
   readonly summary: string
@@ -12,7 +12,7 @@ export interface CompletedOption {
   /** With its dashes. */
   readonly name: string
   readonly help: string
-  /** What its value is called; null: it takes none. */
+  /** The name of its value; null: it takes none. */
   readonly value: string | null
   /** Its possible values; empty: anything, such as the name of a file. */
   readonly choices: readonly string[]

@@ -6,7 +6,7 @@ import { counted } from '../text/human.ts'
 import { changeLines, screenOptions, style } from '../text/plan-text.ts'
 import type { SessionUpdate, Load, ModelChange } from './session.ts'
 
-/** What an update did, a line for each thing. Empty: nothing. */
+/** The effects of an update, a line for each. Empty: there are none. */
 export function updateLines({ plan, loads, models }: Pick<SessionUpdate, 'plan' | 'loads' | 'models'>, folder: string): string[] {
   return [
     ...changeLines({ changes: plan.changes.filter(isOwn), tables: [] }, screenOptions()),

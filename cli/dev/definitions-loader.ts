@@ -33,7 +33,7 @@ const graceMs = 1_000
 /** How long a thread may take to start, on the slowest machine. */
 const defaultStartMs = 300_000
 
-/** What a thread sends: that it begins with the file, and then the answer. */
+/** The messages of a thread: that it begins with the file, and then the answer. */
 export type LoadMessage = 'begun' | LoadedDefinitions
 
 /**

@@ -65,7 +65,7 @@ async function clear(path: string): Promise<void> {
   for (const name of await namesIn(path)) if (name !== marker) await rm(join(path, name), { recursive: true, force: true })
 }
 
-/** What is in the folder, except for the sockets of its owners. */
+/** The names in the folder, without the sockets of its owners. */
 async function namesIn(path: string): Promise<string[]> {
   const names = await readdir(path).catch(() => [])
   return names.filter((name) => !/^owner-.*\.sock(\.new)?$/.test(name))

@@ -17,7 +17,7 @@ export function developmentSet(set: DefinitionSet): DefinitionSet {
   }
 }
 
-/** What a user should know: what is read here instead of what the file names. */
+/** Notes for the user: what is read here instead of what the file names. */
 export function replacedSources({ sources }: DefinitionSet): string[] {
   return sources.flatMap(({ spec, operational: { stream, files } }) => {
     const { relation, name } = spec

@@ -38,7 +38,7 @@ function realPathOf(file: string): string {
   }
 }
 
-/** What can be sent to another thread. */
+/** The details that can be sent to another thread. */
 function plain(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(details).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value)))
 }

@@ -53,7 +53,7 @@ export interface SessionUpdate {
   readonly models: readonly ModelChange[]
   /** The views whose states were rebuilt. */
   readonly views: readonly string[]
-  /** What of it does not work. The rest is served. */
+  /** The parts of it that do not work. The rest is served. */
   readonly problems: readonly LockstepError[]
 }
 
@@ -94,7 +94,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
   const { db, store, signal } = deps
   // statements block the process: between them the signal can arrive
   const turns = startTurns(signal)
-  /** What is there: the tables by source, the pushed files by model, the states by view. */
+  /** The state of the session: the tables by source, the pushed files by model, the states by view. */
   let tables: ReadonlyMap<string, string> = new Map()
   const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
   const states = new Map<string, string>()

@@ -12,7 +12,7 @@ export interface Prices {
   readonly disk: number | null
 }
 
-/** What things cost in 30 days; null: no price was given, or the size is unknown. */
+/** The costs of 30 days; null: no price was given, or the size is unknown. */
 export interface MonthlyCosts {
   readonly servers: number | null
   readonly models: Readonly<Record<string, number | null>>

@@ -5,7 +5,7 @@ import { count, counted, moment } from './human.ts'
 import { shareText } from './rollout-text.ts'
 import { table } from './table.ts'
 
-/** What `experiment show` prints. */
+/** The text of `experiment show`. */
 export function experimentText(report: ExperimentReport): string {
   const { experiment, model, state, versions, startedAt, startedBy, stoppedAt, result } = report
   const head = [
@@ -90,7 +90,7 @@ function pText({ p, adjustedP, bayesian }: VariantComparison): string {
   return p === null ? '' : figure(adjustedP ?? p)
 }
 
-/** What a comparison says, in words. */
+/** The verdict of a comparison, in words. */
 function verdict({ better, role }: MetricResult, each: VariantComparison): string {
   if (each.waitsFor !== null)
     return `not enough units: ${count(each.waitsFor.units)} of ${count(each.waitsFor.needed)} ${each.waitsFor.why}`

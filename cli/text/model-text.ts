@@ -22,7 +22,7 @@ function changeText({ model, alias, from, to, changed, servers }: Omit<AliasChan
   return `${text}\n${servers.loaded} of ${servers.asked} servers had loaded it; the others serve it when they have loaded it.`
 }
 
-/** What a pin changed, and which version answers now. */
+/** A change of a pin, and the version that answers now. */
 export function pinChangeText({ model, from, to, serves, changed, servers }: Omit<PinChange, 'revision'>): string {
   if (to === null) return `Unpinned ${model}; it was pinned to version ${from}. Version ${serves} is the default again.`
   if (!changed) return `${model} is already pinned to version ${to}.`

@@ -17,7 +17,7 @@ export interface PlanTextOptions {
   readonly transforms?: ReadonlyMap<DefinitionKey, string>
 }
 
-/** What standard output can show: colors only on a terminal, and not if NO_COLOR is set. */
+/** The abilities of standard output: colors only on a terminal, and not if NO_COLOR is set. */
 export function screenOptions(): Pick<PlanTextOptions, 'width' | 'colors'> {
   const { stdout } = process
   return { width: stdout.columns, colors: stdout.isTTY && stdout.hasColors() }
@@ -50,7 +50,7 @@ interface Line {
   readonly text: string
 }
 
-/** What changes: a line for each definition and table. */
+/** The changes: a line for each definition and table. */
 export function changeLines(plan: Pick<PlanJson, 'changes' | 'tables'>, options: PlanTextOptions): string[] {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const blocks = [...Map.groupBy(moving, ({ status, kind }) => `${status} ${kind}`).values()].map((changes): (Line | string)[] => {

@@ -1,7 +1,7 @@
 import type { ProblemSources } from '../../monitoring/problems/find-problems.ts'
 import type { GroupedProblem } from '../../monitoring/problems/problem.ts'
 
-/** What is wrong, its likely cause, and what follows from it, in sentences. */
+/** The fault, its likely cause and its consequences, in sentences. */
 export function problemSentences({ what, cause, consequences }: GroupedProblem): string[] {
   return [
     sentence(what),

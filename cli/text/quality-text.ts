@@ -8,7 +8,7 @@ import type { QualityReport } from '../../monitoring/quality/quality-report.ts'
 import { count, counted, digits, intervalText } from './human.ts'
 import { table } from './table.ts'
 
-/** What a line of a group shows; --json has all. */
+/** The figures on the line of a group; --json has all. */
 export const figuresOfGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrationError', 'rmse', 'mae', 'bias']
 
 /** The report as tables: figures of all predictions, by group, and of predictions that are not mature. */
@@ -40,7 +40,7 @@ export function qualityText(report: QualityReport): string {
   ].join('\n')
 }
 
-/** What is to know of the intervals, if a group has rows of one entity only. */
+/** Notes about the intervals, if a group has rows of one entity only. */
 export function intervalNotes(groups: readonly Pick<JudgedGroup, 'entities' | 'judged' | 'figures'>[]): string[] {
   const isByRow = groups.some(
     ({ entities, judged, figures }) =>

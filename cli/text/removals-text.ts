@@ -1,7 +1,7 @@
 import type { Removals } from '../../materializer/change-registry.ts'
 import { counted } from './human.ts'
 
-/** What became of the states of retired views in the online store. */
+/** Lines about the states of retired views in the online store. */
 export function removalsText({ removed, removing, foreign }: Removals): string[] {
   return [
     ...removed.map(({ view, removed: keys }) => `Deleted ${view} from the online store: ${counted(keys, 'key')}.`),

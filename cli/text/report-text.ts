@@ -2,7 +2,7 @@ import { formatShare } from '../../kernel/values/format-number.ts'
 import type { ModelReport } from '../../monitoring/report/model-report.ts'
 import { count, counted } from './human.ts'
 
-/** What the page of a report says, in a few lines. */
+/** The page of a report, in a few lines. */
 export function reportText({ model, champion, traffic, drift, quality, freshness, alerts }: ModelReport): string {
   const failed = traffic.requests === 0 ? '' : `, ${formatShare(traffic.failed / traffic.requests)} failed`
   const p99 = traffic.p99Ms === null ? '' : `, p99 ${traffic.p99Ms.toFixed(1)} ms`

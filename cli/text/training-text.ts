@@ -33,7 +33,7 @@ export function runTable(runs: readonly TrainingRunJson[]): string {
   )
 }
 
-/** What a run did, and where it did not end well, what to do. */
+/** A run, and what to do where it did not end well. */
 export function runText(run: TrainingRunJson, logLines = 0): string {
   const { training, model, job, rows, from, split, to, dataset, seconds, version } = run
   const logged = run.log.trimEnd().split('\n').slice(-logLines)

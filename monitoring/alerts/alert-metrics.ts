@@ -3,7 +3,7 @@ import { Counter, Gauge } from 'prom-client'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { MonitorFinding } from './alert-state.ts'
 
-/** What a process that evaluates monitors counts. */
+/** The metrics of a process that evaluates monitors. */
 export interface AlertMetrics {
   evaluated(findings: Readonly<Record<MonitorFinding, number>>): void
   delivered(channel: string, outcome: 'sent' | 'failed' | 'dropped'): void

@@ -10,7 +10,7 @@ import type { DriftReport } from '../drift/drift-types.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { MonitorFinding } from './alert-state.ts'
 
-/** What a check found out about one subject. */
+/** The result of a check about one subject. */
 export interface CheckResult {
   /** A view, a feature, a kind of job; of a check with a single subject the name of what the monitor watches. */
   readonly subject: string

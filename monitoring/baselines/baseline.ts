@@ -39,7 +39,7 @@ export interface ColumnBaseline extends TrainingColumn {
   readonly origin: BaselineOrigin
 }
 
-/** What the columns of a baseline are stored as. */
+/** A column of a baseline, as it is stored. */
 export type StoredColumn = StoredProfile & Pick<TrainingColumn, 'statuses'>
 
 export function outputColumn(output: string): string {

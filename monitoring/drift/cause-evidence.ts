@@ -17,7 +17,7 @@ export interface EvidenceContext {
   readonly freshness?: (views: ReadonlySet<string>) => Promise<readonly Pick<ViewFreshness, 'view' | 'late'>[]>
 }
 
-/** What surrounds a drift. @param dataset the training set behind the baseline; null: none */
+/** Gathers the facts that may explain a drift. @param dataset the training set behind the baseline; null: none */
 export async function gatherCauseEvidence(
   { db, freshness }: EvidenceContext,
   { model, version }: ModelVersion,

@@ -3,7 +3,7 @@ import type { BaselineOrigin } from '../baselines/baseline.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import type { ColumnComparison } from './compare-column.ts'
 
-/** What a window is compared with. */
+/** The baseline of a window. */
 export type DriftBaseline =
   /** The baseline of the version: its training set, or its first served rows. */
   | { readonly kind: 'training' }
@@ -29,7 +29,7 @@ export const causeKinds = [
   'unknown',
 ] as const
 
-/** What may have caused a drift, with the figures that say so. */
+/** A likely cause of a drift, with the figures that show it. */
 export interface DriftCause {
   readonly kind: (typeof causeKinds)[number]
   /** A sentence with its evidence. */

@@ -6,7 +6,7 @@ import type { QualityReport } from '../quality/quality-report.ts'
 
 type Handle = Pick<Database, 'kysely'>
 
-/** What is stored, by kind. */
+/** The stored reports, by kind. */
 interface Reports {
   readonly quality: QualityReport
   readonly drift: DriftJson

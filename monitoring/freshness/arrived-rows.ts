@@ -20,7 +20,7 @@ export interface StoredView {
   readonly frontier: Frontier | null
 }
 
-/** What the tables of sources say of the rows that arrived, before the states are asked. */
+/** The rows that arrived, by the tables of sources, before the states are read. */
 export interface ArrivedRows {
   readonly newestEvent: number | null
   /** Rows beyond the frontier. */

@@ -28,7 +28,7 @@ export interface SourceLagDeps {
   readonly now: number
 }
 
-/** What was read for many views at once. */
+/** Facts of a source that are read once for many views. */
 export interface KnownOfSource {
   /** From `searchableTables`. A table that is not in it is looked at first. */
   readonly tables?: SearchableTables | undefined

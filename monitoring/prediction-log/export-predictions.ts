@@ -22,7 +22,7 @@ export interface ExportQuery {
   readonly outcome?: ExportedOutcome
 }
 
-/** What is exported of the row itself, under names that no feature has: `_request_id` for `requestId`. */
+/** The exported fields of the row itself, under names that no feature has: `_request_id` for `requestId`. */
 const ownFields = [
   'at',
   'requestId',

@@ -109,7 +109,7 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
   }
 }
 
-/** What the evidence of columns that breach names as causes, and the status whose share rose most. */
+/** The causes that the evidence of breaching columns names, and the status whose share rose most. */
 function signsOf(evidence: unknown): Set<unknown> {
   return new Set(
     breachingColumns(evidence).flatMap(({ evidence: own }) => [

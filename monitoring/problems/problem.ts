@@ -13,7 +13,6 @@ export interface Problem {
   readonly since: string | null
   /** Likely. */
   readonly cause: string | null
-  /** What to do. */
   readonly todo: string | null
   readonly link: Thing
   /** The subject, if the link leads elsewhere; null: the link names it. */

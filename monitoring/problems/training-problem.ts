@@ -16,7 +16,7 @@ export interface WatchedTraining {
   readonly punctuality: Punctuality | null
 }
 
-/** What is wrong with a training; null: nothing. @param nowMs epoch milliseconds */
+/** The problem of a training; null: none. @param nowMs epoch milliseconds */
 export function trainingProblem({ run, punctuality }: WatchedTraining, nowMs: number): FoundProblem | null {
   const { training, job, model, trainer, state, outcome, decisions, submittedAt, finishedAt, error } = run
   const base = {

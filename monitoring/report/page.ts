@@ -93,7 +93,7 @@ export function cards(figures: readonly Markup[], wide = false): Markup {
   return element('div', { class: wide ? 'cards wide' : 'cards' }, ...figures)
 }
 
-/** What the colours of charts mean. */
+/** The meaning of the colours of charts. */
 export function legend(entries: readonly { readonly name: string; readonly series: string }[]): Markup {
   return element('p', { class: 'legend' }, ...entries.map(({ name, series }) => element('span', {}, element('i', { class: series }), name)))
 }

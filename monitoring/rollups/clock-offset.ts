@@ -30,7 +30,7 @@ export async function readClockOffset(db: Pick<Database, 'query'>, clock: () => 
 /** From this offset on servers, workers and `lockstep doctor` warn. */
 export const maxSecondsOff = 5
 
-/** What is certain of the offset. */
+/** The part of the offset that is certain. */
 export function secondsOff({ offset, error }: ClockOffset): number {
   return Math.max(0, Math.abs(offset) - error) / 1e6
 }

@@ -70,7 +70,7 @@ function periodsSql(step: MergedStep, from: string, to: string, filter: string):
        USING (at, model, version, role)`
 }
 
-/** What is read of the columns of rows: all, all but their bins, which are most of the bytes, or nothing. */
+/** The part of the columns that is read: all, all but their bins, which are most of the bytes, or nothing. */
 export type ColumnsRead = 'complete' | 'summaries' | 'none'
 
 /** The summaries of 50 numbers have 17 KB, and that of a text up to 5 KB or so. PostgreSQL decompresses no more. */

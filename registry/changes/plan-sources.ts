@@ -107,7 +107,7 @@ export async function planSources(
   return { tables, notes, problems, found }
 }
 
-/** What one source adds to the plan. */
+/** The part of the plan that is about one source. */
 interface SourcePlan extends Omit<SourcesPlan, 'found'> {
   /** Its table, with the columns that `apply` adds for pushed events. */
   readonly found: DescribedTable

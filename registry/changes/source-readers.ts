@@ -4,7 +4,7 @@ import type { OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
 import { keyColumns } from './source-check.ts'
 
-/** What reads a source by the key of an entity. */
+/** A reader of a source by the key of an entity. */
 export type SourceReader = Pick<ViewSpec, 'source' | 'entity'>
 
 /** Definitions that read sources. */
@@ -14,7 +14,7 @@ export interface ReaderSet {
   readonly experiments: readonly { readonly spec: ExperimentSpec }[]
 }
 
-/** What reads the sources of a file. */
+/** The readers of the sources of a file. */
 export function readersOf({ views, outcomes, experiments }: ReaderSet): SourceReader[] {
   return [
     ...views.map(({ spec }) => spec),

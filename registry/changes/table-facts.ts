@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 
-/** What PostgreSQL knows of a table or view besides its columns. */
+/** Facts of a table or view besides its columns. */
 export interface TableFacts {
   /** `relkind` of `pg_class`: `r` for a table, `v` for a view. */
   readonly kind: string

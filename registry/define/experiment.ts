@@ -62,7 +62,7 @@ export interface ExperimentOptions<M extends Model, V extends string> {
    */
   readonly layer?: { readonly name: string; readonly from?: number; readonly to?: number }
   readonly metrics: {
-    /** What decides. */
+    /** The metric that decides. */
     readonly primary: Metric
     /** Metrics that must not get worse by more than their margins. */
     readonly guardrails?: readonly Metric[]

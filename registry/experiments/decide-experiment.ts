@@ -11,7 +11,7 @@ import { bumpRevision, lockRegistry } from '../revision.ts'
 import type { ExperimentRun } from './experiment.ts'
 import { readLastRun, runOf } from './experiment.ts'
 
-/** What was decided of a run, as plain JSON. Times are RFC 3339. */
+/** The decision on a run, as plain JSON. Times are RFC 3339. */
 export interface ExperimentDecision {
   readonly variant: string
   /** The version that the variant served. */

@@ -28,7 +28,7 @@ export const nodeNames: Readonly<Record<NodeKind, string>> = {
   stream: 'stream',
 }
 
-/** What lists have: a definition in its newest version, or a training set. */
+/** An entry of lists: a definition in its newest version, or a training set. */
 export interface Entry {
   readonly kind: EntryKind
   /** Without a version; the id of a training set. */
@@ -110,7 +110,7 @@ function datasetEntry(inventory: Inventory, { id, service, rows, paths }: Invent
   return { kind: 'dataset', name: id, version: null, versions: [], description: null, owner: null, tags: [], about, features: null, usedBy }
 }
 
-/** What uses any of these nodes, each once. What is retired uses nothing any more. */
+/** The users of any of these nodes, each once. Retired ones use nothing any more. */
 export function usersOf(inventory: Inventory, of: readonly Use[]): Use[] {
   const { nodes, outputs } = graphOf(inventory)
   const users = new Set(of.flatMap((each) => outputs.get(nodeKey(each)) ?? []))

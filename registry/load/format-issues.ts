@@ -4,7 +4,7 @@ import { shown } from '../../kernel/values/parse-value.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 
-/** What is wrong with a body or a query, for people and for programs. */
+/** The faults of a body or a query, for people and for programs. */
 export interface SaidIssues {
   /** Sentences without the last full stop, with semicolons between them. */
   readonly said: string

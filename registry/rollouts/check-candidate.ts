@@ -8,7 +8,7 @@ import { pickVersion } from '../models/pick-version.ts'
 import { requireServable } from '../models/require-servable.ts'
 import { requestUnit } from './rollout.ts'
 
-/** What entities of a service have: its key columns and its request values. A key may be request data, too. */
+/** The fields of the entities of a service: its key columns and its request values. A key may be request data, too. */
 export function entityFields({ keys, request }: ServicePlan): Column[] {
   return [...keys, ...request.filter(({ name }) => !keys.some((key) => key.name === name))]
 }
@@ -18,7 +18,7 @@ export function isUnitType({ kind }: ValueType): boolean {
   return kind !== 'vector' && kind !== 'list' && kind !== 'counts'
 }
 
-/** What messages say of the version. */
+/** The words of messages about the version. */
 interface CandidateWords {
   readonly not: string
   readonly use: string

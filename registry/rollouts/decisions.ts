@@ -6,11 +6,11 @@ import type { Rollout } from './rollout.ts'
 import { rolloutOf } from './rollout.ts'
 
 const controllerActions = ['advance', 'promote', 'roll back', 'hold', 'not enough evidence'] as const
-/** What the controller decides. */
+/** An action that the controller decides on. */
 export type ControllerAction = (typeof controllerActions)[number]
 export type DecisionAction = ControllerAction | 'start' | 'share' | 'pause' | 'resume' | 'abort'
 
-/** What was decided about a rollout, by whom, and why. */
+/** A decision about a rollout, by whom, and why. */
 export interface RolloutDecision {
   readonly id: number
   /** Of the rollout that it was decided about. */

@@ -78,7 +78,7 @@ export function subjectOf({ model, version }: Rollout): string {
   return `${model}@${version}`
 }
 
-/** What the audit log has of a rollout. */
+/** A rollout as the audit log has it. */
 export function auditedRouting({ version, share, unit, salt, plan, step, paused }: Rollout): object {
   return { version, share, unit, salt, ...(plan === null ? {} : { step: (step ?? 0) + 1, paused }) }
 }

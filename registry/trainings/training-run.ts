@@ -7,7 +7,7 @@ import { trainingKind, trainingSpec } from './training-spec.ts'
 export const trainingRunSpec = z.object({ training: trainingSpec })
 export type TrainingRunSpec = z.output<typeof trainingRunSpec>
 
-/** What others need to begin a run. The code of its steps is in the room `training/`. */
+/** The kind of training runs, as far as others need it. The code of its steps is in the room `training/`. */
 export const trainingRuns = {
   name: trainingKind,
   spec: trainingRunSpec,
@@ -16,7 +16,7 @@ export const trainingRuns = {
   finish: true,
 } as const satisfies SubmittedKind<TrainingRunSpec>
 
-/** What the attempts of a run share. Times are epoch microseconds. */
+/** The plan that all attempts of a run share. Times are epoch microseconds. */
 export interface TrainingPlan {
   /** The id of its training set. */
   readonly dataset: string
@@ -30,7 +30,7 @@ export interface TrainingPlan {
   readonly arrivedBefore: number
 }
 
-/** What the worker of a run is at, in order. */
+/** The parts of a run, in order. */
 export const trainingParts = ['features', 'training set', 'trainer', 'evaluation', 'registration', 'deployment'] as const
 export type TrainingPart = (typeof trainingParts)[number]
 
@@ -64,7 +64,7 @@ export interface TrainingEvaluation {
   readonly notes: readonly string[]
 }
 
-/** What a run did. The history keeps it. */
+/** The result of a run, which the history keeps. */
 export interface TrainingResult {
   /** `refused`: the version does not meet a requirement, so it is not registered. */
   readonly outcome: 'registered' | 'refused'

@@ -20,7 +20,7 @@ export function requirementText(requirement: Requirement): string {
   return `${requirement.metric} at most ${requirement.worseByAtMost} worse than the ${requirement.against}`
 }
 
-/** What becomes of a version that was registered. */
+/** The deployment of a registered version, in words. */
 export function deployText(deploy: TrainingSpec['deploy']): string {
   if (deploy === 'nothing') return 'registers the version'
   return deploy === 'promote' ? 'promotes the version' : `starts a rollout by ${planText(deploy)}`
@@ -40,7 +40,7 @@ const parts: Readonly<Record<TrainingPart, readonly [does: string, unit: string]
   deployment: ['deploys the version', ''],
 }
 
-/** What the worker of a run is at: `It writes the training set: 1,200 of 50,000 rows.` */
+/** The present work of a run: `It writes the training set: 1,200 of 50,000 rows.` */
 export function doingText({ what, done, total }: Doing): string {
   const part = trainingParts.find((each) => each === what)
   const [does, unit] = part === undefined ? [`is at the ${what}`, ''] : parts[part]
@@ -48,7 +48,7 @@ export function doingText({ what, done, total }: Doing): string {
   return `It ${does}${total === 0 ? '' : `: ${number(done)} of ${number(total)} ${unit}`.trimEnd()}.`
 }
 
-/** What a run waits for. */
+/** The reason why a run waits. */
 export function waitText({ trainer, error }: Pick<TrainingRunJson, 'trainer' | 'error'>): string {
   if (error !== null) return `Its last attempt failed, and a worker will try again: ${error.message}`
   return `No worker has it now. A worker takes it if its folder LOCKSTEP_TRAINERS has an executable file "${trainer}".`

@@ -37,7 +37,7 @@ export function arrowBatch(fields: readonly ArrowField[], columns: readonly (rea
   return messages([batchOf(fields, columns, rows)], false)
 }
 
-/** What ends a stream. A stream without it was cut off. */
+/** The end of a stream. A stream without it was cut off. */
 export const arrowEnd: Uint8Array = messages([], true)
 
 interface Message {

@@ -4,7 +4,7 @@ import { sqlState } from '../postgres/relation.ts'
 
 /** A little more than one WAL segment. With less free space the database cannot start. */
 const littleBytes = 20_000_000
-/** What one write of the online store may need. */
+/** The space that one write of the online store may need. */
 const pagesBytes = 1_000_000
 const diskFullState = '53100'
 /** SQLite's codes PERM, READONLY, IOERR, FULL and CANTOPEN. */

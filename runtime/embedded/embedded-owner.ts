@@ -16,7 +16,7 @@ const pattern = /^owner-\d+-(\d+)-[0-9a-f]+\.sock$/
 const withdrawMs = 10_000
 const pollMs = 20
 
-/** What this process answers, by the folder that it owns. */
+/** The answers of this process, by the folder that it owns. */
 const answers = new Map<string, OwnerAnswer>()
 
 export interface EmbeddedOwner {

@@ -123,7 +123,7 @@ async function written(point: FaultPoint, writing: Promise<boolean>): Promise<bo
   return isTaken
 }
 
-/** What `run` gave for the chunks. */
+/** The results of `run` for the chunks. */
 async function resultsOf(db: Database, job: number): Promise<(object | null)[]> {
   return (await chunkResults(db, job)) as (object | null)[] // written by finishChunk alone
 }

@@ -39,7 +39,7 @@ export function jobJson({
   }
 }
 
-/** What a worker is at within its step: `training set, 1,200 of 50,000`. */
+/** The present work of a step: `training set, 1,200 of 50,000`. */
 export function doingText({ what, done, total }: Doing): string {
   const number = (of: number): string => of.toLocaleString('en-US')
   return total === 0 ? what : `${what}, ${number(done)} of ${number(total)}`

@@ -113,7 +113,7 @@ export interface StepContext {
   isHeld(): Promise<boolean>
 }
 
-/** What the worker of a step is at: `{ what: 'evaluation', done: 1200, total: 5000 }`. */
+/** The present work of a step: `{ what: 'evaluation', done: 1200, total: 5000 }`. */
 export interface Doing {
   readonly what: string
   readonly done: number

@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import type { JobEvent } from './job-kind.ts'
 
-/** What a process that works on jobs counts. */
+/** The metrics of a process that works on jobs. */
 export interface JobMetrics {
   job(event: JobEvent): void
 }

@@ -5,7 +5,7 @@ import type { Database } from '../postgres/database.ts'
 import { announceWork } from './job-notices.ts'
 import type { JobKind, PlannedJob } from './job-kind.ts'
 
-/** What a submission needs of a kind: which steps it has, and not what they do. */
+/** The part of a kind that a submission needs: which steps it has, and not what they do. */
 export type SubmittedKind<Spec> = Pick<JobKind<Spec>, 'name' | 'spec' | 'leaseSeconds' | 'keepDays'> & {
   readonly [step in 'plan' | 'finish' | 'clean']?: unknown
 }

@@ -5,7 +5,7 @@ import { tlsFailureOf, tlsMessage } from '../tls-failure.ts'
 const tooManyConnections = '53300'
 /** The role may not do something. */
 const insufficientPrivilege = '42501'
-/** What helps against it. */
+/** The remedy for too many connections. */
 export const moreConnections = 'Allow more connections there, or run fewer processes.'
 /** The error message of pg for a connection timeout. */
 export const silentText = 'timeout expired'
@@ -66,7 +66,7 @@ export function postgresUnavailable(server: string, cause: unknown): LockstepErr
   })
 }
 
-/** What each of several servers failed with. */
+/** The failure of each of several servers. */
 export function failureOfAll(failures: readonly { readonly server: string; readonly error: unknown }[]): unknown {
   const errors = failures.map(({ error }) => error)
   if (errors.length === 1) return errors[0]

@@ -12,9 +12,9 @@ const maxPrepared = 100
 const runsBefore = 2
 const maxCounted = 1000
 
-/** What PostgreSQL answers where the columns of a table have changed since the statement was prepared. */
+/** The error of PostgreSQL where the columns of a table have changed since the statement was prepared. */
 const changedColumns = '0A000'
-/** What it answers where a pooler gives each transaction another connection. */
+/** Its errors where a pooler gives each transaction another connection. */
 const lostStatement: ReadonlySet<string> = new Set(['26000', '42P05'])
 
 /**

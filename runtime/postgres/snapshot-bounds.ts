@@ -18,7 +18,7 @@ export function parseSnapshot(text: string): SnapshotBounds {
   return { xmin: Number(xmin), xmax: Number(xmax), running, ended: Number(xmax) - running.length }
 }
 
-/** What `StreamOptions.stable` sets in the transaction of a stream. */
+/** The settings of `StreamOptions.stable` in the transaction of a stream. */
 export const stableScans = 'SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL synchronize_seqscans = off'
 
 /**

@@ -33,7 +33,7 @@ export interface Config {
   readonly schemaRegistryToken: string | null
   /** How far back rows are re-materialized after a Redis failover, seconds. */
   readonly replaySeconds: number
-  /** What every key in Redis starts with. */
+  /** The prefix of every key in Redis. */
   readonly redisPrefix: string
   /** The folder of the embedded database and store, absolute. */
   readonly directory: string

@@ -11,7 +11,7 @@ export interface TrustedFiles {
   readonly client: { readonly cert: string; readonly key: string } | null
 }
 
-/** What the parameters of a URL that name the files are called. */
+/** The names of the parameters of a URL that name the files. */
 type TrustedNames = Readonly<Record<'ca' | 'cert' | 'key', string>>
 
 /**

@@ -1,4 +1,4 @@
-/** What stores ask of all parts but the last: at least 5 MiB (S3), and a multiple of 256 KiB (Google). */
+/** The size of all parts but the last. Stores ask for at least 5 MiB (S3), and a multiple of 256 KiB (Google). */
 const partBytes = 8 * 2 ** 20
 const partsAtOnce = 4
 /** S3 takes 10,000 parts, so that later ones must be larger: 1,000 of 8 MiB, then 1,000 of 16 MiB, and so on. */

@@ -1,6 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 
-/** What a store answered, as far as it says why a call failed. */
+/** The answer of a store, as far as it says why a call failed. */
 export interface StorageFailure {
   /** The store's own name of the error, such as `ExpiredToken`. */
   readonly name: string

@@ -4,7 +4,7 @@ import { parseTimestamp } from '../../kernel/values/time.ts'
 import type { Column, ColumnType } from '../../kernel/values/value-type.ts'
 import { avroType } from './avro-type.ts'
 
-/** What the answers of a pipeline hold. */
+/** The fields of the answers of a pipeline. */
 export interface AnswerShape {
   readonly pipeline: string
   /** The columns of the key. */

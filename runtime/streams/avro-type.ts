@@ -86,7 +86,7 @@ function longOf(schema: Schema, converted: object): Type | undefined {
   return logicalType === undefined || !Object.hasOwn(converted, logicalType) ? exactLong : undefined
 }
 
-/** What the library reads bytes with. */
+/** The reader of bytes of the library. */
 interface Tap {
   readonly buf: Buffer
   readLong(): number

@@ -10,7 +10,7 @@ const connectTimeoutMs = 2_000
 /** How long brokers may take to answer. */
 export const answerTimeoutMs = 10_000
 
-/** What all clients of the brokers in a URL have in common. */
+/** The options that all clients of the brokers in a URL have in common. */
 export function kafkaClient(url: string): { readonly server: string; readonly options: BaseOptions } {
   const address = parseKafkaUrl(url)
   if (address === null) throw new LockstepError('CONFIG_INVALID', 'The URL of Kafka is invalid; see LOCKSTEP_KAFKA_URL.')

@@ -22,7 +22,7 @@ type Messages = MessagesStream<Buffer, Buffer, Buffer, Buffer>
 export interface KafkaMember extends KafkaTopic {
   readonly consumer: CommittedConsumer
   messages: Messages
-  /** What the group has last agreed on: another object each time. */
+  /** The last agreement of the group: another object each time. */
   group(): KafkaGeneration
   /** Why the membership has to be given up; null: it works. */
   failure(): unknown

@@ -18,7 +18,7 @@ export async function describeTopic(client: Consumer | Admin, topic: string): Pr
   return found
 }
 
-/** What the group has not committed of the topic, and which messages were deleted before. */
+/** The messages that the group has not committed, and those that were deleted before. */
 export async function topicLag(admin: Admin, spec: KafkaStreamSpec): Promise<StreamLag> {
   const { id, partitionsCount } = await describeTopic(admin, spec.stream)
   const partitions = Array.from({ length: partitionsCount }, (_, i) => i)

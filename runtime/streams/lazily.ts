@@ -1,4 +1,4 @@
-/** What is opened when it is first used. */
+/** Something that is opened when it is first used. */
 interface Lazy<T> {
   /** Opens it, or gives what is open. After a failure the next call tries again. @throws what opening throws */
   open(): Promise<T>

@@ -23,7 +23,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   const server = new URL(url).host
   const link = createNatsLink(url)
   let consumer: Consumer | null = null
-  /** What `consumer` uses. */
+  /** The connection of `consumer`. */
   let connection: NatsConnection | null = null
   /** When the stream was made: a recreated stream starts a new sequence. */
   let created = ''

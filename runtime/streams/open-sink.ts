@@ -16,7 +16,7 @@ export interface SinkOptions {
   readonly from: StreamSpec | null
   /** After how long a message of that stream comes again. */
   readonly redeliverMs: number
-  /** What the messages hold, for a sink in Avro. */
+  /** The fields of the messages, for a sink in Avro. */
   readonly answer?: AnswerShape
 }
 

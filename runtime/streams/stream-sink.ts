@@ -27,7 +27,7 @@ export interface StreamSink {
 export interface OutputMessage {
   /** Tells the message from all others; readers see it. */
   readonly id: string
-  /** What the server knows the message by. It differs from the id where the same answer is to be written again. */
+  /** The id that the server knows. It differs from the other one where the same answer is to be written again. */
   readonly writtenAs: string
   /** The id of the message of the input that this answers, as its consumer calls it. */
   readonly input: string

@@ -7,7 +7,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Span, SpanAttributes, SpanKind } from './span.ts'
 import { errorType } from './span.ts'
 
-/** What the spans of one trace in this process share. */
+/** The facts that the spans of one trace in this process share. */
 export interface TraceOrigin {
   readonly resource: Resource
   readonly instrumentationScope: ReadableSpan['instrumentationScope']

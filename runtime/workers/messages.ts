@@ -47,12 +47,12 @@ export interface MetricJson {
   }[]
 }
 
-/** What a worker says of itself. */
+/** The report of a worker about itself. */
 export interface Report extends Readiness {
   readonly metrics: readonly MetricJson[]
 }
 
-/** What a pool says of all its workers. */
+/** The status of all workers of a pool. */
 export interface PoolStatus {
   readonly readiness: Readiness
   /** As Prometheus reads them. */

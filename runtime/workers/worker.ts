@@ -4,7 +4,6 @@ import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './mess
 
 /** A worker's side of its pool. */
 export interface PoolWorker {
-  /** What it is to do. */
   readonly task: Promise<Task>
   /** Aborted when the pool ends. */
   readonly signal: AbortSignal

@@ -3,7 +3,7 @@ import type { StatedBaseline } from '../../../registry/define/check-options.ts'
 import type { BaselineOrigin } from '../../baselines/baseline.ts'
 import type { DriftBaseline } from '../../drift/drift-types.ts'
 
-/** What a check says that a window is compared with. */
+/** The baseline that a check states. */
 export function driftBaseline(stated: StatedBaseline): DriftBaseline {
   if (typeof stated === 'string') return { kind: stated }
   if ('previous' in stated) return { kind: 'previous', micros: parseDuration(stated.previous) }

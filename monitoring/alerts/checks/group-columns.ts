@@ -3,7 +3,7 @@ import type { CheckContext, CheckResult } from '../check-kind.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 import { unknownBecause } from './watched-versions.ts'
 
-/** What a check found about one column. */
+/** The result of a check about one column. */
 export interface ColumnResult extends Omit<CheckResult, 'subject' | 'memory' | 'severity' | 'joined'> {
   readonly column: string
 }

@@ -3,7 +3,7 @@ import { versionRollup } from '../../drift/version-rollup.ts'
 import type { ModelRollup } from '../../rollups/model-rollup.ts'
 import type { CheckContext } from '../check-kind.ts'
 
-/** What a version answered in a window. The checks of one evaluation read it once. */
+/** The answers of a version in a window. The checks of one evaluation read it once. */
 export async function sharedRollup(
   { db, shared: { rollups } }: CheckContext,
   { model, version }: { readonly model: string; readonly version: number },
