@@ -1,3 +1,4 @@
+import { capitalized } from '../kernel/values/capitalized.ts'
 import type { Argument, CommandHelp, Option } from './command.ts'
 import type { CommandEntry } from './commands.ts'
 import { findCommand, groupOf } from './find-command.ts'
@@ -79,10 +80,6 @@ function bySubject(commands: readonly CommandHelp[]): (readonly [subject: string
   return subjects
     .map(([subject, words]) => [subject, commands.filter(({ name }) => words.includes(name.split(' ')[0] ?? ''))] as const)
     .filter(([, members]) => members.length > 0)
-}
-
-function capitalized(subject: string): string {
-  return subject.slice(0, 1).toUpperCase() + subject.slice(1)
 }
 
 /** The text of `lockstep COMMAND --help`. @param width as of `generalHelp` */

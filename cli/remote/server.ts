@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../kernel/errors.ts'
+import { jsonOrNull } from '../../kernel/json-or-null.ts'
 import { answeredError, isTemporaryStatus, notLockstep, unreachable } from './server-errors.ts'
 import { createWhileAlive } from './while-alive.ts'
 
@@ -114,7 +115,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
   }
 
   async function refusal(response: Response): Promise<LockstepError> {
-    return answeredError(url, response.status, parsed(await textOf(response)))
+    return answeredError(url, response.status, jsonOrNull(await textOf(response)))
   }
 
   async function waitAfter(attempt: number, error: LockstepError): Promise<void> {
@@ -152,7 +153,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
     const text = await textOf(response)
     silences = 0
     try {
-      return schema.parse(parsed(text))
+      return schema.parse(jsonOrNull(text))
     } catch {
       throw notLockstep(url, response.status)
     }
@@ -172,12 +173,4 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
 export function queryOf(values: Readonly<Record<string, string | number | undefined>>): string {
   const given = Object.entries(values).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]]))
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

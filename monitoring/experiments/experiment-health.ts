@@ -1,6 +1,7 @@
 import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import { capitalized } from '../../kernel/values/capitalized.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { requiredUnits, pooledSkewness } from '../../statistics/required-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
@@ -97,7 +98,7 @@ function lostExposures({ exposures: { lost, unclosed, rebuilt } }: ExperimentEvi
     check,
     state: 'warning',
     value,
-    text: `${what.charAt(0).toUpperCase()}${what.slice(1)}.${found} ${missing}: those of predictions that were not logged either. Units that come again are exposed again, later.`,
+    text: `${capitalized(what)}.${found} ${missing}: those of predictions that were not logged either. Units that come again are exposed again, later.`,
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
+import { jsonOrNull } from '../../kernel/json-or-null.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { LogField, StoredPrediction } from './columns.ts'
@@ -156,19 +157,11 @@ function cursorOf({ at, requestId, entity, predictionId }: PredictionPlace): str
 }
 
 function placeOf(cursor: string): PredictionPlace {
-  const parsed = placeSchema.safeParse(parsedJson(Buffer.from(cursor, 'base64url').toString()))
+  const parsed = placeSchema.safeParse(jsonOrNull(Buffer.from(cursor, 'base64url').toString()))
   if (!parsed.success || cursor === '')
     throw new LockstepError('INVALID_REQUEST', `"${cursor}" is no cursor of predictions. Send "next" of the previous page.`)
   const [at, requestId, entity, predictionId] = parsed.data
   return { at, requestId, entity, predictionId }
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 /** How long the stages of a logged request took, microseconds by index of `loggedStages`; null: not measured. */

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { capitalized } from '../../kernel/values/capitalized.ts'
 import { sleep } from '../async.ts'
 import { isDiskFull, isOutage, isTemporary } from '../is-temporary.ts'
 import type { Database } from '../postgres/database.ts'
@@ -91,7 +92,7 @@ function givenUp(claimed: ClaimedStep, why: JobError | null, more = 0): JobError
   const reason = why?.message.replace(/\.$/, '') ?? 'its worker stopped responding'
   return {
     code: why?.code ?? 'INTERNAL',
-    message: `${sentence(stepName(claimed))} failed ${times} times: ${reason}. See the logs of the workers, then retry the job: "lockstep job retry ${claimed.job.id}".`,
+    message: `${capitalized(stepName(claimed))} failed ${times} times: ${reason}. See the logs of the workers, then retry the job: "lockstep job retry ${claimed.job.id}".`,
     details: { ...why?.details, reason: why?.message ?? reason, attempts: times },
   }
 }
@@ -99,8 +100,4 @@ function givenUp(claimed: ClaimedStep, why: JobError | null, more = 0): JobError
 function errorOf(error: unknown, since: number | null): JobError {
   const { code, message, details } = asLockstepError(error)
   return { code, message, details: since === null ? details : { ...details, waitingSince: new Date(since).toISOString() } }
-}
-
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { GoogleAuth } from 'google-auth-library'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
+import { jsonOrNull } from '../../kernel/json-or-null.ts'
 import { randomBackoffMs, sleep } from '../async.ts'
 import { readVariable } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
@@ -229,19 +230,11 @@ function storedObject(url: string, { size, generation, metadata = {} }: z.infer<
 
 async function failureOf(action: string, url: string, response: Response): Promise<LockstepError> {
   const text = await response.text().catch(() => '')
-  const parsed = failure.safeParse(jsonOf(text))
+  const parsed = failure.safeParse(jsonOrNull(text))
   const message = parsed.data?.error.message ?? (text.slice(0, 200) || response.statusText)
   const { status } = response
   if (status === 412) return fileChanged(url)
   if (status === 404 && action === 'read') return fileMissing(url)
   const name = status === 404 ? 'NoSuchBucket' : (parsed.data?.error.errors?.[0]?.reason ?? `HTTP ${status}`)
   return storageError(action, url, { name, httpStatus: status, message, cause: null }, howToSignIn)
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { jsonOrNull } from '../../kernel/json-or-null.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column } from '../../kernel/values/value-type.ts'
 import type { PartitionLayout } from '../../offline/partition/partition-layout.ts'
@@ -78,7 +79,7 @@ export async function openPlan(path: string): Promise<EnginePlan> {
     throw unreadable(path, why, cause, 'Name a file that "lockstep export-plan" has written.')
   })
   const headEnd = bytes.indexOf('\n')
-  const head = headSchema.safeParse(json(bytes.subarray(0, Math.max(0, headEnd))))
+  const head = headSchema.safeParse(jsonOrNull(Buffer.from(bytes.subarray(0, Math.max(0, headEnd))).toString()))
   if (!head.success) throw unreadable(path, 'it is not a plan')
   if (head.data.lockstepPlan !== format || head.data.lockstep !== readVersion()) {
     throw new LockstepError(
@@ -90,7 +91,7 @@ export async function openPlan(path: string): Promise<EnginePlan> {
   const end = headEnd + 1 + head.data.bytes
   const text = bytes.toString('utf8', headEnd + 1, end)
   if (sha256(text) !== head.data.sha256) throw unreadable(path, 'it is damaged or was changed: its SHA-256 differs')
-  const body = json(Buffer.from(text)) as PlanBody // only exportPlan writes text of this hash
+  const body = jsonOrNull(text) as PlanBody // only exportPlan writes text of this hash
   return { ...compiled(body, `the plan "${path}"`), rule: body.rule, model: modelOf(path, body, bytes.subarray(end + 1)) }
 }
 
@@ -146,14 +147,6 @@ function layoutJson({ passes, finish }: PartitionLayout, service: ServicePlan): 
       output,
     })),
     finish,
-  }
-}
-
-function json(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString())
-  } catch {
-    return null
   }
 }
 

@@ -1,3 +1,4 @@
+import { capitalized } from '../../../kernel/values/capitalized.ts'
 import { answeringVersion } from '../../../registry/models/pick-version.ts'
 import { driftedSince, newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import { causesText, movedShares } from '../../../monitoring/drift/drift-causes.ts'
@@ -62,10 +63,6 @@ function movedText(column: DriftJson['columns'][number], reference: FeatureData[
   const cause = column.causes.length === 0 ? '' : capitalized(`${causesText(column.causes)}.`)
   const hasFigures = column.causes.some(({ kind }) => kind === 'source values changed')
   return hasFigures ? cause : `${valuesText(column, reference)} ${cause}`.trim()
-}
-
-function capitalized(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
 }
 
 /** The part of the distance that chance gives; null: it is not known. */
