@@ -21,7 +21,7 @@ import { openOnlineStore } from '../online/open-store.ts'
 import { loadConfig } from '../runtime/config.ts'
 import { createLogger } from '../runtime/log.ts'
 import { openPostgres } from '../runtime/postgres/open-postgres.ts'
-import { openTracing } from '../runtime/tracing/open-tracing.ts'
+import { createOtlpTracing } from '../runtime/tracing/otlp-tracing.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import { readTraceSettings } from '../runtime/tracing/trace-settings.ts'
 import { createServer } from '../serving/server.ts'
@@ -69,7 +69,7 @@ await inOwnPlace(postgresUrl, async ({ env }) => {
     },
     [],
   )
-  const tracing = settings === null ? null : await openTracing(settings, { log, registry })
+  const tracing = settings === null ? null : createOtlpTracing(settings, { log, registry })
 
   async function serve(by: Tracing | null) {
     const stores = { database: async () => openPostgres(own ?? ''), store: () => openOnlineStore(config) }

@@ -96,8 +96,9 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   async function startTracing(registry?: MetricsRegistry): Promise<Tracing | null> {
     if (config.traces === null) return null
     const { createMetricsRegistry } = await import('../runtime/metrics.ts')
-    const { openTracing } = await import('../runtime/tracing/open-tracing.ts')
-    const tracing = await openTracing(config.traces, { log, registry: registry ?? createMetricsRegistry() })
+    // only processes that send spans load OpenTelemetry
+    const { createOtlpTracing } = await import('../runtime/tracing/otlp-tracing.ts')
+    const tracing = createOtlpTracing(config.traces, { log, registry: registry ?? createMetricsRegistry() })
     lifecycle.add('tracing', () => tracing.close())
     return tracing
   }

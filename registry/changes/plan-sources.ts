@@ -1,16 +1,17 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
 import type { CursorSpec, EntitySpec, SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { sameType } from '../../kernel/values/value-type.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import { timeTypes } from '../../runtime/postgres/relation.ts'
+import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 import { storedDefinitions } from '../definition.ts'
 import type { SourceOperational } from '../load/definition-set.ts'
 import type { PipelineSpec } from '../pipeline-spec.ts'
 import { planPushTable, withPushColumns } from '../push-table.ts'
 import { cursorNote, scanningNote, unseenRowsNotes } from './arrival-notes.ts'
-import { outcomeIndexNotes } from './outcome-index-notes.ts'
 import type { TableChange } from './owned-table.ts'
 import { ownedTableChange } from './owned-table.ts'
 import { checkSource, keyColumns } from './source-check.ts'
@@ -18,6 +19,7 @@ import type { ReaderSet, SourceReader } from './source-readers.ts'
 import { entitiesOf, readersOf } from './source-readers.ts'
 import type { Described, DescribedTable } from './source-table.ts'
 import { describeSources } from './source-table.ts'
+import { findsBy } from './table-facts.ts'
 
 export interface SourcesPlan {
   readonly tables: readonly TableChange[]
@@ -244,4 +246,19 @@ function checkCursor(source: SourceSpec, table: DescribedTable, { column }: Curs
       { details: { source: source.name, column } },
     ),
   ]
+}
+
+/** Kinds of relations that have indexes. */
+const indexed: readonly string[] = ['r', 'p', 'm']
+
+/** Notes about a user's table that outcomes match by the ids of predictions, where no index finds these. */
+function outcomeIndexNotes(source: SourceSpec, { relation, facts }: DescribedTable, outcomes: readonly OutcomeSpec[]): string[] {
+  if (source.relation.kind !== 'table' || facts === null || !indexed.includes(facts.kind)) return []
+  return outcomes.flatMap(({ name, source: read, match }) =>
+    read.name !== source.name || match.kind !== 'prediction' || findsBy(facts, match.column)
+      ? []
+      : [
+          `The outcome "${name}" finds its rows by "${match.column}" in your table ${relation}, where no index begins with that column: each look-up reads the complete table. Create one: CREATE INDEX ON ${relation} (${sqlIdentifier(match.column)}).`,
+        ],
+  )
 }

@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLogger } from '../../runtime/log.ts'
-import { openTracing } from '../../runtime/tracing/open-tracing.ts'
+import { createOtlpTracing } from '../../runtime/tracing/otlp-tracing.ts'
 import type { Tracing } from '../../runtime/tracing/span.ts'
 import { readTraceSettings } from '../../runtime/tracing/trace-settings.ts'
 import type { Collector, ReceivedSpan } from '../tracing/collector.ts'
@@ -29,7 +29,7 @@ async function traced(endpoint: string, more: Readonly<Record<string, string>> =
   const settings = readTraceSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_BSP_SCHEDULE_DELAY: '10', ...more }, [])
   if (settings === null) throw new Error('It is off.')
   const metrics = new Registry()
-  const opened = await openTracing(settings, { log: createLogger('silent'), registry: metrics })
+  const opened = createOtlpTracing(settings, { log: createLogger('silent'), registry: metrics })
   return { tracing: opened, metrics, settings }
 }
 
