@@ -1,9 +1,22 @@
 import { pipelineChangeAnswer } from '../serving/protocols/http/streaming/pipeline-schemas.ts'
 import { pausePipeline, resumePipeline } from '../serving/streaming/pipeline-state.ts'
 import { actorOf } from './actor.ts'
+import type { Outcome } from './command.ts'
 import type { Context } from './context.ts'
 import type { Input } from './input.ts'
 import { serverOf } from './remote/server-option.ts'
+
+const texts = {
+  pause: { done: 'is paused. Workers stop within seconds.', same: 'was paused already.' },
+  resume: { done: 'runs again.', same: 'was not paused.' },
+}
+
+/** Pauses or resumes the pipeline NAME, in the database or through a server. */
+export async function changePipeline(context: Context, input: Input, action: 'pause' | 'resume'): Promise<Outcome> {
+  const change = await setPaused(context, input, action)
+  const { done, same } = texts[action]
+  return { json: change, text: `The pipeline "${change.pipeline}" ${change.changed ? done : same}` }
+}
 
 interface PipelineChange {
   readonly pipeline: string
@@ -12,8 +25,7 @@ interface PipelineChange {
   readonly changed: boolean
 }
 
-/** Pauses or resumes the pipeline NAME, in the database or through a server. */
-export async function changePipeline(context: Context, input: Input, action: 'pause' | 'resume'): Promise<PipelineChange> {
+async function setPaused(context: Context, input: Input, action: 'pause' | 'resume'): Promise<PipelineChange> {
   const [given, by, server] = [input.argument('NAME'), actorOf(input), serverOf(context, input)]
   if (server !== null) {
     const path = `/v1/pipelines/${encodeURIComponent(given)}/${action}`

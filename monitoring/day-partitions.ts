@@ -1,7 +1,7 @@
+import { dayMicros } from '../kernel/values/time.ts'
 import type { Database } from '../runtime/postgres/database.ts'
 import { sqlState } from '../runtime/postgres/relation.ts'
 
-const dayMicros = 86_400_000_000
 /** How long to wait for an exclusive lock of the table: others wait behind it. */
 const lockTimeout = '2s'
 

@@ -12,12 +12,5 @@ export const pipelinePauseCommand: Command = {
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep pipeline pause score_flights',
-  async run(context, input) {
-    const change = await changePipeline(context, input, 'pause')
-    const { pipeline: name, changed } = change
-    return {
-      json: change,
-      text: changed ? `The pipeline "${name}" is paused. Workers stop within seconds.` : `The pipeline "${name}" was paused already.`,
-    }
-  },
+  run: (context, input) => changePipeline(context, input, 'pause'),
 }

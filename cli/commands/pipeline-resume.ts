@@ -10,12 +10,5 @@ export const pipelineResumeCommand: Command = {
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep pipeline resume score_flights',
-  async run(context, input) {
-    const change = await changePipeline(context, input, 'resume')
-    const { pipeline: name, changed } = change
-    return {
-      json: change,
-      text: changed ? `The pipeline "${name}" runs again.` : `The pipeline "${name}" was not paused.`,
-    }
-  },
+  run: (context, input) => changePipeline(context, input, 'resume'),
 }

@@ -4,6 +4,9 @@ import { maxMicros } from './value-type.ts'
 /** Microseconds between 1970-01-01 and 2000-01-01 UTC, the epoch of PostgreSQL. */
 export const postgresEpochMicros = 946_684_800_000_000
 
+export const hourMicros = 3_600_000_000
+export const dayMicros = 86_400_000_000
+
 const pattern = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?)?$/
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 

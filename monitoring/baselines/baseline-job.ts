@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { dayMicros } from '../../kernel/values/time.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -105,8 +106,6 @@ export async function makeLackingBaselines(
   }
   return made
 }
-
-const dayMicros = 86_400_000_000
 
 /** Training sets that versions name and that have no baseline yet, such as those written in parts. */
 async function readLackingDatasets(db: Database): Promise<{ readonly id: string }[]> {

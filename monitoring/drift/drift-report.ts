@@ -1,3 +1,4 @@
+import { dayMicros } from '../../kernel/values/time.ts'
 import type { Window } from '../window.ts'
 import { bindVersion } from '../../registry/models/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -35,8 +36,6 @@ export interface DriftQuery {
   /** The answers of the version in the window; absent: they are read. */
   readonly rollup?: ModelRollup
 }
-
-const dayMicros = 86_400_000_000
 
 /**
  * Compares the served features and outputs of a model version with a baseline.

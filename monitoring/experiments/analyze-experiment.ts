@@ -1,5 +1,5 @@
 import type { AnalysisSpec, ExperimentSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
-import { formatTimestamp } from '../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp } from '../../kernel/values/time.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
 import { heterogeneity } from '../../statistics/heterogeneity.ts'
@@ -232,12 +232,10 @@ function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence, wait
   return features.map((feature) => {
     const groups = slices
       .filter((slice) => slice.feature === feature)
-      .map(({ value, others, arms }) => ({
-        value,
-        others,
-        comparisons: comparisonsOf(spec, metric, { sums: arms, bins: null, arms: adjustedArms(metric, arms).arms }, alpha, waits),
-        arms: adjustedArms(metric, arms).arms,
-      }))
+      .map(({ value, others, arms: sums }) => {
+        const { arms } = adjustedArms(metric, sums)
+        return { value, others, comparisons: comparisonsOf(spec, metric, { sums, bins: null, arms }, alpha, waits), arms }
+      })
       .sort((a, b) => unitsOf(b.arms) - unitsOf(a.arms))
     const same = treatments.map(({ name }, k) => {
       const known = groups.flatMap(({ comparisons, arms }) => {
@@ -258,8 +256,6 @@ function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence, wait
 function unitsOf(arms: readonly AdjustedArm[]): number {
   return arms.reduce((sum, { n }) => sum + n, 0)
 }
-
-const dayMicros = 86_400_000_000
 
 /** The primary metric by time since the exposure. All periods share the level. @param waits as for slices */
 function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence, waits: NeededUnits | null): PeriodResult[] {

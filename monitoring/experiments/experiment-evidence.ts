@@ -1,5 +1,6 @@
 import type { ExperimentSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
+import { dayMicros } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 import { exposureCounts, noCounts } from './exposure-counts.ts'
@@ -179,7 +180,6 @@ function numberOf(value: Value | null): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null
 }
 
-const dayMicros = 86_400_000_000
 const maxPeriods = 7
 
 /**

@@ -1,5 +1,5 @@
 import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
-import { formatTimestamp } from '../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp } from '../../kernel/values/time.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { capitalized } from '../../kernel/values/capitalized.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
@@ -211,8 +211,6 @@ function minuteText(moment: string): string {
   const up = new Date(Math.ceil(Date.parse(moment) / minuteMs) * minuteMs)
   return `${up.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
-
-const dayMicros = 86_400_000_000
 
 /** Units by what the primary metric has of them: a value, one later, or none although they are mature. */
 function countsOf({ metrics, covariates }: ExperimentEvidence): { units: number; waiting: number; withoutValue: number } {

@@ -1,3 +1,4 @@
+import { dayMicros } from '../../kernel/values/time.ts'
 import { sqlMoment } from '../../runtime/postgres/sql.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
@@ -56,7 +57,7 @@ export async function exposureCounts(
     rows: variants.map((variant) => of(variant)?.rows ?? 0),
     crossovers: rows.reduce((sum, row) => sum + row.crossovers, 0),
     recentUnits: rows.reduce((sum, row) => sum + row.recent, 0),
-    recentDays: rows.length === 0 ? 0 : Math.min(7, Math.max(0, asOf - first) / 86_400_000_000),
+    recentDays: rows.length === 0 ? 0 : Math.min(7, Math.max(0, asOf - first) / dayMicros),
     lost: lost?.lost ?? 0,
     unclosed: lost?.unclosed ?? 0,
     rebuilt: found?.rebuilt ?? 0,

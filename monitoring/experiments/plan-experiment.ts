@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ExperimentSpec, MetricSpec } from '../../kernel/specs/experiment-spec.ts'
+import { dayMicros } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { sqlMoment, sqlText } from '../../runtime/postgres/sql.ts'
 import type { PowerOptions } from '../../statistics/power.ts'
@@ -60,7 +61,6 @@ export interface PlanHorizon {
   readonly detectableShare: number | null
 }
 
-const dayMicros = 86_400_000_000
 const horizonDays = [7, 14, 28, 56]
 const minUnits = 100
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
+import { dayMicros } from '../../kernel/values/time.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import { judgingOutcomes } from '../../registry/judging-outcomes.ts'
 import { pickVersion } from '../../registry/models/pick-version.ts'
@@ -13,7 +14,6 @@ import { storeFigures } from './stored-figures.ts'
 
 const figuresJob = z.object({ model: z.string() })
 
-const dayMicros = 86_400_000_000
 /** Quality is of the predictions of the last week: outcomes come late. Drift is of the last day. */
 const [qualityDays, driftDays] = [7, 1]
 /** A worker has other work as well. */

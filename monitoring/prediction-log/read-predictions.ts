@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { jsonOrNull } from '../../kernel/json-or-null.ts'
-import { formatTimestamp } from '../../kernel/values/time.ts'
+import { formatTimestamp, hourMicros } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { LogField, StoredPrediction } from './columns.ts'
 import { logFields, readLog } from './columns.ts'
@@ -188,8 +188,6 @@ export interface EntityQuery {
   readonly to: number
   readonly limit: number
 }
-
-const hourMicros = 3_600_000_000
 
 /**
  * The answers about an entity, as of moments in a window; newest first. The last hour is read first: a busy

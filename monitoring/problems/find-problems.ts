@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { asRecord } from '../../kernel/is-record.ts'
-import { formatTimestamp } from '../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp } from '../../kernel/values/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { failingText } from '../../materializer/runs/failing-views.ts'
 import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
@@ -28,7 +28,6 @@ import { groupProblems } from './problem.ts'
 import type { WatchedTraining } from './training-problem.ts'
 import { trainingProblem } from './training-problem.ts'
 
-const dayMicros = 86_400_000_000
 /** So many failures, the newest, are problems; all are counted. */
 const maxFailures = 20
 

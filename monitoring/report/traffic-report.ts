@@ -1,5 +1,5 @@
 import { windowJson } from '../window.ts'
-import { formatTimestamp } from '../../kernel/values/time.ts'
+import { formatTimestamp, hourMicros } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { isOutputColumn } from '../baselines/baseline.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
@@ -31,7 +31,6 @@ export interface TrafficFigures {
   readonly p99Ms: number | null
 }
 
-const hourMicros = 3_600_000_000
 /** The longest windows that have a point each minute, and each hour. */
 const [maxMinutes, maxHours] = [6 * hourMicros, 14 * 24 * hourMicros]
 

@@ -3,7 +3,7 @@ import type { Definition } from '../definition.ts'
 import type { ExperimentRun } from '../experiments/experiment.ts'
 import { definitionKey, displayName, labelOf } from '../definition.ts'
 import type { ModelUse } from './usage.ts'
-import { experimentReaders } from './source-readers.ts'
+import { sourcesIn } from './source-readers.ts'
 import { usersByDefinition } from './usage.ts'
 
 /**
@@ -21,7 +21,8 @@ export function prunable(
   const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
   const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
   // what needs an outcome goes with it, so none of the candidates stays
-  const readersOf = (source: string): string[] => staying.filter((each) => readsSource(each, source)).map(displayName)
+  const readersOf = (source: string): string[] =>
+    staying.filter((each) => each.kind !== 'view' && sourcesIn(each).some(({ name }) => name === source)).map(displayName)
   const viewsLeft = [...staying, ...candidates.filter((each) => neededBy(each).length > 0)].filter(isView)
   const needing = (definition: Definition): string[] => {
     const { kind, name } = definition
@@ -45,10 +46,4 @@ export function prunable(
     return neededNow.length === 0 ? [] : [{ kind, name, version, label: labelOf(definition), neededBy: neededNow }]
   })
   return { removed, kept }
-}
-
-/** Whether it reads a source without being a view. */
-function readsSource(definition: Definition, source: string): boolean {
-  if (definition.kind === 'outcome') return definition.spec.source.name === source
-  return definition.kind === 'experiment' && experimentReaders(definition.spec).some((reader) => reader.source.name === source)
 }

@@ -2,6 +2,7 @@ import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
 import { measuresOf } from '../../kernel/specs/experiment-spec.ts'
 import type { OutcomeSpec } from '../../kernel/specs/outcome-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../../kernel/specs/view-spec.ts'
+import type { Definition } from '../definition.ts'
 import { keyColumns } from './source-check.ts'
 
 /** A reader of a source by the key of an entity. */
@@ -21,6 +22,19 @@ export function readersOf({ views, outcomes, experiments }: ReaderSet): SourceRe
     ...outcomes.flatMap(({ spec }) => outcomeReaders(spec)),
     ...experiments.flatMap(({ spec }) => experimentReaders(spec)),
   ]
+}
+
+/** The sources that a definition carries within it. */
+export function sourcesIn(definition: Definition): SourceSpec[] {
+  switch (definition.kind) {
+    case 'view':
+    case 'outcome':
+      return [definition.spec.source]
+    case 'experiment':
+      return experimentReaders(definition.spec).map(({ source }) => source)
+    default:
+      return []
+  }
 }
 
 /** An outcome that matches by key reads its source as a view of an entity with that key would. */

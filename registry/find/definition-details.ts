@@ -6,7 +6,7 @@ import type { OnDemandFeatureSpec } from '../../kernel/specs/service-spec.ts'
 import type { SliceSpecs } from '../../kernel/specs/slice-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
 import type { Definition } from '../definition.ts'
-import { labelOf } from '../definition.ts'
+import { definitionKey, labelOf } from '../definition.ts'
 import type { CheckSpec } from '../define/check-options.ts'
 import type { Severity } from '../define/severity.ts'
 import type { ChannelSpec } from '../monitor-spec.ts'
@@ -285,10 +285,10 @@ export function featuresOf(view: Definition & { readonly kind: 'view' | 'onDeman
 
 /** The features of a service in its order, under its names. */
 export function serviceFeatures({ definitions }: Inventory, service: Definition & { readonly kind: 'service' }): FeatureDetails[] {
-  const byLabel = new Map(definitions.map((each) => [`${each.kind} ${labelOf(each)}`, each]))
+  const byKey = new Map(definitions.map((each) => [definitionKey(each), each]))
   return service.spec.members.flatMap((member) => {
     const id = member.kind === 'view' ? member.use.view : member.view
-    const view = byLabel.get(`${member.kind} ${id}`)
+    const view = byKey.get(`${member.kind} ${id}`)
     const all = view?.kind === 'view' || view?.kind === 'onDemand' ? featuresOf(view) : []
     const alias = member.kind === 'view' ? member.use.alias : null
     return member.features.flatMap((feature) => {

@@ -3,8 +3,8 @@ import { streamName } from '../../kernel/specs/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { sourceTableName } from '../../runtime/postgres/relation.ts'
 import type { Definition } from '../definition.ts'
-import { labelOf, references } from '../definition.ts'
-import { experimentReaders } from '../changes/source-readers.ts'
+import { definitionKey, labelOf, references } from '../definition.ts'
+import { sourcesIn } from '../changes/source-readers.ts'
 import type { Inventory } from './inventory.ts'
 
 /**
@@ -79,31 +79,19 @@ export const graphOf = memoizeWeak((inventory: Inventory): Graph => {
   const { definitions, versions, datasets } = inventory
   for (const definition of definitions) add(definition.kind, labelOf(definition), definition.retired)
   for (const definition of definitions) {
-    const own = nodeKey({ kind: definition.kind, name: labelOf(definition) })
+    const own = definitionKey(definition)
     if (definition.kind === 'source') {
       link(addRelation(add, definition.spec), own)
       const { stream } = definition.operational
       if (stream !== undefined) link(add('stream', streamName(stream)), own)
     }
-    if (definition.kind === 'view') {
-      const source = add('source', definition.spec.source.name, true)
-      // a view keeps reading what its source was when it was applied
-      link(addRelation(add, definition.spec.source), source)
-      link(source, own)
-      link(add('entity', definition.spec.entity.name, true), own)
-    }
-    if (definition.kind === 'experiment') {
-      for (const { source: read } of experimentReaders(definition.spec)) {
-        const source = add('source', read.name, true)
-        link(addRelation(add, read), source)
-        link(source, own)
-      }
-    }
-    if (definition.kind === 'outcome') {
-      const source = add('source', definition.spec.source.name, true)
-      link(addRelation(add, definition.spec.source), source)
+    for (const read of sourcesIn(definition)) {
+      const source = add('source', read.name, true)
+      // it keeps reading what its source was when it was applied
+      link(addRelation(add, read), source)
       link(source, own)
     }
+    if (definition.kind === 'view') link(add('entity', definition.spec.entity.name, true), own)
     if (definition.kind === 'pipeline') link(own, add('stream', streamName(definition.spec.sink)))
     for (const reference of references(definition)) {
       const other = addMissing(add, reference)

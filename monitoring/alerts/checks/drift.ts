@@ -3,6 +3,7 @@ import { formatNumber } from '../../../kernel/values/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
+import { dayMicros } from '../../../kernel/values/time.ts'
 import { causesText } from '../../drift/drift-causes.ts'
 import { driftReport } from '../../drift/drift-report.ts'
 import type { ColumnDrift, DriftBaseline, DriftReport } from '../../drift/drift-types.ts'
@@ -19,7 +20,6 @@ import { askedColumns, nothingServed, reasonOf, watchedVersions } from './watche
 
 type Spec = CheckOf<'drift'> | CheckOf<'predictions'>
 
-const dayMicros = 86_400_000_000
 /** A shorter window has values of some hours only. What differs as it did at those hours before is no drift. */
 const usualAt: readonly DriftBaseline[] = [{ kind: 'same-hour-yesterday' }, { kind: 'same-hour-last-week' }]
 

@@ -1,5 +1,6 @@
 import { parseDuration } from '../../../kernel/values/duration.ts'
 import { formatShare } from '../../../kernel/values/format-number.ts'
+import { hourMicros } from '../../../kernel/values/time.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/postgres/database.ts'
@@ -12,7 +13,6 @@ import { quantileLowerBound, usualLatency } from './latency-verdict.ts'
 
 type Spec = CheckOf<'latency'>
 
-const hourMicros = 3_600_000_000
 const lookMicros = 15 * 60_000_000
 const historyMicros = 7 * 24 * hourMicros
 

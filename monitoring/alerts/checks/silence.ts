@@ -1,6 +1,6 @@
 import { asRecord } from '../../../kernel/is-record.ts'
+import { dayMicros } from '../../../kernel/values/time.ts'
 
-const dayMicros = 86_400_000_000
 /** Silences of this many days are remembered, so that a week has its weekend. */
 const days = 8
 /** Before it has watched for so long, nothing is usual. */

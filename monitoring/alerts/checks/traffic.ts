@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../../kernel/values/time.ts'
+import { formatTimestamp, hourMicros } from '../../../kernel/values/time.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/postgres/database.ts'
@@ -10,7 +10,6 @@ import { trafficVerdict } from './traffic-anomaly.ts'
 
 type Spec = CheckOf<'traffic'>
 
-const hourMicros = 3_600_000_000
 const weekMicros = 168 * hourMicros
 /** An hour of which more is missing is a gap. */
 const minMinutes = 50

@@ -1,11 +1,11 @@
 import { createHmac } from 'node:crypto'
-import { formatTimestamp, parseTimestamp } from '../../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp, parseTimestamp } from '../../../kernel/values/time.ts'
 import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
 import type { AlertMessage } from '../alert-message.ts'
 import type { OutgoingRequest } from './send-request.ts'
 
 const json = { 'content-type': 'application/json', 'user-agent': 'lockstep' }
-const yearMicros = 365 * 86_400 * 1_000_000
+const yearMicros = 365 * dayMicros
 
 /**
  * A notification as the request of its channel. Each attempt has the same idempotency key.
@@ -22,7 +22,7 @@ export function formatRequest(
 ): OutgoingRequest {
   switch (channel.kind) {
     case 'webhook':
-      return { url, ...webhook(message, key, secret(channel.secret), now) }
+      return { url, ...signedJson({ key, ...message }, key, secret(channel.secret), now) }
     case 'slack':
       return { url, headers: json, body: JSON.stringify(slackBody(message)) }
     case 'pagerduty':
@@ -32,10 +32,6 @@ export function formatRequest(
     default:
       return channel satisfies never
   }
-}
-
-function webhook(message: AlertMessage, key: string, secret: string, now: number): Omit<OutgoingRequest, 'url'> {
-  return signedJson({ key, ...message }, key, secret, now)
 }
 
 /** Signed: the receiver computes the HMAC-SHA-256 of `timestamp.body` and compares. */

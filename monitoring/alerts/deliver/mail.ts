@@ -11,7 +11,8 @@ export interface Mail {
 
 /** A notification as a mail: what happened first, then what there is to know, then what to do. */
 export function mailOf(message: AlertMessage): Mail {
-  return { subject: plainText(subjectOf(message)), text: `${sectionsOf(message).filter(isFilled).map(joined).join('\n\n')}\n` }
+  const sections = sectionsOf(message).filter((lines) => lines.length > 0)
+  return { subject: plainText(subjectOf(message)), text: `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n` }
 }
 
 function subjectOf({ event, summary, severity, monitor, check, subject }: AlertMessage): string {
@@ -72,12 +73,4 @@ function factLines(message: AlertMessage): string[] {
 /** `2026-03-01 12:00:00 UTC` */
 function utc(time: string): string {
   return `${time.slice(0, 19).replace('T', ' ')} UTC`
-}
-
-function isFilled(lines: readonly string[]): boolean {
-  return lines.length > 0
-}
-
-function joined(lines: readonly string[]): string {
-  return lines.join('\n')
 }
