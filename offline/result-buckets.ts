@@ -1,14 +1,15 @@
 import type { FileHandle } from 'node:fs/promises'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { ByteReader, ByteWriter } from '../kernel/values/binary.ts'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { ViewValues } from '../kernel/states/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { FeatureSpec } from '../kernel/specs/view-spec.ts'
 import type { AnswerColumns, Answers } from './answers.ts'
 import { createAnswers } from './answers.ts'
+import { openUnnamed, writeAll } from './unnamed-file.ts'
 
 /**
  * Feature values are computed in the order of keys and needed in the order of the spine. Meanwhile they wait in a file,
@@ -165,33 +166,4 @@ function bytesOf(feature: FeatureSpec): number {
   if (type.kind === 'vector') return 4 * type.length
   if (feature.kind === 'latest') return 12
   return type.kind === 'counts' ? 16 * (feature.cap ?? 1) : 12 * (feature.n ?? 1)
-}
-
-async function openUnnamed(folder: string): Promise<FileHandle> {
-  try {
-    const own = await mkdtemp(join(folder, 'lockstep-join-'))
-    try {
-      return await open(join(own, 'results'), 'wx+', 0o600)
-    } finally {
-      await rm(own, { recursive: true })
-    }
-  } catch (cause) {
-    throw new LockstepError(
-      'WRITE_FAILED',
-      `No temporary file can be created in "${folder}": ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
-      { cause },
-    )
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number, folder: string): Promise<void> {
-  try {
-    for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
-  } catch (cause) {
-    throw new LockstepError(
-      'WRITE_FAILED',
-      `A temporary file in "${folder}" cannot be written: ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
-      { cause },
-    )
-  }
 }

@@ -1,8 +1,6 @@
-import type { FileHandle } from 'node:fs/promises'
-import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import { openUnnamed, writeAll } from './unnamed-file.ts'
 
 /**
  * Bytes that wait in a temporary file until they can be read. The file has no name for longer than it takes to open it,
@@ -20,23 +18,11 @@ const chunkBytes = 1 << 18
 /** @throws LockstepError `WRITE_FAILED` where the folder takes no file, or no more bytes */
 export async function openSpool(): Promise<Spool> {
   const folder = tmpdir()
-  const failed = (cause: unknown): LockstepError =>
-    new LockstepError(
-      'WRITE_FAILED',
-      `A temporary file in "${folder}" cannot be written: ${messageOf(cause)}. Free space there, or set TMPDIR to another folder.`,
-      { cause },
-    )
-  const file = await openUnnamed(folder).catch((cause: unknown) => {
-    throw failed(cause)
-  })
+  const file = await openUnnamed(folder)
   let end = 0
   return {
     async write(bytes) {
-      try {
-        for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at, end + at)).bytesWritten
-      } catch (cause) {
-        throw failed(cause)
-      }
+      await writeAll(file, bytes, end, folder)
       end += bytes.length
     },
     async *read() {
@@ -49,14 +35,5 @@ export async function openSpool(): Promise<Spool> {
       }
     },
     close: () => file.close(),
-  }
-}
-
-async function openUnnamed(folder: string): Promise<FileHandle> {
-  const own = await mkdtemp(join(folder, 'lockstep-spool-'))
-  try {
-    return await open(join(own, 'bytes'), 'wx+', 0o600)
-  } finally {
-    await rm(own, { recursive: true })
   }
 }
