@@ -69,7 +69,7 @@ async function readStatistics(
     from: now - sinceMicros,
     to: now,
     by: grouping.split(',').filter((part) => part === 'version' || part === 'role'),
-    ...(wanted === undefined ? {} : { versions: [pickVersion(model, wanted).version] }),
+    versions: wanted === undefined ? undefined : [pickVersion(model, wanted).version],
     step,
   })
 }

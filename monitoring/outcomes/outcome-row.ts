@@ -6,7 +6,7 @@ import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 export interface OutcomeQuery {
   readonly outcome: OutcomePlan
   /** Absent: all versions of the model. */
-  readonly versions?: readonly number[]
+  readonly versions?: readonly number[] | undefined
   /** Predictions logged from `from` on and before `to`. */
   readonly from: number
   readonly to: number

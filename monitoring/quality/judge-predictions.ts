@@ -75,7 +75,7 @@ export interface JudgeSettings {
   readonly by: readonly SplitBy[]
   /** The first rows: bins of numbers are made from them. */
   readonly first: readonly OutcomeOfPrediction[]
-  readonly limits?: JudgeLimits
+  readonly limits?: JudgeLimits | undefined
   /** The names of the business figures. Default: none. */
   readonly business?: readonly string[]
   /** Whether figures have their `spread`. Default: they have not. */

@@ -82,7 +82,7 @@ export async function qualityReport(
   const columns = columnsOf(catalog, model, by)
   const judged = await db.snapshot(async (snapshot) => {
     const { versions, from, to, asOf, signal } = options
-    const query = { outcome, from, to, asOf, immature: true, columns, ...(versions === undefined ? {} : { versions }) }
+    const query = { outcome, versions, from, to, asOf, immature: true, columns }
     const intake = createIntake(model, outcome, by, options)
     let rows = 0
     for await (const batch of maturePredictions(snapshot, query)) {
@@ -96,8 +96,7 @@ export async function qualityReport(
   const { judge, finish } = judged.start()
   const { spec } = outcome
   const { from, to, versions } = options
-  const asked = { model: model.name, roles: clientAndBackfillRoles, from, to, ...(versions === undefined ? {} : { versions }) }
-  const { rows } = await readRollup(db, asked)
+  const { rows } = await readRollup(db, { model: model.name, versions, roles: clientAndBackfillRoles, from, to })
   return {
     model: model.name,
     outcome: spec.name,
@@ -140,7 +139,7 @@ function createIntake(
       first,
       business: figures.map(({ name }) => name),
       withSpread,
-      ...(limits === undefined ? {} : { limits }),
+      limits,
     })
     for (const row of first) add(row)
     first = []

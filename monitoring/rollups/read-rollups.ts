@@ -21,7 +21,7 @@ export type RollupStep = keyof typeof stepMicros
 export interface RollupQuery extends RollupWindow {
   readonly model: string
   /** Absent: all. */
-  readonly versions?: readonly number[]
+  readonly versions?: readonly number[] | undefined
   /** Absent: those of answers that clients got, or all if the answer is by role. */
   readonly roles?: readonly Role[]
 }
