@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
@@ -6,7 +5,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import { sleep } from '../../runtime/async.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { processName } from '../../runtime/process-name.ts'
+import { uniqueProcessName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
 import { SideCounts } from './side-counts.ts'
 
@@ -45,7 +44,7 @@ const flushMs = 1000
 const closeMs = 2000
 
 export function createRolloutCounts({ catalog, database, log }: RolloutCountsDeps): RolloutCounts {
-  const process = `${processName()}:${randomBytes(4).toString('hex')}`
+  const process = uniqueProcessName()
   /** By model: of the present revision of its rollout. */
   const present = new Map<string, Counted>()
   /** Counts of earlier revisions that are not written yet. */

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { processName } from '../../runtime/process-name.ts'
+import { uniqueProcessName } from '../../runtime/process-name.ts'
 import { compareServerClock } from './clock-offset.ts'
 import type { RollupRecorder } from './rollup-recorder.ts'
 import { noRollups } from './rollup-recorder.ts'
@@ -13,7 +12,7 @@ const spreadMs = 10_000
 
 /** Records no rollups, but compares the clock of this process with the database's each minute, as rollups do. */
 export function compareClock(database: () => Database, log: Logger, clock: () => number): RollupRecorder {
-  const process = `${processName()}:${randomBytes(4).toString('hex')}`
+  const process = uniqueProcessName()
   let timer: NodeJS.Timeout | null = null
 
   async function compare(): Promise<void> {

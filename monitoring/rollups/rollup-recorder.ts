@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { remedyOf, canBeTriedAgain } from '../next-partition.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServedEntity, ServiceRow } from '../../kernel/service-plan.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Logger } from '../../runtime/log.ts'
-import { processName } from '../../runtime/process-name.ts'
+import { uniqueProcessName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { minuteMicros } from './coverage.ts'
@@ -108,7 +107,7 @@ export function createRollupRecorder(
   { writer, baselineOf, log, clock }: RollupRecorderDeps,
   { rowsPerSecond, onFailure }: RollupRecorderOptions,
 ): RollupRecorder {
-  const writtenBy = `${processName()}:${randomBytes(4).toString('hex')}`
+  const writtenBy = uniqueProcessName()
   const budget = rowsPerSecond > 0 ? new RowBudget(rowsPerSecond) : null
   const minuteNow = () => Math.floor(clock() / minuteMicros) * minuteMicros
   let present = new RecordedMinute(minuteNow())

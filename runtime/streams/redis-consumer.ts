@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import { deletedUnread } from './stream-consumer.ts'
 import type { RedisStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
-import { processName } from '../process-name.ts'
+import { uniqueProcessName } from '../process-name.ts'
 
 const blockMs = 1_000
 /** A consumer that was not heard of for so long, and holds nothing, is forgotten. */
@@ -17,7 +16,7 @@ const maxCounted = 10_000
 export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const { stream, field, group } = spec
   const { redis, connection, cut } = connectToStreams(url)
-  const consumer = `${processName()}:${randomBytes(4).toString('hex')}`
+  const consumer = uniqueProcessName()
   let joined = false
   let cursor = '0-0'
   let claimAtMs = 0

@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { processName } from '../../runtime/process-name.ts'
+import { uniqueProcessName } from '../../runtime/process-name.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 
@@ -34,7 +33,7 @@ export interface PipelineMinutes {
 
 /** @param clock epoch microseconds */
 export function createPipelineMinutes(metrics: PipelineMetrics, clock: () => number): PipelineMinutes {
-  const process = `${processName()}:${randomBytes(4).toString('hex')}`
+  const process = uniqueProcessName()
   const all = new Map<string, Done>()
   const over = new Set<string>()
   let cleanedMinute = Number.NEGATIVE_INFINITY
