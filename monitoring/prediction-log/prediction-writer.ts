@@ -54,61 +54,23 @@ const noPartition = '23514'
 /** The maximum number of entities that wait for a check for erasures while the database is unavailable; about 10 MB. */
 const maxOwed = 100_000
 
-interface Refused {
-  readonly since: string
-  readonly why: string
-  /** When the last of the refused rows was answered, epoch microseconds. */
-  readonly last: number
-}
-
-const lookAgainMs = 2_000
-
 export function createPredictionWriter({ database, metrics, log }: PredictionWriterDeps): PredictionWriter {
   const made = new Set<number>()
   let batch: Batch | null = null
   let failing = false
-  let refused: Refused | null = null
-  let lookAgainAt = 0
-  const refusals = createRepeats()
+  const refusal = createRefusal({ database, log })
+  const repeats = createRepeats()
   const nextPartition = createNextPartition({ database, log }, predictionPartitions, 'the prediction log')
-  /**
-   * The entities that wait for a check for erasures, because the database was unavailable, and when the first of them
-   * was logged.
-   */
-  let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
+  const forget = createForgetting({ database, log })
 
-  async function partitions(db: Database, days: ReadonlySet<number>): Promise<void> {
+  async function createPartitions(db: Database, days: ReadonlySet<number>): Promise<void> {
     const lacking = [...days].filter((day) => !made.has(day))
     await predictionPartitions.create(db, lacking)
     for (const day of lacking) made.add(day)
   }
 
-  async function forget({ entities, oldest }: Batch): Promise<void> {
-    const all =
-      owed === null ? { entities, oldest } : { entities: new Map([...owed.entities, ...entities]), oldest: Math.min(owed.oldest, oldest) }
-    owed = all
-    try {
-      await forgetErased(database(), all.oldest / 1000, all.entities.values())
-      owed = null
-    } catch (error) {
-      if (all.entities.size > maxOwed) owed = null
-      log.warn({ error: messageOf(error) }, `it is not known${owed === null ? '' : ' yet'} whether logged entities were erased meanwhile`)
-    }
-  }
-
-  /** This process may log nothing more. So it looks whether the table takes the rows of others. Never rejects. */
-  async function lookAgain(before: Refused): Promise<void> {
-    if (performance.now() < lookAgainAt) return
-    lookAgainAt = performance.now() + lookAgainMs
-    try {
-      const [later] = await database().query('SELECT FROM lockstep.prediction_log WHERE at > to_timestamp($1) LIMIT 1', [before.last / 1e6])
-      if (later !== undefined && refused === before) refused = null
-    } catch (error) {
-      log.debug({ error: messageOf(error) }, 'it is not known whether the prediction log still refuses rows')
-    }
-  }
-
-  async function copyIn({ copy, days, chunks, oldest, newest }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
+  async function copyIn(writing: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
+    const { copy, days, chunks } = writing
     let sent = false
     async function* sending(): AsyncGenerator<Buffer> {
       yield* chunks ?? []
@@ -118,7 +80,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       sent = false
       try {
         const db = database()
-        await partitions(db, days)
+        await createPartitions(db, days)
         await db.copyIn(copyPredictions, sending())
         return 'written'
       } catch (error) {
@@ -129,10 +91,9 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
         // of an ended statement nothing was written
         const isEnded = endedStates.includes(sqlState(error))
         const outcome = isEnded ? 'unavailable' : isDown(error) ? (sent ? 'lost' : 'unavailable') : 'refused'
-        if (outcome === 'refused')
-          refused = { since: refused?.since ?? secondOf(oldest), why: `${messageOf(error)}${remedyOf(error)}`, last: newest }
+        if (outcome === 'refused') refusal.note(writing, error)
         // each batch may be refused, and there is one a second
-        const rows = outcome === 'refused' ? refusals(messageOf(error), copy.rows) : failing ? null : copy.rows
+        const rows = outcome === 'refused' ? repeats(messageOf(error), copy.rows) : failing ? null : copy.rows
         if (rows !== null) log.warn({ rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome
       }
@@ -144,9 +105,8 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       return batch?.copy.rows ?? 0
     },
     warnings() {
-      if (refused === null) return nextPartition.warnings
-      void lookAgain(refused)
-      return [`The prediction log has refused all rows since ${refused.since}, and they are lost: ${refused.why}`]
+      const warning = refusal.warning()
+      return warning === null ? nextPartition.warnings : [warning]
     },
     add(row) {
       batch ??= { copy: createPredictionCopy(), chunks: null, days: new Set(), entities: new Map(), oldest: row.at, newest: row.at }
@@ -175,7 +135,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       if (outcome === 'written') {
         if (failing) log.info('the prediction log can be written again')
         failing = false
-        refused = null
+        refusal.end()
         metrics.written(writing.copy.rows)
         // nothing waits for it
         void nextPartition.create(Math.max(...writing.days))
@@ -183,6 +143,70 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       // a lost batch may have been stored
       await forget(writing)
       return true
+    },
+  }
+}
+
+type Deps = Pick<PredictionWriterDeps, 'database' | 'log'>
+
+/**
+ * Deletes the new rows of entities that were erased meanwhile. While the database is unavailable, entities wait for the
+ * next call.
+ */
+function createForgetting({ database, log }: Deps): (of: Pick<Batch, 'entities' | 'oldest'>) => Promise<void> {
+  let owed: Pick<Batch, 'entities' | 'oldest'> | null = null
+  return async ({ entities, oldest }) => {
+    const all =
+      owed === null ? { entities, oldest } : { entities: new Map([...owed.entities, ...entities]), oldest: Math.min(owed.oldest, oldest) }
+    owed = all
+    try {
+      await forgetErased(database(), all.oldest / 1000, all.entities.values())
+      owed = null
+    } catch (error) {
+      if (all.entities.size > maxOwed) owed = null
+      log.warn({ error: messageOf(error) }, `it is not known${owed === null ? '' : ' yet'} whether logged entities were erased meanwhile`)
+    }
+  }
+}
+
+interface Refused {
+  readonly since: string
+  readonly why: string
+  /** When the last of the refused rows was answered, epoch microseconds. */
+  readonly last: number
+}
+
+const lookAgainMs = 2_000
+
+/** That the table refuses rows, until it takes some again. */
+function createRefusal({ database, log }: Deps) {
+  let refused: Refused | null = null
+  let lookAgainAt = 0
+
+  /** This process may log nothing more. So it looks whether the table takes the rows of others. Never rejects. */
+  async function lookAgain(before: Refused): Promise<void> {
+    if (performance.now() < lookAgainAt) return
+    lookAgainAt = performance.now() + lookAgainMs
+    try {
+      const [later] = await database().query('SELECT FROM lockstep.prediction_log WHERE at > to_timestamp($1) LIMIT 1', [before.last / 1e6])
+      if (later !== undefined && refused === before) refused = null
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'it is not known whether the prediction log still refuses rows')
+    }
+  }
+
+  return {
+    note({ oldest, newest }: Batch, error: unknown): void {
+      refused = { since: refused?.since ?? secondOf(oldest), why: `${messageOf(error)}${remedyOf(error)}`, last: newest }
+    },
+    end(): void {
+      refused = null
+    },
+    /** null: it refuses none. Looked up again meanwhile. */
+    warning(): string | null {
+      if (refused === null) return null
+      void lookAgain(refused)
+      return `The prediction log has refused all rows since ${refused.since}, and they are lost: ${refused.why}`
     },
   }
 }
