@@ -461,7 +461,7 @@ describe('the commands of the docs', () => {
   })
 })
 
-describe('the ten lines of the README', () => {
+describe('the example of the README', () => {
   it('serve and predict, one command after the other', async () => {
     const own = await mkdtemp(join(folder, 'readme-'))
     const page = read('README.md')
