@@ -115,7 +115,8 @@ export async function joinSpine(
       const files = options.oneOfMany === true ? [] : await filesRead(snapshot, service, arrivedBefore)
       const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await assembleInOrder({ inOrder, service, spine, places, results: buckets }, options, consume)
-      if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
+      if (rows !== spine.rows)
+        throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but the join returned ${rows}. Report this as a bug.`)
       return { rows, xmin: arrivedBefore, ...omitted, files }
     } finally {
       await buckets.close()

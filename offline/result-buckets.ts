@@ -144,7 +144,8 @@ function createReader({ rowsPerBucket, columns }: Layout, opened: readonly Opene
       for (const { file, chunk } of stored.get(bucket) ?? []) {
         const bytes = Buffer.allocUnsafe(chunk.length)
         const { bytesRead } = await file.read(bytes, 0, chunk.length, chunk.at)
-        if (bytesRead !== chunk.length) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data.`)
+        if (bytesRead !== chunk.length)
+          throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data. Check the disk, and run the command again.`)
         const reader = new ByteReader(bytes)
         while (!reader.done) {
           const row = reader.uint()

@@ -29,7 +29,8 @@ export async function openSpool(): Promise<Spool> {
       for (let at = 0; at < end;) {
         const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end - at))
         const { bytesRead } = await file.read(chunk, 0, chunk.length, at)
-        if (bytesRead === 0) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data.`)
+        if (bytesRead === 0)
+          throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data. Check the disk, and run the command again.`)
         at += bytesRead
         yield chunk.subarray(0, bytesRead)
       }

@@ -10,7 +10,8 @@ import type { Spine } from '../spine/spine.ts'
 export function carriedColumns(spine: Pick<Spine, 'columns'>, names: readonly string[] | null): number[] {
   if (names === null) return spine.columns.map((_, slot) => slot)
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
-  if (repeated !== undefined) throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is to be copied twice; name it once.`)
+  if (repeated !== undefined)
+    throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is named twice among the columns to copy; name it once.`)
   return names.map((name) => {
     const slot = spine.columns.findIndex((column) => column.name === name)
     if (slot >= 0) return slot

@@ -45,13 +45,13 @@ export function partsByTime(cuts: readonly number[]): DatasetPart[] {
   if (cuts.length > 2)
     throw new LockstepError(
       'USAGE',
-      `A training set is split at ${cuts.length} moments; give one (train and test) or two (train, validation and test).`,
+      `A training set cannot be split at ${cuts.length} moments; give one (train and test) or two (train, validation and test).`,
     )
   const [first, second] = cuts
   if (first !== undefined && second !== undefined && first >= second) {
     throw new LockstepError(
       'USAGE',
-      `A training set is split at "${formatTimestamp(first)}" and "${formatTimestamp(second)}", which is not later. Give the moments in order.`,
+      `The second moment of the split, "${formatTimestamp(second)}", is not later than the first, "${formatTimestamp(first)}". Give the moments in order.`,
     )
   }
   const names = ([[null], ['train', 'test'], ['train', 'validation', 'test']] as const)[cuts.length] ?? []

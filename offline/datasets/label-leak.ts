@@ -45,14 +45,14 @@ export async function refuseLabelLeak(
     if (shared === undefined) {
       const what = drawn === null ? 'a file' : `the function ${quotedNames(doubts)}`
       unchecked.push(
-        `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because the spine comes from ${what}. Such a row would see itself in "${id}", and so its own label (${why}). If that is possible, use --as-of before.`,
+        `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because the spine comes from ${what}. If it does, the features of "${id}" contain the label of their own row (${why}). In that case use --as-of before.`,
       )
       continue
     }
     throw new LockstepError(
       'LABEL_LEAK',
-      `The spine is drawn from the table "${shared}", which "${id}" reads as its source "${source.name}", and ${why}: ` +
-        `a row would see itself, and so its own label. ${advice}, or use --as-of before (asOf: 'before' in a definition or a request), which counts only rows that were visible before each moment.`,
+      `The spine reads the table "${shared}", which is also the source "${source.name}" of "${id}", and ${why}: ` +
+        `each spine row would count itself, and with it its label. ${advice}, or use --as-of before (asOf: 'before' in a definition or a request), which counts only rows that were visible before each moment.`,
       { details: { table: shared, view: id, source: source.name } },
     )
   }
@@ -94,8 +94,8 @@ interface ReadTables {
 }
 
 /**
- * What a query reads, as far as the catalog says; undefined where it cannot be planned: it cannot be run either, and
- * running it says why.
+ * The tables that a query reads, by PostgreSQL's catalog; undefined: the query cannot be planned. Then it cannot be run
+ * either, and running it reports why.
  */
 async function readBy(db: Database, query: string): Promise<ReadTables | undefined> {
   let explained: Explained
@@ -107,7 +107,7 @@ async function readBy(db: Database, query: string): Promise<ReadTables | undefin
   return await tablesBehind(db, explained)
 }
 
-/** What cannot be checked where both the spine and the sources are files, a sentence for each source. */
+/** If both the spine and the sources are files: a sentence for each source that cannot be checked. */
 export function uncheckedLeaks(
   service: ServicePlan,
   { rule, asOf }: { readonly rule: TimeRule; readonly asOf: 'at' | 'before' },
@@ -117,6 +117,6 @@ export function uncheckedLeaks(
   return [...views.values()].map(({ id, spec: { source } }) => {
     const { name, known } = source
     const where = known === null || rule.knowledge === 'latest' ? '' : ` if its "${known}" is null or not later than its event time`
-    return `Lockstep cannot check whether the spine contains rows of the source "${name}", because both are files. Such a row sees itself in "${id}", and so its own label${where}. If that is possible, use --as-of before.`
+    return `Lockstep cannot check whether the spine contains rows of the source "${name}", because both are files. If it does, the features of "${id}" contain the label of their own row${where}. In that case use --as-of before.`
   })
 }

@@ -210,7 +210,7 @@ async function serviceOf(find: ExportTools['find'], { service }: ExportSpec): Pr
   if (found.fingerprint === service.fingerprint) return found
   throw new LockstepError(
     'NOT_REPRODUCIBLE',
-    `The service "${found.id}" is not the one that the export was begun with: its fingerprint is ${found.fingerprint}, not ${service.fingerprint}. Let all workers be of the same version.`,
+    `The service "${found.id}" has the fingerprint ${found.fingerprint} in this worker, but the export began with ${service.fingerprint}. Run the same version of Lockstep on all workers.`,
   )
 }
 
@@ -221,7 +221,7 @@ function spineOf({ id, plan }: RunningJob<ExportSpec, ExportPlan>): Spine {
 /** Runs `fn` in one process at a time, even if a worker that counted as dead is still running. */
 async function alone(db: Database, id: number, fn: () => Promise<void>): Promise<void> {
   const release = await db.tryLock(exportLocks, id % 2 ** 31)
-  if (release === null) throw new LockstepError('BUSY', `Another process names or removes the files of export ${id}; it is tried again.`)
+  if (release === null) throw new LockstepError('BUSY', `Another process names or removes the files of export ${id}; Lockstep tries again.`)
   try {
     await fn()
   } finally {

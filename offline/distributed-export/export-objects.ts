@@ -59,7 +59,7 @@ export async function placePart(sealed: SealedFile & WrittenFile, writer: { abor
     if (await hasContent(sealed.path, sealed)) return
     throw new LockstepError(
       'NOT_REPRODUCIBLE',
-      `"${sealed.path}" exists with other content than this export has. Another program writes to the folder, or a source has changed rows. Choose another folder.`,
+      `"${sealed.path}" already exists with other content. Another program writes to the folder, or rows of a source were changed. Choose another folder.`,
       { cause: error, details: { url: sealed.path } },
     )
   }

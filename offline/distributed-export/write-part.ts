@@ -56,7 +56,7 @@ export async function writePart(db: Database, service: ServicePlan, task: Export
     await access(task.folder).catch((cause: unknown) => {
       throw new LockstepError(
         'WRITE_FAILED',
-        `The folder "${task.folder}" of the export is not there for the worker "${task.worker}"; let all workers reach it under the same path.`,
+        `The worker "${task.worker}" does not find the folder "${task.folder}" of the export; mount it under this path on all workers.`,
         { cause, details: { path: task.folder } },
       )
     })

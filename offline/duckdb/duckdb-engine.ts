@@ -141,7 +141,8 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
       const results = await answersOf(service, spine, found, answering)
       try {
         const rows = await assembleInOrder({ inOrder: duckDbSpineRows(db, spine), service, spine, places, results }, options, consume)
-        if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
+        if (rows !== spine.rows)
+          throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but the join returned ${rows}. Report this as a bug.`)
         return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {}, files: [] }
       } finally {
         await results.close()

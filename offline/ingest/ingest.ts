@@ -22,7 +22,7 @@ export interface IngestOptions {
   readonly present?: readonly string[]
   /** The file, if it is open. Absent: that of the path. */
   readonly file?: TabularFile
-  /** Whether the planner of the database learns of the new rows. Absent: true. */
+  /** Whether the table is analyzed for the planner of the database. Absent: true. */
   readonly analyze?: boolean
   /** Other work in the transaction of the load. Called once the columns of the file are checked. Absent: none. */
   readonly around?: (target: IngestTarget) => AroundIngest | Promise<AroundIngest>
@@ -133,7 +133,7 @@ async function* chunks(
   options.onProgress?.({ rows: done, totalRows: file.rows })
 }
 
-/** What to load, in the file's order; the database fills the rest. */
+/** The columns to load, in the file's order. The database fills the others. */
 function matchColumns(source: SourceSpec, table: string, tableColumns: readonly RelationColumn[], file: TabularFile): CopyColumn[] {
   const declared = new Set([...source.key.map(({ column }) => column), source.eventTime, ...source.columns.map(({ name }) => name)])
   if (source.known !== null) declared.add(source.known)
@@ -214,10 +214,10 @@ function refusedByTable(error: unknown, path: string, table: string, every: numb
     const where = 'where' in cause && typeof cause.where === 'string' ? cause.where : ''
     const line = /line (\d+)/.exec(where)?.[1]
     const row = line === undefined || every === null ? null : (Number(line) - 1) * every + 1
-    const place = row === null ? `A row of "${path}"` : `Row ${row} of "${path}"`
+    const place = row === null ? `a row of "${path}"` : `row ${row} of "${path}"`
     return new LockstepError(
       'INVALID_ROW',
-      `${place} is refused by the table ${table}: ${messageOf(cause)}. Correct the row; nothing was loaded.`,
+      `The table ${table} refused ${place}: ${messageOf(cause)}. Nothing was loaded. Correct the row.`,
       {
         cause,
         details: { path, table, row },

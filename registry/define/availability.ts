@@ -15,7 +15,7 @@ export function availabilitySpec(stated: StatedAvailability | undefined, what: s
   if (typeof stated !== 'object' || stated === null || typeof stated.schedule !== 'string') {
     throw new LockstepError(
       'INVALID_SCHEDULE',
-      `${what} has an availability that cannot be read; write 'continuous' or { schedule: '*/5 * * * *', delay: '1m' }.`,
+      `${what} has an availability that is neither 'continuous' nor a schedule; write 'continuous' or { schedule: '*/5 * * * *', delay: '1m' }.`,
     )
   }
   let schedule: string

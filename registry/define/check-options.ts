@@ -209,7 +209,7 @@ export function checkOf(given: unknown, what: string): CheckSpec {
   const { figure, min, max } = stated
   if (kind === 'quality' && (figure === undefined) !== (min === undefined && max === undefined))
     throw invalid(
-      `${what} has a check "quality" with one of figure and limit; write both, as in { kind: 'quality', figure: 'auc', min: 0.7 }.`,
+      `${what} has a check "quality" with ${figure === undefined ? 'a limit but no figure' : 'a figure but no limit'}; write both, as in { kind: 'quality', figure: 'auc', min: 0.7 }.`,
     )
   return Object.freeze({ kind, ...Object.fromEntries(values) }) as unknown as CheckSpec // each option was checked above
 }

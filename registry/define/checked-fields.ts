@@ -16,7 +16,7 @@ export function knownParts(text: string, field: string, what: string): string {
 
 export function textOf(text: unknown, field: string, what: string): string {
   if (typeof text === 'string' && text.trim() !== '') return text
-  throw invalid(`${what} has the ${field} ${show(text)}; write a text.`)
+  throw invalid(`${what} has the ${field} ${show(text)}; write a string.`)
 }
 
 export function oneOf<const T extends string>(given: unknown, known: readonly [T, ...T[]], field: string, what: string): T {

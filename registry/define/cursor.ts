@@ -23,7 +23,7 @@ export function cursorSpec(stated: StatedCursor | undefined, relation: SourceRel
   if (relation.kind === 'owned' || push) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} is not needed: Lockstep adds arrival columns to its table, which tell the new rows. Remove it.`,
+      `${what} is not needed, because Lockstep finds new rows by the arrival columns of its table. Remove the cursor.`,
     )
   }
   const wrong = typeof stated !== 'object' || stated === null || stated.overlap === undefined
@@ -31,7 +31,7 @@ export function cursorSpec(stated: StatedCursor | undefined, relation: SourceRel
   if (wrong || unknown.length > 0) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} ${unknown.length > 0 ? `has a field "${unknown[0]}", which does not exist` : 'cannot be read'}; write { column: 'updated_at', overlap: '10m' }, and how often all rows are read, such as reconcile: '1d'.`,
+      `${what} ${unknown.length > 0 ? `has a field "${unknown[0]}", which does not exist` : 'has no overlap'}; write it as in { column: 'updated_at', overlap: '10m', reconcile: '1d' }.`,
     )
   }
   return Object.freeze({

@@ -92,7 +92,7 @@ export function describe(body: Description, what: string): Description {
   const { description, owner, tags } = body
   for (const [field, text] of Object.entries({ description, owner })) {
     if (text !== undefined && typeof text !== 'string')
-      throw new LockstepError('DEFINITIONS_INVALID', `${what} has the ${field} ${show(text)}; write a text.`)
+      throw new LockstepError('DEFINITIONS_INVALID', `${what} has the ${field} ${show(text)}; write a string.`)
   }
   return {
     ...(description === undefined ? {} : { description }),

@@ -42,7 +42,7 @@ export function checkSlices(given: unknown, { name: service, needs, features }: 
   const specs = entries.map(([name, stated]): [string, SliceSpec] => {
     checkFieldName(name, `A slice of ${what}`)
     const place = `${what} has the slice "${name}"`
-    if (ownSplits.some((each) => each === name)) throw invalid(`${place}, which is how figures are split without a slice; rename it.`)
+    if (ownSplits.some((each) => each === name)) throw invalid(`${place}, a name that figures use for a split of their own; rename it.`)
     const { column, at, values, ...more } = isRecord(stated) ? stated : { column: stated }
     const [unknown] = Object.keys(more)
     if (unknown !== undefined) throw invalid(`${place} with the option "${unknown}"; a slice has a column, and "at" or "values".`)
@@ -52,8 +52,7 @@ export function checkSlices(given: unknown, { name: service, needs, features }: 
         `${place} of ${show(column)}, which is not a column of the service "${service}".${typeof column === 'string' ? didYouMean(column, columns) : ''} Its columns are ${columns.join(', ')}.`,
         { details: { slice: name } },
       )
-    if (name !== column && columns.includes(name))
-      throw invalid(`${place} of "${column}", but "${name}" is a column itself; rename the slice.`)
+    if (name !== column && columns.includes(name)) throw invalid(`${place} of "${column}", but "${name}" is a column itself; rename it.`)
     if (at !== undefined && values !== undefined) throw invalid(`${place} with both "at" and "values"; remove one.`)
     const groups = at === undefined ? valuesOf(values, place) : { at: edgesOf(at, place) }
     return [name, Object.freeze({ column, ...groups })]

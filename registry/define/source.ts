@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { show } from '../../kernel/values/value-type.ts'
 import type { CursorSpec, SourceRelation, SourceSpec } from '../../kernel/specs/view-spec.ts'
 import { ownedColumnNames } from '../../kernel/specs/view-spec.ts'
 import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
@@ -155,7 +156,7 @@ const systemColumnNames: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xmax'
 
 function checkPush(push: unknown, relation: SourceRelation, what: string): boolean {
   if (push === undefined || push === false) return false
-  if (push !== true) throw new LockstepError('DEFINITIONS_INVALID', `${what} has a push that is neither true nor false; write one of them.`)
+  if (push !== true) throw new LockstepError('DEFINITIONS_INVALID', `${what} has the push ${show(push)}; write true or false.`)
   if (relation.kind === 'table') return true
   const why =
     relation.kind === 'sql'

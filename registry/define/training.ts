@@ -177,7 +177,7 @@ function parametersOf(parameters: unknown, what: string): TrainingSpec['paramete
   if (parameters === undefined) return {}
   if (!isRecord(parameters)) throw invalid(`${what} has the parameters ${show(parameters)}; write an object, as in { depth: 6 }.`)
   for (const [key, value] of Object.entries(parameters)) {
-    if (!isJson(value)) throw invalid(`${what} has the parameter "${key}", which is ${show(value)}; write what JSON can say.`)
+    if (!isJson(value)) throw invalid(`${what} has the parameter "${key}", which is ${show(value)}; write a value that JSON can hold.`)
   }
   return parameters as TrainingSpec['parameters'] // each is JSON, as checked
 }

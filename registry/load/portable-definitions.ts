@@ -321,7 +321,7 @@ function invalid({ issues }: z.ZodError): LockstepError {
   const said = issues.slice(0, 10).map(({ path, message }) => `"${path.join('.')}": ${message}`)
   return new LockstepError(
     'DEFINITIONS_INVALID',
-    `The definitions are not as "lockstep plan" compiles them: ${said.join('; ')}. Send them with "lockstep plan FILE --server URL".`,
+    `The definitions are malformed: ${said.join('; ')}. Send them with "lockstep plan FILE --server URL".`,
     { details: { issues: said } },
   )
 }

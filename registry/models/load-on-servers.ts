@@ -113,7 +113,13 @@ async function load(
   })
   const waiting = setTimeout(() => {
     if (looking !== undefined) settled.resolve(count())
-    else settled.reject(new LockstepError('POSTGRES_UNAVAILABLE', 'There is no database connection for the answers of servers; try again.'))
+    else
+      settled.reject(
+        new LockstepError(
+          'POSTGRES_UNAVAILABLE',
+          'The connection to the database that receives the answers of servers is down; try again.',
+        ),
+      )
   }, waitMs)
   const onAbort = () => settled.reject(signal?.reason)
   signal?.addEventListener('abort', onAbort)

@@ -144,7 +144,7 @@ export function parsePlan(given: unknown, ownGates: readonly GateSpec[]): Rollou
   const parsed = planSchema.safeParse(given)
   if (!parsed.success) {
     const { said } = sayIssues(parsed.error, planSchema, given)
-    throw invalid(`The plan is wrong: ${said}. See docs/rollouts.md for what a plan may have.`)
+    throw invalid(`The plan is invalid: ${said}. See docs/rollouts.md for its fields.`)
   }
   const { steps, gates = ownGates, ...rest } = parsed.data
   const falls = steps.findIndex(({ share }, i) => i > 0 && share <= (steps[i - 1]?.share ?? 0))

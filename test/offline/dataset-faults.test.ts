@@ -52,7 +52,7 @@ describe('a training set that cannot be written', () => {
   const make = (options: Partial<DatasetOptions> = {}) =>
     createDataset(db, manyThings.service, { spine: { sql: manyThings.spine }, out: join(folder, 'set.csv'), ...options })
 
-  /** What a process with a small disk at `disk` says of its attempt. */
+  /** The error of a process with a small disk at `disk`. */
   async function onFullDisk(disk: string, out: string, env: Readonly<Record<string, string>> = {}) {
     const { stdout } = await promisify(execFile)('sh', ['-c', onSmallDisk, disk, process.execPath, program, database.url, out], {
       env: { ...bareEnvironment, ...env },

@@ -56,7 +56,7 @@ describe('an export that is killed', () => {
     return { ms: performance.now() - started, isCut: signal === 'SIGKILL' }
   }
 
-  /** What stands under the name; a file never stands there with a manifest that is not its own. */
+  /** The file with the name, which never has the manifest of another. */
   async function look(out: string): Promise<{ readonly sha256: string; readonly manifest: DatasetManifest } | null> {
     const bytes = await readFile(out).catch(() => null)
     if (bytes === null) return null

@@ -50,7 +50,7 @@ describe('loading a file into the embedded database', () => {
 
   it.each([
     ['a value does not fit', 'bob,today,x', /^Row 9001 of ".*notes\.csv": column "at" is "today"/],
-    ['the table refuses a row', 'bob,2001-01-01,forbidden', /^A row of ".*notes\.csv" is refused by the table "notes": .*notes_note_check/],
+    ['the table refuses a row', 'bob,2001-01-01,forbidden', /^The table "notes" refused a row of ".*notes\.csv": .*notes_note_check/],
   ])('takes none if %s, and keeps working', async (_, row, message) => {
     const before = await db.query('select count(*)::int as rows from notes')
     await expect(ingestFile(db, notes, await longFile(row))).rejects.toMatchObject({

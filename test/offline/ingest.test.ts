@@ -156,7 +156,7 @@ describe('loading flights', () => {
     )
     await expect(ingestFile(db, landings, path, { every: 2 })).rejects.toMatchObject({
       code: 'INVALID_ROW',
-      message: expect.stringMatching(/^Row 5 of ".*constraint\.csv" is refused by the table "flights": .*flights_distance_check/),
+      message: expect.stringMatching(/^The table "flights" refused row 5 of ".*constraint\.csv": .*flights_distance_check/),
     })
     expect(await db.query('select count(*)::int as rows from flights')).toEqual([{ rows: 0 }])
   })

@@ -15,7 +15,7 @@ const landings = source('landings', {
 const base = { version: 1, entity: airport, source: landings }
 const delays = featureView('delays', { ...base, features: { n: count('1h'), newest: last('delay') } })
 
-/** What JavaScript would let through to the run. */
+/** The functions without their types, as JavaScript calls them. */
 const untyped = { entity, source, featureView, onDemandView, featureService, model } as unknown as Record<
   string,
   (...args: unknown[]) => unknown
@@ -238,11 +238,13 @@ describe('entities, sources and types', () => {
     const often = source('mine', { ...body, cursor: { column: 'updated_at', overlap: '10m', reconcile: '6h' } })
     expect(often.cursor).toEqual({ column: 'updated_at', overlapMicros: 10 * minute, reconcileMicros: 360 * minute })
     expect(source('mine', { ...body, cursor: { column: 'updated_at', overlap: '10m' } }).cursor?.reconcileMicros).toBe(1440 * minute)
-    expect(errorOf(cursorOf({ column: 'updated_at' })).message).toContain('The cursor of source "mine" cannot be read')
+    expect(errorOf(cursorOf({ column: 'updated_at' })).message).toContain(
+      'The cursor of source "mine" has no overlap; write it as in { column',
+    )
     expect(errorOf(cursorOf({ column: 'a', overlap: '1m', every: '1h' })).message).toContain('has a field "every", which does not exist')
     expect(errorOf(cursorOf({ column: 'a', overlap: '1m', reconcile: 'daily' }))).toMatchObject({ code: 'INVALID_DURATION' })
     const owned = call('source', 'mine', { ...body, table: undefined, cursor: { column: 'a', overlap: '1m' } })
-    expect(errorOf(owned).message).toContain('is not needed: Lockstep adds arrival columns')
+    expect(errorOf(owned).message).toContain('is not needed, because Lockstep finds new rows by the arrival columns')
   })
 })
 
@@ -473,8 +475,8 @@ describe('the words that describe a definition', () => {
     [{ tags: 'pii' }, 'has the tag "pii"; write a list of words'],
     [{ tags: ['a', ''] }, 'has the tag ""; write a list of words of 1 to 64 characters'],
     [{ tags: ['x'.repeat(65)] }, 'write a list of words of 1 to 64 characters'],
-    [{ owner: 7 }, 'The view "v" has the owner 7; write a text.'],
-    [{ description: null }, 'has the description null; write a text.'],
+    [{ owner: 7 }, 'The view "v" has the owner 7; write a string.'],
+    [{ description: null }, 'has the description null; write a string.'],
   ])('are refused where they are %j', (words, message) => {
     expect(errorOf(call('featureView', 'v', { ...base, features: { n: count('1h') }, ...words }))).toMatchObject({
       code: 'DEFINITIONS_INVALID',

@@ -3,7 +3,7 @@ import { routes } from '../../serving/protocols/http/routes.ts'
 import { sayIssues } from '../../registry/load/format-issues.ts'
 import { parsePlan } from '../../registry/rollouts/plan-schema.ts'
 
-/** What is said of a body that a route's schema refuses. */
+/** The message for a body that a route's schema refuses. */
 function said(path: string, body: unknown): string {
   const schema = routes.find((route) => route.path === path && route.body !== undefined)?.body
   const parsed = schema?.safeParse(body)
@@ -86,7 +86,7 @@ it.each([
   [
     'a kind of gate that is misspelt',
     { gates: [{ kind: 'split' }, { kind: 'predictons' }] },
-    /^The plan is wrong: "gates\.1\.kind" is "predictons"\. Did you mean "predictions"\? It must be one of "errors", .*, "webhook"\. See docs/,
+    /^The plan is invalid: "gates\.1\.kind" is "predictons"\. Did you mean "predictions"\? It must be one of "errors", .*, "webhook"\. See docs/,
   ],
   ['a gate without its kind', { gates: [{ margin: 1 }] }, /"gates\.0\.kind" is missing: one of "errors", /],
   [
@@ -96,7 +96,7 @@ it.each([
   ],
   ['a wrong type', { gates: [{ kind: 'latency', factor: '2' }] }, /"gates\.0\.factor" is "2"; it must be a number \(/],
   ['a share in percent', { steps: [{ share: 20 }] }, /"steps\.0\.share" is 20; it must be at most 1\. See docs/],
-  ['no plan', undefined, /^The plan is wrong: it is missing: an object\. See docs/],
+  ['no plan', undefined, /^The plan is invalid: it is missing: an object\. See docs/],
 ])('names the place and the nearest word in a plan of a rollout: %s', (_, given, message) => {
   const plan = given === undefined ? given : { steps: [{ share: 1 }], ...given }
   expect(() => parsePlan(plan, [])).toThrow(

@@ -91,8 +91,10 @@ describe('a training set of files', () => {
     ])
     expect(manifest.source).toEqual({ xmin: 0, droppedRows: { landings: 30, departures: 0 }, heldBackRows: {} })
     expect(manifest.unchecked?.toSorted()).toEqual([
-      expect.stringMatching(/source "departures", .*, and so its own label\. If/),
-      expect.stringMatching(/source "landings", .*, and so its own label if its "landed_at" is null or not later than its event time\. If/),
+      expect.stringMatching(/source "departures", .* the label of their own row\. In that case/),
+      expect.stringMatching(
+        /source "landings", .* the label of their own row if its "landed_at" is null or not later than its event time\. In/,
+      ),
     ])
     const stored = await db.query<{ id: string }>('select id from lockstep.datasets')
     expect(stored).toEqual([{ id: manifest.id }])
