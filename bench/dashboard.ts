@@ -1,5 +1,5 @@
 /**
- * What open tabs of the dashboard cost predictions, and how fast pages are in Chromium.
+ * Measures the cost of open dashboard tabs for predictions, and the speed of pages in Chromium.
  *
  * One server in this process answers 500 predictions a second for 2,000 customers with 50 features, in slices of 15 s
  * with and without five open tabs. It has a day of rollups and a month of hourly figures. Each tab shows another page:

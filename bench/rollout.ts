@@ -1,5 +1,5 @@
 /**
- * What a rollout and a shadow cost a prediction, and whether requests see one routing state each.
+ * Measures the cost of a rollout and a shadow for a prediction. Checks that each request sees one routing state.
  *
  * One server in this process answers for a model without a rollout, for one with a rollout of 5 %, and by names of
  * versions, in turn. Then two server processes answer requests of 100 rows while the share changes; one of them is

@@ -1,8 +1,8 @@
 /**
- * What predicting adds to reading a stream. Reads one Redis Stream twice, each message an event of one of many entities
- * and of three online views: as the stream of a source (append, fold), and by a pipeline (append, fold, predict, write
- * the answer). Then sends messages at half of the pipeline's rate, and measures from when Redis got a message until it
- * got the answer.
+ * Measures what predicting adds to reading a stream. Reads one Redis Stream twice, each message an event of one of many
+ * entities and of three online views: as the stream of a source (append, fold), and by a pipeline (append, fold,
+ * predict, write the answer). Then sends messages at half of the pipeline's rate, and measures the time from when Redis
+ * got a message until it got the answer.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- streaming [--events 50000] [--entities 5000] [--seconds 10] [--json]
  *

@@ -1,8 +1,8 @@
 /**
- * What tracing costs a prediction: servers in one process over the same 2,000 customers with 50 features, one without
- * tracing, a second such one to show the noise, and one that samples 1 % of its traces and sends them to a receiver.
- * Other threads receive the spans, and ask the servers in turn, a few hundred requests at a time, so that the speed of
- * a shared machine affects all. The processor time is that of the servers' thread.
+ * Measures the cost of tracing for a prediction: servers in one process over the same 2,000 customers with 50 features,
+ * one without tracing, a second such one to show the noise, and one that samples 1 % of its traces and sends them to a
+ * receiver. Other threads receive the spans, and ask the servers in turn, a few hundred requests at a time, so that the
+ * speed of a shared machine affects all. The processor time is that of the servers' thread.
  *
  *     us_off, us_control, us_on   processor time per request, microseconds: the mean of the faster half of the rounds
  *     noise                       us_control over us_off

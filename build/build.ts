@@ -65,7 +65,7 @@ function copyAssets(): void {
   chmodSync(join(out, 'bin/lockstep.cjs'), 0o755)
 }
 
-/** What `cli/read-help.ts` reads in place of all commands. */
+/** Writes the help of all commands into one file, which `cli/read-help.ts` reads. */
 async function writeHelp(): Promise<void> {
   const { commands } = await import('../cli/commands.ts')
   const help = await Promise.all(commands.map((entry) => entry.load()))

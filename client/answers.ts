@@ -8,7 +8,7 @@ interface Answer {
   readonly requestId: string
   /** The moment of all values, epoch microseconds. */
   readonly asOf: number
-  /** Whether the online store could not be read, so that its features are remembered values or defaults. */
+  /** Whether values are stale or defaults, because the online store could not be read. */
   readonly degraded: boolean
   /** How long ago the oldest remembered state was read, milliseconds; null where none was used. */
   readonly staleMs: number | null
@@ -124,7 +124,7 @@ export interface PushAnswer {
   readonly accepted: number
   /** Events whose id was stored already. */
   readonly duplicates: number
-  /** Whether the online views include them; null where they were not to be updated. */
+  /** Whether the online views include them; null: the views were not to be updated. */
   readonly online: boolean | null
   /** For `after`. */
   readonly token: string

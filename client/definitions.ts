@@ -42,7 +42,7 @@ type Sent<T extends ColumnType> = T extends { readonly kind: 'timestamp' } ? Mom
 /** The fields of a request for each entity: keys and request data. */
 export type Entity<S extends FeatureService> = { readonly [K in keyof S['needs']]: Sent<S['needs'][K]> }
 
-/** What came of one prediction. */
+/** The outcome of one prediction. */
 export interface SentOutcome<O extends Outcome> {
   /** The id that the prediction was answered with. */
   readonly predictionId?: string

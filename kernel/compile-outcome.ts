@@ -35,7 +35,7 @@ export interface OutcomePlan {
    * @throws LockstepError `TRANSFORM_FAILED` if the code throws or returns another type
    */
   readonly valueOf: (values: readonly (Value | null)[]) => Value | null
-  /** What a mature prediction without a row has; null: it is left out. */
+  /** The value of a mature prediction without a row; null: it is left out. */
   readonly missing: Value | null
 }
 

@@ -15,7 +15,7 @@ export interface StepValues {
   readonly statuses: readonly Status[]
 }
 
-/** What a transform receives under one name. */
+/** An input of a transform, under its name. */
 export interface StepInput {
   readonly name: string
   /** A view that is read, by index of the service's uses, or an on-demand view, by index of the steps. */

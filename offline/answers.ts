@@ -6,8 +6,8 @@ import type { Value } from '../kernel/values/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 
 /**
- * What a view answered to each row of a bucket; where nothing was put, what it says of an entity that it has never
- * heard of. Features by index of the view's.
+ * The answers of a view to the rows of a bucket, by index of the view's features. A row without an answer has that of
+ * an unknown entity.
  */
 export interface AnswerColumns {
   readonly features: number

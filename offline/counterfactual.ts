@@ -17,7 +17,7 @@ export interface ServedAnswer {
   readonly asOf: number
   /** The transactions whose rows it includes. Ignored where the table has no arrival columns. */
   readonly frontier: Frontier
-  /** Whether rows count that are of the online store alone. */
+  /** Whether rows with `_online_only` count. */
   readonly onlineOnly: boolean
   /** The transactions that were committed when it was served, or a moment before. */
   readonly committed: Frontier
@@ -43,7 +43,7 @@ export interface CounterfactualOptions {
  */
 export type RowSet = 'frontier' | 'expected' | 'committed' | 'all' | 'frontierReversed' | 'allReversed'
 
-/** What the answer is for each row set. */
+/** The answer from each row set. */
 export type Counterfactuals = Readonly<Record<RowSet, ViewValues>>
 
 /** Keys of one query at most. */

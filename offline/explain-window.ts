@@ -55,8 +55,8 @@ const maxSteps = 100
 const dayMicros = 24 * hourMicros
 
 /**
- * What a view says of an entity at each moment of a window at which it can change: a row begins to count, leaves a
- * window or becomes too old. The values come from the offline history, by the same states as everywhere.
+ * The values of an entity in a view at each moment at which they can change: a row begins to count, leaves a window or
+ * becomes too old. They come from the offline history, by the same states as everywhere.
  *
  * @throws LockstepError as `sourceRows`; what the states throw
  */

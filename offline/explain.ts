@@ -1,6 +1,6 @@
 import type { Queryable } from '../runtime/postgres/relation.ts'
 
-/** What the planner says about a query, without running it. */
+/** The plan of PostgreSQL for a query, without running it. */
 export interface Explained {
   readonly rows: number
   /** Of each scan of a table, the condition by which it looks rows up in an index; empty where it reads them all. */

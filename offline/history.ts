@@ -30,8 +30,7 @@ export interface HistoryRequest {
    */
   readonly frontier?: Frontier
   /**
-   * Whether rows count that are of the online store alone: an answer in place of a state. Default: whether `frontier`
-   * is set.
+   * Whether rows with `_online_only` count, as they do in a state. Default: whether `frontier` is set.
    */
   readonly onlineOnly?: boolean
 }

@@ -9,7 +9,7 @@ import { openSpine } from './spine/open-spine.ts'
 import type { Spine, SpineInput } from './spine/spine.ts'
 import { settledNow } from './rows/stream-bounds.ts'
 
-/** What sorts the rows of sources and spines for the point-in-time join. All engines give the same values. */
+/** Sorts the rows of sources and spines for the point-in-time join. All engines give the same values. */
 export interface JoinEngine {
   /** As `openSpine`. */
   openSpine(service: ServicePlan, input: SpineInput, options: SpineOptions): Promise<Spine>

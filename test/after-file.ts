@@ -1,6 +1,6 @@
 import { afterAll } from 'vitest'
 
-/** What helpers must end after this test file. Vitest loads this module again for each file, so it is kept globally. */
+/** The callbacks that run after this test file. Kept globally, because Vitest loads this module again for each file. */
 const ends: (() => unknown)[] = ((globalThis as { lockstepEnds?: typeof ends }).lockstepEnds ??= [])
 
 /**

@@ -15,7 +15,7 @@ import { visit } from './ui/visits.ts'
 
 let folder = ''
 let place: InstalledPackage
-/** What a user types after installing the package. */
+/** The commands that a user types after installing the package. */
 const typed: string[] = []
 
 beforeAll(async () => {
@@ -68,7 +68,7 @@ async function predicted(url: string): Promise<{ readonly probability: number; r
   return { probability: body.predictions[0]?.probability ?? Number.NaN, features: body.features[0] ?? {} }
 }
 
-/** What is wrong with the pages of the dashboard, as the package has them. @param getLink logs in for a minute */
+/** The faults of the package's dashboard pages. @param getLink logs in for a minute */
 async function flawsOfPages(url: string, getLink: () => Promise<string>): Promise<string[]> {
   const browser = await startBrowser()
   try {

@@ -28,7 +28,7 @@ interface Manifest {
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
-/** What the build depends on: all but what tests, benchmarks and examples are made of. */
+/** The inputs of the build: all files but those of tests, benchmarks and examples. */
 const sources = [
   '*.{json,md,ts}',
   'LICENSE',

@@ -28,7 +28,7 @@ export interface EvaluatedCandidate {
   readonly onRows: (rows: number) => void
 }
 
-/** What a candidate or champion that cannot be judged on these rows fails with. It says nothing against the file. */
+/** The errors of a version that cannot be judged on these rows. They do not mean that the file is bad. */
 const notJudged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INVALID_REQUEST',
   // a label that is neither a number nor true or false

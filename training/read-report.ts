@@ -2,7 +2,7 @@ import { isRecord } from '../kernel/is-record.ts'
 import type { TrainerOutput } from './run-trainer.ts'
 import { trainerFailed } from './run-trainer.ts'
 
-/** What a trainer reported, in the last line of its output. */
+/** The last line of a trainer's output. */
 export interface TrainerReport {
   readonly metrics: Readonly<Record<string, number>>
   readonly parameters: Readonly<Record<string, unknown>>

@@ -23,7 +23,7 @@ export interface TrainerOutput {
   readonly log: string
 }
 
-/** What it inherits of this process. None of it gives access to a store. */
+/** The variables that the trainer inherits from this process. None of them gives access to a store. */
 const inherited = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH', 'TMPDIR'] as const
 const maxLogCharacters = 16_384
 const maxLineCharacters = 262_144

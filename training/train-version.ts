@@ -28,7 +28,7 @@ import { findTrained, forgetTrained, keepTrained, workPrefix } from './trained-m
 import type { TrainingSet } from './training-set.ts'
 import { runFolder, trainingSet } from './training-set.ts'
 
-/** What the registry keeps of a run with the version that it made, under `training` in its metadata. */
+/** The record of a run in the metadata of its version, under `training`. */
 interface RunFacts {
   readonly name: string
   readonly job: number
@@ -229,7 +229,7 @@ function isOf(job: TrainingJob): (version: ModelVersion) => boolean {
   }
 }
 
-/** What an attempt did that was ended after it had registered its version. */
+/** The result of an attempt that ended after it had registered its version. */
 function resultOf(version: ModelVersion, job: TrainingJob): TrainingResult {
   const { rows, evaluation, decisions, seconds } = factsOf(version) as RunFacts // it is of the run
   return {

@@ -4,7 +4,7 @@ import { sha256 } from '../registry/sha256.ts'
 import type { TrainerReport } from './read-report.ts'
 import type { TrainingSet } from './training-set.ts'
 
-/** What a trainer made of a training set. */
+/** A model that a trainer made of a training set. */
 export interface TrainedModel {
   readonly bytes: Uint8Array
   readonly report: TrainerReport
@@ -13,7 +13,7 @@ export interface TrainedModel {
   readonly seconds: number
 }
 
-/** What is kept beside the model file. */
+/** The JSON file beside the model file. */
 interface Kept extends Omit<TrainedModel, 'bytes'> {
   readonly sha256: string
   /** The hashes of the files that it was trained and tested on. */
@@ -38,7 +38,7 @@ export async function keepTrained(folder: string, path: string, { bytes, ...rest
   await rename(`${facts}.new`, facts)
 }
 
-/** What an earlier attempt of the run has kept; null: nothing, or a model of other rows. */
+/** The model that an earlier attempt of the run has kept; null: none, or one of other rows. */
 export async function findTrained(folder: string, set: TrainingSet): Promise<TrainedModel | null> {
   try {
     // keepTrained alone writes it

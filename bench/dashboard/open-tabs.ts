@@ -7,11 +7,11 @@ export interface OpenTabs {
   readonly url: string
   readonly cookie: string
   readonly tabs: readonly Tab[]
-  /** Whether they ask, as often, for an answer that costs nothing: the floor of what open tabs can cost. */
+  /** Whether the tabs ask, as often, for an answer that costs nothing: the least that open tabs can cost. */
   readonly isFloor: boolean
 }
 
-/** What a tab reads, and how often. */
+/** The reads of a tab, and how often it repeats them. */
 export interface Tab {
   /** When it opens, after the first of them: all its reads begin then. */
   readonly fromMs: number

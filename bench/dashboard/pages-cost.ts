@@ -48,8 +48,8 @@ interface Block {
 }
 
 /**
- * What open tabs cost the server of this process, which answers predictions at a fixed rate. A block is six slices (no
- * tabs, pages, floor, and these in reverse), so that what changes with time is on all sides. What is reported is the
+ * Measures the cost of open tabs for the server of this process, which answers predictions at a fixed rate. A block is
+ * six slices (no tabs, pages, floor, and these in reverse), so that changes with time affect all alike. Reports the
  * median over blocks, with an interval of 95 % by order statistics.
  *
  * The processor time that tabs add to each second is the share of its throughput that a server under full load loses.

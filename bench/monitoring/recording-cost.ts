@@ -33,9 +33,9 @@ const requestsPerRound = 400
 const warmUp = 100
 
 /**
- * What rollups cost a prediction: servers in one process over the same 2,000 customers with 50 features, two without
- * rollups and one with them. Another thread asks them in turn, a few hundred requests at a time, so that the speed of a
- * shared machine affects all. The processor time is that of the servers' thread.
+ * Measures the cost of rollups for a prediction: servers in one process over the same 2,000 customers with 50 features,
+ * two without rollups and one with them. Another thread asks them in turn, a few hundred requests at a time, so that
+ * the speed of a shared machine affects all. The processor time is that of the servers' thread.
  */
 export async function recordingCost(postgresUrl: string, redisUrl: string, rounds: number): Promise<RecordingCost> {
   let cost: RecordingCost | null = null

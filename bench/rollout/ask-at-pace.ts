@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 
-/** What the thread asks a server. */
+/** The requests that the thread sends to a server. */
 export interface Paced {
   readonly port: number
   readonly connections: number

@@ -49,7 +49,7 @@ export interface FewEntities {
   /** Of the candidate. */
   readonly share: number
   readonly repeats: number
-  /** What is added to each row of the candidate, in means of the champion's rows; below 0 it is worse. */
+  /** Added to each row of the candidate, as a share of the mean of the champion's rows; below 0 it is worse. */
   readonly effect?: number
 }
 

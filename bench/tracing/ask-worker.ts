@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 
-/** What the thread asks servers. */
+/** The requests that the thread sends to servers. */
 export interface Asked {
   /** Ports of servers, each of which gets as many connections of its own. */
   readonly ports: readonly number[]

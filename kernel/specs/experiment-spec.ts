@@ -80,7 +80,7 @@ interface MetricBase {
   readonly margin: number | null
 }
 
-/** What a unit's rows are summarized to. */
+/** How the rows of a unit become one number. */
 export interface MeasureSpec {
   readonly of:
     | {

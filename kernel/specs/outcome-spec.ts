@@ -36,5 +36,5 @@ export type OutcomeMatch =
    */
   | { readonly kind: 'entity'; readonly take: 'first' | 'last'; readonly key: readonly Column<KeyType>[] }
 
-/** What a mature prediction without a row means: it is left out, or it has this value (`valueToJson`). */
+/** A mature prediction without a row is left out, or has this value (`valueToJson`). */
 export type MissingOutcome = { readonly kind: 'exclude' } | { readonly kind: 'value'; readonly value: boolean | number | string }

@@ -28,8 +28,8 @@ export interface KafkaSinkSpec {
   /** Absent: JSON. `avro`: with a schema in a schema registry. */
   readonly format?: 'avro'
   /**
-   * Whether answers are written in one transaction with the offsets of the messages that they answer. Those come from a
-   * Kafka topic then. Absent: no.
+   * One transaction has the answers and the offsets of their messages, which come from a Kafka topic. Absent: no
+   * transactions.
    */
   readonly transactions?: true
 }

@@ -121,9 +121,9 @@ export const aggregateNames = [
   'histogram',
 ] as const
 export type AggregateName = (typeof aggregateNames)[number]
-/** How many there are: zero for none, never null. */
+/** Aggregates that count: 0 without rows, never null. */
 export type CountName = Extract<AggregateName, 'count' | 'distinctCount'>
-/** What gives many values: a list or counts. */
+/** Aggregates whose result is a list or counts. */
 export type ManyName = Extract<AggregateName, 'firstN' | 'lastN' | 'lastDistinctN' | 'topK' | 'histogram'>
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }

@@ -52,7 +52,7 @@ export class RunningWindow {
     return this.#from
   }
 
-  /** Whether the window's start is already correct for `t`. */
+  /** Whether the window already starts where it does at `t`. */
   isAt(t: number): boolean {
     const since = t - this.#plan.windowMicros - this.#from
     return since >= 0 && since < this.#hop

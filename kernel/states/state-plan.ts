@@ -26,7 +26,7 @@ export interface StatePlan {
   readonly latest: readonly LatestPlan[]
   /** The aggregates over all visible rows. */
   readonly lifetime: readonly Aggregate[]
-  /** Whether rows matter for ever. */
+  /** Whether rows count however old they are: there are latest values or lifetime aggregates. */
   readonly endless: boolean
   readonly chains: readonly ChainPlan[]
   /** The distinct windows that may reach furthest back: the longest of each hop. */

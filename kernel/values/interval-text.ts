@@ -6,7 +6,7 @@ export interface Interval {
   readonly to: number
 }
 
-/** What stands for a part of the interval. Date parts are those of its beginning, in UTC. */
+/** The texts in braces, such as `{date}`, and their values. Parts of dates are those of the beginning, in UTC. */
 const parts: Readonly<Record<string, (interval: Interval) => string>> = {
   from: ({ from }) => formatTimestamp(from),
   to: ({ to }) => formatTimestamp(to),

@@ -80,7 +80,7 @@ export function isNumeric({ kind }: ValueType): boolean {
   return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
-/** Whether its values are floats, or arrays that have some. */
+/** True for floats, and for vectors and lists of floats. */
 export function hasFloats(type: ValueType): boolean {
   const { kind } = type.kind === 'list' ? type.of : type
   return kind === 'float32' || kind === 'float64' || kind === 'vector'

@@ -34,7 +34,7 @@ export type BuiltFile<Sealed extends WrittenFile> = Sealed & {
   readonly statistics: readonly ColumnStatistics[]
 }
 
-/** What came of a recipe. */
+/** A training set that was written by a recipe. */
 export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly spine: Pick<Spine, 'time' | 'rows' | 'nullKeyRows'> & SpineDigest
   readonly join: JoinSummary

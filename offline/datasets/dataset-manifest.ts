@@ -21,7 +21,7 @@ import type { SpineInput } from '../spine/spine.ts'
 import type { ColumnStatistics } from '../profile/column-statistics.ts'
 
 /**
- * What a training set was made of, and what verifies that it is unchanged. Stored beside it as
+ * The definitions, rows and rules that a training set was made from, and the hashes that verify it. Stored beside it as
  * `<file>.manifest.json`, and in the registry.
  */
 export interface DatasetManifest {
@@ -29,8 +29,8 @@ export interface DatasetManifest {
   /** RFC 3339. */
   readonly createdAt: string
   /**
-   * What was asked for, by its whole path: the file, or the folder of a set in numbered parts; of a split set, the
-   * parts stand beside it: `set.train.parquet`.
+   * The absolute path of `--out`: the file, or the folder of a set in numbered parts. The files of a split set are
+   * beside it: `set.train.parquet`.
    */
   readonly path: string
   readonly service: { readonly id: string; readonly fingerprint: string }
@@ -74,7 +74,7 @@ export interface DatasetManifest {
     /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
     readonly files?: readonly ReadFiles[]
   }
-  /** What could not be checked for leaks of labels, a sentence each. */
+  /** A sentence for each source that could not be checked for label leaks. */
   readonly unchecked: readonly string[]
   /** How many rows of the spine lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>
@@ -90,8 +90,8 @@ export interface DatasetManifest {
   /** Of a set in numbered parts, by column, of all its rows; else null, as each file has its own. */
   readonly statistics: readonly ColumnStatistics[] | null
   /**
-   * What sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows it read.
-   * `external`: another program, by a plan; which rows it read is not known.
+   * The engine that sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows
+   * it read. `external`: another program, by a plan; which rows it read is not known.
    */
   readonly engine?: { readonly name: 'duckdb' | 'external'; readonly sources: readonly SourceFiles[] }
 }
@@ -179,7 +179,7 @@ function spineFrom(input: SpineInput): DatasetManifest['spine']['from'] {
   return 'rowsOf' in input ? { ...input, from: formatTimestamp(input.from), to: formatTimestamp(input.to) } : input
 }
 
-/** What the manifest's training set was made by, so that it can be made again of the same rows. */
+/** The recipe that rebuilds the training set of a manifest from the same rows. */
 export function recipeOfManifest(manifest: DatasetManifest): DatasetRecipe {
   const { spine, rule, source, incomplete, columns, split, file } = manifest
   const ranges = filesOf(manifest).filter(isRange)

@@ -25,7 +25,7 @@ export interface DatasetRecipe {
   readonly arrivedBefore: number | null
   /** The spine's columns to carry over; null: all. */
   readonly columns: readonly string[] | null
-  /** Whether rows are left out that a server would refuse, as they lack a required feature. */
+  /** Whether rows without a required feature are left out. A server would refuse them. */
   readonly dropIncomplete: boolean
   /** By time, a file each. */
   readonly parts: readonly DatasetPart[]

@@ -33,7 +33,7 @@ export interface RegisterOptions {
   readonly time: string
   /** The rule of the plan that the engine used. */
   readonly rule: PartitionOptions
-  /** What the plan's model answers; empty: the plan has no model. */
+  /** The outputs of the plan's model; empty: the plan has no model. */
   readonly outputs: readonly Column[]
   readonly overwrite?: boolean
   readonly signal?: AbortSignal | undefined

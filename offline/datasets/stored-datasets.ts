@@ -9,7 +9,7 @@ export interface StoredDataset {
   /** `flight_features@1` */
   readonly service: string
   readonly fingerprint: string
-  /** What was asked for. No file has it if the set was split. */
+  /** The path of `--out`. If the set is split, no file has it. */
   readonly path: string
   /** Where the rows are: the file, the folder of numbered parts, or each file of a split set. */
   readonly paths: readonly string[]

@@ -15,21 +15,21 @@ import { differingColumns } from '../profile/differing-columns.ts'
 import { filesDifference } from '../source-files/stored-files.ts'
 import type { SpineOrder } from '../spine/query-order.ts'
 
-/** What came of making a training set again. */
+/** The result of rebuilding a training set. */
 export interface DatasetVerdict {
   readonly id: string
-  /** Whether the files, and what was made again, are what the manifest says. */
+  /** Whether the files and the rebuilt files equal those of the manifest. */
   readonly equal: boolean
   /** The files as they are now. */
   readonly files: readonly FoundFile[]
-  /** What was made again, by index of the files; null where it could not be, or another engine made the set. */
+  /** The rebuilt files, by index of `files`; null if the set cannot be rebuilt, or another engine made it. */
   readonly rebuilt: readonly WrittenFile[] | null
   /**
    * How the rows of the spine were ordered before they were compared: `values`, whatever order its query gave them in,
    * as it asks for none.
    */
   readonly order: SpineOrder
-  /** What differs, a sentence each; empty where nothing does. */
+  /** A sentence for each difference. */
   readonly differences: readonly string[]
 }
 
@@ -41,8 +41,8 @@ export interface FoundFile {
 }
 
 /**
- * Makes a training set again from its manifest alone, by the same definitions and of the same rows, and compares it
- * with what it was: no file is written.
+ * Rebuilds a training set from its manifest alone, by the same definitions and from the same rows, and compares the
+ * two. Writes no file.
  *
  * @param find gives the service of that id, or throws why there is none
  * @throws LockstepError if it cannot be verified, as when a database cannot be reached; and the signal's reason
@@ -60,7 +60,7 @@ export async function verifyDataset(
   return { id: manifest.id, equal: all.length === 0, files, rebuilt, order: manifest.spine.order, differences: all }
 }
 
-/** What a spine or a source may have become meanwhile. Other failures say nothing about the training set. */
+/** Failures that mean a changed spine or source. Others say nothing about the training set. */
 const lost: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_REPRODUCIBLE',
   'SPINE_INVALID',

@@ -9,7 +9,7 @@ import type { DuckDbLimits } from './open-duckdb.ts'
 import { openDuckDb } from './open-duckdb.ts'
 import type { KeyShare, PassTable } from './pass-sql.ts'
 
-/** What one of several processes does for a join: it answers the questions of a share of the keys. As JSON. */
+/** The task of one of several processes of a join: it answers the questions of a share of the keys. As JSON. */
 export interface KernelTask {
   readonly share: KeyShare
   /** A Parquet file with the questions: the columns of the spine's table. */

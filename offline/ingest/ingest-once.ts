@@ -25,7 +25,7 @@ export interface IngestOnceOptions extends Omit<IngestOptions, 'around' | 'prese
 }
 
 export interface IngestOnceResult extends IngestResult {
-  /** What `undoIngest` takes. */
+  /** The id of the load, for `undoIngest`. */
   readonly id: string
   /** Rows that were passed over, as their keys are there. */
   readonly already: number

@@ -214,7 +214,7 @@ function tieWriter({ source, columns }: StreamLayout): (values: readonly (Value 
   }
 }
 
-/** What a view says of an entity that it has never heard of. */
+/** The values of an unknown entity in a view. */
 function unknownTo(plan: ViewPlan | undefined): ViewValues {
   if (plan === undefined) throw new LockstepError('INTERNAL', 'A mapping asks a view that its pass does not have.')
   return plan.newState().valueAt(0)

@@ -27,7 +27,7 @@ export interface CopyColumn {
   readonly nullable: boolean
   /** Number of elements that a vector must have; null: any. */
   readonly length?: number | null
-  /** Whether a float8 must be the number to its last digit, where the file has a decimal or a whole number. */
+  /** Whether a float8 must keep all digits of a decimal or whole number of the file. */
   readonly exact?: boolean
   /** Whether the text `infinity` is a time here. */
   readonly infinity?: boolean

@@ -26,7 +26,7 @@ function statementsFor(tables: readonly string[]): string[] {
 }
 
 /**
- * What to do about rows that this database cannot have written, in tables with an index on `_xid`; null: there are
+ * The advice for tables with an index on `_xid` that have rows which this database cannot have written; null: there are
  * none.
  */
 export async function foreignRowsAdvice(db: Pick<Snapshot, 'query'>): Promise<string | null> {

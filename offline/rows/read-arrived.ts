@@ -11,7 +11,7 @@ import { arrivalCondition, arrivalRange } from './stream-sql.ts'
 import { upperBound } from '../../kernel/states/frontier.ts'
 import { sourceRelation } from '../../runtime/postgres/relation.ts'
 
-/** What the database says of the tables of sources: a changed source is a new `SourceSpec`. */
+/** The described tables of sources, by database. A changed source is a new `SourceSpec`. */
 const tablesOf = memoizeWeak((_db: Database) => new WeakMap<SourceSpec, Promise<SourceTable>>())
 
 /**

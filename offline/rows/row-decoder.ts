@@ -16,7 +16,7 @@ export interface SourceRow {
   readonly eventTime: number
   /** Epoch microseconds; null where the source has none; Infinity: never visible. */
   readonly knownTime: number | null
-  /** What the database sorted by, within the key: the later of both times, or the event time alone. */
+  /** The time by which the database sorted within the key: the later of both times, or the event time alone. */
   readonly sortTime: number
   readonly tie: Tie
   /** The transaction that wrote the row; -1 where it was not requested. */
@@ -35,7 +35,7 @@ export interface RowLayout {
   readonly known: boolean
   readonly row: boolean
   readonly xid: boolean
-  /** What was selected: the stream's columns first. */
+  /** The selected columns: the stream's columns first. */
   readonly columns: readonly Column[]
   /** How many of `columns` belong to `SourceRow.values`; the others serve the tie only. */
   readonly delivered: number

@@ -60,7 +60,7 @@ export async function* sourceRows(
   }
 }
 
-/** Whether most of the table is read, as far as is known. */
+/** Whether the request has no condition that leaves out most of the table. */
 function isFullScan({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions): boolean {
   return keys === undefined && keysIn === undefined && keyRange === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }

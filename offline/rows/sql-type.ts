@@ -49,7 +49,7 @@ const roundsToZero = {
   float64: '2.470328229206232720882843964341106861825e-324',
 } as const
 
-/** What an untold column of a query becomes: the value type of its values (a numeric is a float64), or text. */
+/** The type of a query's column for which none is declared: that of its values (a numeric is a float64), or text. */
 export function naturalType(typname: string): ColumnType {
   switch (typname) {
     case 'bool':

@@ -10,7 +10,7 @@ import type { NeededRows } from '../index-lookup.ts'
 import type { SourceTable } from './source-table.ts'
 import { castTo, sqlTypeName } from './sql-type.ts'
 
-/** What to read from a source, and in which order. */
+/** The rows and columns to read from a source, and their order. */
 export interface StreamRequest {
   readonly table: SourceTable
   /** The source's columns that hold the entity's key, with the entity's types. */
@@ -85,8 +85,8 @@ export function streamSelect(request: StreamRequest): string {
 }
 
 /**
- * Whether a row that is read twice can be distinguished from two equal rows, where that matters; for latest values
- * alone it does not.
+ * Whether rows near lookups can be read. Such a read may return a row twice, which must not look like two equal rows.
+ * For latest values alone that does not matter.
  */
 export function nearApplies(table: SourceTable, { apart }: NeededRows): boolean {
   return table.hasRow || apart

@@ -23,7 +23,7 @@ export interface StoredFile {
   readonly minEvent: Date | null
   readonly maxEvent: Date | null
   readonly syncedAt: Date
-  /** What `undoIngest` takes. */
+  /** The id of the load, for `undoIngest`. */
   readonly load: string
 }
 
@@ -78,7 +78,7 @@ export function storedFileJson(file: StoredFile) {
   return { path, etag, bytes, rows, olderRows, bytesRead, ...times, load }
 }
 
-/** What is to be done so that the table has the rows of the files. */
+/** The differences between a table and the files that feed it. */
 export interface FilesDifference {
   /** Files that are not in the table yet. */
   readonly fresh: readonly ListedFile[]
@@ -90,7 +90,7 @@ export interface FilesDifference {
 }
 
 /**
- * Whether a table has no rows, although files were loaded into it: somebody has emptied it.
+ * Whether somebody has emptied a table: it has no rows, although files were loaded into it.
  *
  * @param relation quoted
  */
@@ -170,7 +170,7 @@ export async function filesRead(db: Pick<Snapshot, 'query'>, service: ServicePla
   }))
 }
 
-/** What has become of the files that a training set read, a sentence each. */
+/** A sentence for each file that has changed since a training set read it. */
 export function filesDifference(was: readonly ReadFiles[], now: readonly ReadFiles[]): string[] {
   return was.flatMap(({ source, files }) => {
     const found = new Map(now.find((each) => each.source === source)?.files.map((file) => [file.path, file]))

@@ -26,7 +26,7 @@ export interface SpineFacts {
   readonly nullKeyRows: number
 }
 
-/** What a row may not be, as a condition over the table as `s`. */
+/** A condition that no row may meet, over the table as `s`. */
 interface Fault {
   readonly condition: string
   readonly error: (row: string) => LockstepError

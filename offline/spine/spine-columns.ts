@@ -22,7 +22,7 @@ export interface FoundColumn {
   readonly type: ColumnType | null
 }
 
-/** What the user says of a spine's columns. */
+/** The columns of a spine that the user names. */
 export interface SpineNames {
   /** The time column. */
   readonly time: string | undefined

@@ -72,7 +72,7 @@ interface Running {
   readonly example: unknown
   /** The steps that were reported. */
   readonly steps: readonly string[]
-  /** What was printed since the last call, once it holds the text. */
+  /** The output since the last call, once it contains the text. */
   said(text: string): Promise<string>
   close(): Promise<void>
 }
@@ -158,7 +158,7 @@ async function servedByOrdinaryStore({ modelFits = true } = {}): Promise<unknown
 
 let folder: string
 let dev: Running
-/** What is served of the files before all edits. */
+/** The answers before all edits of the files. */
 let first: unknown
 
 let edits = 0

@@ -9,7 +9,7 @@ import { rootFolder } from '../source-files.ts'
 const page = readFileSync(join(rootFolder, 'docs/cli.md'), 'utf8')
 const remote = readFileSync(join(rootFolder, 'docs/remote.md'), 'utf8')
 
-/** What stands under each heading of a command, by the command line in the heading. */
+/** The sections of commands, by the command line in their heading. */
 const sections = new Map(
   page
     .split(/^## /m)

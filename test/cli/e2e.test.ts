@@ -41,7 +41,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** What a file holds, row by row. */
+/** The rows of a file. */
 async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
   const file = await openTabularFile(path)
   const rows: Record<string, unknown>[] = []

@@ -4,10 +4,10 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { routes } from '../../serving/protocols/http/routes.ts'
 import { rootFolder } from '../source-files.ts'
 
-/** What docs/json.md says of the document of a command. */
+/** The description of a command's document in docs/json.md. */
 interface DescribedDocument {
   readonly command: string
-  /** What is wrong with a document; empty: it is as described. */
+  /** The faults of a document; empty: it is as described. */
   problems(document: unknown): string[]
 }
 
@@ -46,7 +46,7 @@ function checkerOf(text: string): (document: unknown) => string[] {
   }
 }
 
-/** What is wrong with the answer of a request, by the schema of its route. */
+/** The faults of a request's answer, by the schema of its route. */
 function answerOf(request: string): (answer: unknown) => string[] {
   const route = routes.find(
     (each) => `${each.method} ${each.path.replaceAll(/:(\w+)/g, (_, name: string) => name.toUpperCase())}` === request,

@@ -55,7 +55,7 @@ async function run(...words: readonly string[]): Promise<Outcome> {
   return await withContext(context, async () => (await prepare(words))(context))
 }
 
-/** What the server answers, as far as the test reads it. */
+/** The part of the server's answer that the test reads. */
 interface Answer {
   readonly error?: { readonly code: string }
   readonly token?: string

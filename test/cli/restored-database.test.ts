@@ -53,7 +53,7 @@ async function query(url: string, ...statements: readonly string[]): Promise<voi
 }
 
 interface Server extends Running {
-  /** What it answers of a card: its count and total, or the error. */
+  /** Its answer about a card: the count and total, or the error. */
   read(card?: string): Promise<unknown>
   push(amount: number, card?: string): Promise<void>
 }

@@ -8,7 +8,7 @@ import { createTerminal } from '../../cli/terminal.ts'
 import { jobProgress } from '../../cli/watch-job.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** What progress writes, with a clock that the test sets. */
+/** The output of progress, with a clock that the test sets. */
 function progressOn(target: { isTTY: boolean; columns?: number }) {
   const written: string[] = []
   let now = 1_000_000

@@ -80,7 +80,7 @@ let drop: () => Promise<void>
 let server: Running
 let s3: OwnS3
 let url: string
-/** What stands on the pages, and what it is here. */
+/** The texts of pages that are replaced, and their replacements. */
 const inPlace = new Map<string, string>()
 
 const read = (page: string): string => readFileSync(join(rootFolder, page), 'utf8')
@@ -223,7 +223,7 @@ const offers: ExperimentSpec = {
   analysis: { method: 'sequential', alpha: 0.05, correction: 'holm', units: null, prior: null },
 }
 
-/** What a page's own commands take for granted. */
+/** The preparation that the commands of a page need. */
 const before: Readonly<Record<string, () => Promise<unknown>>> = {
   async 'docs/models.md'() {
     for (const weight of [2, 3, 4, 5]) {

@@ -18,7 +18,7 @@ import { applyDiff, fencedBlocks, shellCommands, shownPattern } from './fenced-b
 // files are saved, commands are run, and what a command prints is compared with what the page shows.
 
 const run = promisify(execFile)
-/** What the page shows for the id of each training set. */
+/** The ids of training sets that the page shows. */
 const shownIds = ['3f0c2a', '9b41d7']
 
 let root: string

@@ -16,7 +16,7 @@ async function pair(): Promise<[Socket, Socket]> {
   return [client, await accepted]
 }
 
-/** What is read of bytes that are written to the other end, until `last` values have come or a frame is refused. */
+/** The values that one end reads of what the other writes, until there are `last` or a frame is refused. */
 async function read(write: (socket: Socket) => unknown, last: number): Promise<{ values: unknown[]; bytes: number; invalid: number }> {
   const [from, to] = await pair()
   const got = { values: [] as unknown[], bytes: 0, invalid: 0 }

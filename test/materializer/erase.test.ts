@@ -58,7 +58,7 @@ async function insert(rows: readonly (readonly [string, number, number])[]): Pro
   await db.query(`insert into lockstep_source.orders (account, shop, at, amount) values ${values.join(', ')}`)
 }
 
-/** What each key of a view holds, without the frontier. */
+/** The states of a view by key, without the frontier. */
 async function bodies(store: OnlineStore, plan: ViewPlan): Promise<Map<string, string>> {
   const names = ['a', 'b', 'c', 'd'].flatMap((account) => [1, 2, 3].map((shop) => [account, BigInt(shop)] as const))
   const parts = (account: string, shop: bigint) => plan.key.map(({ name }) => (name === 'account' ? account : shop))

@@ -206,7 +206,7 @@ function ordered(rows: readonly SourceRow[]): SourceRow[] {
   return [...rows].sort((a, b) => (a.key === b.key ? a.sortTime - b.sortTime : a.key < b.key ? -1 : 1))
 }
 
-/** What is stored of the entities of these rows. */
+/** The stored states of the entities of these rows. */
 function statesOf(store: OnlineStore, plan: ViewPlan, rows: readonly SourceRow[]): Promise<Map<EntityKey, string>> {
   return storedStates(
     store,

@@ -274,7 +274,7 @@ describe('rows that cannot be folded yet, or never', () => {
   })
 })
 
-/** What another view over the same rows holds that is materialized at once. */
+/** The states of another view over the same rows, which is materialized at once. */
 async function statesOfAll(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[]) {
   const fresh = paymentsPlan({ name: `${plan.spec.name}_${others++}`, relation: plan.spec.source.relation })
   await materializeView(db, store, fresh, { moment })

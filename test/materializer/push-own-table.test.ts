@@ -32,7 +32,7 @@ const keyed = (maxLength: number) =>
   fc
     .tuple(rowsArbitrary(origin, maxLength), fc.infiniteStream(things))
     .map(([rows, of]) => rows.map((row): ThingRow => ({ ...row, thing: of.next().value as string })))
-/** What happens to the table, in this order. Rows are pushed or inserted by the user's own statement. */
+/** The changes of the table, in order. Rows are pushed or inserted by the user's own statement. */
 const step = fc.record({
   rows: keyed(4),
   how: fc.constantFrom('own', 'push', 'push'),

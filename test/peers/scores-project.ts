@@ -14,7 +14,7 @@ const busyRows = 20_000
 export interface ScoresProject {
   /** A folder for the files of a peer. */
   readonly folder: string
-  /** What the examples and their peers need: the command in PATH, and where the project and its output are. */
+  /** The command in PATH, and the folders of the project and its output, for the examples and their peers. */
   readonly env: NodeJS.ProcessEnv
   close(): void
 }

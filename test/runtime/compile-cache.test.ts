@@ -18,7 +18,7 @@ const script = `
   await import('${join(rootFolder, 'kernel/values/time.ts')}')
   process.stdout.write(process.env.NODE_COMPILE_CACHE ?? 'none')`
 
-/** What a process with nothing else in its environment tells its children of the cache. */
+/** The variables of the cache that a process with an empty environment passes to its children. */
 async function told(env: Readonly<Record<string, string>>): Promise<string> {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env })
   expect(stderr).toBe('')

@@ -19,7 +19,7 @@ const answerMs = 450
 
 interface Starter {
   readonly child: ChildProcessByStdio<Writable, Readable, null>
-  /** What it says next. */
+  /** Its next line. */
   next(): Promise<{ owns?: boolean; code?: string; error?: string }>
 }
 

@@ -153,7 +153,7 @@ describe('a PostgreSQL that cannot be used', () => {
   })
 })
 
-/** What TLS settings the client gets. */
+/** The TLS settings that the client gets. */
 function tlsOf(query: string, host = 'host'): Record<string, string> {
   const { searchParams } = new URL(parseTarget(`postgres://${host}/db?${query}`).urls[0] ?? '')
   return Object.fromEntries([...searchParams].filter(([name]) => name.startsWith('ssl')))

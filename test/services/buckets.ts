@@ -4,7 +4,7 @@ import { startGcs, startS3 } from './object-storage.ts'
 /** How long a hook may take that starts object storage: the first one installs packages from PyPI. */
 export const environmentMs = 600_000
 
-/** What AWS tools, Lockstep among them, find an S3 by. */
+/** The variables by which AWS tools, and Lockstep, find an S3. */
 export type S3Settings = Readonly<Record<'AWS_ENDPOINT_URL_S3' | 'AWS_ACCESS_KEY_ID' | 'AWS_SECRET_ACCESS_KEY' | 'AWS_REGION', string>>
 
 export interface OwnS3 {

@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 
-/** What a proxy before a broker asks of clients. */
+/** The TLS and sign-in that a proxy before a broker requires of clients. */
 export interface KafkaSecurity {
   /** `ca`: clients need a certificate of this authority. */
   readonly tls: { readonly cert: string; readonly key: string; readonly ca?: string }

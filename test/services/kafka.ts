@@ -15,7 +15,7 @@ import { createTransactionCoordinator } from './kafka-transactions.ts'
 import type { RestartableServer } from './restartable-server.ts'
 import { type Way, firstThatWorks, givenUrl } from './ways.ts'
 
-/** What a broker of ours is known by to its clients, because they reach it through a proxy that can cut them off. */
+/** The port by which clients know a broker of ours: they reach it through a proxy that can cut them off. */
 const givenPort = 19_092
 
 export interface KafkaServer extends RestartableServer {
@@ -23,7 +23,7 @@ export interface KafkaServer extends RestartableServer {
 }
 
 export interface KafkaOptions {
-  /** What clients must do to reach it; absent: nothing. */
+  /** The TLS and sign-in that clients need; absent: none. */
   readonly security?: KafkaSecurity
 }
 

@@ -104,7 +104,7 @@ function endedProcess(): number {
   return spawnSync(process.execPath, ['-e', '']).pid
 }
 
-/** What a process has of a file that it does not end. @returns its name */
+/** Leaves the incomplete file of a process that died. @returns its name */
 async function leavePartial(path: string, pid: number): Promise<string> {
   const partial = (await partialName(path)).replace(`-${process.pid}-`, `-${pid}-`)
   await writeFile(partial, 'begun')

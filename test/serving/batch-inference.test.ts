@@ -112,7 +112,7 @@ async function run(id: string, change: Partial<BatchRequest> = {}): Promise<Job>
   return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
 }
 
-/** What the query of deploy/ answers, by which KEDA starts workers. */
+/** The answer of the query of deploy/ by which KEDA starts workers. */
 async function openSteps(): Promise<number> {
   const file = await readFile(join(rootFolder, 'deploy/kubernetes/batch-scaled-job.yaml'), 'utf8')
   const sql = / query: >-\n((?: {10}.*\n)+)/.exec(file)?.[1] ?? ''

@@ -33,7 +33,7 @@ import { createVisitor } from './dashboard/visitor.ts'
 
 const hour = 3_600_000_000
 const units = 1200
-/** What is planted: costs fall by 10 from 100, a treated flight is late in 3 of 10 cases in place of 5. */
+/** The planted effects: costs fall by 10 from 100, a treated flight is late in 3 of 10 cases in place of 5. */
 const truth = { cost: -10, late: -0.2, visits: 0 }
 
 const landings: SourceSpec = {

@@ -66,7 +66,7 @@ interface Served {
 }
 
 const airports = Array.from({ length: 60 }, (_, i) => `A${i}`)
-/** What answered each row: `role version variant`. */
+/** The routes of rows: `role version variant`. */
 async function predict(url: string, rows: readonly string[] = airports): Promise<string[]> {
   const response = await fetch(`${url}/v1/predict`, {
     method: 'POST',
@@ -90,7 +90,7 @@ function expected({ salt }: ExperimentRun, coverage: number, rows = airports): s
   })
 }
 
-/** What its recorders say: units, units that crossed over, lost exposures, and recorders that are not closed. */
+/** The sums of its recorders: units, units that crossed over, lost exposures, and recorders that are not closed. */
 async function readHealth(run: number): Promise<{ units: number; crossovers: number; lost: number; open: number }> {
   const all = await firstExposures(world.db, run)
   const [row] = await world.db.query<{ lost: number; open: number }>(

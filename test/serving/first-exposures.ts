@@ -1,6 +1,6 @@
 import type { Database } from '../../runtime/postgres/database.ts'
 
-/** What a unit of an experiment got first. */
+/** The first variant of a unit of an experiment. */
 export interface FirstExposure {
   readonly unit: string
   readonly variant: string

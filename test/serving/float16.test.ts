@@ -25,7 +25,7 @@ export const placeFeatures = featureService('place_features', { version: 1, feat
 export const half = model('half', { service: placeFeatures, output: { probability: t.float32, hidden: t.vector(16) } })
 `
 
-/** What ONNX Runtime 1.32 in Python answers for these features as numpy rounds them: see fixtures/make.py. */
+/** The answers of ONNX Runtime 1.32 in Python for these features as numpy rounds them: see fixtures/make.py. */
 const answers = [
   { row: [0.1, -2.3, 1.7], probability: 0.2509765625, hidden: [0.74072265625, 0.99072265625, 0.552734375, -0.96240234375] },
   { row: [1 / 3, 0.7, -1e-6], probability: 0.37744140625, hidden: [0.837890625, -0.251220703125, -0.78759765625, 0.94384765625] },

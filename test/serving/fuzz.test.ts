@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => world?.close())
 
 const runs = budget(25)
-/** What takes a request longer than that hangs. */
+/** A request that takes longer hangs. */
 const hangMs = 60_000
 
 /** Names and values that the server knows. */

@@ -53,7 +53,7 @@ const many = JSON.stringify({ service: 'flight', entities: Array.from({ length: 
 const json = { 'content-type': 'application/json' }
 
 describe('an answer before the body is there', () => {
-  /** What a client reads that sends eight megabytes first, over a connection of its own. */
+  /** The answer to a client that first sends eight megabytes, over its own connection. */
   async function answerTo(head: string): Promise<string> {
     const { port } = new URL(url)
     const socket = connect(Number(port), '127.0.0.1')

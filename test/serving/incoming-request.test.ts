@@ -29,7 +29,7 @@ function head(length: number): string {
   return `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`
 }
 
-/** What came back so far, once it ends so. */
+/** The bytes of the answer, once they end so. */
 async function until(socket: Socket, end: string): Promise<string> {
   let text = ''
   return await new Promise((resolve) => {

@@ -280,7 +280,7 @@ describe('versions that change under load', () => {
     const contract: ModelContract = await inspectModel(constantModel(0))
     const files = budget(100)
     const failed: string[] = []
-    /** What each version said. */
+    /** The answers of each version. */
     const said = new Map<number, Set<unknown>>()
     /** The version that answered; null where the request failed. */
     const answering = async (): Promise<number | null> => {
@@ -305,7 +305,7 @@ describe('versions that change under load', () => {
 
     /** Versions, of which the first says 1, the second 2, and so on. */
     const pushed: number[] = []
-    /** What answered when: each from the moment at which its change began, until the next one was in force. */
+    /** The answering versions: each from the moment at which its change began, until the next one was in force. */
     const turns: { version: number; begun: number; inForce: number }[] = []
     const turn = async (change: () => Promise<number>): Promise<void> => {
       const begun = performance.now()

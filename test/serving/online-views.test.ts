@@ -11,7 +11,7 @@ import { sendHeaders } from './send-headers.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
-/** What shows, each alone, that a request from this machine may be that of another. */
+/** Headers that each show that a request from this machine may come from another one. */
 const proxied: readonly Record<string, string>[] = [
   { 'x-forwarded-for': '203.0.113.9' },
   { 'x-forwarded-proto': 'https' },

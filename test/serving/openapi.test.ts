@@ -14,7 +14,7 @@ function operationOf(method: string, path: string): Operation | undefined {
   return document.paths[path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')]?.[method.toLowerCase()]
 }
 
-/** What the tests look at in a JSON schema. */
+/** The parts of a JSON schema that the tests read. */
 interface Fields {
   readonly type?: string
   readonly description?: string

@@ -38,7 +38,7 @@ const entities = [
   { airport: 'XXX', distance: 1 },
 ]
 
-/** What the model itself says to these feature rows. */
+/** The predictions of the model itself for these feature rows. */
 async function modelSays(file: string, model: string, rows: (number | null)[][]): Promise<number[]> {
   const bytes = await onnx(file)
   const spec = servingSet.models.find((declared) => declared.spec.name === model)!.spec

@@ -7,7 +7,7 @@ import { createStaleCache } from '../../serving/features/stale-cache.ts'
 const delays = { id: 'delays@1', fingerprint: 'first' } as unknown as ViewPlan
 const values = { values: [], statuses: [], eventTime: null }
 
-/** What was read of an entity; null: nothing is stored of it, `'lost'`: perhaps it is only lost. */
+/** The state that was read of an entity; null: none is stored, `'lost'`: it may be lost. */
 function answerOf(state: string | Buffer | null): OnlineAnswer {
   const known = state !== 'lost'
   const bytes = !known || state === null ? null : Buffer.from(state)

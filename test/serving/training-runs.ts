@@ -54,7 +54,7 @@ export async function endRun(
   ])
 }
 
-/** What a run of `weekly` did. */
+/** The result of a run of `weekly`. */
 export const made = (outcome: 'registered' | 'refused', auc: number) => ({
   outcome,
   dataset: '3f0c2a',

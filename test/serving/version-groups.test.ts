@@ -285,7 +285,7 @@ describe('rows of one request that are assigned to two versions', () => {
     const echo = { ...catalog.model('echo'), rollout }
     const rollingOut: Catalog = { ...catalog, model: () => echo, models: new Map([['echo', echo]]) }
     const context = contextAt(noon)
-    /** What is counted of a request for which each version throws its error, if it has one. */
+    /** The counts of a request for which each version throws its error, if it has one. */
     const countedOf = async (id: string, errors: ReadonlyMap<number, Error>) => {
       const host: PredictContext['models'] = {
         ...models,

@@ -54,7 +54,7 @@ export interface TrainingWorld extends World {
   readonly trainers: string
   readonly folder: string
   readonly tools: TrainingTools
-  /** What its workers said that they are at. */
+  /** The stages that its workers reported. */
   readonly doings: Doing[]
   /** Writes a trainer, as a script of the shell. `$1`, `$2` and `$3` are its files. */
   install(name: string, script: string): Promise<string>

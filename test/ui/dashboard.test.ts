@@ -141,7 +141,7 @@ const quality: QualityData = {
   driftRule: null,
 }
 
-/** What a model answered, by day or hour, with a gap. */
+/** The answers of a model, by day or hour, with a gap. */
 const overTime = (step: OverTimeData['step']): OverTimeData => {
   const ms = step === 'day' ? 86_400_000 : 3_600_000
   const points = [3, null, 5].map((v, i) => ({ t: noon - (2 - i) * ms, v, ...(v === null ? {} : { low: v - 1, high: v + 1, n: 40 }) }))

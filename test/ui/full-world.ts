@@ -20,7 +20,7 @@ import type { World } from '../serving/world.ts'
 import { createWorld, noon } from '../serving/world.ts'
 import { look, storeModelReports, writeOperations } from './full-figures.ts'
 
-/** What no page may take for anything but text. */
+/** Text that looks like markup. Pages must show it as text. */
 export const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)</script>\u202e javascript:alert(3)`
 
 const described = <Declared extends { readonly operational: object }>(declared: readonly Declared[]) =>

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
 
-/** What a person does who has a keyboard alone. */
+/** The acts of a person who has only a keyboard. */
 export function keyboardOf(page: () => Page) {
   const focused = () =>
     page().evaluate<string>(`(() => {

@@ -7,7 +7,7 @@ import type { Ways } from '../../ui/parts/ways.ts'
 import { waysOf } from '../../ui/parts/ways.ts'
 import type { Visits } from './visits.ts'
 
-/** What a panel offers in place of the dashboard, by the names of its tabs. */
+/** The texts that a panel offers in place of the dashboard, by the names of its tabs. */
 export interface Offer {
   readonly panel: string
   readonly texts: Readonly<Record<string, string>>
@@ -120,10 +120,10 @@ interface Where {
 /** No API key can list keys. */
 const withoutCurl = ['keys', 'All keys']
 
-/** What answers say of the models of these tests: one has neither, another no version. */
+/** The errors of these tests' models: one has no baseline and no outcome, another no version. */
 const lacks = /BASELINE_MISSING|has no outcome|has no version yet/
 
-/** What is wrong with offers: commands that do not parse, and requests, programs and queries that fail. */
+/** Faults of offers: commands that do not parse, and requests, programs and queries that fail. */
 export async function brokenOffers(offers: readonly Offer[], where: Where): Promise<string[]> {
   const wrong = offers.flatMap(({ panel, texts }) =>
     Object.values(tabs)

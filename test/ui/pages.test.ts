@@ -100,7 +100,7 @@ describe('every page', { timeout: 1_200_000 }, () => {
     expect(routes.filter((route) => !opened.includes(route))).toEqual([])
   })
 
-  /** What is wrong with the dialog that a decision of a rollout opens. */
+  /** Faults of the dialog that a decision of a rollout opens. */
   async function evidenceFlaws(): Promise<string[]> {
     const { page } = visits
     await page.getByRole('button', { name: /^not enough evidence, / }).click()

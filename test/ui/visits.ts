@@ -22,7 +22,7 @@ export interface Look {
 export interface Visits {
   readonly context: BrowserContext
   readonly page: Page
-  /** What no page may do: errors of scripts, errors on the console, requests elsewhere, dialogs. Emptied by reading. */
+  /** Forbidden acts of pages: errors of scripts or on the console, requests elsewhere, dialogs. Emptied by reading. */
   faults(): string[]
   /** Loads `/ui/PATH` and waits until what it shows is there. */
   go(path: string): Promise<void>
@@ -31,9 +31,9 @@ export interface Visits {
    */
   to(path: string): Promise<void>
   look(look: Look): Promise<void>
-  /** What axe-core finds wrong with the page as it is. */
+  /** The faults that axe-core finds in the page as it is. */
   violations(): Promise<string[]>
-  /** What is wrong with the page in light and dark, wide, narrow and magnified. */
+  /** The faults of the page in light and dark, wide, narrow and magnified. */
   flaws(looks?: readonly Look[]): Promise<string[]>
   close(): Promise<void>
 }
@@ -88,7 +88,7 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
     found.push(`dialog: ${dialog.message()}`)
     void dialog.dismiss()
   })
-  /** What axe-core finds wrong. @param where a script: the document or elements */
+  /** The faults that axe-core finds. @param where a script: the document or elements */
   async function audited(where: string, rules: object): Promise<string[]> {
     // what is evaluated by the browser's own protocol is no script of the page
     if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
@@ -192,7 +192,7 @@ export async function walk(through: Visits, pages: readonly string[], wrongOf: (
   return wrong
 }
 
-/** What the pages read that the page has links to, as paths under /ui/api/. */
+/** The requests of the pages that this page links to, as paths under /ui/api/. */
 export async function linkedReads({ page }: Visits): Promise<string[]> {
   const reads = {
     features: '/stats',

@@ -1,4 +1,4 @@
-/** What a dashboard shows. `dashboardJson` makes Grafana's JSON of it. */
+/** The content of a dashboard. `dashboardJson` makes Grafana's JSON of it. */
 export interface Dashboard {
   /** The name of its file, and with `lockstep-` before it its id. */
   readonly name: string
@@ -44,7 +44,7 @@ export interface Query {
 /** Labels of each query on metrics of a process, chosen at the top of a dashboard. */
 const processes = 'job=~"$job",instance=~"$instance"'
 
-/** What a counter adds each second, by these labels. */
+/** The increase of a counter per second, by these labels. */
 export function rate(metric: string, by: readonly string[], labels = ''): string {
   return `sum${by.length === 0 ? '' : ` by (${by.join(', ')})`} (rate(${selected(metric, labels)}[$__rate_interval]))`
 }

@@ -71,7 +71,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** What a command that succeeds prints as JSON. */
+/** The JSON of a command that succeeds. */
 async function must<T>(...words: readonly string[]): Promise<T> {
   const { exitCode, out, err } = await lockstep(...words, '--json')
   if (exitCode !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${exitCode}: ${err}`)

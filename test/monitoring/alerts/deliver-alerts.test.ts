@@ -56,7 +56,7 @@ const waiting = async () =>
   await opened().db.query(`select state, attempts, error, message->>'monitor' as monitor, message->>'event' as event
     from lockstep.alert_deliveries order by id`)
 
-/** What the receiver got since then. */
+/** The notifications that the receiver got since then. */
 function since(at: number): { readonly event: string; readonly monitor: string; readonly key: string }[] {
   return receiver.received.slice(at).map(({ text }) => JSON.parse(text) as { event: string; monitor: string; key: string })
 }

@@ -23,7 +23,7 @@ type Behaviour = 'take' | 'busy' | 'hang'
 export interface MailServer {
   readonly port: number
   readonly received: readonly ReceivedMail[]
-  /** What it does with mails of connections from now on: takes them, answers 451, or never answers. */
+  /** How it treats mails of new connections: takes them, answers 451, or never answers. */
   behave(how: Behaviour): void
   close(): Promise<void>
 }

@@ -55,7 +55,7 @@ export interface Received {
 export interface Receiver {
   readonly url: string
   readonly received: readonly Received[]
-  /** What it does with requests from now on: a status, `hang`, or `break` the connection after it has read them. */
+  /** How it treats new requests: answers a status, `hang`s, or `break`s the connection after it has read them. */
   behave(how: number | 'hang' | 'break'): void
   close(): Promise<void>
 }

@@ -48,7 +48,7 @@ const airports = 300
 const random = createRandom(5)
 const log = createLogger('silent')
 
-/** What a server reads of one airport: amount, count, city, open and vec. */
+/** The features of one airport: amount, count, city, open and vec. */
 interface Served {
   readonly airport: number
   readonly values: readonly (Value | null)[]
@@ -430,7 +430,7 @@ const inOtherUnit: Fault = ({ airport, values: [amount, ...rest] }) => ({
   values: [amount === null || amount === undefined ? null : Math.fround(Number(amount) * 100), ...rest],
 })
 
-/** What checks of features and outputs find in the ten minutes from a moment on. */
+/** The findings of checks of features and outputs in the ten minutes after a moment. */
 async function evaluated(at: number, stated?: readonly StatedCheck[]) {
   const { monitors } = activeMonitors(catalog, true)
   const found = monitors.find(({ name }) => name === 'model:typed')

@@ -11,7 +11,7 @@ export interface Fault {
   readonly name: string
   readonly monitor: string
   readonly check: string
-  /** What the alert is about, where it is not the only subject. */
+  /** The subject of the alert, if there are several. */
   readonly subject?: string
   readonly cause: RegExp
   /** Virtual minutes from the fault until the alert fires, at most. */
@@ -20,9 +20,9 @@ export interface Fault {
   readonly also?: readonly string[]
   /** Virtual minutes of healthy traffic before it. */
   readonly healthy: number
-  /** What differs from the usual conditions. */
+  /** The conditions that are not the usual ones. */
   readonly conditions?: Partial<Conditions>
-  /** What the shop has had before. */
+  /** The history of the shop. */
   before?(shop: Shop): Promise<void>
   /** Some time before the fault, for what only then has to be dense. */
   prepare?(shop: Shop): Promise<void>

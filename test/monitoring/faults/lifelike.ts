@@ -15,13 +15,13 @@ export function createLifelike(random: Random, cards: number, seed: number) {
   const lognormal = (median: number, deviation: number) => median * Math.exp(deviation * random.normal())
 
   return {
-    /** What the mean traffic is multiplied by: 0.25 at night, 1.75 in the afternoon, less on weekends. */
+    /** A factor of the mean traffic: 0.25 at night, 1.75 in the afternoon, less on weekends. */
     rate(at: number): number {
       // 1970 began on a Thursday
       const isWeekend = ((Math.floor(at / day) + 4) % 7) % 6 === 0
       return (1 + 0.75 * daily(at)) * (isWeekend ? 0.6 : 1) * Math.exp(0.08 * ofHour(at))
     },
-    /** What amounts are greater by at that time of day. */
+    /** Added to amounts at that time of day. */
     amount: (at: number): number => 1.5 * daily(at),
     /** Half of the requests are for a quarter of the cards. */
     card: (): number => Math.floor(cards * random.next() ** 2),

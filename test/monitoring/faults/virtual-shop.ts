@@ -35,7 +35,7 @@ import { definitions, fraudModel, fraudShare } from './shop.ts'
 
 const [minute, hour, day] = [60_000_000, 3_600_000_000, 86_400_000_000]
 
-/** What goes on in the shop, and what is wrong with it. */
+/** The state of the shop, with its faults. */
 export interface Conditions {
   /** Every so many minutes there are payments, requests and a run of the view. */
   busyEvery: number
@@ -45,7 +45,7 @@ export interface Conditions {
   feed: boolean
   /** Whether the view is materialized. */
   materializer: boolean
-  /** What amounts are multiplied by. */
+  /** A factor of all amounts. */
   unit: number
   /** The share of payments without an amount. */
   nulls: number

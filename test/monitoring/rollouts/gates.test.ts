@@ -42,7 +42,7 @@ let shop: Shop
 let store: OnlineStore
 let deps: ControllerDeps
 let board: Server
-/** What the webhook answers. */
+/** The answer of the webhook. */
 let says: object = { action: 'advance', text: 'the board agrees' }
 
 beforeAll(async () => {
@@ -117,7 +117,7 @@ async function running() {
   return rollout
 }
 
-/** What the present evidence decides by each gate alone. */
+/** The decision of each gate alone, by the present evidence. */
 async function decideByGate() {
   const rollout = await running()
   const gathered = { ...deps, store, catalog: await deps.catalog(), now: shop.now(), signal: new AbortController().signal }

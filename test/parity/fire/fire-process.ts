@@ -17,7 +17,7 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/postgres/open-postgres.ts'
 import { fireEvents, seeded } from './fire-events.ts'
 
-/** What it waits for, for a test that waits for its end in vain. */
+/** The work that it waits for, reported if it does not end. */
 let doing = 'start'
 process.on('SIGUSR2', () => process.stderr.write(`doing: ${doing}; waiting for: ${process.getActiveResourcesInfo().join(', ')}\n`))
 

@@ -29,7 +29,7 @@ const seconds = Number(process.env['LOCKSTEP_TEST_FIRE_SECONDS'] ?? 5)
 const roles = ['push', 'push', 'stream', 'stream', 'incremental', 'incremental', 'backfill', 'backfill']
 const readers = 8
 
-/** What each entity holds, without its frontier, once all that waits for a moment before this one is visible. */
+/** The states by entity, without the frontier, once all rows that wait for an earlier moment are visible. */
 async function bodies(store: OnlineStore, plan: ViewPlan, moment: number): Promise<(string | null)[]> {
   const keys = plan.key.length === 0 ? [''] : Array.from({ length: fireEntities }, (_, account) => encodeKey(plan.key, [account]))
   const stored = await store.read(keys.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))

@@ -24,7 +24,7 @@ interface Writer {
   /** Resolves when it is at work, or has ended. */
   readonly atWork: Promise<unknown>
   readonly ended: Promise<unknown>
-  /** What it has written to standard error. */
+  /** Its standard error. */
   readonly errors: () => string
 }
 
@@ -92,7 +92,7 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
   }
 }
 
-/** What the sessions of the database wait for, a line each. */
+/** The waits of the database's sessions, a line each. */
 async function activity(databaseUrl: string): Promise<string> {
   const db = openPostgres(databaseUrl)
   try {

@@ -24,7 +24,7 @@ async function all(objects: AsyncIterable<StoredObject>): Promise<StoredObject[]
   return found
 }
 
-/** What every object store does. `base` ends in a slash; nothing is below it. */
+/** The contract of all object stores. `base` ends in a slash; nothing is below it. */
 export function objectStoreContract(open: () => ObjectStore, base: () => string): void {
   const place = (): string => `${base()}${randomUUID()}/rows with spaces+&%41é.bin`
 

@@ -32,7 +32,7 @@ export interface Producer {
   trim?(stream: string, keep: number): Promise<void>
   /** Where a sink writes so that `read` finds it. */
   sink(stream: string): SinkSpec
-  /** What sinks have written, from the beginning, until it is enough. */
+  /** All messages that sinks have written, once there are enough. */
   read(stream: string, isEnough: (written: readonly Written[]) => boolean): Promise<Written[]>
   close(): Promise<void>
 }

@@ -69,7 +69,7 @@ async function answer(atMs: number, requests: readonly { airports: readonly (num
 const bodyOf = async (query = '') =>
   (await ann.ask(`/ui/api/models/typed/over-time${query}`)).body as { data: OverTimeData; sampled?: string }
 const dataOf = async (query = '') => (await bodyOf(query)).data
-/** What was measured, by the begin of the period. */
+/** The measured figures, by the beginning of the period. */
 const known = ({ points }: Series) => Object.fromEntries(points.flatMap(({ t, v }) => (v === null ? [] : [[t, v]])))
 
 /** By the test's own SQL over the rows that servers logged. */

@@ -52,7 +52,7 @@ const auditOf = async () =>
   ((await ann.data('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
 const alertsNow = async () => ((await ann.data('/alerts')) as AlertsData).alerts
 
-/** What stands for the parameters of paths. */
+/** The values of parameters of paths. */
 const examples: Readonly<Record<string, string>> = {
   '/views/:id': '/views/airport_delays',
   '/views/:id/freshness': '/views/airport_delays@1/freshness',
@@ -77,7 +77,7 @@ const examples: Readonly<Record<string, string>> = {
   '/lineage': '/lineage?focus=airport_delays&up=2&down=3',
 }
 
-/** What this world has none of. */
+/** Pages of things that this world does not have. */
 const absent = new Set(['/trainings/:id', '/rollouts/:id/decisions/:decision', '/experiments/:id/series', '/receipts/:id'])
 
 describe('every read model', () => {

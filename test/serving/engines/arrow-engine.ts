@@ -88,7 +88,7 @@ export async function rowsOf(bytes: Uint8Array, columns: readonly Column<ValueTy
   return rows
 }
 
-/** What an engine does with a plan: sorts, asks the kernel, joins the answers by number, and asks for the last step. */
+/** An engine for a plan: it sorts, asks the kernel, joins the answers by number, and asks for the last step. */
 export async function runEngine(
   { passes, finish }: PartitionLayout,
   request: readonly string[],

@@ -18,7 +18,7 @@ import { createLabelledPayments, rowCount, spine, start } from './labelled-payme
 const day = 86_400_000_000
 const log = createLogger('silent')
 let setup: LabelledPayments
-/** What each version answers for each row of the spine, by an independent path; null: no prediction. */
+/** The predictions of each version for the rows of the spine, by an independent path; null: none. */
 let truth: { readonly id: number; readonly fraud: boolean | null; readonly scores: readonly (number | null)[] }[]
 let set: string
 

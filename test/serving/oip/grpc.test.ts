@@ -42,7 +42,7 @@ const raw = Buffer.from('0000803f0000004000004040', 'hex')
 const contents = { fp32_contents: [1, 2, 3] }
 const echo = { model_name: 'echo', model_version: '1' }
 
-/** What is refused, with its status and message. */
+/** The status and message with which a call is refused. */
 async function refused(call: Promise<unknown>): Promise<{ code: status; details: string }> {
   try {
     await call

@@ -37,7 +37,7 @@ const pairs = kinds.flatMap((from) => kinds.map((to) => [from, to] as const))
 let world: World
 let producers: Record<Kind, Producer> & { readonly kafka: Awaited<ReturnType<typeof kafkaProducer>> }
 const living = new Set<ChildProcess>()
-/** What the processes have logged. */
+/** The log of the processes. */
 const logged: string[] = []
 
 /** A source for each kind of stream, and from each a pipeline to each kind of sink. */
@@ -123,7 +123,7 @@ function within<T>(work: Promise<T>, what: () => string): Promise<T> {
 const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({ id }) => id))
 const rows = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => landing(`A${from + i}`, from + i + 1))
 
-/** What a sink has, once it has answers to so many messages. */
+/** The answers in a sink, once it has those of so many messages. */
 function answered(from: Kind, to: Kind, count: number): Promise<Written[]> {
   const seen = new Set<string>()
   let at = 0
@@ -153,7 +153,7 @@ function cutCommits(): { reached: Promise<void>; letGo: () => void } {
   }
 }
 
-/** What happens to the servers of streams while a process is gone, in turn. */
+/** The faults of the servers of streams while a process is down, in turn. */
 const strikes: readonly (() => Promise<void>)[] = [
   async () => {
     await producers.nats.server.stop()

@@ -136,7 +136,7 @@ it("keeps slots for other keys if one key's clients do not read", async () => {
   await server.close()
 })
 
-/** What comes back over a connection until the server ends it. */
+/** The bytes that come over a connection until the server ends it. */
 async function answersTo(url: string, text: string): Promise<string> {
   const socket = await dial(url, text)
   let answer = ''
