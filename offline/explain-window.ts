@@ -68,7 +68,7 @@ export async function explainWindow(db: Database, plan: ViewPlan, key: EntityKey
   const { latest, before, after, count } = await rowsAround(db, plan, key, { from, to, until: to + reach, signal: request.signal })
   // the newest, and in any case those that win at the begin of the window
   const rows = [...new Set([...latest, ...before.slice(-maxRows), ...after])].toSorted(byVisible)
-  // where not all rows are at hand, the time before the first of them has moments at even distances
+  // if not all rows were read, the moments before the first of them are evenly spaced
   const oldest = count > before.length ? Math.min(to, before[0]?.visibleAt ?? to) : from
   const even = Array.from({ length: evenMoments }, (_, i) => from + Math.floor(((oldest - from) * i) / evenMoments))
   const moments = momentsOf(plan, before, even, { from, to, at })

@@ -89,8 +89,8 @@ export interface JoinSummary {
 /**
  * The point-in-time join: each row of the spine, in its order, with the service's features as they were at its moment.
  * Each source table is read once, for any number of views and aliases. Memory does not grow with the spine. The join
- * waits up to 2 s for transactions that are writing when it begins; if one goes on, rows that were committed after it
- * are held back.
+ * waits up to 2 s for transactions that are writing when it begins. If one takes longer, rows that were committed after
+ * it began are left out.
  *
  * @param consume takes the batches in order; the next batch is made when it has resolved
  * @throws LockstepError `ORDER_VIOLATED`, `INVALID_ROW`, `INVALID_TIME`, `TRANSFORM_FAILED`, `TOO_MANY_CATEGORIES`,

@@ -1,10 +1,10 @@
-/** The end of a text that comes in pieces, as PostgreSQL can store it: without NUL and halves of characters. */
+/** The end of a text that arrives in pieces, without NUL and halves of characters, which PostgreSQL cannot store. */
 export interface Tail {
   add(piece: string): void
   text(): string
 }
 
-/** Keeps whole lines where it can. @param maxCharacters of what is kept; twice as many are held in between */
+/** Keeps complete lines if it can. @param maxCharacters of the result; up to twice as many are in memory meanwhile */
 export function createTail(maxCharacters: number): Tail {
   let held = ''
   let isCut = false

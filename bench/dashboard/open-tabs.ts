@@ -25,8 +25,8 @@ export interface Asked {
 }
 
 /**
- * A thread in place of browsers: it reads what open tabs read, with the ETags that they have. `true` goes on, `false`
- * stops. The clock of the tabs stands still in between, so that a minute of slices has the reads of a minute.
+ * A thread in place of browsers: it reads what open tabs read, with the ETags that they have. `true` resumes it,
+ * `false` pauses it. The clock of the tabs stops in a pause, so that a minute of slices has the reads of a minute.
  */
 const { url, cookie, tabs, isFloor } = workerData as OpenTabs
 const headers = { 'x-lockstep-ui': '1', 'sec-fetch-site': 'same-origin', origin: url, cookie }

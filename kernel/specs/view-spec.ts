@@ -138,9 +138,9 @@ export function definitionId(definition: { readonly name: string; readonly versi
 /** A time of the source's rows that is set when they are written. */
 export interface CursorSpec {
   readonly column: string
-  /** A run goes back so far behind the greatest time that was seen. */
+  /** How far a run reads back from the greatest time that was seen. */
   readonly overlapMicros: number
-  /** All is read again so often. */
+  /** How often a run reads all rows. */
   readonly reconcileMicros: number
 }
 

@@ -16,7 +16,7 @@ export interface JoinedBatch {
   readonly times: readonly number[]
   /** By index of `service.features`. */
   readonly values: readonly (readonly (Value | null)[])[]
-  /** As `values`; empty unless they were asked for. */
+  /** As `values`; empty unless requested. */
   readonly statuses: readonly (readonly Status[])[]
   /** By row: which of `service.required` have no value in it. */
   readonly missing: readonly (readonly string[])[]

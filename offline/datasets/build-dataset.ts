@@ -42,7 +42,7 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
   /** Of a set in ranges of the spine, of all its rows; else null, as each file has its own. */
   readonly statistics: readonly ColumnStatistics[] | null
-  /** null: it was not asked for. */
+  /** null: not requested. */
   readonly profile: TrainingProfile | null
   /** By index of the recipe's parts. */
   readonly files: readonly BuiltFile<Sealed>[]

@@ -11,11 +11,10 @@ export interface SpineRange {
 }
 
 /**
- * The rows of a training set whose moments are in [from, until), or that stand in one range of the spine: a file of
- * their own.
+ * The rows of one file of a training set: those with moments in [from, until), or those in one range of the spine.
  */
 export interface DatasetPart {
-  /** null: the whole set, or a range of it. */
+  /** null: the complete set, or a range of it. */
   readonly name: PartName | null
   /** Epoch microseconds. */
   readonly from: number
@@ -36,7 +35,7 @@ export function partOfRange(range: SpineRange): DatasetPart {
 }
 
 /**
- * Parts by time: one cut makes `train` and `test`, two make `train`, `validation` and `test`, none the whole set.
+ * Parts by time: one cut makes `train` and `test`, two make `train`, `validation` and `test`, none the complete set.
  *
  * @param cuts epoch microseconds, ascending
  * @throws LockstepError `USAGE` for more cuts, and for cuts that do not ascend

@@ -26,7 +26,7 @@ import { storeTrainingBaseline } from './training-baseline.ts'
 import type { TrainingProfile } from './training-profile.ts'
 
 export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
-  /** Of a set that may be written again, in place of itself: its id, and when it was asked for. Absent: a new one. */
+  /** The id and time of a set that may be written again, in its own place. Absent: a new set. */
   readonly identity?: Pick<DatasetManifest, 'id' | 'createdAt'>
   readonly spine: SpineInput
   /** The path of the file to write. The parts of a split set get names beside it: `set.train.parquet`. */

@@ -225,7 +225,7 @@ function tableOf(sources: PassSources, { source }: StreamLayout): PassTable {
 /** Stands for NULL in a column of numbers that may not be NaN: columns with NULL are read much more slowly. */
 const noNumber = "CAST('NaN' AS DOUBLE)"
 
-/** A value that nobody reads, in a row of another kind. It is not NULL where another value can stand for it. */
+/** A value that nobody reads, in a row of another kind. It is not NULL, if the type has another value for it. */
 function unread({ kind }: ColumnType): string {
   const values = {
     bool: 'false',

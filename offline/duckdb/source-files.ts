@@ -31,8 +31,7 @@ export interface OpenedFile {
 }
 
 /**
- * The Parquet files that a name, a folder `rows/` or a pattern such as `rows/2026-*.parquet` stands for: absolute
- * paths, or URLs.
+ * The Parquet files of a name, a folder `rows/` or a pattern such as `rows/2026-*.parquet`, as absolute paths or URLs.
  *
  * @throws LockstepError `FILE_UNREADABLE` where there is none, and what the store throws
  */

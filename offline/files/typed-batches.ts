@@ -5,17 +5,17 @@ import { typeName } from '../../kernel/values/value-type.ts'
 import { inFloat32, inInteger, inRow, toBool, toFloat, toInteger, toMicros, toNumbers, toText, UnfitValue } from './convert.ts'
 import type { FileColumn, TabularFile } from './tabular-file.ts'
 
-/** Consecutive rows of a file, as values of the types that were asked for. */
+/** Consecutive rows of a file, as values of the requested types. */
 export interface TypedBatch {
   readonly rows: number
-  /** By index of the columns that were asked for, then by row. */
+  /** By index of the requested columns, then by row. */
   readonly columns: readonly (readonly (Value | null)[])[]
 }
 
 /**
  * Reads columns of a file, each value converted and checked as when the file is loaded into a table.
  *
- * @param columns a name may be asked for more than once, with several types
+ * @param columns a name may occur more than once, with several types
  * @param maxRows of a batch
  * @throws LockstepError `COLUMNS_MISMATCH` naming columns that the file lacks, `INVALID_ROW` naming file, row, column
  *   and value, and what the file throws

@@ -36,12 +36,11 @@ const staging = 'lockstep_ingested'
 const ordinal = '"_lockstep_ordinal"'
 
 /**
- * Loads a file as `ingestFile` does, and notes it in the same transaction. The same file, by its SHA-256, is loaded
- * into a table once: as long as rows of that load are there, and no key tells its rows apart.
+ * Loads a file as `ingestFile` does, and records the load in the same transaction. Without a key, it refuses a file
+ * with the SHA-256 of an earlier load whose rows are still in the table.
  *
  * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks,
- *   `INVALID_ROW` where a row has no value in the key, and
- *   what `ingestFile` throws
+ *   `INVALID_ROW` if a row has no value in the key, and what `ingestFile` throws
  */
 export async function ingestOnce(db: Database, source: SourceSpec, path: string, options: IngestOnceOptions): Promise<IngestOnceResult> {
   const { key = [], actor } = options

@@ -65,7 +65,7 @@ export function timeOutside(what: string, micros: number): LockstepError {
   )
 }
 
-/** To the second: past 2^53 a number tells microseconds apart no more. `Date` ends before PostgreSQL's times do. */
+/** A time to the second: numbers beyond 2^53 cannot hold microseconds. `Date` has a smaller range than PostgreSQL. */
 function showTime(micros: number): string {
   if (!Number.isFinite(micros)) return micros > 0 ? '"infinity"' : '"-infinity"'
   const date = new Date(Math.floor(micros / 1_000_000) * 1000)

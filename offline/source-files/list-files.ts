@@ -4,7 +4,7 @@ import type { StoredObject } from '../../runtime/storage/object-store.ts'
 import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { openObjectStore } from '../../runtime/storage/open-store.ts'
 
-/** A file that a pattern stands for. */
+/** A file that matches a pattern. */
 export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
   /** An absolute path, or a URL of object storage. */
   readonly path: string
@@ -13,11 +13,11 @@ export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
 const wildcards = /[*?{]/
 
 /**
- * The files that any of the patterns stands for, each once, in the order of the bytes of their paths. Below the first
+ * The files that match any of the patterns, each once, in the order of the bytes of their paths. Below the first
  * folder with a wildcard, names that begin with `.` or `_` are left out, as Spark and DuckDB do: `_SUCCESS`,
  * `_delta_log/…`. A folder like `_part=1` is not.
  *
- * @throws LockstepError `FILE_UNREADABLE` if a pattern stands for none, and what the store throws
+ * @throws LockstepError `FILE_UNREADABLE` if no file matches a pattern, and what the store throws
  */
 export async function listFiles(source: string, patterns: readonly string[]): Promise<ListedFile[]> {
   const found = new Map<string, ListedFile>()
@@ -62,7 +62,7 @@ function isHidden(name: string): boolean {
   return name.startsWith('.') || (name.startsWith('_') && !name.includes('='))
 }
 
-/** `*` and `?` stand for anything but a slash, `**` for any folders, `{a,b}` for one of the texts. */
+/** `*` and `?` match anything but a slash, `**` any folders, `{a,b}` one of the texts. */
 export function globPattern(pattern: string): RegExp {
   const text = pattern.replaceAll(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|[\\^$.|+()[\]{}]/g, (part) => {
     switch (part) {

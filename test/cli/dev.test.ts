@@ -122,8 +122,8 @@ async function served(url: string, services: readonly string[] = ['flights', 'al
 }
 
 /**
- * What an ordinary store serves of the same files, on PostgreSQL and Redis. `apply`, `ingest`, `model push` and
- * `materialize` make it, and none of the code of `dev`.
+ * The answers of an ordinary store for the same files, on PostgreSQL and Redis. `apply`, `ingest`, `model push` and
+ * `materialize` make it, without the code of `dev`.
  */
 async function servedByOrdinaryStore({ modelFits = true } = {}): Promise<unknown> {
   // a copy, because the process of the commands imports a path only once

@@ -395,7 +395,7 @@ it('a server finds for the command line what the database does', async () => {
 })
 
 /**
- * What is answered only with a worker, an upload, declared files, an outcome, a baseline, a second version, or a job,
+ * Routes that answer only with a worker, an upload, declared files, an outcome, a baseline, a second version, or a job,
  * alias or rollout in the right state.
  */
 const needMore =

@@ -19,7 +19,7 @@ function asIfMeasured(answer: unknown): unknown {
 }
 
 /**
- * What is wrong with the charts of a page: each says its finding, and is a table with CSV too.
+ * The faults of the charts of a page. Each chart states its finding, and also has a table with CSV.
  *
  * @param charts gets the names of the charts
  */

@@ -33,8 +33,8 @@ beforeAll(async () => {
 afterAll(() => opened?.close())
 
 /**
- * What the default monitor, or a check in its place, says of predictions that were mature so many hours after the
- * first.
+ * The findings of the default monitor, or of a check in its place, about predictions that were mature so many hours
+ * after the first.
  */
 async function evaluated(hours: number, stated: StatedCheck = { kind: 'quality', outcome: 'labelled' }) {
   const daily = activeMonitors(catalog, true).monitors.find(({ name }) => name === 'daily:fraud')

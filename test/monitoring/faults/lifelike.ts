@@ -4,7 +4,7 @@ import { createRandom, type Random } from '../../../statistics/random.ts'
 const [hour, day] = [3_600_000_000, 86_400_000_000]
 
 /**
- * What healthy traffic looks like. It has days and weekends; its hours vary; few cards make most requests; outcomes
+ * Healthy traffic. It has days and weekends; its hours vary; few cards make most requests; outcomes
  * take their time, and some come later than the model waits for them.
  */
 export function createLifelike(random: Random, cards: number, seed: number) {

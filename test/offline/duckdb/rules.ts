@@ -97,8 +97,8 @@ export function sumsOf(source: string): readonly string[] {
 }
 
 /**
- * What is visible at t of the rows in [tail, t], for each row of a spine. Days that lie after the tail and are complete
- * at t are taken as sums, so are hours of the other days, and the rest row by row. No row is visible before its event
+ * The rows in [tail, t] that are visible at t, for each row of a spine. Days after the tail that are complete at t are
+ * read as sums, and so are hours of the other days. The rest is read row by row. No row is visible before its event
  * time, so the head of the window needs no condition of its own. The readings are whole numbers and their sums small,
  * so a double holds each sum, and a quotient is rounded once.
  */
@@ -140,8 +140,8 @@ export function windowOf(source: string, spine: string, key: string, tail: strin
 }
 
 /**
- * Whether what was exported is not what was expected. A root of a quotient is rounded twice here and once there, so
- * they may be neighbours.
+ * Whether an exported value differs from the expected one. A root of a quotient is rounded twice here and once
+ * there, so they may be neighbours.
  */
 export function differs(feature: string, exported: string, expected: string): string {
   const distinct = `${exported} is distinct from ${expected}`

@@ -18,8 +18,8 @@ export interface Producer {
   readonly server: RestartableServer
   spec(stream: string, group?: string): StreamSpec
   /**
-   * Whether the server knows what each reader holds: it counts it, and gives it to another in time. Else a reader's
-   * share goes to others once it leaves.
+   * Whether the server tracks the messages of each reader: it counts them, and gives them to another reader in time.
+   * Otherwise a reader's share moves to others once it leaves.
    */
   readonly tracks: boolean
   /** After how long without a sign of life a reader's messages go to others, in tests. */
