@@ -273,7 +273,7 @@ function predicted(answer: Named): object {
   return { model, version, service, servedBy: byRow, ...moment(answer), predictionIds }
 }
 
-/** As servers answer. Without `rows`: of all rows. */
+/** A group in the answer of a server. Without `rows`, it has all rows. */
 interface ServedGroup
   extends Pick<ServedRow, 'version' | 'service' | 'role'>, Partial<Pick<ServedRow, 'experiment' | 'variant' | 'bypassed'>> {
   readonly rows?: readonly number[]

@@ -109,7 +109,7 @@ async function addRows(
 
 interface Probe {
   readonly answer: ServedAnswer
-  /** Of `served`. */
+  /** The index in `served`. */
   readonly index: number
 }
 

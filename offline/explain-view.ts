@@ -22,7 +22,7 @@ export interface ExplainedRow {
   readonly row: number | null
   /** The transaction that wrote it; null where the table has no arrival columns. */
   readonly xid: number | null
-  /** Of the column that the feature reads; null also for a count of rows. */
+  /** The value of the column that the feature reads; null also for a count of rows. */
   readonly value: Value | null
 }
 
@@ -35,11 +35,11 @@ export interface ExplainedFeature {
   readonly status: Status
   /** The row that the value comes from; null: there is none, or an aggregate combines several. */
   readonly winner: ExplainedRow | null
-  /** Of a latest value: the rows after the winner, greatest first, with the reason. */
+  /** For a latest value: the rows after the winner, greatest first, with the reason. */
   readonly beaten: readonly (ExplainedRow & { readonly why: Beaten })[]
-  /** Of an aggregate: the greatest rows that it counts. */
+  /** For an aggregate: the greatest rows that it counts. */
   readonly counted: readonly ExplainedRow[]
-  /** Of a window: the event times that it covers, both included. */
+  /** For a window: the event times that it covers, both included. */
   readonly span: { readonly from: number; readonly to: number } | null
   /** How many rows took part, and how many did not, by the reason. */
   readonly rows: { readonly taken: number; readonly outsideWindow: number; readonly where: number }

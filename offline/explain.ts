@@ -1,9 +1,9 @@
 import type { Queryable } from '../runtime/postgres/relation.ts'
 
-/** The plan of PostgreSQL for a query, without running it. */
+/** PostgreSQL's plan of a query, which is not run. */
 export interface Explained {
   readonly rows: number
-  /** Of each scan of a table, the condition by which it looks rows up in an index; empty where it reads them all. */
+  /** For each scan of a table: its condition on an index; empty if it reads all rows. */
   readonly lookups: readonly string[]
   /** `schema.table` of every table that it reads, through views too. */
   readonly relations: ReadonlySet<string>

@@ -19,13 +19,13 @@ export interface NeededRows {
   readonly apart: boolean
 }
 
-/** With more lookups a query that lists them is no longer cheap. */
+/** A query that lists more lookups is no longer cheap. */
 const maxLookups = 5_000
 
 /**
- * Where rows are visible from their event on, the greatest row is in the interval of a lookup, or between the previous
- * interval and this one. A row that is known later may have happened in an earlier interval and not be visible in it.
- * Then each lookup searches its greatest row itself.
+ * The rows that lookups need. If rows are visible from their event on, the greatest row is in the interval of a lookup,
+ * or between the previous interval and this one. If rows are known later, a row may have happened in an earlier
+ * interval without being visible in it. Then each lookup searches its greatest row itself.
  *
  * @param lookups of views among `plans`, ordered by key and time
  * @returns null where there are too many

@@ -2,7 +2,7 @@ import { lowerIsBetter } from '../monitoring/quality/paired-tally.ts'
 import type { Decision, TrainingEvaluation } from '../registry/trainings/training-run.ts'
 import type { Requirement } from '../registry/trainings/training-spec.ts'
 
-/** Of an evaluation, what a comparison needs. */
+/** The part of an evaluation that a comparison needs. */
 type Compared = Pick<TrainingEvaluation, 'champion' | 'candidate' | 'championFigures' | 'differences' | 'notes'>
 
 /** Whether a version meets each requirement. A metric that is missing meets none. */

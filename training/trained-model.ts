@@ -20,7 +20,7 @@ interface Kept extends Omit<TrainedModel, 'bytes'> {
   readonly rows: readonly string[]
 }
 
-/** With it begin the names of the working directories of trainers. */
+/** The prefix of the names of trainers' working directories. */
 export const workPrefix = 'work-'
 const [modelName, factsName] = ['trained.onnx', 'trained.json'] as const
 

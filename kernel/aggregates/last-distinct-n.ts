@@ -24,7 +24,7 @@ export function lastDistinctN(n: number, slot: number, type: ColumnType): Aggreg
 }
 
 interface LatestOfValue {
-  /** Of the newest row that has the value. */
+  /** The key of the newest row with the value. */
   readonly key: OrderKey
   readonly value: Scalar
 }

@@ -76,7 +76,7 @@ interface MetricBase {
   /** Whether each unit counts once, or once for each of its exposures. */
   readonly per: 'unit' | 'exposure'
   readonly better: 'higher' | 'lower'
-  /** Of a guardrail: how much worse than the control it may be, as a share of the control; null for others. */
+  /** For a guardrail: how much worse than the control it may be, as a share of the control; null for others. */
   readonly margin: number | null
 }
 

@@ -100,7 +100,7 @@ function isAscii(text: string): boolean {
   return true
 }
 
-/** Of a signed integer, so that a greater one sorts after a lesser. */
+/** The bytes of a signed integer, which sort as the integers do. */
 function eightBytes(value: number | bigint): string {
   const number = Number(value)
   if (Number.isSafeInteger(number)) {
@@ -112,7 +112,7 @@ function eightBytes(value: number | bigint): string {
   return buffer.toString('latin1')
 }
 
-/** Of an unsigned integer. */
+/** The bytes of an unsigned integer. */
 function fourBytes(value: number): string {
   return String.fromCharCode(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
 }

@@ -40,7 +40,7 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly join: JoinSummary
   readonly missing: MissingRequired
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
-  /** Of a set in ranges of the spine, of all its rows; else null, as each file has its own. */
+  /** The statistics of all rows of a set in ranges of the spine; null for others, because each file has its own. */
   readonly statistics: readonly ColumnStatistics[] | null
   /** null: not requested. */
   readonly profile: TrainingProfile | null

@@ -87,7 +87,7 @@ export interface DatasetManifest {
   readonly file: DatasetFile
   /** The other parts. */
   readonly otherFiles: readonly DatasetFile[]
-  /** Of a set in numbered parts, by column, of all its rows; else null, as each file has its own. */
+  /** The statistics of all rows of a set in numbered parts, by column; null for others: each file has its own. */
   readonly statistics: readonly ColumnStatistics[] | null
   /**
    * The engine that sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows

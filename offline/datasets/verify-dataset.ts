@@ -178,7 +178,7 @@ export function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset
   return `The spine has the same rows in another order: ${hashes}; ${why}.`
 }
 
-/** Of a set in numbered parts, all its rows. */
+/** The statistics of all rows of a set in numbered parts, then and now. */
 function wholes({ statistics: was }: DatasetManifest, { statistics: now }: Pick<BuiltDataset<WrittenFile>, 'statistics'>) {
   return was === null || now === null ? [] : [{ was: { statistics: was }, now: { statistics: now } }]
 }

@@ -24,7 +24,7 @@ export type PinnedFile = { readonly path: string; readonly bytes: number } & ({ 
 export interface OpenedFile {
   /** An absolute path, or a URL of object storage. */
   readonly path: string
-  /** Where it is read: its own path, or that of its copy. */
+  /** The path to read: its own, or that of its copy. */
   readonly local: string
   /** When it was last written; of an object, what was copied. */
   readonly content: { readonly mtimeMs: number } | Pick<StagedObject, 'bytes' | 'etag'>

@@ -71,7 +71,7 @@ export class RowSampler {
     if (this.#hashes.length >= 2 * this.#max) this.#shrink()
   }
 
-  /** Of every row, by column and status. */
+  /** The statuses of all rows, by column and status. */
   get statuses(): readonly Float64Array[] {
     return this.#statuses
   }

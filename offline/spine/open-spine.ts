@@ -30,7 +30,7 @@ export interface SpineOptions {
   /** For a spine of a view's rows: which rows are read. Absent: all settled rows, by the rule of time. */
   readonly seen?: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null }
   readonly signal?: AbortSignal | undefined
-  /** Of a query that joins large tables: PostgreSQL does not look up row by row. */
+  /** Whether the query joins large tables, so that PostgreSQL must not look up row by row. */
   readonly largeJoin?: boolean
 }
 
