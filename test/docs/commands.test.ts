@@ -477,6 +477,8 @@ describe('the example of the README', () => {
     const settings = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
     const answered = await followPage('README.md', own, settings, 'migrate')
     await database.drop()
+    const [, rows = ''] = /```text\n(card,at[^]*?)```/.exec(page) ?? []
+    expect((await readFile(join(own, 'train.csv'), 'utf8')).replaceAll('\r', '')).toBe(rows)
     expect(answered).toMatchObject([
       { results: [{ features: { paid1h: 1, meanAmount6h: 14 } }] },
       { model: 'fraud', predictions: [{ probabilities: 0 }] },
