@@ -15,7 +15,7 @@ import { deadlineFrom, settleInTime, timeoutHeader, timeoutInHeader } from '../.
 import { requestIdOf } from '../../traffic/request-id.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import { beginRequest, traceOf } from '../../traffic/trace.ts'
-import { checkParams, checkQuery } from './request/check-query.ts'
+import { checkParams } from './request/check-query.ts'
 import { compressed, isCompressible } from './response/compress.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { requireKnownOrigin } from './response/cors.ts'
@@ -200,7 +200,6 @@ class StagedCall implements HttpCall, Admitted {
     const { route, incoming } = this
     const { context } = this.#shared
     checkParams(this.params)
-    if (route.query !== undefined) checkQuery(this, route.query)
     if (incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(this, context)
     return route.handle(this, context)
   }

@@ -36,7 +36,7 @@ export interface Route {
   readonly description?: string
   /** The group in the documentation. */
   readonly tag: string
-  /** The schema of the JSON body. The handler validates by it too (`readBody`). */
+  /** The schema of the JSON body. The handler reads the body by it (`checkedRoute`, `readBody`). */
   readonly body?: z.ZodType
   /** The maximum size of a body. Default: that of the server. */
   readonly bodyLimitBytes?: number
@@ -52,6 +52,7 @@ export interface Route {
   readonly produces?: string
   /** The status of an answer that is no error, or its statuses. Default: 200. */
   readonly status?: number | readonly number[]
+  /** The schema of the query. The handler reads the query by it (`checkedRoute`, `checkQuery`). */
   readonly query?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape

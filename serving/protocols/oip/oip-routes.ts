@@ -4,7 +4,7 @@ import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadat
 import { inferAnswerSchema, inferSchema, readInferBody, writeInferBody } from './infer-body.ts'
 import { infer } from './infer.ts'
 import { rowCount } from './infer-request.ts'
-import { checkType, readBody } from '../http/request/body.ts'
+import { checkType } from '../http/request/body.ts'
 import type { PredictContext } from '../../predict/predict.ts'
 import { callerOf } from '../http/predict/caller.ts'
 import type { ServingContext } from '../../context.ts'
@@ -13,6 +13,7 @@ import { jsonAnswer } from '../http/call.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { joined, readChunks } from '../http/request/read-bytes.ts'
+import { checkedRoute } from '../http/checked-route.ts'
 import type { Route } from '../http/route.ts'
 
 /** The header that says how many bytes of a body are JSON, where tensors follow in binary. */
@@ -53,7 +54,7 @@ export const oipRoutes: readonly Route[] = [
     summary: 'The server and its extensions of the protocol',
     handle: () => jsonAnswer(serverMetadata),
   },
-  {
+  checkedRoute({
     ...base,
     method: 'POST',
     path: '/v2/repository/index',
@@ -61,11 +62,8 @@ export const oipRoutes: readonly Route[] = [
     summary: 'Every version of every model, and whether it can be run',
     body: indexSchema,
     bodyOptional: true,
-    async handle(call, deps) {
-      const { ready } = await readBody(call, deps.bodyLimitBytes, indexSchema, {})
-      return jsonAnswer(repositoryIndex(deps, ready === true))
-    },
-  },
+    handle: (_, deps, { body }) => jsonAnswer(repositoryIndex(deps, body.ready === true)),
+  }),
   // a version is its number, or an alias
   ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path): Route[] => [
     {

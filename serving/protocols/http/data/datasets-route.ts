@@ -17,10 +17,8 @@ import { deleteTrainingSet } from '../../../../registry/delete-training-set.ts'
 import { readJob } from '../../../../runtime/jobs/read-jobs.ts'
 import { processName } from '../../../../runtime/process-name.ts'
 import type { ServingContext } from '../../../context.ts'
-import { readBody } from '../request/body.ts'
 import type { Call } from '../call.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
 import type { NewDataset } from './dataset-schemas.ts'
 import {
   beginDatasetAnswer,
@@ -32,11 +30,12 @@ import {
 } from './dataset-schemas.ts'
 import { fileAnswer } from '../response/file-answer.ts'
 import { asRefusal } from '../response/refusal.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 /** The routes that make training sets, show them, and send their files. */
 export const datasetRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/datasets',
     scope: 'admin',
@@ -48,8 +47,7 @@ export const datasetRoutes: readonly Route[] = [
     example: { service: 'flight_features', spine: { sql: 'select origin as airport, date, delay > 15 as late from flights' } },
     status: 202,
     answer: beginDatasetAnswer,
-    async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, beginDatasetBody)
+    async handle(call, deps, { body }) {
       const service = deps.catalog().service(body.service)
       const { spine } = body
       const out = join(deps.datasetsDirectory, randomUUID())
@@ -66,7 +64,7 @@ export const datasetRoutes: readonly Route[] = [
       const { id } = exportSpec.parse((await readJob(deps.upkeep.database(), job)).spec)
       return jsonAnswer({ job, id, service: service.id, requestId: call.requestId }, 202)
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/datasets',
@@ -123,7 +121,7 @@ export const datasetRoutes: readonly Route[] = [
       )
     },
   },
-  {
+  checkedRoute({
     method: 'DELETE',
     path: '/v1/datasets/:id',
     scope: 'admin',
@@ -131,8 +129,7 @@ export const datasetRoutes: readonly Route[] = [
     tag: 'Training sets',
     query: deleteDatasetQuery,
     answer: deletedDatasetAnswer,
-    async handle(call, deps) {
-      const { files = false, dryRun = false, reason } = checkQuery(call, deleteDatasetQuery)
+    async handle(call, deps, { query: { files = false, dryRun = false, reason } }) {
       const dataset = await datasetOf(call, deps)
       const { id, manifest } = dataset
       const remove = async (): Promise<readonly string[]> => (files ? await deleteDatasetFiles(dataset) : [])
@@ -143,7 +140,7 @@ export const datasetRoutes: readonly Route[] = [
       const all = filesOf(manifest).map(({ path, bytes }) => ({ path, bytes }))
       return jsonAnswer({ id, files: deleted, all, dryRun, requestId: call.requestId })
     },
-  },
+  }),
 ]
 
 async function datasetOf({ params }: Call, deps: Pick<ServingContext, 'upkeep'>): Promise<StoredDataset> {

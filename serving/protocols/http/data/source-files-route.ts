@@ -5,13 +5,12 @@ import { ingestOnce } from '../../../../offline/ingest/ingest-once.ts'
 import { beginSourceSync } from '../../../../materializer/sources/sync-source.ts'
 import { undoIngest } from '../../../../materializer/sources/undo-ingest.ts'
 import { processName } from '../../../../runtime/process-name.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { ingestAnswer, loadsAnswer, undoneIngestAnswer } from './event-schemas.ts'
 import { requestId as requestIdField } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const ingestBody = z.strictObject({
@@ -78,7 +77,7 @@ const waitMs = 5_000
 
 /** The routes that load files into the table of a source. */
 export const sourceFileRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/loads',
     scope: 'read',
@@ -86,14 +85,13 @@ export const sourceFileRoutes: readonly Route[] = [
     tag: 'Events',
     query: loadsQuery,
     answer: loadsAnswer,
-    async handle(call, deps) {
-      const filter = checkQuery(call, loadsQuery)
+    async handle(call, deps, { query: filter }) {
       const found = await readLoads(deps.upkeep.database(), filter)
       // a source that was removed may still have loads
       if (filter.source !== undefined && filter.before === undefined && found.loads.length === 0) deps.catalog().source(filter.source)
       return jsonAnswer({ ...found, requestId: call.requestId })
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/sources/:name/files',
@@ -107,7 +105,7 @@ export const sourceFileRoutes: readonly Route[] = [
       return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
     },
   },
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/sources/:name/sync',
     scope: 'admin',
@@ -120,8 +118,7 @@ export const sourceFileRoutes: readonly Route[] = [
     example: { replace: 'changed', reason: 'the files of March were corrected' },
     status: 202,
     answer: sourceSyncAnswer,
-    async handle(call, deps) {
-      const { replace = 'none', reason } = await readBody(call, deps.bodyLimitBytes, syncBody, {})
+    async handle(call, deps, { body: { replace = 'none', reason } }) {
       const catalog = deps.catalog()
       const { name: source } = catalog.source(nameInPath(call))
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), catalog: () => Promise.resolve(catalog) }
@@ -129,8 +126,8 @@ export const sourceFileRoutes: readonly Route[] = [
       const { id: job, joined } = await asRefusal(() => beginSourceSync(tools, source, request))
       return jsonAnswer({ job, source, joined, requestId: call.requestId }, 202)
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/sources/:name/files',
     scope: 'admin',
@@ -140,8 +137,7 @@ export const sourceFileRoutes: readonly Route[] = [
     body: ingestBody,
     example: { upload: '6f1c…' },
     answer: ingestAnswer,
-    async handle(call, deps) {
-      const { upload: id, every = 1, key, again = false } = await readBody(call, deps.bodyLimitBytes, ingestBody)
+    async handle(call, deps, { body: { upload: id, every = 1, key, again = false } }) {
       const source = deps.catalog().ingestSource(nameInPath(call))
       const result = await deps.uploads.use(id, async ({ path, name }) => {
         const { actor, requestId } = actorOf(call)
@@ -150,8 +146,8 @@ export const sourceFileRoutes: readonly Route[] = [
       })
       return jsonAnswer({ ...result, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/sources/:name/files/:load/undo',
     scope: 'admin',
@@ -160,8 +156,7 @@ export const sourceFileRoutes: readonly Route[] = [
     body: reasonBody,
     bodyOptional: true,
     answer: undoneIngestAnswer,
-    async handle(call, deps) {
-      const { reason } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+    async handle(call, deps, { body: { reason } }) {
       const catalog = deps.catalog()
       const { name: source } = catalog.source(nameInPath(call))
       const { database, store } = deps.upkeep
@@ -169,5 +164,5 @@ export const sourceFileRoutes: readonly Route[] = [
       const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))
       return jsonAnswer({ ...undone, requestId: call.requestId })
     },
-  },
+  }),
 ]

@@ -4,9 +4,9 @@ import type { Upload } from '../../../uploads/stored-uploads.ts'
 import type { Uploads } from '../../../uploads/uploads.ts'
 import type { Call } from '../call.ts'
 import { jsonAnswer } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { tooLarge } from '../request/incoming-request.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 /** The limit of the usual file systems. */
@@ -40,7 +40,7 @@ const description =
 
 /** The routes by which files reach the server: in parts, so that a broken upload can resume. */
 export const uploadRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/uploads',
     scope: 'admin',
@@ -51,8 +51,7 @@ export const uploadRoutes: readonly Route[] = [
     query: newUploadQuery,
     status: 201,
     answer: uploadAnswer,
-    async handle(call, { uploads }) {
-      const { name = 'upload', sha256 = null } = checkQuery(call, newUploadQuery)
+    async handle(call, { uploads }, { query: { name = 'upload', sha256 = null } }) {
       const sent = byteCount(call, 'Content-Length')
       const length = byteCount(call, 'Upload-Length') ?? sent
       if (length === null) {
@@ -68,7 +67,7 @@ export const uploadRoutes: readonly Route[] = [
         ...offsetHeaders(upload),
       })
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/uploads/:id',

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { experimentReport } from '../../../../monitoring/experiments/experiment-report.ts'
 import { decideExperiment } from '../../../../registry/experiments/decide-experiment.ts'
-import { readBody } from '../request/body.ts'
 import { commitWhileConnected } from '../request/client-connection.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { experimentDecisionAnswer, experimentResultsAnswer } from './experiment-result-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const decideSchema = z.strictObject({
@@ -28,7 +28,7 @@ export const experimentResultRoutes: readonly Route[] = [
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
   },
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/experiments/:name/decide',
     scope: 'admin',
@@ -38,8 +38,7 @@ export const experimentResultRoutes: readonly Route[] = [
     body: decideSchema,
     example: { variant: 'treatment', reason: 'more revenue, guardrails pass' },
     answer: experimentDecisionAnswer.extend({ requestId }),
-    async handle(call, deps) {
-      const { variant, reason } = await readBody(call, deps.bodyLimitBytes, decideSchema)
+    async handle(call, deps, { body: { variant, reason } }) {
       const change = await decideExperiment(
         deps.upkeep.database(),
         nameInPath(call),
@@ -49,5 +48,5 @@ export const experimentResultRoutes: readonly Route[] = [
       )
       return jsonAnswer({ ...change, requestId: call.requestId })
     },
-  },
+  }),
 ]

@@ -3,11 +3,11 @@ import { startExperiment, stopExperiment } from '../../../../registry/experiment
 import type { ExperimentChange } from '../../../../registry/experiments/change-experiment.ts'
 import { listExperiments } from '../../../../registry/experiments/list-experiments.ts'
 import type { ServingContext } from '../../../context.ts'
-import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { experimentChangeAnswer, experimentsAnswer } from './experiment-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { commitWhileConnected } from '../request/client-connection.ts'
 
@@ -33,35 +33,33 @@ export const experimentRoutes: readonly Route[] = [
       })
     },
   },
-  {
+  checkedRoute({
     ...changes,
     method: 'POST',
     path: '/v1/experiments/:name/start',
     summary: 'Start an experiment: its units get its variants',
     body: startSchema,
     example: { reason: 'version 7 has the new weather features' },
-    async handle(call, deps) {
-      const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema, {})
+    async handle(call, deps, { body: { reason: why, ...start } }) {
       const change = await startExperiment(deps.upkeep.database(), nameInPath(call), start, actorOf(call, why), commitWhileConnected(call))
       return await changed(call, deps, change)
     },
-  },
-  {
+  }),
+  checkedRoute({
     ...changes,
     method: 'POST',
     path: '/v1/experiments/:name/stop',
     summary: 'Stop an experiment: its units are routed as all others',
     body: reasonBody,
     example: { reason: 'the planned units are there' },
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+    async handle(call, deps, { body: { reason: why } }) {
       return await changed(
         call,
         deps,
         await stopExperiment(deps.upkeep.database(), nameInPath(call), actorOf(call, why), commitWhileConnected(call)),
       )
     },
-  },
+  }),
 ]
 
 async function changed(call: Call, { reachRevision }: ServingContext, change: ExperimentChange): Promise<RouteAnswer> {

@@ -11,10 +11,11 @@ import { planUnits } from '../../../../monitoring/experiments/plan-units.ts'
 import { createDatasetWriter } from '../../../../offline/files/dataset-writer.ts'
 import { declaredExperiment } from '../../../../registry/experiments/declared-experiment.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { experimentPlanAnswer } from './experiment-plan-schema.ts'
 import { fileAnswer } from '../response/file-answer.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { commitWhileConnected } from '../request/client-connection.ts'
 
@@ -29,7 +30,7 @@ const exportQuery = z.object({
 
 /** Routes that read the units of an experiment: to plan it, and to take them along. */
 export const experimentUnitRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/experiments/:name/plan',
     scope: 'read',
@@ -39,8 +40,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     tag: 'Experiments',
     query: planQuery,
     answer: experimentPlanAnswer.extend({ requestId }),
-    async handle(call, deps) {
-      const { effect = null, power = 0.8, since = '28d' } = checkQuery(call, planQuery)
+    async handle(call, deps, { query: { effect = null, power = 0.8, since = '28d' } }) {
       const db = deps.upkeep.database()
       const { spec, coverage } = await declaredExperiment(db, nameInPath(call))
       const asOf = deps.clock()
@@ -48,8 +48,8 @@ export const experimentUnitRoutes: readonly Route[] = [
       const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: commitWhileConnected(call).signal })
       return jsonAnswer({ ...plan, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'GET',
     path: '/v1/experiments/:name/export',
     scope: 'read',
@@ -59,8 +59,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     tag: 'Experiments',
     query: exportQuery,
     produces: 'application/octet-stream',
-    async handle(call, deps) {
-      const { format = 'jsonl' } = checkQuery(call, exportQuery)
+    async handle(call, deps, { query: { format = 'jsonl' } }) {
       const db = deps.upkeep.database()
       const name = nameInPath(call)
       const run = await requireRun(db, name)
@@ -88,5 +87,5 @@ export const experimentUnitRoutes: readonly Route[] = [
         throw error
       }
     },
-  },
+  }),
 ]

@@ -5,10 +5,8 @@ import { explain } from '../../../features/explain.ts'
 import { requestedMoment } from '../../../features/read-request.ts'
 import { asOfSchema, nameSchema } from '../../../features/request-schema.ts'
 import { explainAnswer } from './explain-schemas.ts'
-import { readBody } from '../request/body.ts'
-import type { ServingContext } from '../../../context.ts'
-import type { Call, RouteAnswer } from '../call.ts'
 import { jsonAnswer } from '../call.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const explainSchema = z
@@ -24,7 +22,7 @@ const explainSchema = z
 
 /** The route that explains values. */
 export const explainRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/explain',
     scope: 'read',
@@ -35,27 +33,21 @@ export const explainRoutes: readonly Route[] = [
     body: explainSchema,
     example: { view: 'airport_delays', entity: { airport: 'ATL' }, asOf: '2001-06-30T12:00:00Z' },
     answer: explainAnswer,
-    handle: answerExplain,
-  },
+    async handle(call, deps, { body }) {
+      const { service, view, prediction, entity, asOf, candidates } = body
+      if (prediction !== undefined) {
+        const other = (['service', 'view', 'entity', 'asOf'] as const).find((field) => body[field] !== undefined)
+        if (other !== undefined)
+          throw new LockstepError('INVALID_REQUEST', `A "prediction" has its own service, entity and moment; remove "${other}".`)
+        const asked = { prediction, maxRows: candidates }
+        const found = await explainPrediction(deps.upkeep.database(), deps.readCatalog(), deps.explain, asked)
+        return jsonAnswer({ ...found, requestId: call.requestId })
+      }
+      if (entity === undefined)
+        throw new LockstepError('INVALID_REQUEST', 'The request has no "entity"; send its key columns, as in {"airport": "ATL"}.')
+      const moment = requestedMoment(deps, asOf) ?? deps.clock()
+      const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, maxRows: candidates })
+      return jsonAnswer({ ...explained, requestId: call.requestId })
+    },
+  }),
 ]
-
-async function answerExplain(
-  call: Call,
-  context: Pick<ServingContext, 'readCatalog' | 'explain' | 'clock' | 'defaultAsOf' | 'bodyLimitBytes' | 'upkeep'>,
-): Promise<RouteAnswer> {
-  const body = await readBody(call, context.bodyLimitBytes, explainSchema)
-  const { service, view, prediction, entity, asOf, candidates } = body
-  if (prediction !== undefined) {
-    const other = (['service', 'view', 'entity', 'asOf'] as const).find((field) => body[field] !== undefined)
-    if (other !== undefined)
-      throw new LockstepError('INVALID_REQUEST', `A "prediction" has its own service, entity and moment; remove "${other}".`)
-    const asked = { prediction, maxRows: candidates }
-    const found = await explainPrediction(context.upkeep.database(), context.readCatalog(), context.explain, asked)
-    return jsonAnswer({ ...found, requestId: call.requestId })
-  }
-  if (entity === undefined)
-    throw new LockstepError('INVALID_REQUEST', 'The request has no "entity"; send its key columns, as in {"airport": "ATL"}.')
-  const moment = requestedMoment(context, asOf) ?? context.clock()
-  const explained = await explain(context.readCatalog(), context.explain, { service, view, entity, asOf: moment, maxRows: candidates })
-  return jsonAnswer({ ...explained, requestId: call.requestId })
-}

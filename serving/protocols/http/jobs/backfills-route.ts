@@ -4,13 +4,11 @@ import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { beginBackfill } from '../../../../materializer/backfills/backfill.ts'
 import { backfillJson, readBackfill } from '../../../../materializer/backfills/read-backfills.ts'
 import { backfillAnswer } from './job-schemas.ts'
-import { readBody } from '../request/body.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
 import { processName } from '../../../../runtime/process-name.ts'
-import type { ServingContext } from '../../../context.ts'
-import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
 import { momentSchema, nameSchema } from '../../../features/request-schema.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const schema = z
@@ -25,7 +23,7 @@ const schema = z
 
 /** The route that begins a backfill. `/v1/jobs` shows it and cancels it. */
 export const backfillRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/backfills',
     scope: 'admin',
@@ -35,26 +33,26 @@ export const backfillRoutes: readonly Route[] = [
     example: { view: 'airport_delays', from: '2001-01-01T00:00:00Z', to: '2001-02-01T00:00:00Z' },
     status: 202,
     answer: backfillAnswer,
-    handle: answerBeginBackfill,
-  },
+    async handle(call, deps, { body: { view, from, to, chunks, reason } }) {
+      const catalog = deps.catalog()
+      const plan = catalog.view(view)
+      if (!catalog.online.has(plan.id)) {
+        throw new LockstepError(
+          'INVALID_REQUEST',
+          `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`,
+        )
+      }
+      const db = deps.upkeep.database()
+      const { id, joined } = await beginBackfill({ db, store: deps.upkeep.store(), worker: processName() }, plan, {
+        events: eventsOf(from, to),
+        chunks,
+        by: actorOf(call, reason),
+        now: () => Date.now() * 1000,
+      })
+      return jsonAnswer({ ...backfillJson(await readBackfill(db, id)), joined, requestId: call.requestId }, 202)
+    },
+  }),
 ]
-
-async function answerBeginBackfill(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { view, from, to, chunks, reason } = await readBody(call, deps.bodyLimitBytes, schema)
-  const catalog = deps.catalog()
-  const plan = catalog.view(view)
-  if (!catalog.online.has(plan.id)) {
-    throw new LockstepError('INVALID_REQUEST', `The view "${plan.id}" is not online; declare it with "online: true" and apply the file.`)
-  }
-  const db = deps.upkeep.database()
-  const { id, joined } = await beginBackfill({ db, store: deps.upkeep.store(), worker: processName() }, plan, {
-    events: eventsOf(from, to),
-    chunks,
-    by: actorOf(call, reason),
-    now: () => Date.now() * 1000,
-  })
-  return jsonAnswer({ ...backfillJson(await readBackfill(db, id)), joined, requestId: call.requestId }, 202)
-}
 
 function eventsOf(from: string | undefined, to: string | undefined): { from: number; to: number } | null {
   if (from === undefined && to === undefined) return null

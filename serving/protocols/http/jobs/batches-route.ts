@@ -11,13 +11,13 @@ import { batchJson, listBatches, readBatch } from '../../../batch/batch-json.ts'
 import type { BatchRequest } from '../../../batch/batch-spec.ts'
 import { beginBatch } from '../../../batch/begin-batch.ts'
 import { momentSchema, nameSchema } from '../../../features/request-schema.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { jobState } from './job-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const objectUrl = z.string().regex(/^(s3|gs):\/\/[^/]+\/.+/, 'must be a URL such as s3://bucket/key')
@@ -125,7 +125,7 @@ const cancelQuery = z.object({ reason: reasonSchema })
 
 /** Batch inference. Workers do the work, or with the embedded database the server. */
 export const batchRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'PUT',
     path: '/v1/batches/:id',
     scope: 'admin',
@@ -142,8 +142,7 @@ export const batchRoutes: readonly Route[] = [
     },
     status: 202,
     answer: beginBatchAnswer,
-    async handle(call, deps) {
-      const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, body)
+    async handle(call, deps, { body: { reason, ...given } }) {
       const request = requestOf(given)
       const db = deps.upkeep.database()
       const catalog = deps.catalog()
@@ -153,7 +152,7 @@ export const batchRoutes: readonly Route[] = [
       const { job, joined } = await asRefusal(() => beginBatch(beginner, call.params['id'] ?? '', request))
       return jsonAnswer({ ...batchJson(job), joined, requestId: call.requestId }, 202)
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/batches/:id',
@@ -165,7 +164,7 @@ export const batchRoutes: readonly Route[] = [
       return jsonAnswer({ ...batchJson(await readBatch(deps.upkeep.database(), call.params['id'] ?? '')), requestId: call.requestId })
     },
   },
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/batches',
     scope: 'read',
@@ -173,12 +172,12 @@ export const batchRoutes: readonly Route[] = [
     tag: 'Batches',
     query: listQuery,
     answer: batchesAnswer,
-    async handle(call, deps) {
-      const batches = await listBatches(deps.upkeep.database(), checkQuery(call, listQuery))
+    async handle(call, deps, { query }) {
+      const batches = await listBatches(deps.upkeep.database(), query)
       return jsonAnswer({ batches, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'DELETE',
     path: '/v1/batches/:id',
     scope: 'admin',
@@ -186,14 +185,13 @@ export const batchRoutes: readonly Route[] = [
     tag: 'Batches',
     query: cancelQuery,
     answer: batchAnswer,
-    async handle(call, deps) {
-      const { reason } = checkQuery(call, cancelQuery)
+    async handle(call, deps, { query: { reason } }) {
       const [db, id] = [deps.upkeep.database(), call.params['id'] ?? '']
       const { id: job, state } = await readBatch(db, id)
       if (!(await cancelJob(db, job, actorOf(call, reason)))) throw notRunning('batch', id, { id, state })
       return jsonAnswer({ ...batchJson(await readBatch(db, id)), requestId: call.requestId })
     },
-  },
+  }),
 ]
 
 function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: Omit<z.output<typeof body>, 'reason'>): BatchRequest {

@@ -3,15 +3,14 @@ import { cancelJob, noJob, notRunning, retryJob } from '../../../../runtime/jobs
 import { jobJson, stepJson } from '../../../../runtime/jobs/job-json.ts'
 import { maxListedJobs, readJob, readJobs, readSteps } from '../../../../runtime/jobs/read-jobs.ts'
 import type { ServingContext } from '../../../context.ts'
-import { readBody } from '../request/body.ts'
 import { reasonBody } from '../request/change-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { jobAnswer, jobsAnswer, jobState } from './job-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
-const query = z.object({
+const jobsQuery = z.object({
   kind: z.string().optional().describe('Only jobs of this kind, such as backfill'),
   state: jobState.optional().describe('Only jobs in this state'),
   subject: z.string().optional().describe('Only jobs about this view or service, such as airport_delays@1'),
@@ -20,19 +19,19 @@ const query = z.object({
 
 /** Jobs of all kinds: what shows, cancels and retries them. */
 export const jobRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/jobs',
     scope: 'read',
     summary: 'The newest jobs, running ones first',
     tag: 'Jobs',
-    query,
+    query: jobsQuery,
     answer: jobsAnswer,
-    async handle(call, deps) {
-      const jobs = await readJobs(deps.upkeep.database(), checkQuery(call, query))
+    async handle(call, deps, { query }) {
+      const jobs = await readJobs(deps.upkeep.database(), query)
       return jsonAnswer({ jobs: jobs.map(jobJson), requestId: call.requestId })
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/jobs/:id',
@@ -42,7 +41,7 @@ export const jobRoutes: readonly Route[] = [
     answer: jobAnswer,
     handle: (call, deps) => answerJob(call, deps, idInPath(call, noJob)),
   },
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/jobs/:id/cancel',
     scope: 'admin',
@@ -52,15 +51,14 @@ export const jobRoutes: readonly Route[] = [
     bodyOptional: true,
     example: { reason: 'begun by mistake' },
     answer: jobAnswer,
-    async handle(call, deps) {
-      const [id, { reason: why }] = [idInPath(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
-      const db = deps.upkeep.database()
+    async handle(call, deps, { body }) {
+      const [id, db] = [idInPath(call, noJob), deps.upkeep.database()]
       const { state } = await readJob(db, id)
-      if (!(await cancelJob(db, id, actorOf(call, why)))) throw notRunning('job', id, { id, state })
+      if (!(await cancelJob(db, id, actorOf(call, body.reason)))) throw notRunning('job', id, { id, state })
       return await answerJob(call, deps, id)
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/jobs/:id/retry',
     scope: 'admin',
@@ -71,12 +69,12 @@ export const jobRoutes: readonly Route[] = [
     example: { reason: 'the disk has room again' },
     status: 202,
     answer: jobAnswer,
-    async handle(call, deps) {
-      const [id, { reason: why }] = [idInPath(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
-      await retryJob(deps.upkeep.database(), id, actorOf(call, why))
+    async handle(call, deps, { body }) {
+      const id = idInPath(call, noJob)
+      await retryJob(deps.upkeep.database(), id, actorOf(call, body.reason))
       return await answerJob(call, deps, id, 202)
     },
-  },
+  }),
 ]
 
 async function answerJob(call: Call, deps: ServingContext, id: number, status?: 202): Promise<RouteAnswer> {

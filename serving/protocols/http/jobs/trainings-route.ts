@@ -5,12 +5,11 @@ import { listTrainings, nextInstant, readTrainingRuns, runJson } from '../../../
 import { trainingParts } from '../../../../registry/trainings/training-run.ts'
 import { processName } from '../../../../runtime/process-name.ts'
 import { momentSchema } from '../../../features/request-schema.ts'
-import { actorOf, jsonAnswer } from '../call.ts'
-import { readBody } from '../request/body.ts'
+import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { doing } from './job-schemas.ts'
 
@@ -133,7 +132,7 @@ export const trainingRoutes: readonly Route[] = [
       return jsonAnswer({ trainings, requestId: call.requestId })
     },
   },
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/trainings/:name',
     scope: 'read',
@@ -141,14 +140,14 @@ export const trainingRoutes: readonly Route[] = [
     tag: 'Trainings',
     query: listQuery,
     answer: trainingAnswer,
-    async handle(call, deps) {
-      const { spec } = deps.catalog().training(call.params['name'] ?? '')
-      const runs = await readTrainingRuns(deps.upkeep.database(), spec.name, checkQuery(call, listQuery).limit)
+    async handle(call, deps, { query }) {
+      const { spec } = deps.catalog().training(nameInPath(call))
+      const runs = await readTrainingRuns(deps.upkeep.database(), spec.name, query.limit)
       const next = nextInstant(spec, Date.now() * 1000)
       return jsonAnswer({ name: spec.name, next, definition: spec, runs, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/trainings/:name/runs',
     scope: 'admin',
@@ -161,12 +160,11 @@ export const trainingRoutes: readonly Route[] = [
     example: { reason: 'new labels came' },
     status: 202,
     answer: beginRunAnswer,
-    async handle(call, deps) {
-      const { at, reason } = await readBody(call, deps.bodyLimitBytes, body, {})
+    async handle(call, deps, { body: { at, reason } }) {
       const [db, catalog] = [deps.upkeep.database(), deps.catalog()]
       const beginner = { db, catalog, worker: processName(), by: actorOf(call, reason) }
-      const begun = await asRefusal(() => beginTraining(beginner, call.params['name'] ?? '', at === undefined ? null : parseTimestamp(at)))
+      const begun = await asRefusal(() => beginTraining(beginner, nameInPath(call), at === undefined ? null : parseTimestamp(at)))
       return jsonAnswer({ ...(await runJson(db, begun.job)), joined: begun.joined, requestId: call.requestId }, 202)
     },
-  },
+  }),
 ]

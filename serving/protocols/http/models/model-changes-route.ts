@@ -2,13 +2,12 @@ import { z } from 'zod'
 import { championAlias } from '../../../../registry/models/model-aliases.ts'
 import { maxModelEvents } from '../../../../registry/models/model-events.ts'
 import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './model-schemas.ts'
-import { readBody } from '../request/body.ts'
-import { checkQuery } from '../request/check-query.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { reasonSchema as reason } from '../request/change-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { commitWhileConnected } from '../request/client-connection.ts'
 
@@ -33,7 +32,7 @@ const removeQuery = z.object({ reason })
 
 /** The routes that change which version of a model answers, and list the changes. */
 export const modelChangeRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/models/:name/promote',
     scope: 'admin',
@@ -43,12 +42,11 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { version: 3, reason: 'better on June' },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+    async handle(call, deps, { body }) {
       return await promoted(call, deps, championAlias, body)
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/models/:name/rollback',
     scope: 'admin',
@@ -59,13 +57,12 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { reason: 'errors since noon' },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
+    async handle(call, deps, { body }) {
       const { alias: of = championAlias, reason: why } = body
       return changeAnswer(call, await deps.modelChanges.rollBack(nameInPath(call), of, actorOf(call, why), commitWhileConnected(call)))
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'PUT',
     path: '/v1/models/:name/aliases/:alias',
     scope: 'admin',
@@ -75,12 +72,11 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { version: 4 },
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, promoteSchema)
+    async handle(call, deps, { body }) {
       return await promoted(call, deps, aliasOf(call), body)
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'DELETE',
     path: '/v1/models/:name/aliases/:alias',
     scope: 'admin',
@@ -89,15 +85,14 @@ export const modelChangeRoutes: readonly Route[] = [
     query: removeQuery,
     status: changeStatuses,
     answer: aliasChangeAnswer,
-    async handle(call, deps) {
-      const { reason: why } = checkQuery(call, removeQuery)
+    async handle(call, deps, { query: { reason: why } }) {
       return changeAnswer(
         call,
         await deps.modelChanges.remove(nameInPath(call), aliasOf(call), actorOf(call, why), commitWhileConnected(call)),
       )
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'PUT',
     path: '/v1/models/:name/pin',
     scope: 'admin',
@@ -107,13 +102,12 @@ export const modelChangeRoutes: readonly Route[] = [
     example: { version: 2, reason: 'version 3 answers wrongly' },
     status: changeStatuses,
     answer: pinChangeAnswer,
-    async handle(call, deps) {
-      const { version, reason: why, atOnce: now = false, untried: anyway = false } = await readBody(call, deps.bodyLimitBytes, pinSchema)
+    async handle(call, deps, { body: { version, reason: why, atOnce: now = false, untried: anyway = false } }) {
       const options = { atOnce: now, untried: anyway, ...commitWhileConnected(call) }
       return changeAnswer(call, await deps.modelChanges.pin(nameInPath(call), version, actorOf(call, why), options))
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'DELETE',
     path: '/v1/models/:name/pin',
     scope: 'admin',
@@ -122,12 +116,11 @@ export const modelChangeRoutes: readonly Route[] = [
     query: removeQuery,
     status: changeStatuses,
     answer: pinChangeAnswer,
-    async handle(call, deps) {
-      const { reason: why } = checkQuery(call, removeQuery)
+    async handle(call, deps, { query: { reason: why } }) {
       return changeAnswer(call, await deps.modelChanges.unpin(nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/history',
     scope: 'read',
@@ -135,12 +128,12 @@ export const modelChangeRoutes: readonly Route[] = [
     tag: 'Models',
     query: historyQuery,
     answer: modelHistoryAnswer,
-    async handle(call, deps) {
+    async handle(call, deps, { query }) {
       const { name } = deps.catalog().model(nameInPath(call))
-      const events = await deps.modelChanges.history(name, checkQuery(call, historyQuery).limit)
+      const events = await deps.modelChanges.history(name, query.limit)
       return jsonAnswer({ model: name, events, requestId: call.requestId })
     },
-  },
+  }),
 ]
 
 async function promoted(call: Call, deps: ServingContext, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {

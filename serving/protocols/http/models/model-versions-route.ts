@@ -10,14 +10,13 @@ import { deleteModelVersion } from '../../../../registry/models/delete-model-ver
 import { readModelPieces } from '../../../../registry/models/model-versions.ts'
 import { pickVersion, versionReference } from '../../../../registry/models/pick-version.ts'
 import { pushVersion } from '../../../models/push-version.ts'
-import { readBody } from '../request/body.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { dryRunQuery, reasonSchema } from '../request/change-schemas.ts'
 import { fileAnswer } from '../response/file-answer.ts'
 import { asRefusal } from '../response/refusal.ts'
 import { deletedVersionAnswer, pushAnswer } from './model-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 /** The size of one value in PostgreSQL. */
@@ -39,7 +38,7 @@ const pushBody = z.strictObject({
 
 /** The routes that store versions of models, send their files, and delete them. */
 export const modelVersionRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/models/:name/versions',
     scope: 'admin',
@@ -49,8 +48,7 @@ export const modelVersionRoutes: readonly Route[] = [
     example: { upload: '6f1c…', metrics: { auc: 0.71 }, alias: 'champion' },
     status: [200, 201],
     answer: pushAnswer,
-    async handle(call, deps) {
-      const body = await readBody(call, deps.bodyLimitBytes, pushBody)
+    async handle(call, deps, { body }) {
       const { upload: id, datasetMismatch = false, untried = false, reason, ...rest } = body
       const model = nameInPath(call)
       const db = deps.upkeep.database()
@@ -66,7 +64,7 @@ export const modelVersionRoutes: readonly Route[] = [
         : [...pushed.notes, 'This server still loads the version, and answers with the one before until it has.']
       return jsonAnswer({ ...pushed, notes, requestId: call.requestId }, pushed.created ? 201 : 200)
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/models/:name/versions/:version/file',
@@ -100,7 +98,7 @@ export const modelVersionRoutes: readonly Route[] = [
       }
     },
   },
-  {
+  checkedRoute({
     method: 'DELETE',
     path: '/v1/models/:name/versions/:version',
     scope: 'admin',
@@ -108,8 +106,7 @@ export const modelVersionRoutes: readonly Route[] = [
     tag: 'Models',
     query: dryRunQuery,
     answer: deletedVersionAnswer,
-    async handle(call, deps) {
-      const { dryRun = false, reason } = checkQuery(call, dryRunQuery)
+    async handle(call, deps, { query: { dryRun = false, reason } }) {
       const { name = '', version = '' } = call.params
       const by = actorOf(call, reason)
       const { deleted, freed, revision } = await deleteModelVersion(deps.upkeep.database(), name, versionReference(version), by, { dryRun })
@@ -124,7 +121,7 @@ export const modelVersionRoutes: readonly Route[] = [
         requestId: call.requestId,
       })
     },
-  },
+  }),
 ]
 
 function tooBig(name: string, length: number): LockstepError {

@@ -11,14 +11,13 @@ import {
 import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../../monitoring/alerts/silences.ts'
 import type { ServingContext } from '../../../context.ts'
 import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
-import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { reasonBody, reasonSchema } from '../request/change-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
-const query = z.object({
+const alertsQuery = z.object({
   state: z.enum(['firing', 'resolved']).optional().describe('Only alerts in this state'),
   monitor: z.string().optional().describe('Only alerts of this monitor'),
   severity: z.enum(['page', 'ticket']).optional().describe('Only alerts of this severity'),
@@ -30,19 +29,19 @@ const silenceBody = z.strictObject({
 })
 
 export const alertRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/alerts',
     scope: 'read',
     summary: 'The alerts of monitors, firing ones first',
     tag: 'Alerts',
-    query,
+    query: alertsQuery,
     answer: alertsAnswer,
-    async handle(call, deps) {
-      const alerts = await readAlerts(deps.upkeep.database(), checkQuery(call, query))
+    async handle(call, deps, { query }) {
+      const alerts = await readAlerts(deps.upkeep.database(), query)
       return jsonAnswer({ alerts: alerts.map(alertJson), requestId: call.requestId })
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/alerts/:id',
@@ -52,7 +51,7 @@ export const alertRoutes: readonly Route[] = [
     answer: alertAnswer,
     handle: (call, deps) => answerAlert(call, deps, idInPath(call, noAlert)),
   },
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/alerts/:id/silence',
     scope: 'admin',
@@ -61,14 +60,13 @@ export const alertRoutes: readonly Route[] = [
     body: silenceBody,
     example: { for: '2h', reason: 'known, being fixed' },
     answer: alertAnswer,
-    async handle(call, deps) {
-      const [id, body] = [idInPath(call, noAlert), await readBody(call, deps.bodyLimitBytes, silenceBody)]
-      const micros = silenceMicros(body.for)
-      await silenceAlert(deps.upkeep.database(), id, micros, actorOf(call, body.reason))
+    async handle(call, deps, { body }) {
+      const id = idInPath(call, noAlert)
+      await silenceAlert(deps.upkeep.database(), id, silenceMicros(body.for), actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/alerts/:id/unsilence',
     scope: 'admin',
@@ -78,12 +76,12 @@ export const alertRoutes: readonly Route[] = [
     bodyOptional: true,
     example: { reason: 'it is fixed' },
     answer: alertAnswer,
-    async handle(call, deps) {
-      const [id, body] = [idInPath(call, noAlert), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
+    async handle(call, deps, { body }) {
+      const id = idInPath(call, noAlert)
       await unsilenceAlert(deps.upkeep.database(), id, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
     },
-  },
+  }),
 ]
 
 async function answerAlert(call: Call, deps: ServingContext, id: number): Promise<RouteAnswer> {

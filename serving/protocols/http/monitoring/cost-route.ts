@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { costReport } from '../../../../monitoring/cost/cost-report.ts'
 import { jsonAnswer } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const query = z.object({ since: durationQuery().describe('How far back requests are counted, such as 1d or 30d. Default: 7d') })
@@ -63,7 +64,7 @@ export const costFields = z.object({
 })
 
 export const costRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/cost',
     scope: 'admin',
@@ -71,12 +72,11 @@ export const costRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     answer: costFields.extend({ requestId }),
-    async handle(call, { upkeep, catalog, clock }) {
-      const { since = '7d' } = checkQuery(call, query)
+    async handle(call, { upkeep, catalog, clock }, { query: { since = '7d' } }) {
       const to = clock()
       const { db } = cancelOnDisconnect(call, upkeep.database())
       const window = { from: to - parseDuration(since, 'The parameter "since"'), to }
       return jsonAnswer({ ...(await costReport({ db, catalog: catalog(), store: upkeep.store }, window)), requestId: call.requestId })
     },
-  },
+  }),
 ]

@@ -9,8 +9,9 @@ import { servedFreshness } from '../../../../monitoring/drift/served-freshness.t
 import { pickVersion, versionReference } from '../../../../registry/models/pick-version.ts'
 import { baselineAnswer } from './baseline-schemas.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { driftAnswer } from './drift-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -26,7 +27,7 @@ const query = z.object({
 const baselineQuery = query.pick({ version: true })
 
 export const driftRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/drift',
     scope: 'read',
@@ -34,8 +35,7 @@ export const driftRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     answer: driftAnswer,
-    async handle(call, context) {
-      const { version, since = '24h', baseline = 'training' } = checkQuery(call, query)
+    async handle(call, context, { query: { version, since = '24h', baseline = 'training' } }) {
       const to = Date.now() * 1000
       const catalog = context.catalog()
       const { db } = cancelOnDisconnect(call, context.upkeep.database())
@@ -54,8 +54,8 @@ export const driftRoutes: readonly Route[] = [
       )
       return jsonAnswer({ ...driftJson(report), requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/baseline',
     scope: 'read',
@@ -63,12 +63,11 @@ export const driftRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query: baselineQuery,
     answer: baselineAnswer,
-    async handle(call, context) {
-      const { version } = checkQuery(call, baselineQuery)
+    async handle(call, context, { query: { version } }) {
       const model = context.catalog().model(nameInPath(call))
       const pushed = pickVersion(model, version === undefined ? undefined : versionReference(version))
       const found = await requireBaseline(context.upkeep.database(), model.name, pushed.version)
       return jsonAnswer({ ...baselineJson(found), requestId: call.requestId })
     },
-  },
+  }),
 ]

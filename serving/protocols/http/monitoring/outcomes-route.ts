@@ -9,10 +9,10 @@ import type { ServingContext } from '../../../context.ts'
 import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { maxEvents } from '../data/events-route.ts'
 import { withEventIds } from '../request/idempotent.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -96,7 +96,7 @@ export const outcomeRoutes: readonly Route[] = [
     answer: outcomesAnswer,
     handle: answerOutcomes,
   },
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/outcomes/:name/counts',
     scope: 'read',
@@ -104,27 +104,25 @@ export const outcomeRoutes: readonly Route[] = [
     tag: 'Find',
     query: countsQuery,
     answer: outcomeReportAnswer,
-    handle: answerCounts,
-  },
+    async handle(call, deps, { query }) {
+      const plan = deps.catalog().outcome(nameInPath(call))
+      const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = query
+      if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
+      if (to - from > maxWindowMicros)
+        throw new LockstepError('INVALID_REQUEST', 'The window is longer than 366 days; ask for a shorter one, or for several.')
+      // the database may take longer than the deadline of requests for a large window
+      liftDeadline(call.deadline)
+      const share = loggedShare(deps.logShares, plan.spec.model)
+      return jsonAnswer({
+        ...(await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
+        requestId: call.requestId,
+      })
+    },
+  }),
 ]
 
 const defaultWindowMicros = 7 * 86_400_000_000
 const maxWindowMicros = 366 * 86_400_000_000
-
-async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const plan = deps.catalog().outcome(nameInPath(call))
-  const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = checkQuery(call, countsQuery)
-  if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
-  if (to - from > maxWindowMicros)
-    throw new LockstepError('INVALID_REQUEST', 'The window is longer than 366 days; ask for a shorter one, or for several.')
-  // the database may take longer than the deadline of requests for a large window
-  liftDeadline(call.deadline)
-  const share = loggedShare(deps.logShares, plan.spec.model)
-  return jsonAnswer({
-    ...(await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
-    requestId: call.requestId,
-  })
-}
 
 async function answerOutcomes(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { outcomes: metrics } = deps.metrics

@@ -6,8 +6,9 @@ import { verdicts } from '../../../../monitoring/parity/classify.ts'
 import { storedServices } from '../../../../registry/stored-services.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { jsonAnswer } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -80,7 +81,7 @@ export const parityAnswer = z.object({
 
 /** Its examples have keys and values of entities, so it needs the scope of the prediction log. */
 export const parityRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/parity',
     scope: 'admin',
@@ -89,8 +90,7 @@ export const parityRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     answer: parityAnswer,
-    async handle(call, deps) {
-      const { model, since = '1h', sample = 200, grace } = checkQuery(call, query)
+    async handle(call, deps, { query: { model, since = '1h', sample = 200, grace } }) {
       if (model !== undefined) deps.catalog().model(model)
       liftDeadline(call.deadline)
       const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
@@ -110,5 +110,5 @@ export const parityRoutes: readonly Route[] = [
       )
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
-  },
+  }),
 ]

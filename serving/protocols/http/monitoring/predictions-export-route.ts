@@ -7,9 +7,10 @@ import { LockstepError } from '../../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { writePredictions } from '../../../../monitoring/prediction-log/write-predictions.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 import { fileAnswer } from '../response/file-answer.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const query = z.object({
@@ -35,7 +36,7 @@ export const exportedPredictions = z.object({
 })
 
 export const predictionsExportRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/predictions/export',
     scope: 'admin',
@@ -45,8 +46,7 @@ export const predictionsExportRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     produces: 'application/octet-stream',
-    async handle(call, deps) {
-      const { model, service, since = '24h', outcome, labelled = 'false', asOf, format = 'parquet' } = checkQuery(call, query)
+    async handle(call, deps, { query: { model, service, since = '24h', outcome, labelled = 'false', asOf, format = 'parquet' } }) {
       const alone = labelled === 'true' ? 'labelled' : asOf === undefined ? null : 'asOf'
       if (outcome === undefined && alone !== null)
         throw new LockstepError('INVALID_REQUEST', `The parameter "${alone}" is about an outcome; add "outcome".`)
@@ -77,5 +77,5 @@ export const predictionsExportRoutes: readonly Route[] = [
         throw error
       }
     },
-  },
+  }),
 ]

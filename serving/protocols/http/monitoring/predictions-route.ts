@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { listPredictionPage, maxListedPredictions } from '../../../../monitoring/prediction-log/read-predictions.ts'
 import { jsonAnswer } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -45,7 +46,7 @@ export const predictionsAnswer = z.object({
 
 /** The log has keys of all entities, which a key of scope `read` cannot list elsewhere. */
 export const predictionRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/predictions',
     scope: 'admin',
@@ -53,8 +54,7 @@ export const predictionRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     answer: predictionsAnswer,
-    async handle(call, deps) {
-      const { model, request, prediction, since = '1h', limit = 20, cursor } = checkQuery(call, query)
+    async handle(call, deps, { query: { model, request, prediction, since = '1h', limit = 20, cursor } }) {
       const page = await listPredictionPage(cancelOnDisconnect(call, deps.upkeep.database()).db, {
         since: deps.clock() - parseDuration(since, 'The parameter "since"'),
         limit,
@@ -67,5 +67,5 @@ export const predictionRoutes: readonly Route[] = [
       if (model !== undefined && cursor === undefined && page.predictions.length === 0) deps.catalog().model(model)
       return jsonAnswer({ ...page, requestId: call.requestId })
     },
-  },
+  }),
 ]

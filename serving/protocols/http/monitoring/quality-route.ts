@@ -3,9 +3,9 @@ import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { qualityReport } from '../../../../monitoring/quality/quality-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -13,7 +13,7 @@ import { cancelOnDisconnect } from '../request/client-connection.ts'
 export const serverLimits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
 
 export const qualityRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/quality',
     scope: 'read',
@@ -23,8 +23,7 @@ export const qualityRoutes: readonly Route[] = [
     tag: 'Models',
     query: qualityQuery,
     answer: qualityAnswer.extend({ requestId }),
-    async handle(call, deps) {
-      const { outcome, since = '7d', by = '', asOf: asOfText } = checkQuery(call, qualityQuery)
+    async handle(call, deps, { query: { outcome, since = '7d', by = '', asOf: asOfText } }) {
       const asOf = asOfText === undefined ? deps.clock() : parseTimestamp(asOfText)
       const from = asOf - parseDuration(since, 'The parameter "since"')
       liftDeadline(call.deadline)
@@ -41,5 +40,5 @@ export const qualityRoutes: readonly Route[] = [
       })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
-  },
+  }),
 ]

@@ -4,9 +4,10 @@ import { parseBaseline } from '../../../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../../../monitoring/report/model-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
 import { serverLimits } from './quality-route.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
 
@@ -42,7 +43,7 @@ export const reportAnswer = z.looseObject({
 })
 
 export const reportRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/report',
     scope: 'read',
@@ -51,8 +52,7 @@ export const reportRoutes: readonly Route[] = [
     tag: 'Monitoring',
     query,
     answer: reportAnswer.extend({ requestId }),
-    async handle(call, deps) {
-      const { since = '7d', baseline = 'training' } = checkQuery(call, query)
+    async handle(call, deps, { query: { since = '7d', baseline = 'training' } }) {
       const to = Date.now() * 1000
       const from = to - parseDuration(since, 'The parameter "since"')
       liftDeadline(call.deadline)
@@ -66,5 +66,5 @@ export const reportRoutes: readonly Route[] = [
       )
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
-  },
+  }),
 ]

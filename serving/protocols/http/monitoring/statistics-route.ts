@@ -3,15 +3,14 @@ import { LockstepError } from '../../../../kernel/errors.ts'
 import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { modelStatistics } from '../../../../monitoring/rollups/model-statistics.ts'
-import type { Call, RouteAnswer } from '../call.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery, durationQuery } from '../request/check-query.ts'
+import { durationQuery } from '../request/check-query.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { statisticsAnswer } from './statistics-schemas.ts'
 import { cancelOnDisconnect } from '../request/client-connection.ts'
-import type { ServingContext } from '../../../context.ts'
 
-const query = z.object({
+const statisticsQuery = z.object({
   since: durationQuery().describe('How far back the window begins, such as 30m or 7d. Default: 1h'),
   from: z.string().optional().describe('When it begins, RFC 3339, in place of since'),
   to: z.string().optional().describe('When it ends, RFC 3339. Default: now'),
@@ -24,31 +23,28 @@ const query = z.object({
 })
 
 export const statisticsRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/models/:name/statistics',
     scope: 'read',
     summary: 'What servers answered for a model: requests, errors, times and values',
     tag: 'Models',
-    query,
+    query: statisticsQuery,
     answer: statisticsAnswer,
-    handle: answerStatistics,
-  },
+    async handle(call, deps, { query: { since = '1h', from, to, version, by = 'version,role', step } }) {
+      const model = deps.catalog().model(nameInPath(call)).name
+      const end = to === undefined ? deps.clock() : parseTimestamp(to)
+      const begin = from === undefined ? end - parseDuration(since) : parseTimestamp(from)
+      if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
+      const statistics = await modelStatistics(cancelOnDisconnect(call, deps.upkeep.database()).db, {
+        model,
+        from: begin,
+        to: end,
+        by: by.split(',').filter((part) => part === 'version' || part === 'role'),
+        ...(version === undefined ? {} : { versions: [version] }),
+        ...(step === undefined ? {} : { step }),
+      })
+      return jsonAnswer({ ...statistics, requestId: call.requestId })
+    },
+  }),
 ]
-
-async function answerStatistics(call: Call, context: ServingContext): Promise<RouteAnswer> {
-  const { since = '1h', from, to, version, by = 'version,role', step } = checkQuery(call, query)
-  const model = context.catalog().model(nameInPath(call)).name
-  const end = to === undefined ? context.clock() : parseTimestamp(to)
-  const begin = from === undefined ? end - parseDuration(since) : parseTimestamp(from)
-  if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
-  const statistics = await modelStatistics(cancelOnDisconnect(call, context.upkeep.database()).db, {
-    model,
-    from: begin,
-    to: end,
-    by: by.split(',').filter((part) => part === 'version' || part === 'role'),
-    ...(version === undefined ? {} : { versions: [version] }),
-    ...(step === undefined ? {} : { step }),
-  })
-  return jsonAnswer({ ...statistics, requestId: call.requestId })
-}

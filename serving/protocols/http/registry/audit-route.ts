@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { parseTimestamp } from '../../../../kernel/values/time.ts'
 import { maxAuditRecords } from '../../../../runtime/audit.ts'
 import { auditAnswer } from './registry-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { jsonAnswer } from '../call.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const defaultLimit = 100
@@ -17,7 +17,7 @@ const query = z.object({
 })
 
 export const auditRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/audit',
     scope: 'admin',
@@ -25,12 +25,11 @@ export const auditRoutes: readonly Route[] = [
     tag: 'Audit',
     query,
     answer: auditAnswer,
-    async handle(call, deps) {
-      const { since, limit = defaultLimit, ...filter } = checkQuery(call, query)
+    async handle(call, deps, { query: { since, limit = defaultLimit, ...filter } }) {
       const from = since === undefined ? undefined : new Date(Math.ceil(parseTimestamp(since) / 1000))
       const records = await deps.audit({ ...filter, since: from, limit })
       const last = records.at(-1)
       return jsonAnswer({ records, next: last === undefined || records.length < limit ? null : last.id, requestId: call.requestId })
     },
-  },
+  }),
 ]

@@ -3,10 +3,10 @@ import { planJson } from '../../../../registry/changes/change-plan.ts'
 import { planChanges } from '../../../../registry/changes/plan.ts'
 import { readPortableDefinitions } from '../../../../registry/load/portable-definitions.ts'
 import { readVersion } from '../../../../runtime/version.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, jsonAnswer } from '../call.ts'
 import { applyAnswer, applyBody, planAnswer, planBody, pruneAnswer, pruneBody } from './registry-schemas.ts'
 import { asRefusal } from '../response/refusal.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 /** Compiled definitions have the code of all transforms. */
@@ -14,7 +14,7 @@ const definitionsLimitBytes = 64 * 2 ** 20
 
 /** The routes that change the registry. Stored code is run by every server, so they need the scope of admins. */
 export const registryRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'POST',
     path: '/v1/registry/plan',
     scope: 'admin',
@@ -23,8 +23,7 @@ export const registryRoutes: readonly Route[] = [
     body: planBody,
     bodyLimitBytes: definitionsLimitBytes,
     answer: planAnswer,
-    async handle(call, deps) {
-      const { definitions, prune = false, breakModels = false } = await readBody(call, definitionsLimitBytes, planBody)
+    async handle(call, deps, { body: { definitions, prune = false, breakModels = false } }) {
       const plan = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
         const { privateAddresses, logShares } = deps
@@ -32,8 +31,8 @@ export const registryRoutes: readonly Route[] = [
       })
       return jsonAnswer({ plan: planJson(plan), requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/registry/apply',
     scope: 'admin',
@@ -42,8 +41,7 @@ export const registryRoutes: readonly Route[] = [
     body: applyBody,
     bodyLimitBytes: definitionsLimitBytes,
     answer: applyAnswer,
-    async handle(call, deps) {
-      const { definitions, prune = false, breakModels = false, reason } = await readBody(call, definitionsLimitBytes, applyBody)
+    async handle(call, deps, { body: { definitions, prune = false, breakModels = false, reason } }) {
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
       const { plan, changed, revision, removals } = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
@@ -53,8 +51,8 @@ export const registryRoutes: readonly Route[] = [
       const inForce = await deps.reachRevision(revision)
       return jsonAnswer({ changed, revision, inForce, plan: planJson(plan), ...removals, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/registry/prune',
     scope: 'admin',
@@ -63,14 +61,13 @@ export const registryRoutes: readonly Route[] = [
     body: pruneBody,
     example: { names: ['airport_delays@1'], dryRun: true },
     answer: pruneAnswer,
-    async handle(call, deps) {
-      const { names, dryRun = false, reason } = await readBody(call, deps.bodyLimitBytes, pruneBody)
+    async handle(call, deps, { body: { names, dryRun = false, reason } }) {
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
       const pruned = await pruneWithStates(tools, names, actorOf(call, reason), { dryRun })
       if (!dryRun) await deps.reachRevision(pruned.revision)
       return jsonAnswer({ ...prunedJson(pruned), requestId: call.requestId })
     },
-  },
+  }),
 ]
 
 /** How long states of retired views are deleted at most; the rest is left to the next who does it. */

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { answeringVersion } from '../../../../registry/models/pick-version.ts'
 import { planNames, planSchema } from '../../../../registry/rollouts/plan-schema.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { versionSchema } from '../models/model-version-schema.ts'
 import { rolloutAnswer, rolloutChangeAnswer } from './rollout-answers.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { commitWhileConnected } from '../request/client-connection.ts'
 
@@ -29,34 +29,32 @@ const changes = { scope: 'admin', tag: 'Models', status: changeStatuses, answer:
 
 /** The routes that give a candidate a share of the requests of a model. */
 export const rolloutRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     ...changes,
     method: 'POST',
     path: '/v1/models/:name/rollout',
     summary: 'Start a rollout: a version gets a share of the requests that name no version',
     body: startSchema,
     example: { version: 3, share: 0.05, reason: 'trained on June' },
-    async handle(call, deps) {
-      const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
+    async handle(call, deps, { body: { reason: why, ...start } }) {
       const options = { ...commitWhileConnected(call), allowPrivate: deps.privateAddresses }
       return changeAnswer(call, await deps.modelChanges.rollouts.start(nameInPath(call), start, actorOf(call, why), options))
     },
-  },
-  {
+  }),
+  checkedRoute({
     ...changes,
     method: 'PUT',
     path: '/v1/models/:name/rollout/share',
     summary: 'Change the share of the running rollout',
     body: shareSchema,
     example: { share: 0.2 },
-    async handle(call, deps) {
-      const { share: to, reason: why } = await readBody(call, deps.bodyLimitBytes, shareSchema)
+    async handle(call, deps, { body: { share: to, reason: why } }) {
       return changeAnswer(
         call,
         await deps.modelChanges.rollouts.share(nameInPath(call), to, actorOf(call, why), commitWhileConnected(call)),
       )
     },
-  },
+  }),
   action('abort', 'End the running rollout: the champion has all requests again', 'more errors'),
   action('promote', 'Make the candidate the champion, and end the rollout', 'as good as before'),
   action('pause', 'Pause the plan of the running rollout: its share stays', 'over the weekend'),
@@ -79,7 +77,7 @@ export const rolloutRoutes: readonly Route[] = [
 
 /** A change of the running rollout that needs nothing but its reason. */
 function action(name: 'abort' | 'promote' | 'pause' | 'resume', summary: string, exampleReason?: string): Route {
-  return {
+  return checkedRoute({
     ...changes,
     method: 'POST',
     path: `/v1/models/:name/rollout/${name}`,
@@ -87,9 +85,8 @@ function action(name: 'abort' | 'promote' | 'pause' | 'resume', summary: string,
     body: reasonBody,
     bodyOptional: true,
     ...(exampleReason === undefined ? {} : { example: { reason: exampleReason } }),
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+    async handle(call, deps, { body: { reason: why } }) {
       return changeAnswer(call, await deps.modelChanges.rollouts[name](nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
-  }
+  })
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { shadowReport } from '../../../../monitoring/shadow/shadow-report.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { versionSchema } from '../models/model-version-schema.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
 import { cancelOnDisconnect, commitWhileConnected } from '../request/client-connection.ts'
@@ -25,22 +25,21 @@ const maxPairs = 2000
 
 /** The routes that run a version beside the one that answers, and compare them. */
 export const shadowRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     ...changes,
     method: 'POST',
     path: '/v1/models/:name/shadow',
     summary: 'Start a shadow: a version also runs a share of the requests, after they are answered',
     body: startSchema,
     example: { version: 3, share: 0.2, reason: 'trained on June' },
-    async handle(call, deps) {
-      const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
+    async handle(call, deps, { body: { reason: why, ...start } }) {
       return changeAnswer(
         call,
         await deps.modelChanges.shadows.start(nameInPath(call), start, actorOf(call, why), commitWhileConnected(call)),
       )
     },
-  },
-  {
+  }),
+  checkedRoute({
     ...changes,
     method: 'POST',
     path: '/v1/models/:name/shadow/stop',
@@ -48,11 +47,10 @@ export const shadowRoutes: readonly Route[] = [
     body: reasonBody,
     bodyOptional: true,
     example: { reason: 'seen enough' },
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+    async handle(call, deps, { body: { reason: why } }) {
       return changeAnswer(call, await deps.modelChanges.shadows.stop(nameInPath(call), actorOf(call, why), commitWhileConnected(call)))
     },
-  },
+  }),
   {
     method: 'GET',
     path: '/v1/models/:name/shadow',

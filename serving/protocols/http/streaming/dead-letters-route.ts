@@ -13,11 +13,10 @@ import {
 } from '../../../../materializer/streams/dead-letters.ts'
 import { retryAndFold } from '../../../../materializer/streams/retry-dead-letters.ts'
 import { liftDeadline } from '../../../traffic/request-deadline.ts'
-import { readBody } from '../request/body.ts'
 import { actorOf, idInPath, jsonAnswer } from '../call.ts'
 import { reasonSchema } from '../request/change-schemas.ts'
-import { checkQuery } from '../request/check-query.ts'
 import { requestId } from '../response/response-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const maxListed = 1_000
@@ -77,7 +76,7 @@ export const droppedLettersAnswer = z.object({
  * scope `admin`.
  */
 export const deadLetterRoutes: readonly Route[] = [
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/dead-letters',
     scope: 'admin',
@@ -85,16 +84,15 @@ export const deadLetterRoutes: readonly Route[] = [
     tag: 'Events',
     query,
     answer: deadLettersAnswer,
-    async handle(call, deps) {
-      const { limit = 100, source, before } = checkQuery(call, query)
+    async handle(call, deps, { query: { limit = 100, source, before } }) {
       const letters = await listDeadLetters(deps.upkeep.database(), { source, before, limit })
       // a source that was removed may still have dead letters
       if (source !== undefined && before === undefined && letters.length === 0) requireLetterSource(deps.catalog(), source)
       const next = letters.length < limit ? null : (letters.at(-1)?.id ?? null)
       return jsonAnswer({ deadLetters: letters.map(letterJson), next, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/dead-letters/retry',
     scope: 'admin',
@@ -104,8 +102,7 @@ export const deadLetterRoutes: readonly Route[] = [
     body: choice,
     example: { source: 'landings', reason: 'the producer was corrected' },
     answer: retriedLettersAnswer,
-    async handle(call, deps) {
-      const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, choice)
+    async handle(call, deps, { body: { reason, ...given } }) {
       const { upkeep } = deps
       const db = upkeep.database()
       const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
@@ -124,8 +121,8 @@ export const deadLetterRoutes: readonly Route[] = [
       )
       return jsonAnswer({ ...retried, requestId: call.requestId })
     },
-  },
-  {
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/dead-letters/drop',
     scope: 'admin',
@@ -134,13 +131,12 @@ export const deadLetterRoutes: readonly Route[] = [
     body: choice,
     example: { source: 'landings', reason: 'they were tests' },
     answer: droppedLettersAnswer,
-    async handle(call, deps) {
-      const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, choice)
+    async handle(call, deps, { body: { reason, ...given } }) {
       const db = deps.upkeep.database()
       const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
       return jsonAnswer({ dropped: await dropDeadLetters(db, ids, actorOf(call, reason)), ids, requestId: call.requestId })
     },
-  },
+  }),
   // after the others, whose paths its pattern fits as well
   {
     method: 'GET',

@@ -6,11 +6,11 @@ import { pipelineStatus, pipelineStatuses } from '../../../streaming/pipeline-st
 import type { ReplayStart } from '../../../streaming/pipeline-state.ts'
 import { pausePipeline, replayPipeline, resumePipeline } from '../../../streaming/pipeline-state.ts'
 import type { ServingContext } from '../../../context.ts'
-import { readBody } from '../request/body.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { actorOf, jsonAnswer, nameInPath } from '../call.ts'
 import { reasonBody, reasonSchema as reason } from '../request/change-schemas.ts'
 import { pipelineAnswer, pipelineChangeAnswer, pipelineReplayAnswer, pipelinesAnswer } from './pipeline-schemas.ts'
+import { checkedRoute } from '../checked-route.ts'
 import type { Route } from '../route.ts'
 
 const replaySchema = z
@@ -61,19 +61,19 @@ export const pipelineRoutes: readonly Route[] = [
       return jsonAnswer({ pipeline, activity, requestId: call.requestId })
     },
   },
-  {
+  checkedRoute({
     ...change,
     path: '/v1/pipelines/:name/pause',
     summary: 'Pause a pipeline on all workers',
-    handle: (call, deps) => changed(call, deps, true),
-  },
-  {
+    handle: (call, deps, { body }) => changed(call, deps, true, body.reason),
+  }),
+  checkedRoute({
     ...change,
     path: '/v1/pipelines/:name/resume',
     summary: 'Resume a paused pipeline',
-    handle: (call, deps) => changed(call, deps, false),
-  },
-  {
+    handle: (call, deps, { body }) => changed(call, deps, false, body.reason),
+  }),
+  checkedRoute({
     method: 'POST',
     path: '/v1/pipelines/:name/replay',
     scope: 'admin',
@@ -83,8 +83,7 @@ export const pipelineRoutes: readonly Route[] = [
     body: replaySchema,
     example: { from: '2026-03-01T12:00:00Z', reason: 'the model was wrong' },
     answer: pipelineReplayAnswer,
-    async handle(call, deps) {
-      const { reason: why, ...given } = await readBody(call, deps.bodyLimitBytes, replaySchema)
+    async handle(call, deps, { body: { reason: why, ...given } }) {
       const start = startOf(given)
       const catalog = deps.catalog()
       const { spec } = catalog.pipeline(nameInPath(call))
@@ -93,7 +92,7 @@ export const pipelineRoutes: readonly Route[] = [
       const from = given.from ?? given.position
       return jsonAnswer({ pipeline: spec.name, from, replays, requestId: call.requestId })
     },
-  },
+  }),
 ]
 
 /** @throws LockstepError `INVALID_REQUEST`, `INVALID_TIME` */
@@ -103,8 +102,7 @@ function startOf({ from, position }: Pick<z.output<typeof replaySchema>, 'from' 
   throw new LockstepError('INVALID_REQUEST', 'Say where the replay begins: send either "from" or "position".')
 }
 
-async function changed(call: Call, deps: ServingContext, paused: boolean): Promise<RouteAnswer> {
-  const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+async function changed(call: Call, deps: ServingContext, paused: boolean, why: string | undefined): Promise<RouteAnswer> {
   const { name } = deps.catalog().pipeline(nameInPath(call)).spec
   const set = paused ? pausePipeline : resumePipeline
   const isChanged = await set(deps.upkeep.database(), name, actorOf(call, why))
