@@ -8,8 +8,6 @@ import { createModelMetrics } from './models/model-metrics.ts'
 import type { HistogramCell } from '../runtime/counted-histogram.ts'
 import { CountedHistogram } from '../runtime/counted-histogram.ts'
 import { createOnlineErrorMetric } from '../online/online-error-metric.ts'
-import type { OutcomeMetrics } from './outcome-metrics.ts'
-import { createOutcomeMetrics } from './outcome-metrics.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './models/run-metrics.ts'
@@ -152,6 +150,30 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       if (entry !== known) counts.set(service.id, entry)
       entry.rows += read.rows.length
       for (const row of read.rows) row.countLacking(entry.lacking)
+    },
+  }
+}
+
+/**
+ * What became of outcomes that were sent: `accepted` or `duplicate`; `rejected`; and of all that were stored, those
+ * that were `late` or whose prediction is `unknown`.
+ */
+type OutcomeResult = 'accepted' | 'duplicate' | 'rejected' | 'late' | 'unknown'
+
+interface OutcomeMetrics {
+  count(outcome: string, result: OutcomeResult, outcomes: number): void
+}
+
+function createOutcomeMetrics(registry: Registry): OutcomeMetrics {
+  const counter = new Counter({
+    name: 'lockstep_outcomes_total',
+    help: 'Outcomes sent to POST /v1/outcomes, by what became of them. Late and unknown ones are stored, and counted twice.',
+    labelNames: ['outcome', 'result'],
+    registers: [registry],
+  })
+  return {
+    count(outcome, result, outcomes) {
+      if (outcomes > 0) counter.inc({ outcome, result }, outcomes)
     },
   }
 }

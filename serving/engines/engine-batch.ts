@@ -1,3 +1,4 @@
+import { openUnserved } from '../../inference/open-unserved.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
@@ -19,7 +20,6 @@ import { noJob, ordinalName } from '../batch/batch-spec.ts'
 import { createFolderOutput } from '../batch/folder-output.ts'
 import { refuseClash } from '../batch/plan-batch.ts'
 import { batchColumns, predictJoined } from '../batch/write-batch-part.ts'
-import { loadPlanned } from './load-planned.ts'
 
 export interface EngineBatchOptions {
   readonly signal: AbortSignal
@@ -63,8 +63,9 @@ export async function runEngineBatch(
   }
   const output = createFolderOutput(db, noJob, spec)
   const pool = createProcessPool()
-  const bytes = await readModelBytes(db, model.name, version.version)
-  const opened = await loadPlanned({ name: `${model.name}@${version.version}`, binding, operational: model.operational, bytes }, pool, log)
+  const { name, operational } = model
+  const named = { binding, name: `${name}@${version.version}`, operational, pool, log }
+  const opened = await openUnserved(() => readModelBytes(db, name, version.version), named)
   const parts: BatchPart[] = []
   let writer: DatasetOutput<WrittenBatchPart> | null = null
   let begun = false

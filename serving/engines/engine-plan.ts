@@ -30,7 +30,7 @@ export interface EnginePlan {
   readonly model: PlannedModel | null
 }
 
-export interface PlannedModel {
+interface PlannedModel {
   /** `delay@3` */
   readonly name: string
   readonly binding: ModelBinding

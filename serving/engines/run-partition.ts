@@ -1,3 +1,4 @@
+import { openUnserved } from '../../inference/open-unserved.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import type { ViewValues } from '../../kernel/states/state.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
@@ -13,7 +14,6 @@ import { readArrowStream } from '../../runtime/arrow/read-arrow-stream.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { predictJoined } from '../batch/write-batch-part.ts'
 import type { EnginePlan } from './engine-plan.ts'
-import { loadPlanned } from './load-planned.ts'
 
 /** The rows that a step of a plan writes. Its end mark comes last, once all rows are answered. */
 export interface PartitionOutput {
@@ -75,7 +75,8 @@ export async function runFinish(
   const { service, layout } = plan
   const { input: wanted, output: written } = layout.finish
   const pool = createProcessPool()
-  const model = plan.model === null ? null : await loadPlanned(plan.model, pool, log)
+  const { model: planned } = plan
+  const model = planned === null ? null : await openUnserved(() => Promise.resolve(planned.bytes), { ...planned, pool, log })
   try {
     const stream = await readArrowStream(input, 'on standard input')
     const decode = columnsReader(stream.columns, wanted)

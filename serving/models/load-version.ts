@@ -3,13 +3,14 @@ import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
 import type { ProcessPool } from '../../inference/process-pool.ts'
 import { messageOf } from '../../kernel/errors.ts'
+import type { FeatureRow } from '../../inference/tensor-writer.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { Value, ValueType } from '../../kernel/values/value-type.ts'
 import { bindVersion } from '../../registry/models/bind-version.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { VersionMetrics } from './run-metrics.ts'
-import { warmUpRow } from './warm-up-models.ts'
 
 /** A model version as requests use it. */
 export interface ServedModel extends Omit<OpenModel, 'close'> {
@@ -66,4 +67,24 @@ export async function loadVersion(
     .catch((error: unknown) => log.warn({ ...named, error: messageOf(error) }, 'a model was not warmed up'))
   await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
   return { served: { ...opened, version, service, requestFailed: metrics.failed }, close }
+}
+
+/** A row that the model takes: nothing where a feature can be missing, else zero, or nothing of its kind. */
+function warmUpRow({ features }: Pick<ServicePlan, 'features'>): FeatureRow {
+  return features.map(({ nullable, type }) => (nullable ? null : zero(type)))
+}
+
+function zero(type: ValueType): Value {
+  switch (type.kind) {
+    case 'bool':
+      return false
+    case 'int64':
+      return 0n
+    case 'string':
+      return ''
+    case 'vector':
+      return new Float32Array(type.length)
+    default:
+      return 0
+  }
 }

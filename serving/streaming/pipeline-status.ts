@@ -1,12 +1,14 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { SinkSpec } from '../../kernel/specs/sink-spec.ts'
+import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
+import { durationText } from '../../kernel/values/duration.ts'
 import { countDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
-import { deliveryGuarantee } from './guarantee.ts'
 import { readPipelineStates, readPipelineStatesAt, pipelineStream } from './pipeline-state.ts'
 import { letterSource } from './batch-runner.ts'
 
@@ -94,4 +96,25 @@ export async function pipelineLag(
   } catch (error) {
     return messageOf(error)
   }
+}
+
+/** How often an answer is written, by what its stream and its sink can do (docs/pipelines.md). */
+function deliveryGuarantee(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {
+  switch (sink.kind) {
+    case 'redis':
+      return stream.kind === 'redis'
+        ? `once; in a Redis Cluster, once within ${windowOf(sink.windowSeconds)}`
+        : `once within ${windowOf(sink.windowSeconds)}`
+    case 'nats':
+      return "once within the duplicate window of the sink's stream"
+    case 'kafka':
+      if (sink.transactions === true) return 'once, for consumers that read committed messages'
+      return 'at least once; a repeat has the same lockstep-id'
+    default:
+      return sink satisfies never
+  }
+}
+
+function windowOf(seconds: number): string {
+  return durationText(seconds * 1_000_000)
 }

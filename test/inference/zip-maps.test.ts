@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { InferenceSession, Tensor } from '../../inference/onnx-runtime.ts'
-import { sessionOptions } from '../../inference/session-options.ts'
+import { sessionOptions } from '../../inference/create-session.ts'
 import { withoutZipMaps, zipMapsOf } from '../../inference/zip-maps.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { load } from '../serving/load.ts'

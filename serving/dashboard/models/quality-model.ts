@@ -9,7 +9,7 @@ import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { driftLines } from './drift-lines.ts'
 import { modelAt } from './model-at.ts'
-import { figureText } from './quality-words.ts'
+import type { Figure } from '../../../monitoring/quality/figure.ts'
 import { momentText, rounded } from './traffic-charts.ts'
 
 const dayMicros = 86_400_000_000
@@ -149,4 +149,11 @@ function overTimeText(figure: string, points: readonly { readonly value: number 
   const begin = figureText(figure, { low: null, high: null, reason: null, value: first.value })
   const [from, to] = [first, last].map(({ asOf }) => momentText(asOf.toISOString()))
   return first === last ? `${begin} at ${from}.` : `${begin} at ${from}, ${rounded(last.value ?? 0)} at ${to}.`
+}
+
+/** `AUC 0.71 (0.69 to 0.73)`. */
+function figureText(name: string, { value, low, high, reason }: Pick<Figure, 'value' | 'low' | 'high' | 'reason'>): string {
+  if (value === null) return `${figureTitle(name)}: ${reason ?? 'not known'}`
+  const interval = low === null || high === null ? '' : ` (${rounded(low)} to ${rounded(high)})`
+  return `${figureTitle(name)} ${rounded(value)}${interval}`
 }

@@ -5,9 +5,9 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { ServiceMember } from '../../../kernel/specs/service-spec.ts'
 import type { DefinitionId } from '../../../kernel/specs/view-spec.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
+import { cutText } from '../../../kernel/values/cut-text.ts'
 import { quotedNames } from '../../../kernel/values/quoted-names.ts'
 import type { ReadCatalog } from '../../features/read-catalog.ts'
-import { parseFeatureRef } from './feature-refs.ts'
 
 /** The features that a Feast client asks for. */
 export interface FeastRequest {
@@ -127,4 +127,30 @@ function refuseClash(groups: readonly Group[]): void {
 function fullName({ uses }: ServicePlan, { name, view }: { readonly name: string; readonly view: DefinitionId }): string {
   if (uses.some(({ plan, alias }) => plan.id === view && alias !== null && name.startsWith(`${alias}__`))) return name
   return `${view.slice(0, view.lastIndexOf('@'))}__${name}`
+}
+
+/** `driver_stats:conv_rate`, `driver_stats@v2:conv_rate` or `driver_stats@latest:conv_rate`, taken apart. */
+interface FeatureRef {
+  readonly view: string
+  /** null: the newest. */
+  readonly version: number | null
+  readonly feature: string
+}
+
+const pattern = /^([^:@]+)(?:@(?:[vV]?(\d{1,9})|latest))?:([^:]+)$/
+
+/** @throws LockstepError `INVALID_REQUEST` */
+function parseFeatureRef(text: string): FeatureRef {
+  const match = pattern.exec(text)
+  if (match === null) {
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The feature "${cutText(text, 200)}" is not written as "view:feature" or "view@v2:feature".`,
+      {
+        details: { feature: cutText(text, 200) },
+      },
+    )
+  }
+  const [, view = '', version, feature = ''] = match
+  return { view, version: version === undefined ? null : Number(version), feature }
 }

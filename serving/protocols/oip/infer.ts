@@ -6,6 +6,7 @@ import { withTimeout } from '../../../runtime/async.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
+import { requireTime } from '../../traffic/request-deadline.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
 import type { ServedModel } from '../../models/load-version.ts'
 import type { EntityRequest } from '../../features/read-request.ts'
@@ -14,7 +15,6 @@ import { firstGroup } from '../../predict/predict.ts'
 import { predict } from '../../predict/predict-routed.ts'
 import type { ServedAs } from '../../../monitoring/role.ts'
 import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
-import { runTensors } from '../../predict/run-tensors.ts'
 import { onUnavailable } from '../../features/fallback-policy.ts'
 import { datatypeOf, onnxTypeOf } from './datatype.ts'
 import { entitiesOf, entityColumns, outputTensors } from './entity-inputs.ts'
@@ -39,7 +39,7 @@ interface InferLimits {
  * then the features are read as for `POST /v1/predict`, and the outputs are those that the model declares.
  *
  * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what
- *   `predict` and `runTensors` throw
+ *   `predict` and the model throw
  */
 export async function infer(
   context: PredictContext,
@@ -120,6 +120,7 @@ function wrongInputs(given: readonly string[], tensors: readonly string[], entit
   return `only ${quotedNames(given)}, without ${quotedNames(kind.filter((name) => !given.includes(name)))},`
 }
 
+/** Runs the model on its own tensors: without its feature service, and without a line in the prediction log. */
 async function tensorOutputs(
   model: ServedModel,
   { inputs, outputs }: InferRequest,
@@ -139,7 +140,8 @@ async function tensorOutputs(
     feeds[name] = { type: onnxTypeOf(datatype), dims: input.shape, data: input.data }
   }
   const wanted = outputs ?? outputsOf(model).map((output) => output.name)
-  const results = await runTensors(model, { feeds, rows: rows ?? 1, outputs: wanted, deadline })
+  requireTime(deadline, model.predictedRunMs(rows ?? 1))
+  const results = await model.runTensors(feeds, wanted)
   return wanted.map((name) => {
     const { type, dims, data } = results[name] as TensorValue
     const datatype = datatypeOf(type)
