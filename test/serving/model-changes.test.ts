@@ -205,7 +205,7 @@ describe('a change that the server cannot load', () => {
       refresh: async () => undefined,
       distrust: () => undefined,
     }
-    const changes = createModelChanges(() => world.db, catalog)
+    const changes = createModelChanges(() => world.db, catalog, { answering: () => expect.unreachable() })
     expect(await changes.promote('delay', 1, 'later', { actor: 'test' })).toMatchObject({ alias: 'later', to: 1, inForce: false })
     expect(await changes.history('delay', 1)).toMatchObject([{ alias: 'later', to: 1 }])
   })

@@ -1,31 +1,12 @@
 import type { LockstepError } from '../../../../kernel/errors.ts'
 
-export type HttpErrorStatus =
-  | 400
-  | 401
-  | 403
-  | 404
-  | 405
-  | 406
-  | 409
-  | 412
-  | 413
-  | 415
-  | 421
-  | 422
-  | 429
-  | 499
-  | 500
-  | 501
-  | 503
-  | 504
-  | 507
+export type HttpErrorStatus = ReturnType<typeof statusOf>
 
 /**
  * The HTTP status of an error. Only this file chooses it, and a new code has to be added here. Failures of the server
  * are 500.
  */
-export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
+export function statusOf({ code, details }: LockstepError) {
   switch (code) {
     case 'INVALID_REQUEST':
     case 'INVALID_ENTITY':
