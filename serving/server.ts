@@ -121,8 +121,8 @@ export function createServer(options: ServerOptions): LockstepServer {
       ...about('statistics', rollups.warnings()),
     ],
   })
-  const watched = { stores, catalog, models, views, owner, traffic, staleCache, rollups, readiness, preloadModel }
-  const watch = createServerWatch({ ...watched, ...own.watches, pollMs, more: () => lead?.start() ?? [] })
+  const watched = { stores, catalog, models, views, owner, traffic, staleCache, rollups, readiness, preloadModel, own }
+  const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols
   const ownStatus: ServerStatus = { readiness: async () => readiness.current(), metrics: () => options.metrics.metrics() }

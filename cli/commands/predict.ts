@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { DatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import { parseModelReference } from '../../registry/models/pick-version.ts'
-import { predictBatch } from '../../serving/predict/batch.ts'
+import { predictSpine } from '../../serving/predict/predict-spine.ts'
 import type { Command } from '../command.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../text/human.ts'
@@ -48,7 +48,7 @@ export const predictCommand: Command = {
     const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null
     try {
-      const summary = await predictBatch(
+      const summary = await predictSpine(
         await context.database(),
         await context.catalog(),
         {

@@ -1,7 +1,7 @@
 import type { Context } from '../../cli/context.ts'
 import { createJoinProgress } from '../../cli/join-progress.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { predictBatch } from '../../serving/predict/batch.ts'
+import { predictSpine } from '../../serving/predict/predict-spine.ts'
 import { auc } from './auc.ts'
 
 export interface Evaluation {
@@ -31,7 +31,7 @@ export async function evaluate(context: Context, spine: string, version: number)
   const scores: number[] = []
   const labels: boolean[] = []
   try {
-    await predictBatch(
+    await predictSpine(
       await context.database(),
       await context.catalog(),
       {

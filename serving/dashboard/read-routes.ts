@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { formatTimestamp, parseTimestamp } from '../../kernel/values/time.ts'
-import { LockstepError } from '../../kernel/errors.ts'
+import { createSemaphore } from '../../runtime/async.ts'
 import { cacheFor } from '../../runtime/cache-for.ts'
 import { preparedReads } from '../../runtime/postgres/prepared-reads.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
@@ -53,7 +53,7 @@ export function createKeptAnswers(): KeptAnswers {
 
 /** The routes that read, one for each read model. */
 export function readRoutes(sessionDeps: SessionDeps, kept: KeptAnswers): readonly Route[] {
-  const inTurn = createTurns()
+  const inTurn = createSemaphore({ permits: maxMade, queue: { max: maxWaiting, name: 'pages of the dashboard' } })
 
   return readModels.map((model): Route => ({
     method: 'GET',
@@ -98,23 +98,4 @@ export function readRoutes(sessionDeps: SessionDeps, kept: KeptAnswers): readonl
 function unlessKnown(known: string | undefined, { etag, answer }: Encoded): RouteAnswer {
   const isKnown = known?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) === true
   return isKnown ? { status: 304, body: null, headers: { etag } } : answer
-}
-
-/** Runs few things at once. @throws LockstepError `BUSY` where too many wait */
-function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
-  let made = 0
-  const waiting: (() => void)[] = []
-  return async (work) => {
-    if (made >= maxMade) {
-      if (waiting.length >= maxWaiting) throw new LockstepError('BUSY', 'Too many pages of the dashboard ask at once; ask again soon.')
-      await new Promise<void>((resolve) => waiting.push(resolve))
-    }
-    made++
-    try {
-      return await work()
-    } finally {
-      made--
-      waiting.shift()?.()
-    }
-  }
 }

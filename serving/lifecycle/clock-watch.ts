@@ -4,7 +4,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Watches whether the clock of this machine agrees with that of the database. */
-export interface ClockWatch {
+interface ClockWatch {
   /** At most one sentence, as of the last look. */
   readonly warnings: readonly string[]
   /** Never rejects. */

@@ -10,7 +10,7 @@ const remedy = 'Raise it: "ulimit -n", LimitNOFILE of systemd, or "ulimits" of D
  * Watches how many files and sockets this process has open. At the limit, the system closes new connections at once,
  * and Node.js reports nothing.
  */
-export interface FileWatch {
+interface FileWatch {
   /** At most one sentence, as of the last look. */
   readonly warnings: readonly string[]
   /** Never rejects. */

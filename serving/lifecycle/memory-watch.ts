@@ -4,7 +4,7 @@ import type { OnlineStore, ServerMemory } from '../../online/store.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Watches whether servers of the online store are almost full, may delete states or are replicas, as `doctor` does. */
-export interface MemoryWatch {
+interface MemoryWatch {
   /** One sentence or more for each server, as of the last look. */
   readonly warnings: readonly string[]
   /** Never rejects. */

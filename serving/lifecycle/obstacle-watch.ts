@@ -2,7 +2,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 
 /** Watches whether the database, which answers, takes writes. */
-export interface ObstacleWatch {
+interface ObstacleWatch {
   /** At most one sentence, as of the last look. */
   readonly warnings: readonly string[]
   check(database: Pick<Database, 'obstacle'>): void

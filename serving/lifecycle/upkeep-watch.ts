@@ -15,7 +15,7 @@ const defaultGraceMs = 10_000
  * Watches whether anybody keeps the online views of a shared database and store current, whether they are as fresh as
  * they declare, and whether their runs fail.
  */
-export interface UpkeepWatch {
+interface UpkeepWatch {
   /** One sentence each, as of the last look. */
   readonly warnings: readonly string[]
   /** Never rejects. */

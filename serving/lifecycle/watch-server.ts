@@ -12,13 +12,9 @@ import type { LiveCatalog } from '../models/live-catalog.ts'
 import { reachRevision } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
-import type { ClockWatch } from './clock-watch.ts'
-import type { FileWatch } from './file-watch.ts'
-import type { MemoryWatch } from './memory-watch.ts'
-import type { ObstacleWatch } from './obstacle-watch.ts'
+import type { OwnWatches } from './own-watches.ts'
 import type { ServerReadiness } from './readiness.ts'
 import type { Stores } from './stores.ts'
-import type { UpkeepWatch } from './upkeep-watch.ts'
 
 export interface WatchDeps {
   readonly stores: Stores
@@ -26,11 +22,7 @@ export interface WatchDeps {
   readonly models: Pick<ModelHost, 'forgetAnswers' | 'settled'>
   readonly views: OnlineViews
   readonly owner: CheckpointOwner
-  readonly upkeep: UpkeepWatch
-  readonly machineClock: ClockWatch
-  readonly obstacle: ObstacleWatch
-  readonly memory: MemoryWatch
-  readonly openFiles: FileWatch
+  readonly own: Omit<OwnWatches, 'warnings'>
   readonly traffic: Traffic
   /** null: states are not kept. */
   readonly staleCache: StaleCache | null
@@ -64,7 +56,7 @@ const keysMs = 1000
 const settleMs = 10_000
 
 export function createServerWatch(deps: WatchDeps): ServerWatch {
-  const { stores, catalog, models, views, owner, upkeep, traffic, staleCache, rollups, readiness, preloadModel, pollMs, more } = deps
+  const { stores, catalog, models, views, owner, own, traffic, staleCache, rollups, readiness, preloadModel, pollMs, more } = deps
   const { database, online } = stores
   let loops: PollLoop[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -75,7 +67,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     await database.check()
     const db = database.available
     if (db !== null) {
-      deps.obstacle.check(db)
+      own.checkDatabase(db)
       if (traffic.history.isOpen) traffic.history.reset()
       // a database that cannot notify is polled by this loop alone
       if (!stopped) listening ??= db.listen(registryChannel, onNotice)
@@ -123,14 +115,6 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     if (database.available !== null) await traffic.keys.refresh(database.available)
   }
 
-  async function watchUpkeep(): Promise<void> {
-    const { available: db } = database
-    await deps.openFiles.check()
-    if (online.available !== null) await deps.memory.check(online.available)
-    if (db !== null) await deps.machineClock.check(db)
-    if (db !== null && online.value !== null && catalog.loaded !== null) await upkeep.check(db, online.value, catalog.loaded)
-  }
-
   const delayMs = (): number => jitter(readiness.current().ready ? pollMs : Math.min(pollMs, notReadyMs))
 
   return {
@@ -139,7 +123,10 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
         startPollLoop(watchDatabase, delayMs),
         startPollLoop(watchOnline, delayMs),
         startPollLoop(watchKeys, () => Math.min(pollMs, keysMs) * (0.5 + Math.random() / 2)),
-        startPollLoop(watchUpkeep, () => jitter(Math.min(catalog.loaded === null ? notReadyMs : upkeepMs, 2 * pollMs))),
+        startPollLoop(
+          () => own.check(stores, catalog),
+          () => jitter(Math.min(catalog.loaded === null ? notReadyMs : upkeepMs, 2 * pollMs)),
+        ),
         ...more(),
       ]
     },

@@ -30,7 +30,7 @@ import type { LiveCatalog } from './live-catalog.ts'
 import { reachRevision } from './live-catalog.ts'
 import type { ModelHost } from './model-host.ts'
 
-/** A change that was committed, and whether this server acts by it. false: it has not loaded it yet, and keeps trying. */
+/** A change that was committed, and whether this server acts by it: false until it has loaded the change. */
 type Taken<Change> = Change & { readonly inForce: boolean }
 
 export interface ShadowChanges {

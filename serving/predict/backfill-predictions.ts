@@ -15,10 +15,10 @@ import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { parseSnapshot } from '../../runtime/postgres/snapshot-bounds.ts'
 import { waitForWriters } from '../../runtime/postgres/wait-for-writers.ts'
-import type { PredictBatchOptions, PredictBatchSummary, PredictedBatch } from './batch.ts'
-import { predictBatch } from './batch.ts'
+import type { PredictSpineOptions, PredictSpineSummary, PredictedBatch } from './predict-spine.ts'
+import { predictSpine } from './predict-spine.ts'
 
-export interface BackfillPredictionsOptions extends Omit<PredictBatchOptions, 'bound' | 'statuses' | 'arrivedBefore'> {
+export interface BackfillPredictionsOptions extends Omit<PredictSpineOptions, 'bound' | 'statuses' | 'arrivedBefore'> {
   /** The spine's column with the id of each prediction; absent: they get new ids. */
   readonly id?: string
   /** How long after its moment a row is logged, microseconds: old rows can stand for recent ones. Default: 0. */
@@ -29,7 +29,7 @@ export interface BackfillPredictionsOptions extends Omit<PredictBatchOptions, 'b
   readonly by?: Actor
 }
 
-export interface BackfillSummary extends PredictBatchSummary {
+export interface BackfillSummary extends PredictSpineSummary {
   /** Predictions that were logged. */
   readonly logged: number
   /** Rows without a key or a required feature: a server would refuse them. */
@@ -49,7 +49,7 @@ const dayMicros = 86_400_000_000
  * log, in the rollups, and in the figures of each day. What an earlier backfill of the version wrote in these hours is
  * replaced.
  *
- * @throws LockstepError what `predictBatch` throws; `SPINE_INVALID` where the spine lacks the column `id`
+ * @throws LockstepError what `predictSpine` throws; `SPINE_INVALID` where the spine lacks the column `id`
  */
 export async function backfillPredictions(
   db: Database,
@@ -67,7 +67,7 @@ export async function backfillPredictions(
   let [logged, lacking, outside] = [0, 0, 0]
   try {
     const joining = { ...options, statuses: true, arrivedBefore: parseSnapshot(snapshot).xmin }
-    const summary = await predictBatch(db, catalog, joining, async (batch) => {
+    const summary = await predictSpine(db, catalog, joining, async (batch) => {
       const { version, service, outputs, joined, predictions } = batch
       const recorded = { service, outputs }
       const named = { model: version.model, version: version.version, recorded, baseline, snapshot, rollupDays, now, by }

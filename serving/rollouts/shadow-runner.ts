@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
-import { messageOf } from '../../kernel/errors.ts'
+import { Counter } from 'prom-client'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { shadowSuffix } from '../../monitoring/prediction-log/prediction-id.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
@@ -12,8 +13,6 @@ import type { RoutingRule } from './routing-rule.ts'
 import { routingTarget } from './routing-rule.ts'
 import { shadowRule } from './routing-rules.ts'
 import type { AnsweredRequest, AnsweredRows, ShadowJob } from './shadow-job.ts'
-import type { DropReason } from './shadow-metrics.ts'
-import { createShadowMetrics, dropped } from './shadow-metrics.ts'
 import { createShadowReads } from './shadow-reads.ts'
 
 export interface ShadowOptions {
@@ -57,11 +56,18 @@ const gatherMs = 5
 const rowsPerFlight = 64
 /** Rows that waited longer are dropped: their features would have to be read from the history. */
 const maxAgeMs = 5000
+/** How rollups count rows that were not run. */
+const dropped = new LockstepError('OVERLOADED', 'The rows were not run in shadow: the server had no time for them.')
 
 export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<ShadowOptions> = {}): ShadowRunner {
   const { models, predictionLog, rollups, log } = deps
   const { maxRows = 2000, timeShare = 0.1, isBusy = () => false } = options
-  const metrics = createShadowMetrics(deps.registry)
+  const counter = new Counter({
+    name: 'lockstep_shadow_rows_total',
+    help: 'Rows that a shadow took, by result: answered, failed, or dropped because the server was busy, its queue was full, or they waited too long (late).',
+    labelNames: ['model', 'version', 'result'],
+    registers: [deps.registry],
+  })
   const read = createShadowReads(deps.reader)
   let queue: ShadowJob[] = []
   let waitingRows = 0
@@ -71,8 +77,8 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
   let nextAtMs = 0
   let closed = false
 
-  function drop(model: string, version: number, rows: number, reason: DropReason): void {
-    metrics.dropped(model, version, rows, reason)
+  function drop(model: string, version: number, rows: number, reason: 'busy' | 'full' | 'late'): void {
+    counter.inc({ model, version, result: reason }, rows)
     rollups.failed(model, version, 'shadow', dropped)
   }
 
@@ -133,9 +139,9 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
       // it was stopped meanwhile
       if (catalog.models.get(request.model)?.shadow?.id !== job.shadow) return
       await models.use(catalog, request.model, version, (model) => predictJob(catalog, job, model), { measured: false })
-      metrics.answered(request.model, version, taken.length)
+      counter.inc({ model: request.model, version, result: 'answered' }, taken.length)
     } catch (error) {
-      metrics.failed(request.model, version, taken.length)
+      counter.inc({ model: request.model, version, result: 'failed' }, taken.length)
       rollups.failed(request.model, version, 'shadow', error)
       log.debug({ model: request.model, version, rows: answered.rows.length, error: messageOf(error) }, 'a shadow failed')
     }

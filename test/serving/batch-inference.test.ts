@@ -31,7 +31,7 @@ import { batchSpec } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { runEngineBatch } from '../../serving/engines/engine-batch.ts'
-import { predictBatch } from '../../serving/predict/batch.ts'
+import { predictSpine } from '../../serving/predict/predict-spine.ts'
 import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
@@ -150,7 +150,7 @@ async function predicted(model: string, sql: string): Promise<(Value | null)[]> 
   const outs: (Value | null)[] = []
   const catalog = await loadCatalog(world.db)
   const asked = { model, spine: { sql }, time: 'at', log: createLogger('silent') }
-  await predictBatch(world.db, catalog, asked, (batch) => void outs.push(...(batch.predictions[0] ?? [])))
+  await predictSpine(world.db, catalog, asked, (batch) => void outs.push(...(batch.predictions[0] ?? [])))
   return outs
 }
 

@@ -8,7 +8,7 @@ import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
-import { predictBatch } from '../../serving/predict/batch.ts'
+import { predictSpine } from '../../serving/predict/predict-spine.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchOutput } from '../../serving/batch/batch-output.ts'
@@ -92,7 +92,7 @@ describe('a batch into a table', () => {
     const alone: unknown[] = []
     const spine = { sql: 'select id, airport, at, distance from spine order by id' }
     const asked = { model: 'delay', spine, time: 'at', log: createLogger('silent') }
-    await predictBatch(world.db, await loadCatalog(world.db), asked, ({ predictions }) => {
+    await predictSpine(world.db, await loadCatalog(world.db), asked, ({ predictions }) => {
       for (const value of predictions[0] ?? []) alone.push(Number.isFinite(value) ? value : null)
     })
     const rounded = found.map(({ probabilities: each }) => (each === null ? null : Math.fround(Number(each))))

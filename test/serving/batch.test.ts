@@ -14,8 +14,8 @@ import { readAudit } from '../../runtime/audit.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
-import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
-import { predictBatch } from '../../serving/predict/batch.ts'
+import type { PredictSpineSummary, PredictedBatch } from '../../serving/predict/predict-spine.ts'
+import { predictSpine } from '../../serving/predict/predict-spine.ts'
 import { centeringModel, endlessModel } from '../inference/made-models.ts'
 import { servingSet, withRunTimeout } from './definitions.ts'
 import { until } from './gate.ts'
@@ -48,7 +48,7 @@ afterAll(() => world?.close())
 async function predict(named: string, sql: string, columns?: readonly string[]) {
   const batches: PredictedBatch[] = []
   const options = { ...parseModelReference(named), spine: { sql }, time: 'at', log, ...(columns === undefined ? {} : { columns }) }
-  const summary: PredictBatchSummary = await predictBatch(
+  const summary: PredictSpineSummary = await predictSpine(
     world.db,
     await loadCatalog(world.db),
     options,
@@ -58,7 +58,7 @@ async function predict(named: string, sql: string, columns?: readonly string[]) 
   return { summary, batches, column }
 }
 
-describe('predictBatch', () => {
+describe('predictSpine', () => {
   it('gives what the server answers at each moment, for each spine row in order', async () => {
     const { summary, batches, column } = await predict('echo', 'select id, airport, at, distance, label from spine order by id')
     expect(summary).toMatchObject({ rows: 144, refused: 0, version: { model: 'echo', version: 2 }, outputs: [{ name: 'out' }] })
@@ -289,7 +289,7 @@ describe('backfillPredictions', () => {
   })
 })
 
-describe('predictBatch that is stopped', () => {
+describe('predictSpine that is stopped', () => {
   it('ends the run under way', async () => {
     // no run ends before it is stopped
     await applyChanges(world.db, withRunTimeout(servingSet, 600_000_000))
@@ -298,7 +298,7 @@ describe('predictBatch that is stopped', () => {
     // "pressure", the number of rounds, is the delay divided by the distance
     const sql = `select airport, at, 1e-17::float8 as distance from spine where id > 100`
     const options = { model: 'echo', version, spine: { sql }, time: 'at', log, signal: stop.signal }
-    const predicted = predictBatch(world.db, await loadCatalog(world.db), options, () => undefined)
+    const predicted = predictSpine(world.db, await loadCatalog(world.db), options, () => undefined)
     const runs = until(async () => Math.max(0, ...childSeconds()) > 4, 150_000)
     // one that fails before that says why
     await Promise.race([runs, predicted])

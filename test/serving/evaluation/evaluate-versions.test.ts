@@ -10,7 +10,7 @@ import { evaluateVersions } from '../../../serving/evaluation/evaluate-versions.
 import { evaluatedFile, evaluatedVersion } from '../../../serving/evaluation/evaluated-model.ts'
 import { rowsOfDataset } from '../../../serving/evaluation/labelled-rows.ts'
 import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
-import { predictBatch } from '../../../serving/predict/batch.ts'
+import { predictSpine } from '../../../serving/predict/predict-spine.ts'
 import { onnx } from '../fixtures.ts'
 import type { LabelledPayments } from './labelled-payments.ts'
 import { createLabelledPayments, rowCount, spine, start } from './labelled-payments.ts'
@@ -34,7 +34,7 @@ afterAll(() => setup?.close())
 async function predictionsOf(version: number): Promise<(number | null)[]> {
   const found: (number | null)[] = []
   const asked = { model: 'fraud', version, spine: { sql: spine }, time: 'at', log }
-  await predictBatch(setup.world.db, setup.catalog, asked, ({ predictions }) => {
+  await predictSpine(setup.world.db, setup.catalog, asked, ({ predictions }) => {
     found.push(...((predictions[0] ?? []) as (number | null)[]))
   })
   return found

@@ -20,7 +20,7 @@ import type { OpenModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { openUnserved } from '../../inference/open-unserved.ts'
 
-export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
+export interface PredictSpineOptions extends Omit<JoinOptions, 'rule'> {
   readonly model: string
   /** Absent: the champion, or the newest version if there is no champion. */
   readonly version?: VersionReference
@@ -48,7 +48,7 @@ export interface PredictedBatch {
   readonly joined: JoinedBatch
 }
 
-export interface PredictBatchSummary extends JoinSummary {
+export interface PredictSpineSummary extends JoinSummary {
   readonly version: ModelVersion
   readonly service: ServicePlan
   /** The columns of the spine that are copied. */
@@ -65,12 +65,12 @@ export interface PredictBatchSummary extends JoinSummary {
  * @param consume gets the batches in the spine's order. The next one waits until it is done.
  * @throws LockstepError what the spine, the join and the model throw
  */
-export async function predictBatch(
+export async function predictSpine(
   db: Database,
   catalog: Catalog,
-  options: PredictBatchOptions,
+  options: PredictSpineOptions,
   consume: (batch: PredictedBatch) => Promise<void> | void,
-): Promise<PredictBatchSummary> {
+): Promise<PredictSpineSummary> {
   const declared = catalog.model(options.model)
   const version = pickVersion(declared, options.version)
   const { service, binding } = bindVersion(catalog, declared.spec, version)
@@ -84,7 +84,7 @@ export async function predictBatch(
   try {
     const opened = await openUnserved(() => readModelBytes(db, name, version.version), named)
     try {
-      const summary = await predictSpine(db, opened, service, options, (batch) => consume({ ...batch, version, service }))
+      const summary = await joinAndPredict(db, opened, service, options, (batch) => consume({ ...batch, version, service }))
       return { ...summary, version, service, outputs: opened.outputs }
     } finally {
       await opened.close()
@@ -95,13 +95,13 @@ export async function predictBatch(
   }
 }
 
-async function predictSpine(
+async function joinAndPredict(
   db: Database,
   opened: OpenModel,
   service: ServicePlan,
-  options: PredictBatchOptions,
+  options: PredictSpineOptions,
   consume: (batch: Omit<PredictedBatch, 'version' | 'service'>) => Promise<void> | void,
-): Promise<Omit<PredictBatchSummary, 'version' | 'service' | 'outputs'>> {
+): Promise<Omit<PredictSpineSummary, 'version' | 'service' | 'outputs'>> {
   const { outputs } = opened
   const { time, columns: named = null } = options
   const spine = await openSpine(db, service, options.spine, { time, carried: named })
