@@ -41,7 +41,7 @@ export async function comparedCounts(
   counts.requests = rollup.requests
   counts.rows = rollup.rows
   for (const [code, count] of rollup.errors) counts.addError(code, count)
-  counts.latency.merge(rollup.latency.total)
+  counts.latency.add(rollup.latency.total)
   return {
     candidate,
     champion: counts,

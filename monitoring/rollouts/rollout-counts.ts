@@ -8,14 +8,20 @@ import type { Logger } from '../../runtime/log.ts'
 import { uniqueProcessName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
 import { SideCounts } from './side-counts.ts'
+import { isCompared } from './unit-chance.ts'
 
 /**
  * Counts what this process answers for models that roll out by a plan, by revision of the rollout, and writes the sums
  * every second. A process that is killed loses the last second.
  */
 export interface RolloutCounts {
-  /** Rows that a version answered. @param ms how long that took */
-  answered(model: string, version: number, role: Role, rows: number, ms: number): void
+  /**
+   * Rows that a version answered.
+   *
+   * @param ms how long that took
+   * @param place of the unit of the first row; absent: the rollout did not route it
+   */
+  answered(model: string, version: number, role: Role, rows: number, ms: number, place?: number): void
   failed(model: string, version: number, role: Role, error: unknown): void
   /** The champion answered rows in place of a version. */
   bypassed(model: string, version: number, rows: number): void
@@ -99,12 +105,13 @@ export function createRolloutCounts({ catalog, database, log }: RolloutCountsDep
   }
 
   return {
-    answered(model, version, role, rows, ms) {
+    answered(model, version, role, rows, ms, place) {
       const side = sideOf(model, version, role)
       if (side === null) return
       side.requests++
       side.rows += rows
-      side.latency.observe(ms)
+      const share = rolloutOf(model)?.share ?? 1
+      side.latency.observe(ms, place !== undefined && isCompared(place, share) ? place : undefined)
     },
     failed(model, version, role, error) {
       const side = version === 0 ? null : sideOf(model, version, role)

@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
-import { LatencyHistogram } from '../rollups/latency-histogram.ts'
+import { TimesByUnit } from './times-by-unit.ts'
 
 /** The first byte of encoded counts. */
 const format = 1
@@ -19,7 +19,7 @@ export class SideCounts {
   /** Failed requests by error code. */
   readonly errors = new Map<string, number>()
   /** The times of answered requests. */
-  latency = new LatencyHistogram()
+  latency = new TimesByUnit()
 
   addError(code: string, count = 1): void {
     this.errors.set(code, (this.errors.get(code) ?? 0) + count)
@@ -59,7 +59,7 @@ export class SideCounts {
       const code = reader.string()
       counts.errors.set(code, reader.uint())
     }
-    counts.latency = LatencyHistogram.decode(reader)
+    counts.latency = TimesByUnit.decode(reader)
     return counts
   }
 }

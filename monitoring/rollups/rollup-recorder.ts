@@ -24,6 +24,8 @@ export interface AnsweredGroup {
   readonly bypassed?: number | undefined
   /** Index in the request of each row. */
   readonly rows: readonly number[]
+  /** The place of the first row's unit in the rollout; absent: no rollout routed it. */
+  readonly place?: number | undefined
   readonly read: { readonly entities: readonly ServedEntity[]; readonly rows: readonly ServiceRow[] }
 }
 

@@ -4,7 +4,7 @@ import type { VersionReference } from '../../registry/models/pick-version.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
 import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rule.ts'
-import { routingTarget } from '../rollouts/routing-rule.ts'
+import { placeInRollout, routingTarget } from '../rollouts/routing-rule.ts'
 import { routingRules } from '../rollouts/routing-rules.ts'
 
 /** Rows of a request that one version of the model serves. */
@@ -13,6 +13,8 @@ export interface VersionAssignment extends ServedAs {
   readonly version: VersionReference | undefined
   /** Indexes of the rows in the request, ascending. */
   readonly rows: readonly number[]
+  /** The place of the first row's unit in the model's rollout; undefined: none routed it. */
+  readonly place?: number | undefined
 }
 
 /** The part of a request that decides its routing. */
@@ -43,17 +45,17 @@ export function assignVersions(
   return rules.length === 0 ? [assigned(byDefault, allRows(entities.length))] : route(request, rules, models, bypass)
 }
 
-type Target = Omit<VersionAssignment, 'rows'>
+type Target = Omit<VersionAssignment, 'rows' | 'place'>
 const byDefault: Target = { version: undefined, role: 'champion', experiment: null, variant: null, bypassed: undefined }
 
 /** All assignments have one hidden class. */
-function assigned({ version, role, experiment, variant, bypassed }: Target, rows: readonly number[]): VersionAssignment {
-  return { version, rows, role, experiment, variant, bypassed }
+function assigned({ version, role, experiment, variant, bypassed }: Target, rows: readonly number[], place?: number): VersionAssignment {
+  return { version, rows, place, role, experiment, variant, bypassed }
 }
 
 /** Rows of a candidate that failed, for the version that serves by default. */
 export function championInstead(candidate: VersionAssignment): VersionAssignment {
-  return assigned(defaultFor(candidate, Number(candidate.version)), candidate.rows)
+  return assigned(defaultFor(candidate, Number(candidate.version)), candidate.rows, candidate.place)
 }
 
 /**
@@ -99,7 +101,8 @@ function route(
     if (models.failureOf(model, target.version) !== undefined) return inPlace(target, undefined)
     return bypass.isActive && isBypassed(target.version) ? inPlace(target, target.version) : target
   }
-  if (entities.length === 1) return [assigned(targetAt(0), [0])]
+  const placeAt = (row: number): number | undefined => placeInRollout(rules, entities[row], row, caller.requestId)
+  if (entities.length === 1) return [assigned(targetAt(0), [0], placeAt(0))]
   const rowsOf = new Map<Target, number[]>()
   for (let row = 0; row < entities.length; row++) {
     const takes = targetAt(row)
@@ -107,5 +110,5 @@ function route(
     if (rows === undefined) rowsOf.set(takes, [row])
     else rows.push(row)
   }
-  return Array.from(rowsOf, ([target, rows]) => assigned(target, rows))
+  return Array.from(rowsOf, ([target, rows]) => assigned(target, rows, placeAt(rows[0] as number)))
 }

@@ -59,6 +59,8 @@ export interface PredictedGroup extends ServedAs {
   readonly model: ServedModel
   /** Indexes of the rows in the request, ascending. */
   readonly rows: readonly number[]
+  /** As `VersionAssignment` has it. */
+  readonly place: number | undefined
   /** The read of the version's feature service. Its entities and rows are by index of `rows`. */
   readonly read: FeatureRead
 }
@@ -204,9 +206,10 @@ async function predictRows<Answer>(
 
 function groupsOf(assigned: readonly AssignedRows[], reads: readonly FeatureRead[]): PredictedGroup[] {
   // a literal: a spread copies each member by a call
-  return assigned.map(({ model, rows, role, experiment, variant, bypassed }, g) => ({
+  return assigned.map(({ model, rows, place, role, experiment, variant, bypassed }, g) => ({
     model,
     rows,
+    place,
     role,
     experiment,
     variant,
@@ -230,6 +233,7 @@ export function firstGroup({ groups }: Predicted): PredictedGroup {
 interface AssignedRows extends ServedAs {
   readonly model: ServedModel
   readonly rows: readonly number[]
+  readonly place: number | undefined
 }
 
 /** Gives `fn` the versions of the assignments, which stay loaded until it is done. */
@@ -244,9 +248,9 @@ function useVersions<T>(
   const next = assignments[assigned.length]
   if (next === undefined) return fn(assigned)
   const useOne = (model: ServedModel): Promise<T> => {
-    const { rows, experiment, variant, bypassed } = next
+    const { rows, place, experiment, variant, bypassed } = next
     const role = next.role === 'requested' && isDefault(models, catalog, model) ? 'champion' : next.role
-    const own: AssignedRows = { model, rows, role, experiment, variant, bypassed }
+    const own: AssignedRows = { model, rows, place, role, experiment, variant, bypassed }
     return useVersions(models, catalog, name, assignments, assigned.length === 0 ? [own] : [...assigned, own], fn)
   }
   return models.use(catalog, name, next.version, useOne, measuredTime)

@@ -10,7 +10,7 @@ export function countRollouts(rollups: RollupRecorder, counts: RolloutCounts): R
       const { model, version } = group.model.version
       // the time of a bypassed request is that of two versions, and says nothing about the champion
       if (group.bypassed !== undefined) counts.bypassed(model, group.bypassed, group.rows.length)
-      else counts.answered(model, version, group.role, group.rows.length, times.ownMs ?? times.totalMs)
+      else counts.answered(model, version, group.role, group.rows.length, times.ownMs ?? times.totalMs, group.place)
     },
     failed(model, version, role, error, isOfRows) {
       rollups.failed(model, version, role, error)

@@ -35,6 +35,13 @@ export function routingTarget(rules: readonly RoutingRule[], entity: unknown, ro
   return null
 }
 
+/** The place of the row's unit by the rule of the rollout, which is for all units; undefined: there is none. */
+export function placeInRollout(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): number | undefined {
+  const rule = rules.at(-1)
+  const unit = rule === undefined || rule.within !== undefined ? null : rule.unitOf(entity, row, requestId)
+  return rule === undefined || unit === null ? undefined : placeIn(rule, unit)
+}
+
 /** A hash costs more than the rest of the routing, and the same units come again. */
 function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
   const known = places.get(unit)

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createClient } from '../../client/index.ts'
 import { controlRollouts } from '../../monitoring/rollouts/controller.ts'
 import { replayDecision } from '../../monitoring/rollouts/replay.ts'
+import { readCounts } from '../../monitoring/rollouts/rollout-counts.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import type { RolloutHistory } from '../../registry/rollouts/rollout-history.ts'
@@ -184,6 +185,14 @@ describe('a rollout with a plan, under load', { timeout: 600_000 }, () => {
     ])
     // the servers are notified when it commits
     for (const url of urls) await until(async () => (await ask(url, '/v1/models/delay')).body.version === 2)
+    // times are kept by group of the units, but for requests that were routed before the rollout began
+    const [step] = decisions
+    const { candidate, champion } = await readCounts(world.db, history.rollout?.id ?? 0, step?.revision ?? 0, 'of')
+    for (const { latency } of [candidate, champion]) {
+      const groups = latency.byGroup().map(({ count }) => count)
+      expect(groups.length).toBeGreaterThan(5)
+      expect(groups.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(latency.total().count - urls.length)
+    }
     const own = history.rollout?.plan
     if (own === null || own === undefined) throw new Error('The rollout has no plan.')
     for (const decision of decisions) expect(replayDecision(own, decision)).toEqual({ action: decision.action, reasons: decision.reasons })

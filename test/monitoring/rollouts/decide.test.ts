@@ -3,11 +3,12 @@ import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import { latencyEvidence } from '../../../monitoring/rollouts/gates/latency.ts'
 import { webhookAnswer } from '../../../monitoring/rollouts/gates/webhook.ts'
 import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import { SideCounts } from '../../../monitoring/rollouts/side-counts.ts'
 import { controllerActor } from '../../../registry/rollouts/decisions.ts'
-import type { GateSpec } from '../../../registry/rollouts/plan-schema.ts'
+import type { GateOf, GateSpec } from '../../../registry/rollouts/plan-schema.ts'
 import { gate, parsePlan } from '../../../registry/rollouts/plan-schema.ts'
 
 const second = 1_000_000
@@ -124,7 +125,7 @@ describe('the gate', () => {
     const bins = (ms: number, requests = 500) => {
       const counts = new SideCounts()
       for (let i = 0; i < requests; i++) counts.latency.observe(ms * (0.9 + (0.2 * i) / requests))
-      return counts.latency.bins()
+      return counts.latency.total().bins()
     }
     const spec = gate({ kind: 'latency' })
     const evidence = (candidate: number, champion: number) => ({
@@ -140,6 +141,50 @@ describe('the gate', () => {
     const none = { ...evidence(11, 10), candidate: bins(11, 0) }
     expect(judgeGate(spec, none).text).toBe('0 requests of the candidate and 500 of the champion are timed.')
     expect(gateDifference(spec, none)).toBeNull()
+  })
+
+  it('latency takes no slow units for a slow candidate', () => {
+    const spec = gate({ kind: 'latency', prove: true, samples: 100 }) as GateOf<'latency'>
+    /** The times of units: `slow` says which take six times as long, with both versions. */
+    const evidence = (units: number, slow: (unit: number) => boolean, { share = 0.25, factor = 1, hasUnits = true } = {}) => {
+      const counts = { candidate: new SideCounts(), champion: new SideCounts(), championOf: 'the same time' as const }
+      const requests = Math.max(100, 4000 / units)
+      for (let unit = 0; unit < units; unit++) {
+        const isOwn = unit < units * share
+        for (let i = 0; i < requests; i++) {
+          const ms = (slow(unit) ? 60 : 10) * (isOwn ? factor : 1) * (0.9 + (0.2 * i) / requests)
+          counts[isOwn ? 'candidate' : 'champion'].latency.observe(ms, hasUnits ? unit / units + (unit * 37) / 2 ** 53 : undefined)
+        }
+      }
+      return latencyEvidence(spec, counts, share)
+    }
+    const unlucky = evidence(20, (unit) => unit === 2)
+    expect(judgeGate(spec, unlucky)).toMatchObject({ verdict: 'hold', text: expect.stringContaining('the units that it got') as string })
+    expect(verdict(spec, { ...unlucky, byUnit: null })).toBe('roll back')
+    expect([allowedLies(spec, unlucky), allowedLies(spec, { ...unlucky, byUnit: null })]).toEqual(['within', 'below'])
+    const someSlow = (unit: number) => unit % 8 === 1
+    const few = evidence(5, () => false)
+    const verdicts = [
+      evidence(20, someSlow, { factor: 2 }),
+      evidence(1000, someSlow, { factor: 2 }),
+      evidence(1000, someSlow),
+      few,
+      // which version gets a unit is no chance, or units are not known: requests decide
+      { ...few, byUnit: null },
+      evidence(20, someSlow, { factor: 2, hasUnits: false }),
+    ].map((each) => verdict(spec, each))
+    expect(verdicts).toEqual(['roll back', 'roll back', 'advance', 'not enough evidence', 'advance', 'hold'])
+    expect(JSON.parse(JSON.stringify(unlucky))).toEqual(unlucky)
+    // at 100 % requests decide alone: of rollups, no units are known
+    const [all, earlier] = [new SideCounts(), new SideCounts()]
+    for (let i = 0; i < 500; i++) {
+      all.latency.observe(30, (i % 5) / 2 ** 53)
+      earlier.latency.observe(10)
+    }
+    const rollups = new SideCounts()
+    rollups.latency.add(earlier.latency.total())
+    const atAll = latencyEvidence(spec, { candidate: all, champion: rollups, championOf: 'the hour before' }, 1)
+    expect([atAll.byUnit, verdict(spec, atAll)]).toEqual([null, 'roll back'])
   })
 
   it('features finds one that lacks values', () => {
@@ -242,13 +287,20 @@ it('counts of servers merge, and are read back as they were', () => {
   one.rows = 30
   one.bypasses = 1
   one.addError('MODEL_FAILED', 2)
+  const [unit, other] = [0.5 + 3 / 2 ** 53, 0.25 + 4 / 2 ** 53]
+  one.latency.observe(4, unit)
   one.latency.observe(4)
+  two.latency.observe(40, unit)
   two.requests = 1
   two.addError('MODEL_FAILED')
-  two.latency.observe(400)
+  two.latency.observe(400, other)
   one.merge(two)
   const read = SideCounts.decode(one.encode())
   expect(read).toMatchObject({ requests: 4, rows: 30, bypasses: 1, bypassedRows: 0 })
   expect([...(read?.errors ?? [])]).toEqual([['MODEL_FAILED', 3]])
-  expect(read?.latency.bins()).toEqual(one.latency.bins())
+  for (const times of [read?.latency, one.latency]) {
+    expect(times?.total().bins().counts).toEqual([2, 1, 1])
+    expect(times?.byGroup().map(({ count }) => count)).toEqual([2, 1])
+  }
+  expect(read?.latency.total().bins()).toEqual(one.latency.total().bins())
 })
