@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { cannotSaveText } from '../runtime/redis/cannot-save.ts'
 import type { RedisConnection } from '../runtime/redis/redis.ts'
 import { tlsFailureOf, tlsMessage } from '../runtime/tls-failure.ts'
 
@@ -9,7 +10,7 @@ const remedies: Readonly<Record<string, string>> = {
   WRONGPASS: 'Correct the user and the password in LOCKSTEP_REDIS_URL.',
   NOPERM: 'Give the user in LOCKSTEP_REDIS_URL permission, or use another user.',
   READONLY: 'It is a replica: set LOCKSTEP_REDIS_URL to the primary.',
-  MISCONF: 'It cannot save to its disk, and refuses writes until it can.',
+  MISCONF: `It ${cannotSaveText}`,
   LOADING: 'It is still starting: try again.',
   BUSY: 'Another script blocks it: try again.',
   MASTERDOWN: 'It is a replica that has lost its primary.',

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { withPatience } from '../runtime/async.ts'
+import { cannotSave } from '../runtime/redis/cannot-save.ts'
 import { addressOf } from '../runtime/redis/redis-url.ts'
 import type { ServerMemory } from './store.ts'
 
@@ -23,6 +24,7 @@ export async function readMemory(redis: Redis): Promise<ServerMemory> {
     evictedKeys,
     // a cluster replaces its primaries without the settings
     isReplica: isReplica(memory) && !/^cluster_enabled:1/m.test(memory),
+    cannotSave: await withPatience(cannotSave(redis), answerMs, silent),
   }
 }
 
@@ -32,7 +34,11 @@ export function isReplica(info: string): boolean {
 }
 
 async function infoOf(redis: Redis, ...sections: string[]): Promise<string> {
-  return await withPatience(redis.info(...sections), answerMs, () => new Error(`it did not answer within ${answerMs / 1000} s`))
+  return await withPatience(redis.info(...sections), answerMs, silent)
+}
+
+function silent(): Error {
+  return new Error(`it did not answer within ${answerMs / 1000} s`)
 }
 
 function numberOf(info: string, name: string): number {

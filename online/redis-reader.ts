@@ -142,7 +142,8 @@ class Line {
       }
     })
     stream.resume()
-    stream.write(command('PING', [greeting]))
+    // a Redis that cannot save to its disk refuses PING
+    stream.write(command('ECHO', [greeting]))
     this.#timer = setInterval(() => this.#sweep(), sweepMs).unref()
   }
 

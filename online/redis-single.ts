@@ -49,8 +49,9 @@ export function singleRedis(redis: Redis): RedisCommands {
     primaries: async () => [redis],
     unlink: (_node, keys) => redis.unlink(...keys),
 
-    async ping() {
-      await redis.ping()
+    async ping(keyOf) {
+      // a Redis that cannot save to its disk refuses PING, and still answers reads
+      await redis.get(keyOf(0))
       if (known) return noServers
       // without permission for INFO, the first key on another node shows it
       const info = await redis.info('cluster').catch(() => '')

@@ -70,7 +70,7 @@ export interface OnlineStore {
    * @throws LockstepError `REDIS_UNAVAILABLE`; of a store on several servers, only if none of them answers
    */
   ping(): Promise<readonly ServerState[]>
-  /** Set for a store whose servers can be full: the memory and role of each primary that answers. */
+  /** Set for a store whose servers can be full: the memory, disk and role of each primary that answers. */
   memory?(): Promise<readonly ServerMemory[]>
   close(): Promise<void>
 }
@@ -115,6 +115,8 @@ export interface ServerMemory {
   readonly evictedKeys: number
   /** Whether it is a replica, although the settings name it as the only server. */
   readonly isReplica: boolean
+  /** Whether it refuses writes because it cannot save to its disk. It still answers reads. */
+  readonly cannotSave: boolean
 }
 
 /**

@@ -306,6 +306,7 @@ describe('the product', () => {
       // the engine itself, which fails with texts of its own alone
       'runtime/embedded/embedded-failure.ts',
       'runtime/postgres/postgres-unavailable.ts',
+      'runtime/redis/cannot-save.ts',
       'runtime/redis/redis-cluster.ts',
       'runtime/streams/redis-consumer.ts',
     ])

@@ -2,6 +2,7 @@ import { redisError } from '../../online/redis-error.ts'
 import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Config } from '../../runtime/config.ts'
+import { cannotSaveText } from '../../runtime/redis/cannot-save.ts'
 import { parseRedisUrl } from '../../runtime/redis/redis-url.ts'
 import type { RedisFacts } from '../../runtime/redis/redis-facts.ts'
 import { readRedisFacts } from '../../runtime/redis/redis-facts.ts'
@@ -23,7 +24,7 @@ export async function checkRedis(url: string): Promise<Answer[]> {
 }
 
 function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
-  const { server, product, version, cluster, replica, maxmemoryPolicy, usedBytes, maxBytes, persistent, skewMs } = facts
+  const { server, product, version, cluster, replica, maxmemoryPolicy, usedBytes, maxBytes, persistent, cannotSave, skewMs } = facts
   const what = `${product} ${version} at ${server}`
   const answers = [isOld(facts) ? wrong(`${what} is too old. Lockstep needs Redis 7.2 or Valkey 7.2.`) : ok(`${what} answers.`)]
   if (cluster && !asCluster) answers.push(wrong(`${server} is a node of a cluster. Write LOCKSTEP_REDIS_URL as redis+cluster://…`))
@@ -42,7 +43,8 @@ function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
       ),
     )
   }
-  if (persistent === null) answers.push(note(`${server} does not report whether it writes to disk.`))
+  if (cannotSave) answers.push(wrong(`${server} ${cannotSaveText}`))
+  else if (persistent === null) answers.push(note(`${server} does not report whether it writes to disk.`))
   else if (persistent) answers.push(ok(`${server} writes to disk.`))
   else answers.push(note(`${server} writes nothing to disk: after a restart, workers fill it again from the history.`))
   return [...answers, skewAnswer(product, skewMs)]

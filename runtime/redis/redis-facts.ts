@@ -1,5 +1,6 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
+import { cannotSave } from './cannot-save.ts'
 import { openAnyRedis, watchAnyRedis } from './redis-any.ts'
 import { addressOf } from './redis-url.ts'
 import type { RedisConnection } from './redis.ts'
@@ -21,6 +22,8 @@ export interface RedisFacts {
   readonly maxBytes: number
   /** Whether it writes an append-only file, or snapshots. null: the server does not report it. */
   readonly persistent: boolean | null
+  /** Whether it refuses writes because it cannot save to its disk. */
+  readonly cannotSave: boolean
   /** Its clock minus the clock of this process, milliseconds. The error is at most half of the round trip. */
   readonly skewMs: number
 }
@@ -36,7 +39,7 @@ export async function readRedisFacts(url: string, explain: (cause: unknown, conn
   const connection = watchAnyRedis(redis)
   try {
     if (!(redis instanceof Cluster)) return [await factsOf(redis)]
-    await redis.ping()
+    await redis.echo('')
     return await Promise.all(redis.nodes('master').map(factsOf))
   } catch (error) {
     throw explain(error, connection)
@@ -63,6 +66,7 @@ async function factsOf(redis: Redis): Promise<RedisFacts> {
     usedBytes: Number(info['used_memory'] ?? 0),
     maxBytes: Number(info['maxmemory'] ?? 0),
     persistent,
+    cannotSave: await cannotSave(redis),
     skewMs: Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2,
   }
 }

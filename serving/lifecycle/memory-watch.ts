@@ -2,8 +2,9 @@ import { messageOf } from '../../kernel/errors.ts'
 import { isAlmostFull } from '../../online/redis-memory.ts'
 import type { OnlineStore, ServerMemory } from '../../online/store.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { cannotSaveText } from '../../runtime/redis/cannot-save.ts'
 
-/** Watches whether servers of the online store are almost full, may delete states or are replicas, as `doctor` does. */
+/** Watches for servers of the online store that are almost full, cannot save, may delete states or are replicas. */
 interface MemoryWatch {
   /** One sentence or more for each server, as of the last look. */
   readonly warnings: readonly string[]
@@ -37,11 +38,15 @@ export function createMemoryWatch(log: Logger): MemoryWatch {
 }
 
 function findingsOf(memory: ServerMemory): Finding[] {
-  const { server, usedBytes, maxBytes, evictsStates, evictedKeys, isReplica } = memory
+  const { server, usedBytes, maxBytes, evictsStates, evictedKeys, isReplica, cannotSave } = memory
   const found: Finding[] = []
   if (isReplica) {
     const warning = `Redis at "${server}" is a replica, so no view is brought up to date and features grow old. Set LOCKSTEP_REDIS_URL to the primary.`
     found.push({ key: `replica ${server}`, event: 'the online store is a replica', warning })
+  }
+  if (cannotSave) {
+    const warning = `Redis at "${server}" ${cannotSaveText}`
+    found.push({ key: `unsaved ${server}`, event: 'the online store cannot save to its disk', warning })
   }
   if (isAlmostFull(memory)) {
     const percent = Math.floor((100 * usedBytes) / maxBytes)

@@ -17,7 +17,7 @@ import { definitionFiles } from '../registry/definition-files.ts'
 import { createWorld } from '../serving/world.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { freePort } from '../services/keeper.ts'
-import { asking, ownRedis } from '../services/own-redis.ts'
+import { asking, keepFromSaving, ownRedis } from '../services/own-redis.ts'
 import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
 
@@ -313,6 +313,19 @@ describe('lockstep doctor', () => {
       expect(report.of('online store')).toMatch(/wrong .* has maxmemory-policy allkeys-lru\. Set noeviction/)
     } finally {
       await evicting.stop()
+    }
+  })
+
+  it('a Redis that cannot save to its disk must get room there', async () => {
+    const unsaved = await ownRedis('redis-server')
+    try {
+      const letSave = await keepFromSaving(unsaved)
+      const report = await doctor({ ...env, LOCKSTEP_REDIS_URL: unsaved.url })
+      expect(report.of('online store')).toMatch(/^wrong .* cannot save to its disk, and refuses writes until it can\. Free some space/m)
+      await letSave()
+      expect((await doctor({ ...env, LOCKSTEP_REDIS_URL: unsaved.url })).of('online store')).not.toContain('cannot save')
+    } finally {
+      await unsaved.stop()
     }
   })
 

@@ -107,7 +107,7 @@ async function throughTest(commandTimeout = 20_000) {
     const connection = { client, upstream, reads: false }
     client.on('data', (chunk: Buffer) => {
       const sent = chunk.toString('latin1')
-      if (/PING\r\n\$36/.test(sent)) own.push(connection)
+      if (/ECHO\r\n\$36/.test(sent)) own.push(connection)
       if (/mget\r\n/i.test(sent)) connection.reads = true
     })
   })

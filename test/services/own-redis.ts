@@ -1,3 +1,5 @@
+import { mkdir, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Service } from './keeper.ts'
@@ -31,6 +33,32 @@ export async function asking<T>(port: number, ask: (redis: Redis) => Promise<T>)
     return await ask(redis)
   } finally {
     redis.disconnect()
+  }
+}
+
+/**
+ * Has a server refuse writes because it cannot save to its disk.
+ *
+ * @returns lets it save again
+ */
+export async function keepFromSaving({ port }: OwnRedis): Promise<() => Promise<void>> {
+  const folder = await asking(port, (redis) => redis.config('GET', 'dir'))
+  const inTheWay = join(folder[1] ?? '', 'dump.rdb')
+  await mkdir(inTheWay)
+  const save = async (points: string, until: RegExp): Promise<void> =>
+    await asking(port, async (redis) => {
+      await redis.config('SET', 'save', points)
+      await redis.bgsave()
+      const deadline = Date.now() + 60_000
+      while (!until.test(await redis.info('persistence'))) {
+        if (Date.now() > deadline) throw new Error('Redis did not save within 60 s.')
+        await setTimeout(10)
+      }
+    })
+  await save('3600 1', /^rdb_last_bgsave_status:err/m)
+  return async () => {
+    await rmdir(inTheWay)
+    await save('', /^rdb_last_bgsave_status:ok/m)
   }
 }
 

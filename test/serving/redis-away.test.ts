@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openOnlineStore } from '../../online/open-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
-import { asking, ownRedis } from '../services/own-redis.ts'
+import { asking, keepFromSaving, ownRedis } from '../services/own-redis.ts'
 import { unlessStalled } from '../unless-slow.ts'
 import { bumpRevision, erasedNotice, registryChannel } from '../../registry/revision.ts'
 import { until } from './gate.ts'
@@ -169,6 +169,20 @@ it('stays ready while Redis is almost full, and warns until it has room', async 
   expect(await ask(url, '/readyz')).toMatchObject({ status: 200, body: { degraded: expect.arrayContaining(['online store']) as string[] } })
   expect(world.logged.filter((line) => line.includes('the online store is almost full'))).toHaveLength(1)
   await limit('0')
+  await until(async () => (await warned()) === undefined)
+  await server.close()
+})
+
+it('answers as before while Redis cannot save to its disk, and warns until it can', async () => {
+  const letSave = await keepFromSaving(redis)
+  // its connections are new
+  const { url, server } = await world.serve({ store: open })
+  await server.whenReady()
+  const warned = async () => (await ask(url, '/readyz')).body.warnings?.find((warning) => warning.includes('its disk'))
+  await until(async () => (await warned()) !== undefined)
+  expect(await warned()).toMatch(/^Redis at "127\.0\.0\.1:\d+" cannot save to its disk, and refuses writes until it can\. Free some space/)
+  expect(outcomeOf(await ask(url, '/v1/features', question))).toBe('whole')
+  await letSave()
   await until(async () => (await warned()) === undefined)
   await server.close()
 })
