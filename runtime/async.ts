@@ -44,7 +44,8 @@ function settleBefore<T, R>(
 }
 
 function startTimer(ms: number, onTimeout: () => void): () => void {
-  const timer = setTimeout(onTimeout, ms)
+  // Node warns of a negative time
+  const timer = setTimeout(onTimeout, Math.max(0, ms))
   return () => clearTimeout(timer)
 }
 

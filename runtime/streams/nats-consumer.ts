@@ -91,7 +91,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
    */
   async function next({ iterator }: Request, until: number): Promise<JsMsg | null | typeof timedOut> {
     upcoming ??= iterator.next().then(({ done, value }) => (done === true ? null : value))
-    const come = await orTimeout(upcoming, Math.max(0, until - performance.now()))
+    const come = await orTimeout(upcoming, until - performance.now())
     if (come !== timedOut) upcoming = null
     return come
   }

@@ -214,7 +214,7 @@ function beforeGivingUp<T>(giveUpAt: number | undefined, read: Promise<T>): Prom
   if (giveUpAt === undefined) return read
   const timeoutError = () =>
     new LockstepError('REDIS_UNAVAILABLE', 'The online store did not answer within the time that the request allows.')
-  return withTimeout(read, Math.max(0, giveUpAt - performance.now()), timeoutError)
+  return withTimeout(read, giveUpAt - performance.now(), timeoutError)
 }
 
 export function greatestHighWater(answers: readonly OnlineAnswer[]): number {

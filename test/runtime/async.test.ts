@@ -77,6 +77,15 @@ describe('a timeout', () => {
     await expect(withTimeout(Promise.reject(new Error('failed')), 60_000, () => new Error('late'))).rejects.toThrow('failed')
   })
 
+  it('ends the wait for a time that is over already, and Node warns of none', async () => {
+    const warnings: Error[] = []
+    const note = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', note)
+    expect(await orTimeout(new Promise(() => undefined), -1)).toBe(timedOut)
+    process.off('warning', note)
+    expect(warnings).toEqual([])
+  })
+
   it('ends the wait when the time runs out, and ignores the work that fails later', async () => {
     expect(await orTimeout(never, 1)).toBe(timedOut)
     let fail: (error: Error) => void = () => undefined
