@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { isIPv4 } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
 import type { Config } from '../../runtime/config.ts'
@@ -112,13 +112,24 @@ export function checkAuth({ auth, host }: Pick<Config, 'auth' | 'host'>): Answer
   ]
 }
 
-/** The space that the embedded database and store have. */
-export async function checkDisk({ directory }: Pick<Config, 'directory'>): Promise<Answer> {
-  let folder = directory
-  while (!existsSync(folder)) folder = dirname(folder)
-  const { bavail, bsize } = await statfs(folder)
+/** The space for the embedded database and store, if one is used, and for files if they lie elsewhere. */
+export async function checkDisk({ directory, filesDirectory, postgresUrl, redisUrl }: Folders): Promise<Answer[]> {
+  const isEmbedded = postgresUrl === null || redisUrl === null
+  const isElsewhere = !isEmbedded || !filesDirectory.startsWith(join(directory, sep))
+  return await Promise.all([
+    ...(isEmbedded ? [spaceOf(directory, 'LOCKSTEP_DIR')] : []),
+    ...(isElsewhere ? [spaceOf(filesDirectory, 'LOCKSTEP_FILES_DIR')] : []),
+  ])
+}
+
+type Folders = Pick<Config, 'directory' | 'filesDirectory' | 'postgresUrl' | 'redisUrl'>
+
+async function spaceOf(folder: string, setting: string): Promise<Answer> {
+  let existing = folder
+  while (!existsSync(existing)) existing = dirname(existing)
+  const { bavail, bsize } = await statfs(existing)
   const free = bavail * bsize
-  const text = `${bytes(free)} are free for "${directory}"`
-  if (free < littleBytes) return wrong(`Only ${text}. Free some space, or set LOCKSTEP_DIR to a folder on another disk.`)
+  const text = `${bytes(free)} are free for "${folder}"`
+  if (free < littleBytes) return wrong(`Only ${text}. Free some space, or set ${setting} to a folder on another disk.`)
   return free < fewBytes ? note(`Only ${text}.`) : ok(`${text}.`)
 }

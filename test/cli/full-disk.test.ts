@@ -96,3 +96,12 @@ it('the online store on a full disk is an error that names the folder, and opens
   const full = `WRITE_FAILED: The disk of the folder "${folder}/disk/online" is full, or almost full. Free some space and run again; committed data is kept.`
   expect(out.trim().split('\n')).toEqual([full, 'opened', full, 'opened', 'opened', full])
 })
+
+it('doctor names a folder of files on an almost full disk', async () => {
+  const out = await onOwnDisk(`
+    disk 20; LOCKSTEP_DIR='${folder}/own' LOCKSTEP_FILES_DIR='${folder}/disk/files' timeout 120 '${process.execPath}' '${programFile('cli/main')}' doctor | grep '^[a-z]* *disk '`)
+  expect(out.trim().split('\n')).toEqual([
+    expect.stringMatching(/ are free for ".*\/own"\.$/),
+    `wrong   disk          Only 21.0 MB are free for "${folder}/disk/files". Free some space, or set LOCKSTEP_FILES_DIR to a folder on another disk.`,
+  ])
+})
