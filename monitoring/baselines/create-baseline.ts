@@ -1,8 +1,13 @@
 import type { Window } from '../window.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
+import type { Column, Value } from '../../kernel/values/value-type.ts'
+import { typeName } from '../../kernel/values/value-type.ts'
+import type { TrainingColumn } from '../../offline/datasets/training-profile.ts'
+import type { EntityRows } from '../../offline/profile/column-profile.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import { comparedType, comparedValue } from '../compared-output.ts'
 import type { SampledPrediction } from '../prediction-log/sample-log.ts'
 import { sampleLog } from '../prediction-log/sample-log.ts'
 import { outputColumn } from './baseline.ts'
@@ -28,10 +33,7 @@ export async function createOutputBaseline(tools: VersionTools, version: ModelVe
     const rows = accepted.map(({ values }) => values)
     const predictions = await model.run(columnsOf(model.service, rows), rows.length)
     const entities = entityRows(accepted.map(({ entity }) => entity))
-    const columns = model.outputs.map(({ name, type }, o) => ({
-      ...profileColumn({ name: outputColumn(name), type }, predictions[o] ?? [], entities),
-      statuses: {},
-    }))
+    const columns = model.outputs.map((output, o) => profileOutput(output, predictions[o] ?? [], entities))
     await storeVersionBaseline(db, version.model, version.version, {
       origin: { kind: 'training predictions', dataset },
       rows: accepted.length,
@@ -79,14 +81,13 @@ async function storeServed(
     ),
     statuses: statusCounts(rows, feature.name),
   }))
-  const predicted = outputs.map(({ name, type }, o) => ({
-    ...profileColumn(
-      { name: outputColumn(name), type },
+  const predicted = outputs.map((output, o) =>
+    profileOutput(
+      output,
       rows.map((row) => row.outputs[o] ?? null),
       entities,
     ),
-    statuses: {},
-  }))
+  )
   await storeVersionBaseline(db, version.model, version.version, {
     origin: { kind: 'served', from: formatTimestamp(from), to: formatTimestamp(to) },
     rows: rows.length,
@@ -95,6 +96,11 @@ async function storeServed(
     effects: await featureEffects(model, rows.map(({ values }) => values).filter(model.accepts), 'logged predictions'),
     columns: [...features, ...predicted],
   })
+}
+
+function profileOutput({ name, type }: Column, values: readonly (Value | null)[], entities: EntityRows): TrainingColumn {
+  const profile = profileColumn({ name: outputColumn(name), type: comparedType(type) }, values.map(comparedValue), entities)
+  return { ...profile, type: typeName(type), statuses: {} }
 }
 
 function statusCounts(rows: readonly SampledPrediction[], feature: string): Record<string, number> {

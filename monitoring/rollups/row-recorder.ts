@@ -4,6 +4,7 @@ import { Status, statusNames } from '../../kernel/states/state.ts'
 import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'
 import { outputColumn } from '../baselines/baseline.ts'
+import { comparedType, comparedValue } from '../compared-output.ts'
 import type { BinnedColumn } from './bin-layout.ts'
 import { layoutOf, noBins } from './bin-layout.ts'
 import { BinnedRows } from './binned-rows.ts'
@@ -78,7 +79,7 @@ export class RowRecorder {
       }
     }
     this.#features = service.features.map(({ name, type }) => column(name, type))
-    this.#predicted = outputs.map(({ name, type }) => column(outputColumn(name), type))
+    this.#predicted = outputs.map(({ name, type }) => column(outputColumn(name), comparedType(type)))
     this.#summary = new ColumnsSummary(columns, new BinnedRows(layout))
     const indexes = [...service.features.keys()]
     const isNumber = (feature: number) => isNumeric(this.#features[feature] as RecordedColumn)
@@ -109,7 +110,8 @@ export class RowRecorder {
       const feature = this.#others[i] as number
       this.#addValue(this.#features[feature] as RecordedColumn, row.values[feature] ?? null)
     }
-    for (let o = 0; o < this.#predicted.length; o++) this.#addValue(this.#predicted[o] as RecordedColumn, prediction[o] ?? null)
+    for (let o = 0; o < this.#predicted.length; o++)
+      this.#addValue(this.#predicted[o] as RecordedColumn, comparedValue(prediction[o] ?? null))
     this.#summary.binned.add(hashText53(entityOf(entity)), this.#bins)
   }
 

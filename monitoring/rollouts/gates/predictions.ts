@@ -6,6 +6,7 @@ import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../.
 import { driftDistances } from '../../../statistics/drift-distances.ts'
 import { driftTest } from '../../../statistics/drift-test.ts'
 import { mergeRareBins } from '../../../statistics/merge-rare-bins.ts'
+import { comparedType } from '../../compared-output.ts'
 import type { LoggedOutputs } from '../logged-sides.ts'
 import { loggedOutputs } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
@@ -42,7 +43,7 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
     if (tested.length === 0)
       return {
         verdict: 'not enough evidence',
-        text: `Too few rows were logged for a test: ${rows.candidate} of the candidate, ${rows.champion} of the champion.`,
+        text: `The ${rows.candidate} logged rows of the candidate and ${rows.champion} of the champion are of too few entities for a test.`,
       }
     const level = alphaOfLook(alpha, Math.max(1, looks)) / tested.length
     const moved = tested.filter(({ p, psi, psiByChance }) => (p ?? 1) <= level && psi - psiByChance >= minPsi)
@@ -62,7 +63,7 @@ function compare(
   const [own, theirs] = [byEntity(output, candidate), byEntity(output, champion)]
   const reference = [...theirs.values()].flat()
   if (own.size < 2 || theirs.size < 2) return null
-  const bins = binsOf(reference, isNumeric(type))
+  const bins = binsOf(reference, isNumeric(comparedType(type)))
   const sums = [theirs, own].map((entities) => {
     const all = createEntitySums(binCount(bins))
     for (const values of entities.values())
@@ -82,7 +83,9 @@ function compare(
 function byEntity(output: string, rows: readonly LoggedOutputs[]): Map<string, Scalar[]> {
   const entities = new Map<string, Scalar[]>()
   for (const { entity, outputs } of rows) {
-    const value = outputs[output]
+    const logged = outputs[output]
+    // of two probabilities, that of yes
+    const value = Array.isArray(logged) && logged.length === 2 ? (logged[1] as unknown) : logged
     if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean') continue
     const known = entities.get(entity)
     if (known === undefined) entities.set(entity, [value])

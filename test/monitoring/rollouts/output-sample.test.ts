@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
+import type { Column } from '../../../kernel/values/value-type.ts'
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { gatherGate, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateContext } from '../../../monitoring/rollouts/gates/gate.ts'
@@ -19,7 +20,7 @@ async function logStep(rows: { readonly canary: number; readonly champion: numbe
     `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
        entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role)
      SELECT at, id, id, 0, 'fraud', CASE role WHEN 'canary' THEN 2 ELSE 1 END, 'fraud_features@1', '', at, '{}', json_build_object('card', id), '{}',
-       '{}', '{}', '[]', json_build_object('score', score), 1, false, false, role
+       '{}', '{}', '[]', json_build_object('score', score, 'both', ARRAY[1 - score, score]), 1, false, false, role
      FROM (
        SELECT role, role || n AS id, to_timestamp($1::float8 + 36000.0 * n / rows) AS at,
          $4::float8 * n / rows + n * 0.618034 % 1 + CASE role WHEN 'canary' THEN $5::float8 ELSE 0 END AS score
@@ -29,10 +30,10 @@ async function logStep(rows: { readonly canary: number; readonly champion: numbe
   )
 }
 
-async function look(before: JsonValue | null = null): Promise<JsonValue> {
+async function look(before: JsonValue | null = null, output: Column = { name: 'score', type: { kind: 'float64' } }): Promise<JsonValue> {
   const context = {
     db: opened().db,
-    model: { spec: { output: [{ name: 'score', type: { kind: 'float64' } }] } },
+    model: { spec: { output: [output] } },
     rollout: { model: 'fraud', version: 2, unit: 'card' },
     champion: 1,
     from: start,
@@ -54,4 +55,12 @@ test('the gate of outputs compares rows of the same time, whatever the share', a
 test('the gate of outputs finds a candidate that answers otherwise', async () => {
   await logStep({ canary: 400, champion: 7600 }, 0, 0.5)
   expect(judgeGate(spec, await look())).toMatchObject({ verdict: 'hold' })
+})
+
+test('the gate of outputs compares the probability of yes of an output that has two', async () => {
+  const both: Column = { name: 'both', type: { kind: 'vector', length: 2 } }
+  await logStep({ canary: 400, champion: 7600 }, 0, 0)
+  expect(judgeGate(spec, await look(null, both))).toMatchObject({ verdict: 'advance' })
+  await logStep({ canary: 400, champion: 7600 }, 0, 0.5)
+  expect(judgeGate(spec, await look(null, both))).toMatchObject({ verdict: 'hold' })
 })
