@@ -94,6 +94,8 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
     case 'quality':
       return { ...plain, follows: [...ofModel('outputs'), ...ofModel('features')] }
     case 'errors':
+      // errors that burn fast burn slowly, too
+      return { ...plain, follows: ['store', `${check} of ${subject.replace('(slow burn)', '(fast burn)')}`] }
     case 'latency':
       return { ...plain, follows: ['store'] }
     case 'jobs': {

@@ -164,6 +164,12 @@ describe('problems that are found', () => {
     ])
   })
 
+  it('of errors that burn the budget fast and slowly are one', () => {
+    const alerts = ['slow', 'fast'].map((burn) => alert('model:delay', 'errors', `delay (${burn} burn)`))
+    expect(found({ alerts })).toEqual(['model:delay: errors of delay (fast burn): model:delay: errors of delay (slow burn)'])
+    expect(found({ alerts: alerts.slice(0, 1) })).toEqual(['model:delay: errors of delay (slow burn): '])
+  })
+
   it('of jobs follow from the first that failed', () => {
     const failed = [9, 8, 7].map((job) => failure(job))
     expect(found({ failed })).toEqual([
