@@ -5,11 +5,12 @@ import type { DatasetManifest } from '../../offline/datasets/dataset-manifest.ts
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
+import { clientAndBackfillRoles } from '../role.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
+import { readRollup } from '../rollups/read-rollups.ts'
 import type { CauseEvidence } from './drift-causes.ts'
 import { movedEntityMix } from './entity-mix.ts'
 import { movedRequestFields } from './request-fields.ts'
-import { versionRollup } from './version-rollup.ts'
 
 export interface EvidenceContext {
   readonly db: Database
@@ -23,19 +24,20 @@ export async function gatherCauseEvidence(
   { model, version }: ModelVersion,
   service: ServicePlan,
   window: Window,
-  rollup: ModelRollup,
   dataset: string | null,
 ): Promise<Omit<CauseEvidence, 'view' | 'driftedFeatures'>> {
   const views = new Map(service.uses.map(({ plan }) => [plan.id as string, plan.fingerprint]))
   const fresh = (await freshness?.(new Set(views.keys()))) ?? []
   const length = window.to - window.from
-  const before = await versionRollup(db, model, version, { from: window.from - length, to: window.from })
+  // of all versions, because a rollout changes how many rows, and of which entities, one version gets
+  const answered = (of: Window) => readRollup(db, { model, roles: clientAndBackfillRoles, ...of })
+  const before = await answered({ from: window.from - length, to: window.from })
   return {
     late: new Map(fresh.flatMap(({ view, late }) => (late === null ? [] : [[view, late] as const]))),
     changedViews: dataset === null ? new Set() : await changedViews(db, dataset, views),
-    volume: volumeOf(before, rollup),
+    volume: volumeOf(before, await answered(window)),
     requestFields: await movedRequestFields(db, { model, version, request: service.request }, window),
-    entityMix: await movedEntityMix(db, { model, version, key: service.uses[0]?.key ?? [] }, window),
+    entityMix: await movedEntityMix(db, { model, key: service.uses[0]?.key ?? [] }, window),
   }
 }
 

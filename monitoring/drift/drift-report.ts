@@ -56,7 +56,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
   const against = await openBaseline(context, own, query, version, columns)
   const compared = compareAll(columns, against.sides, rollupSides(rollup, columns), rollup, effects, thresholds)
   const evidence = compared.some(({ drifted }) => drifted)
-    ? await gatherCauseEvidence(context, pushed, service, window, rollup, against.dataset)
+    ? await gatherCauseEvidence(context, pushed, service, window, against.dataset)
     : null
   const driftedFeatures = compared.flatMap(({ column, kind, drifted }) => (drifted && kind === 'feature' ? [column] : []))
   return {

@@ -7,21 +7,21 @@ import { minSampledPsi, minSampledRows, sampleFields } from './sample-fields.ts'
 const namedEntities = 20
 
 /**
- * Whether the mix of entities differs from that of the time before, by logged rows: over the twenty most frequent
- * entities and the others.
+ * Whether the mix of entities differs from that of the time before, by logged rows of all versions: over the twenty
+ * most frequent entities and the others.
  *
  * @param key the columns of the entity's key
  * @returns a sentence; null: it did not move, or too few rows are logged
  */
 export async function movedEntityMix(
   db: Pick<Database, 'query'>,
-  { model, version, key }: { readonly model: string; readonly version: number; readonly key: readonly string[] },
+  { model, key }: { readonly model: string; readonly key: readonly string[] },
   window: Window,
 ): Promise<string | null> {
   if (key.length === 0) return null
   const length = window.to - window.from
   const entitiesOf = async (of: Window) => {
-    const rows = await sampleFields(db, ['keys'], { model, version }, of)
+    const rows = await sampleFields(db, ['keys'], { model, version: null }, of)
     return rows.map(({ keys }) => key.map((name) => String(keys[name])).join(', '))
   }
   const [now, before] = [await entitiesOf(window), await entitiesOf({ from: window.from - length, to: window.from })]

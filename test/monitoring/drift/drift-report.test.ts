@@ -9,7 +9,6 @@ import { prepare } from '../../../cli/run.ts'
 import { driftText } from '../../../cli/text/drift-text.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
 import { encodeKey } from '../../../kernel/values/entity-key.ts'
-import type { ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
 import { Status } from '../../../kernel/states/state.ts'
 import type { Value } from '../../../kernel/values/value-type.ts'
 import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
@@ -20,11 +19,8 @@ import type { DriftReport } from '../../../monitoring/drift/drift-types.ts'
 import { driftJson } from '../../../monitoring/drift/drift-json.ts'
 import { driftReport } from '../../../monitoring/drift/drift-report.ts'
 import { loggedEffects } from '../../../monitoring/drift/logged-effects.ts'
-import { createLogMetrics } from '../../../monitoring/prediction-log/log-metrics.ts'
-import { createPredictionLog } from '../../../monitoring/prediction-log/prediction-log.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
-import { createMetricsRegistry } from '../../../runtime/metrics.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { StatedCheck } from '../../../registry/define/check-options.ts'
@@ -40,6 +36,7 @@ import { literal } from '../../offline/things.ts'
 import { onnx } from '../../serving/fixtures.ts'
 import type { World } from '../../serving/world.ts'
 import { createWorld } from '../../serving/world.ts'
+import { logPredictions } from './log-predictions.ts'
 
 const [minute, hour] = [60_000_000, 3_600_000_000]
 /** Two days ago, the begin of a day. Epoch microseconds. */
@@ -59,12 +56,16 @@ type Fault = (served: Served) => Served
 const own = Array.from({ length: airports }, () => random.normal())
 const cities = ['Atlanta', 'Boston', 'Chicago', 'Denver']
 
+/** Of no and yes. */
+const probabilities = (yes: number): Float32Array => Float32Array.of(1 - yes, yes)
+
 function draw(): Served {
   const airport = random.below(airports)
   const amount = Math.fround(50 + 5 * (own[airport] as number) + 5 * random.normal())
   const city = cities[random.next() < 0.5 ? airport % 4 : random.below(4)] as string
   const isKnown = random.next() > 0.03
-  return { airport, values: [isKnown ? amount : null, BigInt(random.below(200)), city, random.next() < 0.7, Float32Array.of(1, 2)] }
+  const yes = 1 / (1 + Math.exp((50 - amount) / 7))
+  return { airport, values: [isKnown ? amount : null, BigInt(random.below(200)), city, random.next() < 0.7, probabilities(yes)] }
 }
 
 let folder: string
@@ -83,7 +84,8 @@ beforeAll(async () => {
   // each row of the training set sees one row of its own source, a minute before
   const rows = Array.from({ length: 4000 }, draw).map(({ airport, values }, i) => {
     const literals = values.slice(0, 4).map(literal).join(', ')
-    return `('A${airport}', timestamptz '2001-07-01' + ${i} * interval '10 minutes', ${literals}, '{1,2}')`
+    const vec = (values[4] as Float32Array).join(',')
+    return `('A${airport}', timestamptz '2001-07-01' + ${i} * interval '10 minutes', ${literals}, '{${vec}}')`
   })
   await db.query(`insert into lockstep_source.landings (airport, at, amount, count, city, open, vec) values ${rows.join(', ')}`)
   await db.query(`create table spine as select airport, at + interval '1 minute' as at from lockstep_source.landings`)
@@ -113,6 +115,7 @@ async function serve(
   fault: Fault = (served) => served,
   missing: Status = Status.nullValue,
   knownFrom = from,
+  version = 1,
 ): Promise<void> {
   const service = catalog.service('typed')
   const baseline = await baselineOf(db, 'typed', 1)
@@ -137,7 +140,7 @@ async function serve(
       const statuses = values.map((value) => (value === null ? missing : Status.present))
       const row = service.evaluate([{ values, statuses, eventTime: from }], [], from)
       const entity = { keys: [encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${airport}`])], request: [] }
-      const model = { service, outputs, version: { model: 'typed', version: 1 } }
+      const model = { service, outputs, version: { model: 'typed', version } }
       // the model returns its inputs; a missing amount is NaN there
       const prediction = values.map((value) => value ?? Number.NaN)
       const times = { totalMs: 1, featuresMs: 1, waitMs: 0, runMs: 0 }
@@ -187,6 +190,25 @@ describe('a drift report over served traffic', () => {
     const id = origin !== undefined && 'dataset' in origin ? origin.dataset : ''
     expect((await report(at, { kind: 'dataset', id })).drifted).toEqual(['amount'])
     await expect(report(at, { kind: 'dataset', id: 'no-such' })).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+  })
+
+  it('names no change of volume if a rollout moves rows from one version to another', async () => {
+    const at = day + 9.5 * hour
+    const none = undefined
+    await serve(at - 10 * minute, 200)
+    await serve(at - 10 * minute, 800, none, none, none, 2)
+    await serve(at, 600, inOtherUnit)
+    await serve(at, 400, none, none, none, 2)
+    expect(firstOf(await report(at))?.causes.map(({ kind }) => kind)).toEqual(['source values changed'])
+  })
+
+  it('compares the probability of yes of an output that has two', async () => {
+    const at = day + 9 * hour
+    await serve(at, 500, ({ airport, values }) => ({ airport, values: values.with(4, probabilities((values[4] as Float32Array)[1]! / 2)) }))
+    const found = await report(at)
+    expect(found.drifted).toEqual(['output:vec_out'])
+    const mean = { baseline: expect.closeTo(0.5, 1), window: expect.closeTo(0.25, 1) }
+    expect(found.columns.find(({ column }) => column === 'output:vec_out')).toMatchObject({ type: 'vector(2)', mean })
   })
 
   it('finds a new category, and names it', async () => {
@@ -258,7 +280,14 @@ describe('a drift report over served traffic', () => {
   it('has the first day that a version served as its baseline, if it has no training set', async () => {
     const flight = catalog.service('flight')
     const rows = Array.from({ length: 300 }, (_, i) => flight.evaluate([servedDelay(i % 40)], [1 + (i % 3)], day))
-    await logPredictions({ model: 'delay', at: day, service: flight, rows, request: [1], predictions: rows.map((_, i) => [(i % 10) / 10]) })
+    await logPredictions(db, catalog, {
+      model: 'delay',
+      at: day,
+      service: flight,
+      rows,
+      request: [1],
+      predictions: rows.map((_, i) => [(i % 10) / 10]),
+    })
     await db.query(
       `insert into lockstep.merged_rollups (step, at, model, version, role, parts, traffic) values ('hour', to_timestamp($1), 'delay', 1, 'champion', 1, '')`,
       [day / 1e6],
@@ -277,7 +306,7 @@ describe('a drift report over served traffic', () => {
     const rows = drawn.map(({ values }) =>
       service.evaluate([{ values: values.with(0, 5), statuses: values.map(() => Status.present), eventTime: at }], [], at),
     )
-    await logPredictions({
+    await logPredictions(db, catalog, {
       model: 'typed',
       at,
       service,
@@ -453,42 +482,4 @@ const ofValues: readonly string[] = ['nulls', 'drift', 'predictions']
 
 function servedDelay(delay: number) {
   return { values: [delay, delay % 3], statuses: [Status.present, Status.present], eventTime: day }
-}
-
-interface Logged {
-  readonly model: string
-  readonly at: number
-  readonly service: ServicePlan
-  readonly rows: readonly ServiceRow[]
-  readonly request: readonly Value[]
-  readonly predictions: readonly (readonly Value[])[]
-}
-
-/** Logs predictions for as many airports. */
-async function logPredictions({ model, at, service, rows, request, predictions }: Logged): Promise<void> {
-  const predictionLog = createPredictionLog(
-    { database: () => db, metrics: (waiting) => createLogMetrics(createMetricsRegistry(), waiting), log, clock: () => at },
-    { shares: { share: 1, models: new Map() }, retentionDays: 7, flushMs: 60_000 },
-  )
-  const entities = rows.map((_, i) => ({
-    keys: service.uses.map(() => encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${i}`])),
-    request,
-  }))
-  predictionLog.note({
-    requestId: `logged ${model}`,
-    predictionBase: `logged ${model}`,
-    model,
-    version: 1,
-    role: 'champion',
-    experiment: null,
-    variant: null,
-    service,
-    outputs: catalog.model(model).spec.output,
-    read: { entities, rows, asOf: at, degraded: false, skewed: false, origins: () => [] },
-    rows: rows.map((_, row) => row),
-    predictions,
-    startedMs: performance.now(),
-    apiKey: null,
-  })
-  await predictionLog.close(60_000)
 }

@@ -1,5 +1,6 @@
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { movedEntityMix } from '../../../monitoring/drift/entity-mix.ts'
 import { movedRequestFields } from '../../../monitoring/drift/request-fields.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
@@ -42,6 +43,24 @@ it('names the request fields that differ from the time before, and no other', as
   ])
   // nearly all amounts moved, so no rows are left to compare with; of many texts nothing is known
   expect(fields.map(({ unrelated }) => [...unrelated])).toEqual([[], ['doubled', 'weekday']])
+})
+
+it('finds another mix of entities in the rows of all versions, not in those of a version that gets a greater share', async () => {
+  // the model "rolled" gives card 9 to version 2 at first, and five cards later; "moved" gets five cards more often
+  await opened.db
+    .script(`INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, role, service, service_fingerprint,
+      as_of, entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)
+    SELECT at, model || h || '.' || i, model || h || '.' || i, 0, model, CASE WHEN is_rolled THEN 2 ELSE 1 END, CASE WHEN is_rolled THEN 'canary' ELSE 'champion' END,
+      'fraud_features@1', '', at, '{}', json_build_object('card', 'c' || card), '{}', '{}', '{}', '[]', '{}', 1, false, false
+    FROM (SELECT *, model = 'rolled' AND card >= CASE h WHEN 1 THEN 5 ELSE 9 END AS is_rolled,
+        to_timestamp(${start / 1e6}) + h * interval '1 hour' + i * interval '1 second' AS at
+      FROM (SELECT *, i % CASE WHEN model = 'moved' AND h = 1 THEN 5 ELSE 10 END AS card
+        FROM unnest(ARRAY['rolled', 'moved']) model, generate_series(0, 1) h, generate_series(0, 2999) i) drawn) rows`)
+  const second = { from: start + hour, to: start + 2 * hour }
+  expect(await movedEntityMix(opened.db, { model: 'rolled', key: ['card'] }, second)).toBeNull()
+  expect(await movedEntityMix(opened.db, { model: 'moved', key: ['card'] }, second)).toMatch(
+    /^[45]\d(\.\d)? % of rows went to other entities/,
+  )
 })
 
 it('names none of a time with few logged rows, or without a time before', async () => {
