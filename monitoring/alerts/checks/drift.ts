@@ -92,9 +92,12 @@ function columnResult(column: ColumnDrift, { report, baseline, usual, context }:
   }
   const base = { column: column.column, value: effect, threshold: report.minPsi, n: column.rows.window, evidence }
   if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
-  if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
+  if (!drifted) return { ...base, state: 'ok', cause: null }
+  const name = `"${column.column.replace(/^output:/, '')}"`
+  if (left !== null) return { ...base, state: 'ok', cause: `${name} differs. The check "${left}" reports why.` }
+  if (usual) return { ...base, state: 'ok', cause: `${name} differs, as it did at this time a day or a week ago.` }
   const distance = `PSI ${formatNumber(column.distances?.psi ?? 0)}, ${formatNumber(column.test?.psiByChance ?? 0)} by chance`
-  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline, report.baseline.origins)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
+  const cause = `${name} of "${report.model}@${report.version}" differs from ${baselineText(baseline, report.baseline.origins)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
   return { ...base, state: 'breach', cause }
 }
 
