@@ -2,14 +2,15 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
-import { Kysely, PGliteDialect } from 'kysely'
+import { Kysely } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import { typeParsers } from '../postgres/type-parsers.ts'
 import { copyHeader, copyPieces, copyTrailer } from '../postgres/copy-pieces.ts'
 import type { AroundCopy, EmbeddedDatabase } from '../postgres/database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
 import { packTemplate, templateFile, unpackTemplate } from './embedded-template.ts'
-import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
+import { createPgliteDialect } from './pglite-dialect.ts'
+import { createPgliteSnapshots, inTransaction } from './pglite-snapshot.ts'
 import { closeFolder, makePrivate } from '../private-folder.ts'
 import { copyMessages, queryMessage } from '../postgres/postgres-wire.ts'
 import { tierUpLater } from '../v8-flags.ts'
@@ -49,7 +50,9 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
     broken ||= isBroken(error)
     return embeddedFailure(directory, error, 'running')
   })
-  const kysely = new Kysely<LockstepTables>({ dialect: new PGliteDialect({ pglite }) })
+  const snapshots = createPgliteSnapshots(pglite)
+  const { read, query } = snapshots
+  const kysely = new Kysely<LockstepTables>({ dialect: createPgliteDialect(pglite, snapshots) })
   const locked = new Set<string>()
   const listening = new Set<{ readonly channel: string }>()
 
@@ -60,13 +63,13 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
       // statements block: without a turn for other events nobody could have given the signal
       if (options.signal !== undefined) await nextTurn()
       options.signal?.throwIfAborted()
-      return (await pglite.query<Row>(sql, [...parameters])).rows
+      return (await query<Row>(sql, [...parameters])).rows
     },
     script: (sql) => runScript(pglite, sql),
     copyIn: (copy, chunks, around) => copyIn(pglite, copy, chunks, around),
-    snapshot: (fn) => withPgliteSnapshot(pglite, fn),
+    snapshot: (fn) => read(({ snapshot }) => fn(snapshot)),
     tuples: (select, onBatch) =>
-      withPgliteSnapshot(pglite, async (snapshot) => {
+      read(async ({ snapshot }) => {
         for await (const batch of snapshot.tuples(select)) onBatch(batch)
       }),
     async lock(group, id) {
@@ -102,7 +105,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
     },
     listeners: async (channel) => [...listening].filter((each) => each.channel === channel).length,
     async ping() {
-      await pglite.query('SELECT 1')
+      await query('SELECT 1')
     },
     async close() {
       // closing a failed engine would never end

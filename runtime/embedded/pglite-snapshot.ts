@@ -1,10 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
 import type { Snapshot, StreamOptions, TupleBatch } from '../postgres/database.ts'
+import { sqlState } from '../postgres/relation.ts'
 import { largeJoins, parseSnapshot, stableScans } from '../postgres/snapshot-bounds.ts'
 import { createTupleScanner } from '../postgres/tuple-scanner.ts'
 import { parseErrorResponse, queryMessage } from '../postgres/postgres-wire.ts'
 
+/** The SQL state of a write in a read-only transaction. */
+const readOnlyState = '25006'
 const dataRow = 0x44
 const skipped = new Set(['T', 'N', 'S'].map((type) => type.charCodeAt(0)))
 const firstFetchRows = 64
@@ -30,41 +33,133 @@ export async function inTransaction<T>(pglite: PGlite, work: (transaction: Trans
   })
 }
 
+/** The reads of the only session. */
+export interface PgliteSnapshots {
+  /** Runs `fn` in the open snapshot, as long as `fn` of the one that began it runs, or else in a new snapshot. */
+  read<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
+  /** As `query` of PGlite. A SELECT does not wait until the open snapshot ends. */
+  query: PGlite['query']
+}
+
 /**
- * Runs one read-only transaction on the only session. Streams are binary cursors in it, so that they can take turns.
+ * A snapshot is a read-only transaction on the only session. A join may take minutes, and no writer gets the session
+ * until it ends. So the open snapshot shows what any other reader would see, and readers use it too.
  */
-export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-  return inTransaction(pglite, async (transaction) => {
-    await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const { rows } = await transaction.query<{ shown: string }>('SELECT pg_current_snapshot()::text AS shown')
-    const bounds = parseSnapshot(rows[0]?.shown ?? '')
-    let cursors = 0
-    const result = await fn({
+export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
+  let open: SharedSnapshot | null = null
+
+  async function begin<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T> {
+    return await inTransaction(pglite, async (transaction) => {
+      const opened = await openSnapshot(pglite, transaction)
+      open = opened
+      try {
+        return await opened.read(fn)
+      } finally {
+        open = null
+        await opened.whenUnused()
+      }
+    })
+  }
+
+  return {
+    read: (fn) => (open === null ? begin(fn) : open.read(fn)),
+    async query<Row>(...[sql, ...rest]: Parameters<PGlite['query']>) {
+      if (open !== null && /^\s*(select|with|values)\b/i.test(sql)) {
+        try {
+          return await open.read(({ query }) => query<Row>(sql, ...rest))
+        } catch (error) {
+          // it also writes, such as one with FOR UPDATE
+          if (sqlState(error) !== readOnlyState) throw error
+        }
+      }
+      return await pglite.query<Row>(sql, ...rest)
+    },
+  }
+}
+
+/** What reads a snapshot. A failed statement ends nothing but itself. */
+export interface OpenSnapshot {
+  readonly snapshot: Snapshot
+  readonly query: PGlite['query']
+}
+
+interface SharedSnapshot {
+  read<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
+  /** Waits for all that read it. */
+  whenUnused(): Promise<void>
+}
+
+async function openSnapshot(pglite: PGlite, transaction: Transaction): Promise<SharedSnapshot> {
+  await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  const { rows } = await transaction.query<{ shown: string }>('SELECT pg_current_snapshot()::text AS shown')
+  const bounds = parseSnapshot(rows[0]?.shown ?? '')
+  const readers = new Set<Promise<unknown>>()
+  let lastTurn: Promise<unknown> = Promise.resolve()
+  let cursors = 0
+
+  /** No statements of others come between those of a turn. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = lastTurn.then(async () => {
+      await transaction.exec('SAVEPOINT lockstep')
+      try {
+        const result = await work()
+        await transaction.exec('RELEASE lockstep')
+        return result
+      } catch (error) {
+        await transaction.exec('ROLLBACK TO lockstep; RELEASE lockstep').catch(() => undefined)
+        throw error
+      }
+    })
+    lastTurn = turn.catch(() => undefined)
+    return turn
+  }
+
+  const within: OpenSnapshot = {
+    query: (...statement) => inTurn(() => transaction.query(...statement)),
+    snapshot: {
       xmin: bounds.xmin,
       bounds,
-      query: async <Row>(sql: string) => (await transaction.query<Row>(sql)).rows,
-      tuples: (select, options) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select, options),
-    })
-    // nothing was written, and a rollback also ends a transaction in which a stream has failed
-    await transaction.rollback()
-    return result
-  })
+      query: async <Row>(sql: string) => (await within.query<Row>(sql)).rows,
+      tuples: (select, options) => streamTuples({ pglite, transaction, inTurn, cursor: `lockstep_${++cursors}`, select }, options),
+    },
+  }
+
+  return {
+    async read(fn) {
+      const reading = fn(within)
+      readers.add(reading)
+      try {
+        return await reading
+      } finally {
+        readers.delete(reading)
+      }
+    },
+    async whenUnused() {
+      await Promise.allSettled(readers)
+    },
+  }
+}
+
+interface Stream {
+  readonly pglite: PGlite
+  readonly transaction: Transaction
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
+  readonly cursor: string
+  readonly select: string
 }
 
 async function* streamTuples(
-  pglite: PGlite,
-  transaction: Transaction,
-  cursor: string,
-  select: string,
+  { pglite, transaction, inTurn, cursor, select }: Stream,
   { stable = false, largeJoin = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
-  if (stable) await transaction.exec(stableScans)
-  if (largeJoin) await transaction.exec(largeJoins.join('; '))
-  await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
+  await inTurn(async () => {
+    if (stable) await transaction.exec(stableScans)
+    if (largeJoin) await transaction.exec(largeJoins.join('; '))
+    await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
+  })
   const scanner = createTupleScanner(dataRow, skipped)
   let buffer = Buffer.allocUnsafe(batchBytes)
   let fetchRows = firstFetchRows
-  let failed = false
   try {
     for (;;) {
       let used = 0
@@ -78,13 +173,13 @@ async function* streamTuples(
         used += bytes.length
       }
       const fetch = queryMessage(`FETCH ${fetchRows} FROM ${cursor}`)
-      await pglite.runExclusive(() => pglite.execProtocolRawStream(fetch, { syncToFs: false, onRawData }))
-      const { batch, rest } = scanner.push(buffer.subarray(0, used))
-      const error = rest && parseErrorResponse(rest)
-      if (error) {
-        failed = true
-        throw error
-      }
+      const batch = await inTurn(async () => {
+        await pglite.runExclusive(() => pglite.execProtocolRawStream(fetch, { syncToFs: false, onRawData }))
+        const found = scanner.push(buffer.subarray(0, used))
+        const error = found.rest && parseErrorResponse(found.rest)
+        if (error) throw error
+        return found.batch
+      })
       const rows = batch.starts.length
       if (rows > 0) yield batch
       if (rows < fetchRows) return
@@ -93,8 +188,7 @@ async function* streamTuples(
       await nextTurn()
     }
   } finally {
-    // the cursor cannot be closed in a transaction that another stream has broken, and need not be
-    if (!failed && !transaction.closed) await transaction.exec(`CLOSE ${cursor}`).catch(() => undefined)
+    await inTurn(() => transaction.exec(`CLOSE ${cursor}`)).catch(() => undefined)
   }
 }
 

@@ -33,8 +33,8 @@ export interface Database {
   copyIn(copy: string, chunks: AsyncIterable<Uint8Array>, around?: AroundCopy): Promise<number>
   /**
    * Runs `fn` on one snapshot of the data (REPEATABLE READ). Inside `fn`, use only the snapshot. PGlite has one
-   * session, so any other call waits until `fn` ends. On PostgreSQL at most 8 snapshots run at once and others wait, so
-   * a snapshot within a snapshot may deadlock.
+   * session: until `fn` ends, other readers use the same snapshot, and writers wait. On PostgreSQL at most 8 snapshots
+   * run at once and others wait, so a snapshot within a snapshot may deadlock.
    */
   snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
   /**

@@ -331,6 +331,34 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         await expect(db.snapshot((snapshot) => snapshot.query('delete from entry'))).rejects.toMatchObject({ code: '25006' })
       })
 
+      it('lets others read while it is open, and goes on where they fail', async () => {
+        const select = 'select id::text from entry order by entry.id'
+        const count = 'select count(*)::int as rows from item'
+        let write: Promise<unknown> = Promise.resolve()
+        const rows = await db.snapshot(async (snapshot) => {
+          const own = snapshot.tuples(select)[Symbol.asyncIterator]()
+          let seen = (await own.next()).value?.starts.length ?? 0
+          await db.ping()
+          await expect(db.query('select missing from entry')).rejects.toMatchObject({ code: '42703' })
+          expect(await db.snapshot((inner) => textRows(inner, select))).toHaveLength(30_000)
+          await expect(db.snapshot((inner) => textRows(inner, 'select (1 / 0)::text'))).rejects.toMatchObject({ code: '22012' })
+          write = Promise.all([
+            db.query('insert into item values (99)'),
+            db.kysely.transaction().execute((transaction) => sql`select id from item for update`.execute(transaction)),
+            db.query('with added as (insert into item values (98) returning id) select id from added'),
+          ])
+          const reading = db.kysely.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+          const read = await reading.execute((transaction) => sql.raw(count).execute(transaction))
+          expect(read.rows).toEqual((await sql.raw(count).execute(db.kysely)).rows)
+          expect(await snapshot.query(count)).toEqual([{ rows: 0 }])
+          for (let next = await own.next(); next.done !== true; next = await own.next()) seen += next.value.starts.length
+          return seen
+        })
+        expect(rows).toBe(30_000)
+        await write
+        expect(await db.query(count)).toEqual([{ rows: 2 }])
+      })
+
       it('knows the transaction below which all have ended', async () => {
         const [row] = await db.query<{ xid: string }>('insert into item values (0) returning pg_current_xact_id()::text as xid')
         const xmin = await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))
