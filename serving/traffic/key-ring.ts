@@ -63,8 +63,8 @@ export interface KeyRing {
 export interface KeyRingDeps {
   readonly mode: AuthMode
   readonly log: Logger
-  /** Epoch milliseconds, by this process' clock. */
-  readonly now: () => number
+  /** Milliseconds of a clock that is never set, unlike that of the machine. Default: `performance.now`. */
+  readonly now?: () => number
 }
 
 const deadlineMs = 5000
@@ -76,7 +76,7 @@ const maxLookUps = 20
 const lookUpsPerSecond = 10
 const maxAbsent = 1000
 
-export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
+export function createKeyRing({ mode, log, now = () => performance.now() }: KeyRingDeps): KeyRing {
   let keys = new Map<string, StoredKey>()
   /** By their complete texts: those of `keys` that were verified by their SHA-256. A look-up compares seeded hashes. */
   let proven = new Map<string, StoredKey>()
@@ -89,14 +89,14 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let failure: string | null = null
   let underWay: Promise<void> | null = null
   let used = new Map<string, number>()
-  let notedAt = 0
+  let notedAt = Number.NEGATIVE_INFINITY
   /** The database from which the keys were read last. */
   let source: Database | null = null
   /** The ids that were looked up and that the database does not have. */
   const absent = new Set<string>()
   let lookUpsLeft = maxLookUps
   let lookUpsAt = 0
-  /** How far the database's clock is ahead of this process', as of the last read. */
+  /** How far the database's clock is ahead of `now`, as of the last read. */
   let aheadMs = 0
 
   /** By the database's clock: a wrong clock of this machine keeps no expired key valid. */

@@ -101,7 +101,7 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
   }
   const failures = createFailureLog(log)
   const sampling = setInterval(admission.sample, sampleMs).unref()
-  const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
+  const keys = createKeyRing({ mode: options.auth ?? 'auto', log })
   return {
     keys,
     admission,

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createKey, listKeys, noteUsed, readKeys, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
 import type { KeyRequest } from '../../../registry/keys/api-keys.ts'
 import { keyHash, keyId, newKey } from '../../../registry/keys/key-text.ts'
@@ -77,7 +77,7 @@ describe.each(Object.entries({ PostgreSQL: () => openServer(), PGlite: () => ope
 
 describe('a ring of keys', () => {
   const opened = during<OpenedDatabase>(() => openServer())
-  const ring = (mode: AuthMode, now = Date.now) => createKeyRing({ mode, now, log: createLogger('silent') })
+  const ring = (mode: AuthMode, now?: () => number) => createKeyRing({ mode, log: createLogger('silent'), ...(now && { now }) })
 
   it('is unready until keys are read, and open only without keys or exposure', async () => {
     const { db } = opened()
@@ -98,7 +98,7 @@ describe('a ring of keys', () => {
   it('says to migrate a database that is not migrated', async () => {
     const { db, close } = await openServer({ migrate: false })
     const logged: string[] = []
-    await createKeyRing({ mode: 'auto', now: Date.now, log: createLogger('warn', { write: (line) => void logged.push(line) }) }).refresh(db)
+    await createKeyRing({ mode: 'auto', log: createLogger('warn', { write: (line) => void logged.push(line) }) }).refresh(db)
     expect(logged.join()).toContain(String.raw`run \"lockstep migrate\"`)
     await close()
   })
@@ -146,6 +146,25 @@ describe('a ring of keys', () => {
     await keys.refresh(db)
     expect(() => keys.authorize(over?.text ?? '', 'read')).toThrow(expect.objectContaining({ code: 'UNAUTHENTICATED' }))
     expect(keys.authorize(valid?.text ?? '', 'read')?.id).toBe(valid?.key.id)
+  })
+
+  it("expires keys by the database's clock after the machine's was set", async () => {
+    const { db } = opened()
+    const start = Date.now()
+    const keys = ring('auto')
+    const { text, key } = await createKey(db, { ...reader, expiresAt: new Date(start + day) })
+    await keys.refresh(db)
+    try {
+      vi.useFakeTimers({ toFake: ['Date'], now: start + 2 * day })
+      expect(keys.authorize(text, 'read')?.id).toBe(key.id)
+      // its use is still written down after the clock was set back
+      vi.setSystemTime(start - 2 * day)
+      await keys.refresh(db)
+    } finally {
+      vi.useRealTimers()
+    }
+    const used = (await listKeys(db)).find(({ id }) => id === key.id)?.lastUsedAt?.getTime() ?? 0
+    expect(Math.abs(used - start)).toBeLessThan(day)
   })
 
   it('looks up a key that is newer than its last read, a few times a second', async () => {
