@@ -468,7 +468,7 @@ describe('once a rollout has started,', () => {
         await visits.go('models/delay')
         return await visits.page.locator('dl').allTextContents()
       })
-      .toContainEqual(expect.stringContaining('it pointed to no version before 2.'))
+      .toContainEqual(expect.stringContaining('not possible: there was no champion before version 2'))
     expect(await visits.page.getByRole('button', { name: /^Roll back/ }).count()).toBe(0)
   })
 })

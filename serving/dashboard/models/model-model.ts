@@ -108,7 +108,11 @@ function rollBackOf(model: CatalogModel): ModelData['rollBack'] {
     return { to: rollBackTarget(model), says: null }
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
-    return { to: null, says: error.message }
+    const champion = model.aliases.get(championAlias)
+    const former = champion?.former.at(-1)
+    if (champion === undefined) return { to: null, says: 'not possible: no version was promoted' }
+    if (former === undefined) return { to: null, says: `not possible: there was no champion before version ${champion.version}` }
+    return { to: null, says: `not possible while version ${former} rolls out` }
   }
 }
 
