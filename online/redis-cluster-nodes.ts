@@ -92,7 +92,7 @@ export function watchNodes(cluster: Cluster): ClusterNodes {
       // the slot map may be old
       if (failures.some((failure) => failure !== null)) cluster.refreshSlotsCache()
       if (failures.every((failure) => failure !== null)) throw failures[0] ?? new Error('No slot has a server.')
-      const primaryStates = [...slotOf.keys()].map((server, i): ServerState => ({ server, answers: failures[i] === null }))
+      const primaryStates = [...slotOf.keys()].map((server, i): ServerState => ({ server, answers: answersOf(failures[i] ?? null) }))
       const others = [...new Set(cluster.slots.flat())].filter((server) => !slotOf.has(server))
       return [...primaryStates, ...others.map((server): ServerState => ({ server, answers: null }))]
     },
@@ -120,6 +120,11 @@ async function failureOf(node: Redis | null, key: string): Promise<Error | null>
     // it answers for other slots, and the client learns of it
     return /^(MOVED|ASK) /.test((error as Error).message) ? null : (error as Error)
   }
+}
+
+/** null: the node answers, and refuses to read because another one is down. */
+function answersOf(failure: Error | null): boolean | null {
+  return failure?.message.startsWith('CLUSTERDOWN ') === true ? null : failure === null
 }
 
 /** All callers share one wait. */

@@ -99,7 +99,10 @@ export type ServerGuard = <T>(server: string, connection: number, read: () => Pr
 export interface ServerState {
   /** `HOST:PORT` */
   readonly server: string
-  /** Whether it can be read. null: unknown, because it is a replica, which is not asked. */
+  /**
+   * Whether it can be read. null: unknown. It is a replica, which is not asked, or it refuses reads because another
+   * server is down.
+   */
   readonly answers: boolean | null
 }
 

@@ -32,6 +32,7 @@ it('answers from other slots while the server of a checkpoint is down, and check
   expect(await read(lost[0])).toBe('PRESENT')
   expect(await Promise.all(others.map(read))).toEqual(others.map(() => 'PRESENT'))
 
+  const watching = await open()
   const dead = home.primary
   const back = await remember(dead)
   for (const { replica } of shards) await replica.stop()
@@ -44,6 +45,18 @@ it('answers from other slots while the server of a checkpoint is down, and check
   // only the checkpoint says whether an absent state means that the entity was never seen
   expect(await read('NOBODY')).toBe('REDIS_UNAVAILABLE')
   expect(await Promise.all(others.map(read))).toEqual(others.map(() => 'PRESENT'))
+
+  // one that refuses reads because another one is down is not reported in its place
+  const [strict] = shards.filter(({ hasCheckpoint }) => !hasCheckpoint) as [Shard]
+  const requireAll = (value: string) => asking(strict.primary.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', value))
+  await requireAll('yes')
+  const refusal = () => asking(strict.primary.port, (redis) => redis.get('any').catch(String))
+  await until(async () => String(await refusal()).includes('CLUSTERDOWN'))
+  const states = await watching.ping()
+  expect(states.flatMap(({ server, answers }) => (answers === false ? [server] : []))).toEqual([`127.0.0.1:${dead.port}`])
+  expect(states.find(({ server }) => server === `127.0.0.1:${strict.primary.port}`)?.answers).toBeNull()
+  await requireAll('no')
+  await watching.close()
 
   const empty = await back()
   let first = ''
