@@ -64,10 +64,16 @@ export async function definitionData(
     parts: partsOf(page, id),
     readers: readersOf(page),
     versions: page.versions.map(({ version, retired }) => ({ id: `${page.name}@${version}`, about: retired ? 'pruned' : '' })).toReversed(),
-    code: page.code ?? null,
+    code: page.code === undefined || page.code === null ? null : await readable(page.code),
     example: definition.retired ? null : await exampleOf(ask, definition.kind, id),
   }
   return { definition, page, data, notes }
+}
+
+/** Only what shows code loads the compiler. */
+async function readable(code: string): Promise<string> {
+  const { readableCode } = await import('../../../registry/bundle/expression.ts')
+  return await readableCode(code)
 }
 
 function linkTo({ kind, name }: Use): Link {
