@@ -38,7 +38,10 @@ export const explainStartModel = readModel({
   isPersonal: true,
   async read(ask) {
     const { db, deps, now, isPast } = ask
-    const { services, views } = deps.catalog()
+    const catalog = deps.catalog()
+    const { services } = catalog
+    const listed = listedViews(catalog)
+    const views = [...catalog.views.values()].toSorted((a, b) => Number(listed.has(b.id)) - Number(listed.has(a.id)))
     const names: ExplainStart['names'] = [...services.values()].map((service) => ({
       name: service.id,
       kind: 'service',
@@ -46,7 +49,7 @@ export const explainStartModel = readModel({
       example: null,
     }))
     const shown: unknown[] = []
-    for (const plan of [...views.values()].slice(0, maxViews)) {
+    for (const plan of views.slice(0, maxViews)) {
       const stored = await storedEntity(db, plan)
       if (stored !== null) shown.push(stored.key)
       names.push({
@@ -157,11 +160,19 @@ function askedOf(catalog: Catalog, name: string | undefined, text: string): Aske
     const plan = catalog.view(name)
     return { name: plan.id, entity, uses: [{ plan, alias: null, columns: [] }] }
   }
-  const plan = [...catalog.views.values()].findLast(
+  const fitting = [...catalog.views.values()].filter(
     (each) => each.spec.entity.name === kind || each.key.every((column) => column.name in entity),
   )
+  const keyed = fitting.filter(({ key }) => key.length > 0)
+  const listed = listedViews(catalog)
+  const plan = keyed.findLast(({ id }) => listed.has(id)) ?? keyed.at(-1) ?? fitting.at(-1)
   if (plan === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `There is no view of the entity "${text.slice(0, 100)}".`)
   return { name: plan.id, entity, uses: [{ plan, alias: null, columns: [] }] }
+}
+
+/** The views whose features services have. The others are inputs of on-demand views at most. */
+function listedViews({ services }: Catalog): ReadonlySet<string> {
+  return new Set([...services.values()].flatMap(({ features }) => features.map(({ view }) => view)))
 }
 
 function parsedEntity(text: string): Readonly<Record<string, unknown>> {
