@@ -15,7 +15,8 @@ import { storeFigures } from './stored-figures.ts'
 const figuresJob = z.object({ model: z.string() })
 
 /** Quality is of the predictions of the last week: outcomes come late. Drift is of the last day. */
-const [qualityDays, driftDays] = [7, 1]
+export const qualityDays = 7
+const driftDays = 1
 /** A worker has other work as well. */
 const limits = { total: 200_000, group: 20_000, estimate: 4000, curve: 2000 }
 
@@ -93,7 +94,7 @@ export async function storeVersionFigures(
 }
 
 /** The first outcome of yes or no, else the first one: yes or no judges a probability, and has a calibration. */
-function judgedOutcome(catalog: Catalog, model: string): string | undefined {
+export function judgedOutcome(catalog: Catalog, model: string): string | undefined {
   const own = judgingOutcomes(catalog, model)
   return (own.find(({ spec }) => spec.type.kind === 'bool') ?? own[0])?.spec.name
 }

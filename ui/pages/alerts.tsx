@@ -4,6 +4,7 @@ import { Fragment, type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
+import { Chart } from '../parts/chart.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
@@ -60,7 +61,7 @@ function OneAlert({ id }: { readonly id: string }): ReactElement {
       ways={waysOf.alerts()}
     >
       <Loaded of={alerts}>
-        {({ alerts: [alert], notifications }) =>
+        {({ alerts: [alert], notifications, chart }) =>
           alert === undefined ? (
             <Empty title={isPast ? 'This alert had not fired' : 'There is no such alert'} commands={['lockstep alert list --state all']} />
           ) : (
@@ -68,6 +69,11 @@ function OneAlert({ id }: { readonly id: string }): ReactElement {
               <ol className="problems" aria-label="The alert">
                 <AlertCard alert={alert} isOne />
               </ol>
+              {chart !== null && (
+                <Panel title="Over time" says={chart.label} ways={waysOf.alerts()}>
+                  <Chart chart={chart.chart} label={chart.label} {...(chart.bound === null ? {} : { bound: chart.bound })} />
+                </Panel>
+              )}
               <Notifications of={notifications ?? []} />
             </>
           )

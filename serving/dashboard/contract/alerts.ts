@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { link, moment } from './answer.ts'
+import { chart, link, moment } from './answer.ts'
 
 const figures = z.object({
   value: z.number().nullable(),
@@ -47,6 +47,10 @@ export const alerts = z.object({
     )
     .nullable()
     .describe('What channels were sent of one alert, where its id is asked for'),
+  chart: z
+    .object({ label: z.string(), chart, bound: z.object({ value: z.number(), name: z.string() }).nullable() })
+    .nullable()
+    .describe('The figure that one alert is about, over time, where it is stored'),
   monitors: z
     .array(
       z.object({

@@ -7,6 +7,7 @@ import type { CalibrationData, QualityData } from '../contract/model.ts'
 import { calibration as calibrationContract, quality as qualityContract } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
+import { figureChart } from './figure-chart.ts'
 import { driftLines } from './drift-lines.ts'
 import { modelAt } from './model-at.ts'
 import type { Figure } from '../../../monitoring/quality/figure.ts'
@@ -37,23 +38,7 @@ export const qualityModel = readModel({
         .toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
         .map(([figure, of]) => ({
           name: figureTitle(figure),
-          chart: {
-            // versions have figures of their own: a sentence over all of them would compare one with another
-            finding: overTimeText(
-              figure,
-              of.filter(({ version }) => version === stored?.version),
-            ),
-            series: [...Map.groupBy(of, ({ version }) => version)].map(([version, line]) => ({
-              label: `${name}@${version}`,
-              unit: 'value' as const,
-              points: line.map(({ asOf, value, low, high, n }) => ({
-                t: asOf.getTime(),
-                v: value,
-                ...(low === null || high === null ? {} : { low, high }),
-                n,
-              })),
-            })),
-          },
+          chart: figureChart(name, figure, of, stored?.version),
           bound: null,
         })),
       outcome: report?.outcome ?? null,
@@ -140,15 +125,6 @@ function outcomesText(report: QualityReport | null, isPast: boolean): string {
   if (report === null) return 'No outcomes were looked at.'
   const { predictions, judged, immature, withoutOutcome } = report.total
   return `${judged.toLocaleString('en-US')} of ${predictions.toLocaleString('en-US')} predictions ${isPast ? 'had' : 'have'} an outcome that counts; ${immature.toLocaleString('en-US')} ${isPast ? 'could' : 'can'} still get one; ${withoutOutcome.toLocaleString('en-US')} ${isPast ? 'had' : 'have'} none.`
-}
-
-function overTimeText(figure: string, points: readonly { readonly value: number | null; readonly asOf: Date }[]): string {
-  const known = points.filter(({ value }) => value !== null)
-  const [first, last] = [known[0], known.at(-1)]
-  if (first === undefined || last === undefined) return `${figureTitle(figure)} is not known.`
-  const begin = figureText(figure, { low: null, high: null, reason: null, value: first.value })
-  const [from, to] = [first, last].map(({ asOf }) => momentText(asOf.toISOString()))
-  return first === last ? `${begin} at ${from}.` : `${begin} at ${from}, ${rounded(last.value ?? 0)} at ${to}.`
 }
 
 /** `AUC 0.71 (0.69 to 0.73)`. */

@@ -1,5 +1,9 @@
 import { z } from 'zod'
 import { formatTimestamp } from '../../../kernel/values/time.ts'
+import { asRecord } from '../../../kernel/is-record.ts'
+import { judgedOutcome, qualityDays } from '../../../monitoring/figures/figures-job.ts'
+import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
+import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
 import type { CheckResult } from '../../../monitoring/alerts/check-kind.ts'
 import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
@@ -14,6 +18,7 @@ import type { ServingContext } from '../../context.ts'
 import type { AlertsData } from '../contract/alerts.ts'
 import { alerts as alertsContract } from '../contract/alerts.ts'
 import { readModel } from '../read-model.ts'
+import { figureChart } from '../models/figure-chart.ts'
 import { nextCursor, pageSize, paged } from './paged.ts'
 
 type AlertLine = AlertsData['alerts'][number]
@@ -33,6 +38,7 @@ export const alertsModel = readModel({
       alerts: shown.map((alert) => alertLine(deps.catalog(), alert, isPast ? now : null)),
       notifications:
         asked === undefined || last === undefined ? null : await notificationsOf(db, asked, isPast ? new Date(now / 1000) : null),
+      chart: asked === undefined || last === undefined ? null : await chartOf(db, deps.catalog(), last, now),
       monitors: isPast || asked !== undefined || cursor !== undefined ? null : await monitorLines(db, deps),
       cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing'),
     }
@@ -88,6 +94,29 @@ function featuresOf(catalog: Catalog, { check, monitor }: Alert, results: readon
   const names = new Set(results.flatMap(({ evidence }) => breachingColumns(evidence).map(({ column }) => column)))
   const features = catalog.services.get(model.spec.service)?.features ?? []
   return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
+}
+
+const dayMicros = 86_400_000_000
+/** How many days before an alert its chart begins. */
+const chartedDays = 30
+
+/** Of the checks, only that of quality has figures that are stored anyway. */
+async function chartOf(db: Database, catalog: Catalog, alert: Alert, now: number): Promise<AlertsData['chart']> {
+  const { check, monitor, subject, started, resolved, startedWith } = alert
+  const model = modelOf(catalog, monitor)
+  if (check !== 'quality' || model === null || judgedOutcome(catalog, model) !== subject) return null
+  const { figures, before } = asRecord(startedWith.evidence)
+  const figure = Object.entries(asRecord(figures)).find(([, found]) => asRecord(found)['value'] === startedWith.value)?.[0]
+  if (figure === undefined) return null
+  const to = Math.min(resolved ?? now, now)
+  const all = await figuresOverTime(db, model, { from: started - chartedDays * dayMicros, to })
+  const points = all.filter((point) => point.figure === figure)
+  if (points.length === 0) return null
+  return {
+    label: `${figureTitle(figure)} of ${model}, each of the ${qualityDays} days before`,
+    chart: figureChart(model, figure, points, points.at(-1)?.version),
+    bound: before !== undefined || startedWith.threshold === null ? null : { value: startedWith.threshold, name: 'limit' },
+  }
 }
 
 async function monitorLines(db: Database, deps: ServingContext): Promise<NonNullable<AlertsData['monitors']>> {
