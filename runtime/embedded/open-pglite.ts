@@ -104,6 +104,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
       }
     },
     listeners: async (channel) => [...listening].filter((each) => each.channel === channel).length,
+    obstacle: () => snapshots.obstacle(),
     async ping() {
       await query('SELECT 1')
     },

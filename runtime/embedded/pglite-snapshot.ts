@@ -39,7 +39,14 @@ export interface PgliteSnapshots {
   read<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
   /** As `query` of PGlite. A SELECT does not wait until the open snapshot ends. */
   query: PGlite['query']
+  /** As `obstacle` of the database: a snapshot has been open for long. */
+  obstacle(): string | null
 }
+
+/** How long a snapshot may be open before it is reported: most take less. */
+const longMs = 5_000
+const longSnapshot =
+  'The embedded database reads many rows, as for a training set. It answers reads meanwhile. Pushes and other writes wait until it is done.'
 
 /**
  * A snapshot is a read-only transaction on the only session. A join may take minutes, and no writer gets the session
@@ -47,16 +54,19 @@ export interface PgliteSnapshots {
  */
 export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
   let open: SharedSnapshot | null = null
+  let openedAt: number | null = null
 
   async function begin<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T> {
     return await inTransaction(pglite, async (transaction) => {
       const opened = await openSnapshot(pglite, transaction)
       open = opened
+      openedAt = performance.now()
       try {
         return await opened.read(fn)
       } finally {
         open = null
         await opened.whenUnused()
+        openedAt = null
       }
     })
   }
@@ -74,6 +84,7 @@ export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
       }
       return await pglite.query<Row>(sql, ...rest)
     },
+    obstacle: () => (openedAt !== null && performance.now() - openedAt > longMs ? longSnapshot : null),
   }
 }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { copyHeader, copyTrailer } from '../../runtime/postgres/copy-pieces.ts'
 import { openPglite } from '../../runtime/embedded/open-pglite.ts'
 import { programFile } from '../cli/run-lockstep.ts'
@@ -28,6 +28,22 @@ describe('PGlite', () => {
     directory = join(await mkdtemp(join(tmpdir(), 'lockstep-pglite-')), 'not', 'there', 'yet')
   })
   afterAll(() => rm(join(directory, '../../..'), { recursive: true }))
+
+  it('says that writes wait while it reads for long', async () => {
+    const db = await openPglite(join(directory, '../long'))
+    try {
+      vi.useFakeTimers({ toFake: ['performance'] })
+      await db.snapshot(async () => {
+        expect(db.obstacle?.()).toBeNull()
+        vi.advanceTimersByTime(6_000)
+        expect(db.obstacle?.()).toContain('writes wait until it is done.')
+      })
+      expect(db.obstacle?.()).toBeNull()
+    } finally {
+      vi.useRealTimers()
+      await db.close()
+    }
+  })
 
   it('keeps all commits when its process is killed, and copies all chunks or none', async () => {
     const child = spawn(process.execPath, [programFile('test/runtime/pglite-process'), directory], {
