@@ -67,8 +67,8 @@ export interface Database {
   ping(): Promise<void>
   /**
    * Why the database, which answers, takes no writes, and what to do: it has no free disk space, it is a standby or
-   * read-only, or PGlite has read for long. As of the last ping, and of the errors since; null: it takes them, as far as
-   * is known. Absent: as null.
+   * read-only, or PGlite has read for long. As of the last ping, and of the errors since; null: it takes them, as far
+   * as is known. Absent: as null.
    */
   obstacle?(): string | null
   /** Waits for running statements and closes. PostgreSQL waits at most 2 s, then ends them. */

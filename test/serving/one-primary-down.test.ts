@@ -48,14 +48,18 @@ it('answers from other slots while the server of a checkpoint is down, and check
 
   // one that refuses reads because another one is down is not reported in its place
   const [strict] = shards.filter(({ hasCheckpoint }) => !hasCheckpoint) as [Shard]
-  const requireAll = (value: string) => asking(strict.primary.port, (redis) => redis.config('SET', 'cluster-require-full-coverage', value))
-  await requireAll('yes')
-  const refusal = () => asking(strict.primary.port, (redis) => redis.get('any').catch(String))
-  await until(async () => String(await refusal()).includes('CLUSTERDOWN'))
+  const ofStrict = async (requireAll: string) =>
+    await asking(strict.primary.port, async (redis) => {
+      await redis.config('SET', 'cluster-require-full-coverage', requireAll)
+      await redis.cluster('SETSLOT', 0, 'STABLE') // the node looks at its state again
+      const answer = () => redis.get('any').catch(String)
+      await until(async () => String(await answer()).includes('CLUSTERDOWN') === (requireAll === 'yes'))
+    })
+  await ofStrict('yes')
   const states = await watching.ping()
   expect(states.flatMap(({ server, answers }) => (answers === false ? [server] : []))).toEqual([`127.0.0.1:${dead.port}`])
   expect(states.find(({ server }) => server === `127.0.0.1:${strict.primary.port}`)?.answers).toBeNull()
-  await requireAll('no')
+  await ofStrict('no')
   await watching.close()
 
   const empty = await back()

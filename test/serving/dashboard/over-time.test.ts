@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SourceSpec } from '../../../kernel/specs/view-spec.ts'
 import { Status } from '../../../kernel/states/state.ts'
 import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
 import { noBins } from '../../../monitoring/rollups/bin-layout.ts'
@@ -15,9 +16,9 @@ import { changeShare, promoteRollout, startRollout } from '../../../registry/rol
 import type { Series } from '../../../serving/dashboard/contract/answer.ts'
 import type { OverTimeData } from '../../../serving/dashboard/contract/model.ts'
 import { outputCharts } from '../../../serving/dashboard/models/over-time-charts.ts'
-import { servingSet } from '../definitions.ts'
+import { declared, servingSet } from '../definitions.ts'
 import type { World } from '../world.ts'
-import { ask, createWorld } from '../world.ts'
+import { ask, createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
 import { createVisitor } from './visitor.ts'
 
@@ -26,10 +27,18 @@ const dayMs = 86_400_000
 /** The begin of a day, so many days after that of noon, epoch milliseconds. */
 const day = (n: number): number => Date.UTC(2001, 6, 1) + n * dayMs
 
+/** An outcome of the model "delay" in a source. */
+function landed({ spec: source }: { readonly spec: SourceSpec }) {
+  const match = { kind: 'prediction', column: 'city' } as const
+  const label = { type: { kind: 'float64' }, column: 'delay', code: null } as const
+  const rules = { withinMicros: 86_400_000_000, missing: { kind: 'exclude' }, output: 'probabilities' } as const
+  return declared({ name: 'landed', model: 'delay', source, match, ...label, ...rules })
+}
+
 let world: World
 let ann: Visitor
 beforeAll(async () => {
-  world = await createWorld('embedded')
+  world = await createWorld('embedded', { ...servingSet, outcomes: servingSet.sources.slice(0, 1).map(landed) })
   await world.db.script(`
     insert into lockstep_source.landings (airport, at, amount, count, city, open)
     select 'A' || i, timestamptz '2001-06-20T00:00:00Z', i * 0.5, i, (array['Atlanta', 'Boston'])[1 + i % 2], i % 3 = 0 from generate_series(0, 9) i`)
@@ -301,6 +310,37 @@ describe('the figures of a model over time', () => {
     const every = (hours: number, count: number) => Array.from({ length: count }, (_, i) => newest - (count - 1 - i) * hours * 3_600_000)
     expect(points.filter(({ version }) => version === 1).map(({ asOf }) => asOf.getTime())).toEqual(every(1, 120))
     expect(points.filter(({ version }) => version === 2).map(({ asOf }) => asOf.getTime())).toEqual(every(7, 103))
+    await world.db.query('delete from lockstep.model_figures')
+  })
+
+  it('are on the page of an alert of quality', async () => {
+    const rmse = { value: 7, low: 6, high: 8, n: 9, reason: null }
+    await world.db.query(
+      `insert into lockstep.model_figures (model, kind, version, as_of, report)
+       select 'delay', 'quality', 1, '2001-07-01T08:00:00Z'::timestamptz + hour * interval '1 hour', $1 from generate_series(0, 2) hour`,
+      [JSON.stringify({ total: { figures: { mae: { ...rmse, value: 5 }, rmse } } })],
+    )
+    const add = async (check: string): Promise<string> => {
+      const fired = { value: 7, threshold: 4, n: 9, cause: 'It is worse.', evidence: { figures: { mae: { value: 5 }, rmse } } }
+      const [row] = await world.db.query<{ id: string }>(
+        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
+         values ('model:delay', $1, 'landed', 'page', 'resolved', $2, $3, 'cleared', true, '{}', $4, $4) returning id::text`,
+        [check, noon - 3_600_000_000, noon, JSON.stringify(fired)],
+      )
+      return row?.id ?? ''
+    }
+    const [quality, nulls] = [await add('quality'), await add('nulls')]
+    const at = [8, 9, 10].map((hour) => Date.UTC(2001, 6, 1, hour))
+    expect(await ann.data(`/alerts?id=${quality}`)).toMatchObject({
+      chart: {
+        label: 'RMSE of delay, each of the 7 days before',
+        chart: { series: [{ label: 'delay@1', points: at.map((t) => ({ t, v: 7, low: 6, high: 8, n: 9 })) }] },
+        bound: { value: 4, name: 'limit' },
+      },
+    })
+    expect(await ann.data(`/alerts?id=${nulls}`)).toMatchObject({ chart: null })
+    expect(await ann.data('/alerts')).toMatchObject({ chart: null })
+    await world.db.query('delete from lockstep.alerts where id = any($1::int8[])', [[quality, nulls]])
     await world.db.query('delete from lockstep.model_figures')
   })
 })

@@ -6,7 +6,6 @@ import { createKey, keysRevision } from '../../../registry/keys/api-keys.ts'
 import { catalogRevision } from '../../../registry/revision.ts'
 import { encodeKey } from '../../../kernel/values/entity-key.ts'
 import { formatTimestamp } from '../../../kernel/values/time.ts'
-import type { SourceSpec } from '../../../kernel/specs/view-spec.ts'
 import { keepDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
 import { readAudit } from '../../../runtime/audit.ts'
@@ -29,8 +28,10 @@ let ann: Visitor
 beforeAll(async () => {
   const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
   const set = streamingSet(stream, [landingsPipeline()])
-  const unlisted = set.views.slice(0, 1).map((view) => ({ ...view, ...declared({ ...view.spec, name: 'airport_unlisted' }) }))
-  world = await createWorld('embedded', { ...set, views: [...set.views, ...unlisted], outcomes: set.sources.slice(0, 1).map(landed) })
+  const unlisted = set.views
+    .slice(0, 1)
+    .map(({ spec, operational }) => ({ ...declared({ ...spec, name: 'airport_unlisted' }), operational }))
+  world = await createWorld('embedded', { ...set, views: [...set.views, ...unlisted] })
   await world.db.script(`
     insert into lockstep_source.landings (airport, at, delay) values
       ('ATL', '2001-07-01T11:30:00Z', 7), ('ATL', '2001-07-01T11:30:00Z', 25), ('ATL', '2001-07-01T10:00:00Z', 5),
@@ -49,14 +50,6 @@ beforeAll(async () => {
   await ann.login(world.db)
 })
 afterAll(() => world?.close())
-
-/** An outcome of the model "delay" in a source. */
-function landed({ spec: source }: { readonly spec: SourceSpec }) {
-  const match = { kind: 'prediction', column: 'city' } as const
-  const label = { type: { kind: 'float64' }, column: 'delay', code: null } as const
-  const rules = { withinMicros: 86_400_000_000, missing: { kind: 'exclude' }, output: 'probabilities' } as const
-  return declared({ name: 'landed', model: 'delay', source, match, ...label, ...rules })
-}
 
 /** Creates a key as a page that has just read the list does. */
 const create = async (visitor: Visitor, body: object) => await visitor.post('/keys', body, String(await keysRevision(world.db)))
@@ -292,37 +285,6 @@ describe('explain of an entity with many rows', () => {
     await store({ airport: 'HOT' }, named('ATL'))
     expect(((await ann.data(at)) as Explained).served).toEqual([])
   })
-})
-
-it('shows the stored figures of quality that one alert is about', async () => {
-  const rmse = { value: 7, low: 6, high: 8, n: 9, reason: null }
-  await world.db.query(
-    `insert into lockstep.model_figures (model, kind, version, as_of, report)
-     select 'delay', 'quality', 1, '2001-07-01T08:00:00Z'::timestamptz + hour * interval '1 hour', $1 from generate_series(0, 2) hour`,
-    [JSON.stringify({ total: { figures: { mae: { ...rmse, value: 5 }, rmse } } })],
-  )
-  const add = async (check: string): Promise<string> => {
-    const fired = { value: 7, threshold: 4, n: 9, cause: 'It is worse.', evidence: { figures: { mae: { value: 5 }, rmse } } }
-    const [row] = await world.db.query<{ id: string }>(
-      `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
-       values ('model:delay', $1, 'landed', 'page', 'resolved', $2, $3, 'cleared', true, '{}', $4, $4) returning id::text`,
-      [check, noon - 3_600_000_000, noon, JSON.stringify(fired)],
-    )
-    return row?.id ?? ''
-  }
-  const [quality, nulls] = [await add('quality'), await add('nulls')]
-  const at = [8, 9, 10].map((hour) => Date.UTC(2001, 6, 1, hour))
-  expect(await ann.data(`/alerts?id=${quality}`)).toMatchObject({
-    chart: {
-      label: 'RMSE of delay, each of the 7 days before',
-      chart: { series: [{ label: 'delay@1', points: at.map((t) => ({ t, v: 7, low: 6, high: 8, n: 9 })) }] },
-      bound: { value: 4, name: 'limit' },
-    },
-  })
-  expect(await ann.data(`/alerts?id=${nulls}`)).toMatchObject({ chart: null })
-  expect(await ann.data('/alerts')).toMatchObject({ chart: null })
-  await world.db.query('delete from lockstep.alerts where id = any($1::int8[])', [[quality, nulls]])
-  await world.db.query('delete from lockstep.model_figures')
 })
 
 describe('parity', () => {
