@@ -89,7 +89,7 @@ export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
 }
 
 /** What reads a snapshot. A failed statement ends nothing but itself. */
-export interface OpenSnapshot {
+interface OpenSnapshot {
   readonly snapshot: Snapshot
   readonly query: PGlite['query']
 }
