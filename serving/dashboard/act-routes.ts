@@ -1,6 +1,6 @@
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import { readBody } from '../protocols/http/request/body.ts'
-import { jsonAnswer } from '../protocols/http/call.ts'
+import { jsonWithoutId } from '../protocols/http/call.ts'
 import { answerOnce, idempotencyHeader } from '../protocols/http/request/idempotent.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Acting } from './acts/act.ts'
@@ -29,7 +29,7 @@ export function actRoutes(sessionDeps: SessionDeps, kept: Pick<KeptAnswers, 'for
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
       const acting: Acting = { call, deps, db, session, params: call.params, body, by }
-      const answerWith = (data: unknown) => jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+      const answerWith = (data: unknown) => jsonWithoutId({ data, asOf: formatTimestamp(deps.clock()) })
       let data: unknown
       const handle = async () => answerWith((data = await runAct(one, acting).finally(() => kept.forget())))
       if (call.incoming.headers[idempotencyHeader] === undefined) return await handle()

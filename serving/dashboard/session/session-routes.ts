@@ -3,8 +3,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/values/time.ts'
 import { readVersion } from '../../../runtime/version.ts'
 import { readBody } from '../../protocols/http/request/body.ts'
-import type { Call, RouteAnswer } from '../../protocols/http/call.ts'
-import { jsonAnswer } from '../../protocols/http/call.ts'
+import { jsonAnswer, jsonWithoutId } from '../../protocols/http/call.ts'
 import type { Route } from '../../protocols/http/route.ts'
 import { keyInHeaders } from '../../traffic/key-ring.ts'
 import type { SessionData } from '../contract/session.ts'
@@ -48,7 +47,7 @@ export function sessionRoutes(sessionDeps: SessionDeps, directory: string | null
         limit.check(address, credential)
         try {
           const secret = await (code === undefined ? beginByKey(db, credential) : beginByCode(db, code, directory))
-          return answer(call, 201, { 'set-cookie': setCookie(incoming, settings.publicUrl, secret) })
+          return jsonAnswer(call, {}, 201, { 'set-cookie': setCookie(incoming, settings.publicUrl, secret) })
         } catch (error) {
           if (error instanceof LockstepError && error.code === 'UNAUTHENTICATED') limit.failed(address, credential)
           throw error
@@ -74,7 +73,7 @@ export function sessionRoutes(sessionDeps: SessionDeps, directory: string | null
           commandUrl: found === null ? null : commandUrl(),
           defaultAsOf: found === null || deps.defaultAsOf === null ? null : formatTimestamp(deps.defaultAsOf),
         }
-        return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+        return jsonWithoutId({ data, asOf: formatTimestamp(deps.clock()) })
       },
     },
     {
@@ -86,7 +85,7 @@ export function sessionRoutes(sessionDeps: SessionDeps, directory: string | null
         const secret = cookieOf(call.incoming, settings.publicUrl)
         const db = deps.upkeep.database()
         if (secret !== null && (await secrets.isIssued(db, secret))) await endSession(db, secret)
-        return answer(call, 200, {
+        return jsonAnswer(call, {}, 200, {
           'set-cookie': setCookie(call.incoming, settings.publicUrl, null),
           // "cookies" would log out of every service of the domain, and of every port of localhost
           'clear-site-data': '"cache", "storage"',
@@ -94,8 +93,4 @@ export function sessionRoutes(sessionDeps: SessionDeps, directory: string | null
       },
     },
   ]
-}
-
-function answer({ requestId }: Call, status: number, headers: Record<string, string>): RouteAnswer {
-  return jsonAnswer({ requestId }, status, headers)
 }

@@ -13,7 +13,7 @@ import { processName } from '../../../runtime/process-name.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
 import { momentSchema } from '../../features/request-schema.ts'
-import { actorOf, jsonAnswer } from '../http/call.ts'
+import { actorOf, jsonWithoutId } from '../http/call.ts'
 
 const views = z.array(z.string()).max(1000).nullish().describe('The feature views. Default: all online views')
 
@@ -86,7 +86,7 @@ async function begin(
     const running = await readBackfills(deps.upkeep.database(), { state: 'running' })
     const busy = plans.filter(({ id }) => running.some(({ view }) => view === id)).map(({ spec }) => spec.name)
     if (busy.length > 0) {
-      return jsonAnswer(
+      return jsonWithoutId(
         {
           error: `These feature views are already being materialized: ${busy.join(', ')}. Wait, or send ?force=true.`,
           feature_views: busy,
@@ -105,10 +105,10 @@ async function begin(
   })()
   if (isAsync) {
     work.catch((error: unknown) => deps.log.error({ requestId: call.requestId, views: names, error }, 'views were not materialized'))
-    return jsonAnswer({ status: 'accepted', feature_views: names }, 202)
+    return jsonWithoutId({ status: 'accepted', feature_views: names }, 202)
   }
   for (const id of await work) await ended(call, deps, id)
-  return jsonAnswer(null)
+  return jsonWithoutId(null)
 }
 
 /**

@@ -4,7 +4,7 @@ import type { SourceSpec, ViewSpec } from '../../../kernel/specs/view-spec.ts'
 import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
-import { jsonAnswer } from '../http/call.ts'
+import { jsonWithoutId } from '../http/call.ts'
 import { maxEvents } from '../http/data/events-route.ts'
 import { withEventIds } from '../http/request/idempotent.ts'
 
@@ -62,7 +62,7 @@ async function push(
     span: call.span,
   })
   deps.metrics.push.pushed(source.name, accepted, duplicates)
-  return jsonAnswer(null)
+  return jsonWithoutId(null)
 }
 
 /**

@@ -58,8 +58,19 @@ export function keptAnswer(text: string, more: Pick<RouteAnswer, 'contentType' |
   return { status: 200, body: new Uint8Array(Buffer.from(text)), ...more, kept: true }
 }
 
-export function jsonAnswer(value: unknown, status = 200, headers?: RouteAnswer['headers']): RouteAnswer {
-  return { status, body: JSON.stringify(value), ...(headers === undefined ? {} : { headers }) }
+/** The fields and, last, the id of the request, which answers of Lockstep's own interface have. */
+export function jsonAnswer(
+  { requestId }: Pick<Call, 'requestId'>,
+  fields: object,
+  status = 200,
+  headers?: RouteAnswer['headers'],
+): RouteAnswer {
+  return { status, body: JSON.stringify({ ...fields, requestId }), ...(headers === undefined ? {} : { headers }) }
+}
+
+/** For health, the dashboard, and protocols of others. */
+export function jsonWithoutId(value: unknown, status = 200): RouteAnswer {
+  return { status, body: JSON.stringify(value) }
 }
 
 /** The definition that the path names. */
@@ -79,7 +90,7 @@ export function idInPath({ params }: Pick<Call, 'params'>, missing: (id: string)
 export const changeStatuses = [200, 202]
 
 export function changeAnswer(call: Call, change: { readonly inForce: boolean }): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
+  return jsonAnswer(call, change, change.inForce ? 200 : 202)
 }
 
 /** The author of a change, for the audit log: the API key of the request by its id. Without keys it is unknown. */

@@ -9,7 +9,7 @@ import type { PredictContext } from '../../predict/predict.ts'
 import { callerOf } from '../http/predict/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
-import { jsonAnswer } from '../http/call.ts'
+import { jsonWithoutId } from '../http/call.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { joined, readChunks } from '../http/request/read-bytes.ts'
@@ -31,7 +31,7 @@ export const oipRoutes: readonly Route[] = [
     path: '/v2/health/live',
     scope: null,
     summary: 'Whether the server answers',
-    handle: () => jsonAnswer({ live: true }),
+    handle: () => jsonWithoutId({ live: true }),
   },
   {
     ...base,
@@ -42,7 +42,7 @@ export const oipRoutes: readonly Route[] = [
     summary: 'Whether the server and all models can answer',
     handle(_, deps) {
       const ready = isReady(deps)
-      return jsonAnswer({ live: true, ready }, ready ? 200 : 503)
+      return jsonWithoutId({ live: true, ready }, ready ? 200 : 503)
     },
   },
   {
@@ -52,7 +52,7 @@ export const oipRoutes: readonly Route[] = [
     alsoPath: '/v2/',
     scope: null,
     summary: 'The server and its extensions of the protocol',
-    handle: () => jsonAnswer(serverMetadata),
+    handle: () => jsonWithoutId(serverMetadata),
   },
   checkedRoute({
     ...base,
@@ -62,7 +62,7 @@ export const oipRoutes: readonly Route[] = [
     summary: 'Every version of every model, and whether it can be run',
     body: indexSchema,
     bodyOptional: true,
-    handle: (_, deps, { body }) => jsonAnswer(repositoryIndex(deps, body.ready === true)),
+    handle: (_, deps, { body }) => jsonWithoutId(repositoryIndex(deps, body.ready === true)),
   }),
   // a version is its number, or an alias
   ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path): Route[] => [
@@ -74,7 +74,7 @@ export const oipRoutes: readonly Route[] = [
       summary: 'The inputs and outputs of a model',
       async handle(call, deps) {
         const { model, version } = namedIn(call)
-        return jsonAnswer(await modelMetadata(deps, model, version))
+        return jsonWithoutId(await modelMetadata(deps, model, version))
       },
     },
     {
@@ -86,7 +86,7 @@ export const oipRoutes: readonly Route[] = [
       async handle(call, deps) {
         const { model, version } = namedIn(call)
         await checkModelReady(deps, model, version)
-        return jsonAnswer({ name: model, ready: true })
+        return jsonWithoutId({ name: model, ready: true })
       },
     },
     {

@@ -62,7 +62,7 @@ export const datasetRoutes: readonly Route[] = [
             )
           : await begin('sql' in spine ? spine : { rowsOf: spine.rowsOf, from: parseTimestamp(spine.from), to: parseTimestamp(spine.to) })
       const { id } = exportSpec.parse((await readJob(deps.upkeep.database(), job)).spec)
-      return jsonAnswer({ job, id, service: service.id, requestId: call.requestId }, 202)
+      return jsonAnswer(call, { job, id, service: service.id }, 202)
     },
   }),
   {
@@ -74,7 +74,7 @@ export const datasetRoutes: readonly Route[] = [
     answer: datasetsAnswer,
     async handle(call, deps) {
       const datasets = await readDatasets(deps.upkeep.database())
-      return jsonAnswer({ datasets: datasets.map(withoutManifest), requestId: call.requestId })
+      return jsonAnswer(call, { datasets: datasets.map(withoutManifest) })
     },
   },
   {
@@ -90,7 +90,7 @@ export const datasetRoutes: readonly Route[] = [
         const name = basename(path)
         return { name, url: `/v1/datasets/${dataset.id}/files/${encodeURIComponent(name)}`, rows, bytes, sha256 }
       })
-      return jsonAnswer({ ...withoutManifest(dataset), files, manifest: dataset.manifest, requestId: call.requestId })
+      return jsonAnswer(call, { ...withoutManifest(dataset), files, manifest: dataset.manifest })
     },
   },
   {
@@ -138,7 +138,7 @@ export const datasetRoutes: readonly Route[] = [
       // also its spine, if it was uploaded
       if (files && !dryRun && dirname(folder) === deps.datasetsDirectory) await rm(folder, { recursive: true, force: true })
       const all = filesOf(manifest).map(({ path, bytes }) => ({ path, bytes }))
-      return jsonAnswer({ id, files: deleted, all, dryRun, requestId: call.requestId })
+      return jsonAnswer(call, { id, files: deleted, all, dryRun })
     },
   }),
 ]

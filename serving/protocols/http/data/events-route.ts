@@ -52,14 +52,7 @@ async function answerEvents(call: Call, deps: ServingContext, name: string): Pro
       span: call.span,
     })
     push.pushed(name, accepted, duplicates)
-    return jsonAnswer({
-      source: name,
-      accepted,
-      duplicates,
-      ...(online === null ? {} : { online }),
-      token: pushToken(name, xids),
-      requestId: call.requestId,
-    })
+    return jsonAnswer(call, { source: name, accepted, duplicates, ...(online === null ? {} : { online }), token: pushToken(name, xids) })
   } catch (error) {
     push.rejected(reasonOf(error))
     throw error

@@ -89,7 +89,7 @@ export const sourceFileRoutes: readonly Route[] = [
       const found = await readLoads(deps.upkeep.database(), filter)
       // a source that was removed may still have loads
       if (filter.source !== undefined && filter.before === undefined && found.loads.length === 0) deps.catalog().source(filter.source)
-      return jsonAnswer({ ...found, requestId: call.requestId })
+      return jsonAnswer(call, found)
     },
   }),
   {
@@ -102,7 +102,7 @@ export const sourceFileRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { name: source } = deps.catalog().source(nameInPath(call))
       const files = await readStoredFiles(deps.upkeep.database(), source)
-      return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
+      return jsonAnswer(call, { source, files: files.map(storedFileJson) })
     },
   },
   checkedRoute({
@@ -124,7 +124,7 @@ export const sourceFileRoutes: readonly Route[] = [
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), catalog: () => Promise.resolve(catalog) }
       const request = { replace, by: actorOf(call, reason), worker: processName() }
       const { id: job, joined } = await asRefusal(() => beginSourceSync(tools, source, request))
-      return jsonAnswer({ job, source, joined, requestId: call.requestId }, 202)
+      return jsonAnswer(call, { job, source, joined }, 202)
     },
   }),
   checkedRoute({
@@ -144,7 +144,7 @@ export const sourceFileRoutes: readonly Route[] = [
         const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }
         return await asRefusal(() => ingestOnce(deps.upkeep.database(), source, path, options), path)
       })
-      return jsonAnswer({ ...result, requestId: call.requestId })
+      return jsonAnswer(call, result)
     },
   }),
   checkedRoute({
@@ -162,7 +162,7 @@ export const sourceFileRoutes: readonly Route[] = [
       const { database, store } = deps.upkeep
       const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason), log: deps.log }
       const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))
-      return jsonAnswer({ ...undone, requestId: call.requestId })
+      return jsonAnswer(call, undone)
     },
   }),
 ]

@@ -62,7 +62,7 @@ export const uploadRoutes: readonly Route[] = [
       }
       const created = await uploads.create({ length, name, sha256 })
       const upload = sent === null || sent === 0 ? created : await appendFirst(call, uploads, created)
-      return jsonAnswer({ ...shown(upload), requestId: call.requestId }, 201, {
+      return jsonAnswer(call, shown(upload), 201, {
         location: `/v1/uploads/${upload.id}`,
         ...offsetHeaders(upload),
       })
@@ -78,7 +78,7 @@ export const uploadRoutes: readonly Route[] = [
     answer: uploadAnswer,
     async handle(call, { uploads }) {
       const upload = await uploads.find(idOf(call))
-      return jsonAnswer({ ...shown(upload), requestId: call.requestId }, 200, { 'cache-control': 'no-store', ...offsetHeaders(upload) })
+      return jsonAnswer(call, shown(upload), 200, { 'cache-control': 'no-store', ...offsetHeaders(upload) })
     },
   },
   {

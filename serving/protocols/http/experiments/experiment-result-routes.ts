@@ -25,7 +25,7 @@ export const experimentResultRoutes: readonly Route[] = [
     answer: experimentResultsAnswer.extend({ requestId }),
     async handle(call, deps) {
       const report = await experimentReport(deps.upkeep.database(), nameInPath(call))
-      return jsonAnswer({ ...report, requestId: call.requestId })
+      return jsonAnswer(call, report)
     },
   },
   checkedRoute({
@@ -46,7 +46,7 @@ export const experimentResultRoutes: readonly Route[] = [
         actorOf(call, reason),
         commitWhileConnected(call),
       )
-      return jsonAnswer({ ...change, requestId: call.requestId })
+      return jsonAnswer(call, change)
     },
   }),
 ]

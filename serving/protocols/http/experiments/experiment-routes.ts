@@ -27,10 +27,7 @@ export const experimentRoutes: readonly Route[] = [
     tag: 'Experiments',
     answer: experimentsAnswer,
     async handle(call, deps) {
-      return jsonAnswer({
-        experiments: await listExperiments(deps.upkeep.database().kysely, deps.catalog()),
-        requestId: call.requestId,
-      })
+      return jsonAnswer(call, { experiments: await listExperiments(deps.upkeep.database().kysely, deps.catalog()) })
     },
   },
   checkedRoute({

@@ -46,7 +46,7 @@ export const experimentUnitRoutes: readonly Route[] = [
       const asOf = deps.clock()
       const query = { coverage, from: asOf - parseDuration(since), asOf, effect, power }
       const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: commitWhileConnected(call).signal })
-      return jsonAnswer({ ...plan, requestId: call.requestId })
+      return jsonAnswer(call, plan)
     },
   }),
   checkedRoute({

@@ -41,13 +41,13 @@ export const explainRoutes: readonly Route[] = [
           throw new LockstepError('INVALID_REQUEST', `A "prediction" has its own service, entity and moment; remove "${other}".`)
         const asked = { prediction, maxRows: candidates }
         const found = await explainPrediction(deps.upkeep.database(), deps.readCatalog(), deps.explain, asked)
-        return jsonAnswer({ ...found, requestId: call.requestId })
+        return jsonAnswer(call, found)
       }
       if (entity === undefined)
         throw new LockstepError('INVALID_REQUEST', 'The request has no "entity"; send its key columns, as in {"airport": "ATL"}.')
       const moment = requestedMoment(deps, asOf) ?? deps.clock()
       const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, maxRows: candidates })
-      return jsonAnswer({ ...explained, requestId: call.requestId })
+      return jsonAnswer(call, explained)
     },
   }),
 ]

@@ -6,7 +6,7 @@ import { keyInHeaders } from '../../../traffic/key-ring.ts'
 import { isFromHere, requireLocalHost } from '../../../traffic/loopback.ts'
 import type { ServingContext } from '../../../context.ts'
 import type { Call } from '../call.ts'
-import { jsonAnswer, keptAnswer } from '../call.ts'
+import { jsonWithoutId, keptAnswer } from '../call.ts'
 import type { Route } from '../route.ts'
 
 const liveAnswer = z.object({ live: z.literal(true).describe('The process answers') })
@@ -33,7 +33,7 @@ export const healthRoutes: readonly Route[] = [
     summary: 'Whether the process answers',
     tag: 'Health',
     answer: liveAnswer,
-    handle: () => jsonAnswer({ live: true }),
+    handle: () => jsonWithoutId({ live: true }),
   },
   {
     method: 'GET',
@@ -47,7 +47,7 @@ export const healthRoutes: readonly Route[] = [
       const { ready, failing, degraded, reasons, warnings } = await deps.status.readiness()
       const parts = { ...(ready ? {} : { failing }), ...(degraded.length > 0 ? { degraded } : {}) }
       const texts = { ...(ready ? {} : { reasons }), ...(warnings.length > 0 ? { warnings } : {}) }
-      return jsonAnswer({ ready, ...parts, ...(isOperator(call, deps) ? texts : {}) }, ready ? 200 : 503)
+      return jsonWithoutId({ ready, ...parts, ...(isOperator(call, deps) ? texts : {}) }, ready ? 200 : 503)
     },
   },
   {

@@ -237,7 +237,7 @@ export const statusRoutes: readonly Route[] = [
     async handle(call, { upkeep, catalog }) {
       const { database, store, storeKind, streams } = upkeep
       const status = await registryStatus({ db: database(), catalog: catalog(), store, storeKind, streams })
-      return jsonAnswer({ ...status, requestId: call.requestId })
+      return jsonAnswer(call, status)
     },
   },
 ]

@@ -49,7 +49,7 @@ export const backfillRoutes: readonly Route[] = [
         by: actorOf(call, reason),
         now: () => Date.now() * 1000,
       })
-      return jsonAnswer({ ...backfillJson(await readBackfill(db, id)), joined, requestId: call.requestId }, 202)
+      return jsonAnswer(call, { ...backfillJson(await readBackfill(db, id)), joined }, 202)
     },
   }),
 ]

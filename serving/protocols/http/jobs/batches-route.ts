@@ -150,7 +150,7 @@ export const batchRoutes: readonly Route[] = [
       const store = () => Promise.resolve(deps.upkeep.store())
       const beginner = { db, catalog, kind, worker: processName(), by: actorOf(call, reason), store }
       const { job, joined } = await asRefusal(() => beginBatch(beginner, call.params['id'] ?? '', request))
-      return jsonAnswer({ ...batchJson(job), joined, requestId: call.requestId }, 202)
+      return jsonAnswer(call, { ...batchJson(job), joined }, 202)
     },
   }),
   {
@@ -161,7 +161,7 @@ export const batchRoutes: readonly Route[] = [
     tag: 'Batches',
     answer: batchAnswer,
     async handle(call, deps) {
-      return jsonAnswer({ ...batchJson(await readBatch(deps.upkeep.database(), call.params['id'] ?? '')), requestId: call.requestId })
+      return jsonAnswer(call, batchJson(await readBatch(deps.upkeep.database(), call.params['id'] ?? '')))
     },
   },
   checkedRoute({
@@ -174,7 +174,7 @@ export const batchRoutes: readonly Route[] = [
     answer: batchesAnswer,
     async handle(call, deps, { query }) {
       const batches = await listBatches(deps.upkeep.database(), query)
-      return jsonAnswer({ batches, requestId: call.requestId })
+      return jsonAnswer(call, { batches })
     },
   }),
   checkedRoute({
@@ -189,7 +189,7 @@ export const batchRoutes: readonly Route[] = [
       const [db, id] = [deps.upkeep.database(), call.params['id'] ?? '']
       const { id: job, state } = await readBatch(db, id)
       if (!(await cancelJob(db, job, actorOf(call, reason)))) throw notRunning('batch', id, { id, state })
-      return jsonAnswer({ ...batchJson(await readBatch(db, id)), requestId: call.requestId })
+      return jsonAnswer(call, batchJson(await readBatch(db, id)))
     },
   }),
 ]

@@ -29,7 +29,7 @@ export const jobRoutes: readonly Route[] = [
     answer: jobsAnswer,
     async handle(call, deps, { query }) {
       const jobs = await readJobs(deps.upkeep.database(), query)
-      return jsonAnswer({ jobs: jobs.map(jobJson), requestId: call.requestId })
+      return jsonAnswer(call, { jobs: jobs.map(jobJson) })
     },
   }),
   {
@@ -80,5 +80,5 @@ export const jobRoutes: readonly Route[] = [
 async function answerJob(call: Call, deps: ServingContext, id: number, status?: 202): Promise<RouteAnswer> {
   const db = deps.upkeep.database()
   const [job, steps] = [await readJob(db, id), await readSteps(db, id)]
-  return jsonAnswer({ ...jobJson(job), steps: steps.map(stepJson), requestId: call.requestId }, status)
+  return jsonAnswer(call, { ...jobJson(job), steps: steps.map(stepJson) }, status)
 }

@@ -129,7 +129,7 @@ export const trainingRoutes: readonly Route[] = [
     answer: trainingsAnswer,
     async handle(call, deps) {
       const trainings = await listTrainings(deps.upkeep.database(), deps.catalog(), Date.now() * 1000)
-      return jsonAnswer({ trainings, requestId: call.requestId })
+      return jsonAnswer(call, { trainings })
     },
   },
   checkedRoute({
@@ -144,7 +144,7 @@ export const trainingRoutes: readonly Route[] = [
       const { spec } = deps.catalog().training(nameInPath(call))
       const runs = await readTrainingRuns(deps.upkeep.database(), spec.name, query.limit)
       const next = nextInstant(spec, Date.now() * 1000)
-      return jsonAnswer({ name: spec.name, next, definition: spec, runs, requestId: call.requestId })
+      return jsonAnswer(call, { name: spec.name, next, definition: spec, runs })
     },
   }),
   checkedRoute({
@@ -164,7 +164,7 @@ export const trainingRoutes: readonly Route[] = [
       const [db, catalog] = [deps.upkeep.database(), deps.catalog()]
       const beginner = { db, catalog, worker: processName(), by: actorOf(call, reason) }
       const begun = await asRefusal(() => beginTraining(beginner, nameInPath(call), at === undefined ? null : parseTimestamp(at)))
-      return jsonAnswer({ ...(await runJson(db, begun.job)), joined: begun.joined, requestId: call.requestId }, 202)
+      return jsonAnswer(call, { ...(await runJson(db, begun.job)), joined: begun.joined }, 202)
     },
   }),
 ]

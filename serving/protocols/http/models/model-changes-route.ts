@@ -131,7 +131,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps, { query }) {
       const { name } = deps.catalog().model(nameInPath(call))
       const events = await deps.modelChanges.history(name, query.limit)
-      return jsonAnswer({ model: name, events, requestId: call.requestId })
+      return jsonAnswer(call, { model: name, events })
     },
   }),
 ]

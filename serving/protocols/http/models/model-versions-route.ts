@@ -62,7 +62,7 @@ export const modelVersionRoutes: readonly Route[] = [
       const notes = inForce
         ? pushed.notes
         : [...pushed.notes, 'This server still loads the version, and answers with the one before until it has.']
-      return jsonAnswer({ ...pushed, notes, requestId: call.requestId }, pushed.created ? 201 : 200)
+      return jsonAnswer(call, { ...pushed, notes }, pushed.created ? 201 : 200)
     },
   }),
   {
@@ -111,14 +111,13 @@ export const modelVersionRoutes: readonly Route[] = [
       const by = actorOf(call, reason)
       const { deleted, freed, revision } = await deleteModelVersion(deps.upkeep.database(), name, versionReference(version), by, { dryRun })
       if (!dryRun) await deps.reachRevision(revision)
-      return jsonAnswer({
+      return jsonAnswer(call, {
         model: name,
         version: deleted.version,
         sizeBytes: deleted.sizeBytes,
         freed: freed.map(({ kind, name: of, version: at }) => ({ kind, name: of, version: at })),
         revision,
         dryRun,
-        requestId: call.requestId,
       })
     },
   }),

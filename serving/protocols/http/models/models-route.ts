@@ -45,12 +45,12 @@ export const modelRoutes: readonly Route[] = [
 /** `GET /v1/models`: every model with its versions. */
 function answerModels(call: Call, context: ModelsContext): RouteAnswer {
   const models = [...context.catalog().models.values()].map((model) => describe(context, model))
-  return jsonAnswer({ models, requestId: call.requestId })
+  return jsonAnswer(call, { models })
 }
 
 /** `GET /v1/models/{name}` */
 function answerModel(call: Call, context: ModelsContext, name: string): RouteAnswer {
-  return jsonAnswer({ ...describe(context, context.catalog().model(name)), requestId: call.requestId })
+  return jsonAnswer(call, describe(context, context.catalog().model(name)))
 }
 
 function describe(context: ModelsContext, model: CatalogModel) {
@@ -97,5 +97,5 @@ async function answerVersion(call: Call, context: ModelsContext, name: string, w
   const model = context.catalog().model(name)
   const version = pickVersion(model, versionReference(wanted))
   const lineage = await context.modelChanges.lineage(version)
-  return jsonAnswer({ model: name, ...describeVersion(model, version), lineage, requestId: call.requestId })
+  return jsonAnswer(call, { model: name, ...describeVersion(model, version), lineage })
 }

@@ -39,7 +39,7 @@ export const alertRoutes: readonly Route[] = [
     answer: alertsAnswer,
     async handle(call, deps, { query }) {
       const alerts = await readAlerts(deps.upkeep.database(), query)
-      return jsonAnswer({ alerts: alerts.map(alertJson), requestId: call.requestId })
+      return jsonAnswer(call, { alerts: alerts.map(alertJson) })
     },
   }),
   {
@@ -87,5 +87,5 @@ export const alertRoutes: readonly Route[] = [
 async function answerAlert(call: Call, deps: ServingContext, id: number): Promise<RouteAnswer> {
   const db = deps.upkeep.database()
   const [alert, deliveries] = [await readAlert(db, id), await readDeliveries(db, id)]
-  return jsonAnswer({ ...alertJson(alert), deliveries: deliveries.map(deliveryJson), requestId: call.requestId })
+  return jsonAnswer(call, { ...alertJson(alert), deliveries: deliveries.map(deliveryJson) })
 }

@@ -76,7 +76,7 @@ export const costRoutes: readonly Route[] = [
       const to = clock()
       const { db } = cancelOnDisconnect(call, upkeep.database())
       const window = { from: to - parseDuration(since, 'The parameter "since"'), to }
-      return jsonAnswer({ ...(await costReport({ db, catalog: catalog(), store: upkeep.store }, window)), requestId: call.requestId })
+      return jsonAnswer(call, await costReport({ db, catalog: catalog(), store: upkeep.store }, window))
     },
   }),
 ]

@@ -52,7 +52,7 @@ export const driftRoutes: readonly Route[] = [
           ...(version === undefined ? {} : { version: versionReference(version) }),
         },
       )
-      return jsonAnswer({ ...driftJson(report), requestId: call.requestId })
+      return jsonAnswer(call, driftJson(report))
     },
   }),
   checkedRoute({
@@ -67,7 +67,7 @@ export const driftRoutes: readonly Route[] = [
       const model = context.catalog().model(nameInPath(call))
       const pushed = pickVersion(model, version === undefined ? undefined : versionReference(version))
       const found = await requireBaseline(context.upkeep.database(), model.name, pushed.version)
-      return jsonAnswer({ ...baselineJson(found), requestId: call.requestId })
+      return jsonAnswer(call, baselineJson(found))
     },
   }),
 ]

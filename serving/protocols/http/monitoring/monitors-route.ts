@@ -14,7 +14,7 @@ export const monitorRoutes: readonly Route[] = [
     tag: 'Alerts',
     answer: monitorsAnswer,
     async handle(call, deps) {
-      return jsonAnswer({ monitors: await monitorsOf(deps), requestId: call.requestId })
+      return jsonAnswer(call, { monitors: await monitorsOf(deps) })
     },
   },
   {
@@ -26,7 +26,7 @@ export const monitorRoutes: readonly Route[] = [
     answer: monitorAnswer,
     async handle(call, deps) {
       const monitor = monitorNamed(await monitorsOf(deps), nameInPath(call))
-      return jsonAnswer({ ...monitor, requestId: call.requestId })
+      return jsonAnswer(call, monitor)
     },
   },
 ]

@@ -113,10 +113,7 @@ export const outcomeRoutes: readonly Route[] = [
       // the database may take longer than the deadline of requests for a large window
       liftDeadline(call.deadline)
       const share = loggedShare(deps.logShares, plan.spec.model)
-      return jsonAnswer({
-        ...(await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
-        requestId: call.requestId,
-      })
+      return jsonAnswer(call, await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share))
     },
   }),
 ]
@@ -145,14 +142,13 @@ async function answerOutcomes(call: Call, deps: ServingContext): Promise<RouteAn
     metrics.count(name, 'duplicate', pushed.duplicates)
     metrics.count(name, 'late', found?.late ?? 0)
     metrics.count(name, 'unknown', unknown ?? 0)
-    return jsonAnswer({
+    return jsonAnswer(call, {
       outcome: name,
       accepted: pushed.accepted,
       duplicates: pushed.duplicates,
       late: found?.late ?? null,
       unknown,
       logShare,
-      requestId: call.requestId,
     })
   } catch (error) {
     if (error instanceof LockstepError && error.code === 'INVALID_EVENT') metrics.count(name, 'rejected', body.outcomes.length)

@@ -108,7 +108,7 @@ export const parityRoutes: readonly Route[] = [
           graceMicros: grace === undefined ? undefined : parseDuration(grace, 'The parameter "grace"'),
         },
       )
-      return jsonAnswer({ ...report, requestId: call.requestId })
+      return jsonAnswer(call, report)
     },
   }),
 ]

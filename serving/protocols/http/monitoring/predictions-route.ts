@@ -65,7 +65,7 @@ export const predictionRoutes: readonly Route[] = [
       })
       // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
       if (model !== undefined && cursor === undefined && page.predictions.length === 0) deps.catalog().model(model)
-      return jsonAnswer({ ...page, requestId: call.requestId })
+      return jsonAnswer(call, page)
     },
   }),
 ]

@@ -38,7 +38,7 @@ export const qualityRoutes: readonly Route[] = [
         limits: serverLimits,
         signal,
       })
-      return jsonAnswer({ ...report, requestId: call.requestId })
+      return jsonAnswer(call, report)
     },
   }),
 ]

@@ -64,7 +64,7 @@ export const reportRoutes: readonly Route[] = [
         { db, catalog: deps.catalog(), store },
         { model: nameInPath(call), from, to, baseline: parseBaseline(baseline), limits: serverLimits, signal },
       )
-      return jsonAnswer({ ...report, requestId: call.requestId })
+      return jsonAnswer(call, report)
     },
   }),
 ]

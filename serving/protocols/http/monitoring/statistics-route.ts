@@ -44,7 +44,7 @@ export const statisticsRoutes: readonly Route[] = [
         ...(version === undefined ? {} : { versions: [version] }),
         ...(step === undefined ? {} : { step }),
       })
-      return jsonAnswer({ ...statistics, requestId: call.requestId })
+      return jsonAnswer(call, statistics)
     },
   }),
 ]

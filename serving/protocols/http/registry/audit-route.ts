@@ -29,7 +29,7 @@ export const auditRoutes: readonly Route[] = [
       const from = since === undefined ? undefined : new Date(Math.ceil(parseTimestamp(since) / 1000))
       const records = await deps.audit({ ...filter, since: from, limit })
       const last = records.at(-1)
-      return jsonAnswer({ records, next: last === undefined || records.length < limit ? null : last.id, requestId: call.requestId })
+      return jsonAnswer(call, { records, next: last === undefined || records.length < limit ? null : last.id })
     },
   }),
 ]

@@ -118,7 +118,7 @@ async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory:
   const known = call.incoming.headers['if-none-match'] ?? ''
   const body = answer(inventory)
   if (known.split(',').some((each) => each.trim() === tag || each.trim() === '*')) return { status: 304, body: null, headers }
-  return { ...jsonAnswer({ ...body, requestId: call.requestId }), headers }
+  return { ...jsonAnswer(call, body), headers }
 }
 
 function listAnswer(call: Call, inventory: Inventory, plural: string): object {
@@ -163,7 +163,7 @@ async function answerDefinition(call: Call, deps: ServingContext, plural: string
     inventory,
     definition,
   )
-  return jsonAnswer({ ...page, requestId: call.requestId })
+  return jsonAnswer(call, page)
 }
 
 function lineageOfCall(call: Call, inventory: Inventory): object {

@@ -29,7 +29,7 @@ export const registryRoutes: readonly Route[] = [
         const { privateAddresses, logShares } = deps
         return planChanges(deps.upkeep.database(), set, { prune, breakModels, privateAddresses, logShares })
       })
-      return jsonAnswer({ plan: planJson(plan), requestId: call.requestId })
+      return jsonAnswer(call, { plan: planJson(plan) })
     },
   }),
   checkedRoute({
@@ -49,7 +49,7 @@ export const registryRoutes: readonly Route[] = [
         return applyWithStates(tools, set, { prune, breakModels, privateAddresses, logShares, by: actorOf(call, reason) })
       })
       const inForce = await deps.reachRevision(revision)
-      return jsonAnswer({ changed, revision, inForce, plan: planJson(plan), ...removals, requestId: call.requestId })
+      return jsonAnswer(call, { changed, revision, inForce, plan: planJson(plan), ...removals })
     },
   }),
   checkedRoute({
@@ -65,7 +65,7 @@ export const registryRoutes: readonly Route[] = [
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
       const pruned = await pruneWithStates(tools, names, actorOf(call, reason), { dryRun })
       if (!dryRun) await deps.reachRevision(pruned.revision)
-      return jsonAnswer({ ...prunedJson(pruned), requestId: call.requestId })
+      return jsonAnswer(call, prunedJson(pruned))
     },
   }),
 ]

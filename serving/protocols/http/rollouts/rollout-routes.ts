@@ -70,7 +70,7 @@ export const rolloutRoutes: readonly Route[] = [
       const model = deps.catalog().model(nameInPath(call))
       const { name, pin } = model
       const history = await deps.modelChanges.rollouts.history(name)
-      return jsonAnswer({ model: name, pinned: pin, serves: answeringVersion(model), ...history, requestId: call.requestId })
+      return jsonAnswer(call, { model: name, pinned: pin, serves: answeringVersion(model), ...history })
     },
   },
 ]

@@ -67,7 +67,7 @@ export const shadowRoutes: readonly Route[] = [
         now: deps.clock(),
         maxPairs,
       })
-      return jsonAnswer({ ...report, requestId: call.requestId })
+      return jsonAnswer(call, report)
     },
   },
 ]

@@ -89,7 +89,7 @@ export const deadLetterRoutes: readonly Route[] = [
       // a source that was removed may still have dead letters
       if (source !== undefined && before === undefined && letters.length === 0) requireLetterSource(deps.catalog(), source)
       const next = letters.length < limit ? null : (letters.at(-1)?.id ?? null)
-      return jsonAnswer({ deadLetters: letters.map(letterJson), next, requestId: call.requestId })
+      return jsonAnswer(call, { deadLetters: letters.map(letterJson), next })
     },
   }),
   checkedRoute({
@@ -119,7 +119,7 @@ export const deadLetterRoutes: readonly Route[] = [
         },
         ids,
       )
-      return jsonAnswer({ ...retried, requestId: call.requestId })
+      return jsonAnswer(call, retried)
     },
   }),
   checkedRoute({
@@ -134,7 +134,7 @@ export const deadLetterRoutes: readonly Route[] = [
     async handle(call, deps, { body: { reason, ...given } }) {
       const db = deps.upkeep.database()
       const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
-      return jsonAnswer({ dropped: await dropDeadLetters(db, ids, actorOf(call, reason)), ids, requestId: call.requestId })
+      return jsonAnswer(call, { dropped: await dropDeadLetters(db, ids, actorOf(call, reason)), ids })
     },
   }),
   // after the others, whose paths its pattern fits as well
@@ -147,7 +147,7 @@ export const deadLetterRoutes: readonly Route[] = [
     answer: deadLetterAnswer,
     async handle(call, deps) {
       const letter = await readDeadLetter(deps.upkeep.database(), idInPath(call, noDeadLetter))
-      return jsonAnswer({ ...letterWithBody(letter), requestId: call.requestId })
+      return jsonAnswer(call, letterWithBody(letter))
     },
   },
 ]

@@ -44,7 +44,7 @@ export const pipelineRoutes: readonly Route[] = [
     tag: 'Pipelines',
     answer: pipelinesAnswer,
     async handle(call, deps) {
-      return jsonAnswer({ pipelines: await pipelineStatuses(deps.upkeep.database(), deps.catalog()), requestId: call.requestId })
+      return jsonAnswer(call, { pipelines: await pipelineStatuses(deps.upkeep.database(), deps.catalog()) })
     },
   },
   {
@@ -58,7 +58,7 @@ export const pipelineRoutes: readonly Route[] = [
       const db = deps.upkeep.database()
       const pipeline = await pipelineStatus(db, deps.catalog(), nameInPath(call))
       const activity = await activityOf(db, pipeline.name, deps.clock())
-      return jsonAnswer({ pipeline, activity, requestId: call.requestId })
+      return jsonAnswer(call, { pipeline, activity })
     },
   },
   checkedRoute({
@@ -90,7 +90,7 @@ export const pipelineRoutes: readonly Route[] = [
       const { database, streams } = deps.upkeep
       const replays = await replayPipeline(database(), streams, catalog, spec, start, actorOf(call, why))
       const from = given.from ?? given.position
-      return jsonAnswer({ pipeline: spec.name, from, replays, requestId: call.requestId })
+      return jsonAnswer(call, { pipeline: spec.name, from, replays })
     },
   }),
 ]
@@ -106,5 +106,5 @@ async function changed(call: Call, deps: ServingContext, paused: boolean, why: s
   const { name } = deps.catalog().pipeline(nameInPath(call)).spec
   const set = paused ? pausePipeline : resumePipeline
   const isChanged = await set(deps.upkeep.database(), name, actorOf(call, why))
-  return jsonAnswer({ pipeline: name, paused, changed: isChanged, requestId: call.requestId })
+  return jsonAnswer(call, { pipeline: name, paused, changed: isChanged })
 }
