@@ -429,6 +429,15 @@ it('the examples of the OpenAPI document are answered, whatever route', async ()
   expect(sent).toEqual(expect.arrayContaining(['/v1/search', '/v1/lineage/{kind}/{name}', '/v1/views/{name}', '/v1/predict', '/push']))
 })
 
+it('each route that documents a query checks it first', async () => {
+  for (const { method, path, query } of routes) {
+    if (query === undefined) continue
+    const answer = await fetch(`${url}${path.replaceAll(/:\w+/g, 'none')}?other=%00`, { method })
+    expect(await answer.text(), `${method} ${path}`).toMatch(/The query of the URL is not valid: \\*"other\\*" has a zero byte/)
+    expect(answer.status).toBe(400)
+  }
+})
+
 it('the answers have the documented fields', async () => {
   for (const path of [
     'entities',

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { checkedRoute } from '../http/checked-route.ts'
 import type { Route } from '../http/route.ts'
 import { answerOnlineFeatures, onlineFeaturesAnswer, onlineFeaturesSchema } from './features-route.ts'
 import {
@@ -28,7 +29,7 @@ export const feastRoutes: readonly Route[] = [
     answer: onlineFeaturesAnswer,
     handle: answerOnlineFeatures,
   },
-  {
+  checkedRoute({
     ...common,
     method: 'POST',
     path: '/push',
@@ -42,9 +43,9 @@ export const feastRoutes: readonly Route[] = [
       to: 'online_and_offline',
     },
     answer: z.null(),
-    handle: answerPush,
-  },
-  {
+    handle: (call, deps, { body }) => answerPush(call, deps, body),
+  }),
+  checkedRoute({
     ...common,
     method: 'POST',
     path: '/write-to-online-store',
@@ -57,9 +58,9 @@ export const feastRoutes: readonly Route[] = [
       df: { airport: ['ATL'], event_timestamp: ['2001-06-30T12:00:00Z'], lastDelay: [12] },
     },
     answer: z.null(),
-    handle: answerWriteOnline,
-  },
-  {
+    handle: (call, deps, { body }) => answerWriteOnline(call, deps, body),
+  }),
+  checkedRoute({
     ...common,
     method: 'POST',
     path: '/materialize',
@@ -70,9 +71,9 @@ export const feastRoutes: readonly Route[] = [
     example: { start_ts: '2001-01-01T00:00:00', end_ts: '2001-02-01T00:00:00', feature_views: ['airport_delays'] },
     status: [200, 202, 409],
     answer: materializeAnswer,
-    handle: answerMaterialize,
-  },
-  {
+    handle: (call, deps, { body, query }) => answerMaterialize(call, deps, body, query),
+  }),
+  checkedRoute({
     ...common,
     method: 'POST',
     path: '/materialize-incremental',
@@ -83,8 +84,8 @@ export const feastRoutes: readonly Route[] = [
     example: { end_ts: '2001-07-01T00:00:00' },
     status: [200, 202, 409],
     answer: materializeAnswer,
-    handle: answerMaterializeIncremental,
-  },
+    handle: (call, deps, { body, query }) => answerMaterializeIncremental(call, deps, body, query),
+  }),
   {
     ...common,
     method: 'GET',

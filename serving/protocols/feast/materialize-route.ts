@@ -7,8 +7,6 @@ import { beginBackfill } from '../../../materializer/backfills/backfill.ts'
 import { materializeView } from '../../../materializer/runs/materialize.ts'
 import { readBackfill, readBackfills } from '../../../materializer/backfills/read-backfills.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
-import { checkQuery } from '../http/request/check-query.ts'
-import { readBody } from '../http/request/body.ts'
 import { processName } from '../../../runtime/process-name.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
@@ -43,29 +41,38 @@ export const materializeQuery = z.object({
   async: z.enum(['true', 'false']).optional().describe('true: answers 202 at once, and does not wait for the work'),
   force: z.enum(['true', 'false']).optional().describe('true: starts even if the views are already being materialized'),
 })
+type MaterializeQuery = z.output<typeof materializeQuery>
 
 const thisProcess = processName()
 const firstPauseMs = 50
 const lastPauseMs = 1000
 
 /** `POST /materialize`: a backfill of each view over the range; with `?async=true` it is not waited for. */
-export async function answerMaterialize(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const body = await readBody(call, deps.bodyLimitBytes, materializeSchema)
+export async function answerMaterialize(
+  call: Call,
+  deps: ServingContext,
+  body: z.output<typeof materializeSchema>,
+  query: MaterializeQuery,
+): Promise<RouteAnswer> {
   const events = body.disable_event_timestamp ? null : rangeOf(body.start_ts, body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
   const now = (): number => Date.now() * 1000
-  return await begin(call, deps, plans, async (plan) => {
+  return await begin(call, deps, query, plans, async (plan) => {
     const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), worker: thisProcess }
     return (await beginBackfill(tools, plan, { events, by: actorOf(call), now })).id
   })
 }
 
 /** `POST /materialize-incremental`: brings each view up to what has arrived. */
-export async function answerMaterializeIncremental(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const body = await readBody(call, deps.bodyLimitBytes, incrementalSchema)
+export async function answerMaterializeIncremental(
+  call: Call,
+  deps: ServingContext,
+  body: z.output<typeof incrementalSchema>,
+  query: MaterializeQuery,
+): Promise<RouteAnswer> {
   parseTimestamp(body.end_ts)
   const plans = plansOf(deps.catalog(), body.feature_views)
-  return await begin(call, deps, plans, async (plan) => {
+  return await begin(call, deps, query, plans, async (plan) => {
     const { database, store, replayMs } = deps.upkeep
     await materializeView(database(), store(), plan, { replayMs, log: deps.log })
     return null
@@ -76,11 +83,11 @@ export async function answerMaterializeIncremental(call: Call, deps: ServingCont
 async function begin(
   call: Call,
   deps: ServingContext,
+  { async: asked, force }: MaterializeQuery,
   plans: readonly ViewPlan[],
   start: (plan: ViewPlan) => Promise<number | null>,
 ): Promise<RouteAnswer> {
   const names = plans.map(({ spec }) => spec.name)
-  const { async: asked, force } = checkQuery(call, materializeQuery)
   const isAsync = asked === 'true'
   if (isAsync && force !== 'true') {
     const running = await readBackfills(deps.upkeep.database(), { state: 'running' })

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { SourceSpec, ViewSpec } from '../../../kernel/specs/view-spec.ts'
-import { readBody } from '../http/request/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
 import { jsonWithoutId } from '../http/call.ts'
@@ -35,14 +34,20 @@ const feastTime = 'event_timestamp'
 const feastCreated = new Set(['created', 'created_timestamp'])
 
 /** `POST /push`: the columns of a data frame as events of a source. */
-export async function answerPush(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
+export async function answerPush(
+  call: Call,
+  deps: ServingContext,
+  { push_source_name: name, df, to }: z.output<typeof pushSchema>,
+): Promise<RouteAnswer> {
   return await push(call, deps, deps.catalog().pushSource(name), df, targets[to])
 }
 
 /** `POST /write-to-online-store`: rows of a feature view, as events of its source. */
-export async function answerWriteOnline(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { feature_view_name: name, df } = await readBody(call, deps.bodyLimitBytes, writeOnlineSchema)
+export async function answerWriteOnline(
+  call: Call,
+  deps: ServingContext,
+  { feature_view_name: name, df }: z.output<typeof writeOnlineSchema>,
+): Promise<RouteAnswer> {
   const { spec } = deps.catalog().view(name)
   const source = deps.catalog().pushSource(spec.source.name)
   return await push(call, deps, source, df, 'online', columnsOf(spec, source, df))

@@ -52,7 +52,7 @@ export interface Route {
   readonly produces?: string
   /** The status of an answer that is no error, or its statuses. Default: 200. */
   readonly status?: number | readonly number[]
-  /** The schema of the query. The handler reads the query by it (`checkedRoute`, `checkQuery`). */
+  /** The schema of the query, for a `checkedRoute`: it reads the query before its handler. */
   readonly query?: z.ZodObject
   /** Default: lockstep. */
   readonly errors?: ErrorShape

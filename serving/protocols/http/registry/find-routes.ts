@@ -4,6 +4,7 @@ import { kindOrder, labelOf } from '../../../../registry/definition.ts'
 import type { Entry } from '../../../../registry/find/entry.ts'
 import { entriesOf, entryKinds, filterEntries } from '../../../../registry/find/entry.ts'
 import { findNode, plurals } from '../../../../registry/find/find-entry.ts'
+import type { LineageDirection } from '../../../../registry/find/graph.ts'
 import { graphOf, lineageOf, nodeKinds } from '../../../../registry/find/graph.ts'
 import type { Inventory } from '../../../../registry/find/inventory.ts'
 import { maxFound, search } from '../../../../registry/find/search.ts'
@@ -13,7 +14,7 @@ import { definitionPage } from '../../../find/definition-page.ts'
 import { inventoryOf } from '../../../find/inventory-of.ts'
 import type { Call, RouteAnswer } from '../call.ts'
 import { jsonAnswer, nameInPath } from '../call.ts'
-import { checkQuery } from '../request/check-query.ts'
+import { checkedRoute } from '../checked-route.ts'
 import { definitionAnswer, entriesAnswer, lineageAnswer, searchAnswer } from './find-schemas.ts'
 import type { Route } from '../route.ts'
 
@@ -34,7 +35,6 @@ const entriesQuery = listQuery.extend({ kind: z.enum(entryKinds).optional().desc
 const entryQuery = oneQuery.extend({
   kind: z.enum(kindOrder).optional().describe('Needed only if definitions of several kinds have the name'),
 })
-const anyKind = { kind: undefined }
 const searchQuery = z.object({
   q: z.string().min(1).describe('The text to find, in any case. Of several words, each must occur'),
   limit: z.coerce.number().int().min(1).max(maxFound).optional().describe('The maximum number of results. Default: 20'),
@@ -44,22 +44,21 @@ const lineageQuery = z.object({
 })
 
 /** By plural: what one is called, for the summary, and the parameters of both. */
-const listed: readonly { readonly plural: string; readonly one: string; readonly query?: z.ZodObject; readonly oneQuery?: z.ZodObject }[] =
-  [
-    { plural: 'entities', one: 'entity' },
-    { plural: 'sources', one: 'source' },
-    { plural: 'views', one: 'feature view or on-demand view', oneQuery: viewQuery },
-    { plural: 'services', one: 'feature service' },
-    { plural: 'outcomes', one: 'outcome' },
-    { plural: 'entries', one: 'definition of any kind', query: entriesQuery, oneQuery: entryQuery },
-  ]
+const listed = [
+  { plural: 'entities', one: 'entity' },
+  { plural: 'sources', one: 'source' },
+  { plural: 'views', one: 'feature view or on-demand view', oneQuery: viewQuery },
+  { plural: 'services', one: 'feature service' },
+  { plural: 'outcomes', one: 'outcome' },
+  { plural: 'entries', one: 'definition of any kind', query: entriesQuery, oneQuery: entryQuery },
+]
 
 /**
  * The routes that find features: lists, definitions, search and lineage. A process reads a changed registry again.
  */
 export const findRoutes: readonly Route[] = [
-  ...listed.flatMap(({ plural, one, query = listQuery, oneQuery: ofOne = oneQuery }): Route[] => [
-    {
+  ...listed.flatMap(({ plural, one, query = listQuery, oneQuery: ofOne = oneQuery }) => [
+    checkedRoute({
       method: 'GET',
       path: `/v1/${plural}`,
       scope: 'read',
@@ -67,9 +66,9 @@ export const findRoutes: readonly Route[] = [
       tag: 'Find',
       query,
       answer: entriesAnswer(plural),
-      handle: (call, deps) => unlessKnown(call, deps, (inventory) => listAnswer(call, inventory, plural)),
-    },
-    {
+      handle: (call, deps, { query: asked }) => unlessKnown(call, deps, (inventory) => listAnswer(asked, inventory, plural)),
+    }),
+    checkedRoute({
       method: 'GET',
       path: `/v1/${plural}/:name`,
       scope: 'read',
@@ -77,10 +76,10 @@ export const findRoutes: readonly Route[] = [
       tag: 'Find',
       query: ofOne,
       answer: definitionAnswer,
-      handle: (call, deps) => answerDefinition(call, deps, plural),
-    },
+      handle: (call, deps, { query: asked }) => answerDefinition(call, deps, plural, asked),
+    }),
   ]),
-  {
+  checkedRoute({
     method: 'GET',
     path: '/v1/search',
     scope: 'read',
@@ -88,13 +87,10 @@ export const findRoutes: readonly Route[] = [
     tag: 'Find',
     query: searchQuery,
     answer: searchAnswer,
-    handle: (call, deps) =>
-      unlessKnown(call, deps, (inventory) => {
-        const { q, limit = 20 } = checkQuery(call, searchQuery)
-        return { results: search(inventory, q, limit) }
-      }),
-  },
-  {
+    handle: (call, deps, { query: { q, limit = 20 } }) =>
+      unlessKnown(call, deps, (inventory) => ({ results: search(inventory, q, limit) })),
+  }),
+  checkedRoute({
     method: 'GET',
     path: '/v1/lineage/:kind/:name',
     scope: 'read',
@@ -103,8 +99,9 @@ export const findRoutes: readonly Route[] = [
     tag: 'Find',
     query: lineageQuery,
     answer: lineageAnswer,
-    handle: (call, deps) => unlessKnown(call, deps, (inventory) => lineageOfCall(call, inventory)),
-  },
+    handle: (call, deps, { query: { direction = 'both' } }) =>
+      unlessKnown(call, deps, (inventory) => lineageOfCall(call, inventory, direction)),
+  }),
 ]
 
 /** Another version may answer otherwise. */
@@ -121,8 +118,8 @@ async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory:
   return { ...jsonAnswer(call, body), headers }
 }
 
-function listAnswer(call: Call, inventory: Inventory, plural: string): object {
-  const { owner, tag, limit = defaultLimit, cursor, kind } = checkQuery(call, entriesQuery)
+function listAnswer(asked: z.output<typeof entriesQuery>, inventory: Inventory, plural: string): object {
+  const { owner, tag, limit = defaultLimit, cursor, kind } = asked
   const kinds = plural === 'entries' ? (kind === undefined ? undefined : [kind]) : plurals[plural]
   const entries = filterEntries(entriesOf(inventory), { kinds, owner, tags: tag === undefined ? [] : [tag] })
   const from = cursor === undefined ? 0 : startOf(entries, cursor)
@@ -149,9 +146,12 @@ function cursorOf({ kind, name }: Entry): string {
   return `${entryKinds.indexOf(kind)}.${name}`
 }
 
-async function answerDefinition(call: Call, deps: ServingContext, plural: string): Promise<RouteAnswer> {
-  const { version } = checkQuery(call, oneQuery)
-  const { kind } = plural === 'views' ? checkQuery(call, viewQuery) : plural === 'entries' ? checkQuery(call, entryQuery) : anyKind
+async function answerDefinition(
+  call: Call,
+  deps: ServingContext,
+  plural: string,
+  { version, kind }: z.output<typeof entryQuery>,
+): Promise<RouteAnswer> {
   const inventory = await inventoryOf(deps)
   const name = nameInPath(call)
   const kinds = (plurals[plural] ?? kindOrder).filter((each) => kind === undefined || each === kind)
@@ -166,8 +166,7 @@ async function answerDefinition(call: Call, deps: ServingContext, plural: string
   return jsonAnswer(call, page)
 }
 
-function lineageOfCall(call: Call, inventory: Inventory): object {
-  const { direction = 'both' } = checkQuery(call, lineageQuery)
+function lineageOfCall(call: Call, inventory: Inventory, direction: LineageDirection): object {
   const { kind: asked = '', name = '' } = call.params
   const kinds = asked === 'any' ? nodeKinds : nodeKinds.filter((each) => each === asked)
   if (kinds.length === 0) {
