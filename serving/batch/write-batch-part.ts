@@ -68,7 +68,7 @@ export async function writeBatchPart(
   try {
     const options = { bound: request.asOf, knownBefore: request.knownBefore, arrivedBefore, oneOfMany: true, keysAreRange: true, signal }
     await joinSpine(db, service, own, options, async (batch) => {
-      const { predictions, statuses } = await predictJoined(run, outputs, batch)
+      const { predictions, statuses } = await predictJoined(run, batch)
       refused += statuses.reduce((sum, status) => (status === 'OK' ? sum : sum + 1), 0)
       await writer.write([...slots.map((slot) => batch.spine[slot] as readonly (Value | null)[]), ...predictions, statuses])
       if (served !== null)
@@ -93,17 +93,13 @@ export async function writeBatchPart(
   }
 }
 
-export async function predictJoined(
-  run: ColumnRunner,
-  outputs: readonly Column[],
-  batch: Pick<JoinedBatch, 'values' | 'missing' | 'length'>,
-) {
+export async function predictJoined(run: ColumnRunner, batch: Pick<JoinedBatch, 'values' | 'missing' | 'length'>) {
   const statuses = batch.missing.map((missing): RowStatus => (missing.length === 0 ? 'OK' : 'REQUIRED_FEATURE_MISSING'))
   const complete = statuses.every((status) => status === 'OK')
   const rows = complete ? null : statuses.flatMap((status, row) => (status === 'OK' ? [row] : []))
   const features = rows === null ? batch.values : batch.values.map((column) => rows.map((row) => column[row] ?? null))
   const found = await run(features, rows?.length ?? batch.length)
-  const predictions = rows === null ? found.outputs : outputs.map(() => new Array<Value | null>(batch.length).fill(null))
+  const predictions = rows === null ? found.outputs : found.outputs.map(() => new Array<Value | null>(batch.length).fill(null))
   for (const [i, failure] of found.failures.entries()) if (failure !== null) statuses[rows?.[i] ?? i] = failure
   if (rows !== null)
     for (const [o, column] of found.outputs.entries())

@@ -93,7 +93,7 @@ export async function runEngineBatch(
 
     const options = { bound: request.asOf, knownBefore: request.knownBefore, signal, onProgress }
     await engine.join(service, spine, options, async (batch) => {
-      const { predictions, statuses } = await predictJoined(opened.runColumns, opened.outputs, batch)
+      const { predictions, statuses } = await predictJoined(opened.runColumns, batch)
       const ordinals = Array.from({ length: batch.length }, (_, i) => BigInt(first + i + 1))
       const carried = slots.map((slot) => (slot === spine.columns.length ? ordinals : batch.spine[slot]) as readonly (Value | null)[])
       const all = [...carried, ...predictions, statuses]

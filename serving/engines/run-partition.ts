@@ -89,7 +89,7 @@ export async function runFinish(
       const columns = decode(batch)
       for (const [i, { name }] of wanted.entries()) if (columns[i] === null) throw lacksColumn(name)
       const joined = finishRows(service, columns as (Value | null)[][], batch.rows)
-      const predicted = model === null ? null : await predictJoined(model.runColumns, model.outputs, joined)
+      const predicted = model === null ? null : await predictJoined(model.runColumns, joined)
       const all = [columns[0] ?? [], ...joined.values, ...(predicted === null ? [] : [...predicted.predictions, predicted.statuses])]
       await output.write(arrowBatch(fields, all, batch.rows))
       rows += batch.rows

@@ -121,7 +121,7 @@ export async function evaluateVersions(
       opened.push(found)
       const judged = createPredictionJudge({ judge, by: plan.by, first: plan.first, limits })
       const place = found.outputs.findIndex(({ name }) => name === output.name)
-      runs.push({ ...each, run: found.runColumns, outputs: found.outputs, place, judged, refused: 0, notFinite: 0, scores: [] })
+      runs.push({ ...each, run: found.runColumns, place, judged, refused: 0, notFinite: 0, scores: [] })
     }
     const base = runs.find(({ name }) => name === against?.name)
     if (base !== undefined)
@@ -173,7 +173,6 @@ export async function evaluateVersions(
 /** A version under evaluation. */
 interface VersionRun extends EvaluatedModel {
   readonly run: ColumnRunner
-  readonly outputs: readonly Column[]
   /** The index of the judged output. */
   readonly place: number
   readonly judged: ReturnType<typeof createPredictionJudge>
@@ -197,9 +196,9 @@ function comparedVersions({ versions, against = versions.length > 1 ? versions[0
 }
 
 async function judgeBatch(judge: Judge, version: VersionRun, batch: ReadBatch): Promise<void> {
-  const { run, outputs, place, judged } = version
+  const { run, place, judged } = version
   const labelled = batch.rowsOf(version)
-  const { predictions, statuses } = await predictJoined(run, outputs, batch.featuresOf(version))
+  const { predictions, statuses } = await predictJoined(run, batch.featuresOf(version))
   version.scores = statuses.map((status, row) => {
     const answer = predictions[place]?.[row] ?? null
     if (status !== 'OK' && status !== 'INVALID') {
