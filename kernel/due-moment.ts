@@ -1,10 +1,9 @@
 import { parseSchedule } from './schedule.ts'
-import { formatTimestamp } from './values/time.ts'
+import { formatTimestamp, minuteMicros } from './values/time.ts'
 import type { Availability, DefinitionId } from './specs/view-spec.ts'
 
 export type Scheduled = Extract<Availability, { kind: 'schedule' }>
 
-const minuteMicros = 60_000_000
 /** No schedule has a longer gap: 29 February on one weekday recurs within 40 years. */
 const furthestMicros = 41 * 366 * 24 * 60 * minuteMicros
 

@@ -1,7 +1,6 @@
 import { LockstepError } from './errors.ts'
+import { dayMicros, minuteMicros } from './values/time.ts'
 
-const minuteMicros = 60_000_000
-const dayMicros = 24 * 60 * minuteMicros
 /** The rarest cron schedule, 29 February on one weekday, recurs within 40 years. */
 const searchDays = 366 * 40
 

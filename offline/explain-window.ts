@@ -1,5 +1,5 @@
 import type { EntityKey } from '../kernel/values/entity-key.ts'
-import { floorTo, hourMicros } from '../kernel/values/time.ts'
+import { dayMicros, floorTo, hourMicros } from '../kernel/values/time.ts'
 import { windowStart } from '../kernel/states/hop.ts'
 import type { FoldRow, Status } from '../kernel/states/state.ts'
 import { isBefore } from '../kernel/states/state.ts'
@@ -52,7 +52,6 @@ const maxAfter = 20
 const maxHeld = 5000
 const evenMoments = 20
 const maxSteps = 100
-const dayMicros = 24 * hourMicros
 
 /**
  * The values of an entity in a view at each moment at which they can change: a row begins to count, leaves a window or

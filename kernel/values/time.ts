@@ -4,6 +4,7 @@ import { maxMicros } from './value-type.ts'
 /** Microseconds between 1970-01-01 and 2000-01-01 UTC, the epoch of PostgreSQL. */
 export const postgresEpochMicros = 946_684_800_000_000
 
+export const minuteMicros = 60_000_000
 export const hourMicros = 3_600_000_000
 export const dayMicros = 86_400_000_000
 

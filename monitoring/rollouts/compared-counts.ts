@@ -1,4 +1,5 @@
 import type { Database } from '../../runtime/postgres/database.ts'
+import { hourMicros } from '../../kernel/values/time.ts'
 import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/models/model-aliases.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
@@ -14,8 +15,6 @@ export interface ComparedCounts {
   /** The period of the champion's figures: a step that leaves it no requests is compared with earlier steps. */
   readonly championOf: 'the same time' | 'the steps before' | 'the hour before' | 'since it became the champion' | 'nothing'
 }
-
-const hourMicros = 3_600_000_000
 
 /** @param champion the version that answers the other requests @param now epoch microseconds */
 export async function comparedCounts(

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseDuration } from '../../kernel/values/duration.ts'
+import { minuteMicros } from '../../kernel/values/time.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -34,7 +35,6 @@ export interface ControllerDeps {
   readonly clock: () => number
 }
 
-const minuteMicros = 60_000_000
 /** A rollout that is due sooner waits for so long. */
 const pauseMs = 250
 

@@ -1,4 +1,5 @@
 import type { Window } from '../window.ts'
+import { minuteMicros } from '../../kernel/values/time.ts'
 
 /** Which minutes of a window were measured. */
 export interface Coverage {
@@ -19,8 +20,6 @@ export interface WrittenMinute {
   /** Whether the process said that it ends. */
   readonly ended: boolean
 }
-
-export const minuteMicros = 60_000_000
 
 /**
  * Finds the gaps of a window. A process that is killed loses the minute after its last one. If no other process wrote

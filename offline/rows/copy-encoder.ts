@@ -1,5 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { postgresEpochMicros } from '../../kernel/values/time.ts'
+import { dayMicros, postgresEpochMicros } from '../../kernel/values/time.ts'
 import { CopyBuffer } from './copy-buffer.ts'
 import { writeNumeric } from './copy-numeric.ts'
 import {
@@ -174,8 +174,6 @@ function fieldWriter(column: CopyColumn): FieldWriter {
       )
   }
 }
-
-const dayMicros = 86_400_000_000
 
 function timeWriter({ from, infinity }: CopyColumn): FieldWriter {
   return (out, value) => {

@@ -1,4 +1,5 @@
 import { encodeKey } from '../../kernel/values/entity-key.ts'
+import { dayMicros } from '../../kernel/values/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
@@ -41,8 +42,6 @@ export interface BackfillSummary extends PredictSpineSummary {
   /** Reports of quality and drift that were stored. */
   readonly figures: number
 }
-
-const dayMicros = 86_400_000_000
 
 /**
  * Predicts past rows as of their own moments, and logs them as if a server had answered them then: in the prediction

@@ -1,13 +1,12 @@
 import type { DriftQuery } from '../../drift/drift-report.ts'
+import { hourMicros, minuteMicros } from '../../../kernel/values/time.ts'
 import { driftReport } from '../../drift/drift-report.ts'
 import type { Window } from '../../window.ts'
-import { minuteMicros } from '../../rollups/coverage.ts'
 import { reasonOf } from '../../alerts/checks/watched-versions.ts'
 import { writtenUntil } from '../../rollups/read-parts.ts'
 import type { Gate } from './gate.ts'
 import { alphaOfLook, short } from './gate.ts'
 
-const hourMicros = 60 * minuteMicros
 /** Up to so many times the champion's distance counts as the same: it depends on the rows, and both have others. */
 const usualFactor = 2
 

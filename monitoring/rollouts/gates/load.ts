@@ -1,5 +1,5 @@
 import { noModel } from '../../rollups/rollup-writer.ts'
-import { minuteMicros } from '../../rollups/coverage.ts'
+import { minuteMicros } from '../../../kernel/values/time.ts'
 import { readMinutes } from '../../rollups/minute-rollups.ts'
 import { decodeNamed } from '../../rollups/named-rollup.ts'
 import { readRollup } from '../../rollups/read-rollups.ts'

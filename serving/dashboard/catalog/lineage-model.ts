@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { dayMicros } from '../../../kernel/values/time.ts'
 import { entriesOf } from '../../../registry/find/entry.ts'
 import type { Graph, NodeKey } from '../../../registry/find/graph.ts'
 import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
@@ -15,7 +16,6 @@ import { readModel } from '../read-model.ts'
 /** A drawing with more nodes is not readable. */
 const maxNodes = 200
 export const maxSteps = 20
-const dayMicros = 86_400_000_000
 const steps = z.coerce.number().int().min(0).max(10).optional()
 
 export const lineageModel = readModel({

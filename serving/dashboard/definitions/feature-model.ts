@@ -1,6 +1,6 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
-import { formatTimestamp } from '../../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp } from '../../../kernel/values/time.ts'
 import type { DefinitionId } from '../../../kernel/specs/view-spec.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import { clientAndBackfillRoles } from '../../../monitoring/role.ts'
@@ -14,8 +14,6 @@ import { spanText } from '../models/traffic-charts.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData } from './definition-data.ts'
-
-const dayMicros = 86_400_000_000
 
 /** One feature: how it is computed, served beside training, and why it is missing. */
 export const featureModel = readModel({

@@ -1,6 +1,6 @@
 import { measuredText } from '../../../kernel/values/duration.ts'
 import { parseSchedule } from '../../../kernel/schedule.ts'
-import { formatTimestamp } from '../../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp, hourMicros } from '../../../kernel/values/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { readRunWaits } from '../../../monitoring/freshness/run-waits.ts'
 import type { ServedAge } from '../../../monitoring/freshness/served-ages.ts'
@@ -18,8 +18,6 @@ import { freshness as freshnessContract, view as viewContract } from '../contrac
 import { spanText } from '../models/traffic-charts.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData, formatMoment } from './definition-data.ts'
-
-const [hourMicros, dayMicros] = [3_600_000_000, 86_400_000_000]
 
 export const viewModel = readModel({
   path: '/views/:id',

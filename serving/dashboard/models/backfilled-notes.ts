@@ -1,9 +1,7 @@
 import { readRollup } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/postgres/database.ts'
-import { floorTo, formatTimestamp } from '../../../kernel/values/time.ts'
+import { floorTo, formatTimestamp, hourMicros } from '../../../kernel/values/time.ts'
 import { spanText } from './traffic-charts.ts'
-
-const hourMicros = 3_600_000_000
 
 /**
  * Which models have predictions of the hours around a moment that no client asked for: a backfill logged them. Pages

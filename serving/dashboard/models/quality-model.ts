@@ -1,4 +1,5 @@
 import { answeringVersion } from '../../../registry/models/pick-version.ts'
+import { dayMicros } from '../../../kernel/values/time.ts'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import type { StoredFigures } from '../../../monitoring/figures/stored-figures.ts'
@@ -13,7 +14,6 @@ import { modelAt } from './model-at.ts'
 import type { Figure } from '../../../monitoring/quality/figure.ts'
 import { momentText, rounded } from './traffic-charts.ts'
 
-const dayMicros = 86_400_000_000
 const seriesDays = 30
 
 export const qualityModel = readModel({

@@ -1,11 +1,10 @@
-import { floorTo } from '../../../kernel/values/time.ts'
+import { dayMicros, floorTo, hourMicros, minuteMicros } from '../../../kernel/values/time.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Ask } from '../read-model.ts'
 import { errorsOf, msText, spanText } from './traffic-charts.ts'
 
-const hourMicros = 3_600_000_000
-const periods = [60_000_000, hourMicros, 24 * hourMicros] as const
+const periods = [minuteMicros, hourMicros, dayMicros] as const
 
 /**
  * What models answered in the last hour before the page's moment. Of a past moment, the minute that was not over is

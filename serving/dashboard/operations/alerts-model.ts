@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatTimestamp } from '../../../kernel/values/time.ts'
+import { dayMicros, formatTimestamp } from '../../../kernel/values/time.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import { judgedOutcome, qualityDays } from '../../../monitoring/figures/figures-job.ts'
 import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
@@ -96,7 +96,6 @@ function featuresOf(catalog: Catalog, { check, monitor }: Alert, results: readon
   return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
 }
 
-const dayMicros = 86_400_000_000
 /** How many days before an alert its chart begins. */
 const chartedDays = 30
 

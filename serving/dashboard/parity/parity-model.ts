@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseTimestamp } from '../../../kernel/values/time.ts'
+import { hourMicros, parseTimestamp } from '../../../kernel/values/time.ts'
 import { differences } from '../../../monitoring/parity/classify.ts'
 import type { ParityHour } from '../../../monitoring/parity/stored-parity.ts'
 import { readParity } from '../../../monitoring/parity/stored-parity.ts'
@@ -8,7 +8,6 @@ import { parity } from '../contract/parity.ts'
 import { percent } from '../models/drift-lines.ts'
 import { readModel } from '../read-model.ts'
 
-const hourMicros = 3_600_000_000
 const maxHours = 31 * 24
 const moment = z.string().max(60).optional()
 

@@ -1,4 +1,5 @@
 import { measuredText } from '../../../kernel/values/duration.ts'
+import { dayMicros, hourMicros } from '../../../kernel/values/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { countLettersByReason, listDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
@@ -19,8 +20,7 @@ import { findThen, registryNotes, registryAtMoment } from '../past-registry.ts'
 import type { Ask, ReadModel } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 
-const chartMicros = 6 * 3_600_000_000
-const dayMicros = 86_400_000_000
+const chartMicros = 6 * hourMicros
 const maxLetters = 100
 
 export const pipelinesModel = readModel({

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import { parseTimestamp } from '../../../../kernel/values/time.ts'
+import { dayMicros, parseTimestamp } from '../../../../kernel/values/time.ts'
 import { outcomeReport } from '../../../../monitoring/outcomes/outcome-report.ts'
 import { findPredictions, outcomeEvents, outcomeOf } from '../../../../monitoring/outcomes/sent-outcomes.ts'
 import { loggedShare } from '../../../../runtime/settings/log-shares.ts'
@@ -118,8 +118,8 @@ export const outcomeRoutes: readonly Route[] = [
   }),
 ]
 
-const defaultWindowMicros = 7 * 86_400_000_000
-const maxWindowMicros = 366 * 86_400_000_000
+const defaultWindowMicros = 7 * dayMicros
+const maxWindowMicros = 366 * dayMicros
 
 async function answerOutcomes(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { outcomes: metrics } = deps.metrics
