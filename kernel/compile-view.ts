@@ -1,6 +1,6 @@
 import { ByteReader } from './values/binary.ts'
 import { encodedReader } from './states/encoded-state.ts'
-import { LockstepError, messageOf } from './errors.ts'
+import { LockstepError, messageOf, withoutStop } from './errors.ts'
 import { parseSchedule } from './schedule.ts'
 import type { EntityState } from './states/state.ts'
 import { planState } from './states/state-plan.ts'
@@ -150,6 +150,6 @@ function checkDerived(
   try {
     return checkValue(type, value, `"${name}"`)
   } catch (cause) {
-    throw fail(eventTime, messageOf(cause).replace(/\.$/, ''), cause)
+    throw fail(eventTime, withoutStop(cause), cause)
   }
 }

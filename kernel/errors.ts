@@ -142,6 +142,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** The message of anything that was thrown, or a text, without its full stop: for use within a sentence. */
+export function withoutStop(error: unknown): string {
+  return messageOf(error).replace(/\.$/, '')
+}
+
 function isFileCall(syscall: unknown): boolean {
   return syscall === 'open' || syscall === 'stat' || syscall === 'lstat' || syscall === 'scandir'
 }

@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from './errors.ts'
+import { LockstepError, messageOf, withoutStop } from './errors.ts'
 import type { OnDemandSpec } from './specs/service-spec.ts'
 import { allPresent, Status } from './states/state.ts'
 import { formatTimestamp } from './values/time.ts'
@@ -111,7 +111,7 @@ export function onDemandStep(
         try {
           answer.push(checkValue(type, value, `"${name}"`))
         } catch (cause) {
-          throw failed(asOf, messageOf(cause).replace(/\.$/, ''), cause)
+          throw failed(asOf, withoutStop(cause), cause)
         }
       }
       return { values: answer, statuses: statuses.every((status) => status === Status.present) ? allPresent(statuses.length) : statuses }

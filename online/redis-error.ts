@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../kernel/errors.ts'
 import { cannotSaveText } from '../runtime/redis/cannot-save.ts'
 import type { RedisConnection } from '../runtime/redis/redis.ts'
 import { tlsFailureOf, tlsMessage } from '../runtime/tls-failure.ts'
@@ -147,5 +147,5 @@ function keyOf(cause: Error): string {
 }
 
 function sentence(text: string): string {
-  return text.trim().replace(/\.$/, '')
+  return withoutStop(text.trim())
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { nearest } from '../kernel/did-you-mean.ts'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../kernel/errors.ts'
 import { parseRedisUrl } from './redis/redis-url.ts'
 import type { Config } from './settings/process-config.ts'
 import { toConfig } from './settings/process-config.ts'
@@ -143,7 +143,7 @@ function secretOf(place: Place['given'], name: string, problems: string[]): stri
   try {
     return secretIn(place, name) ?? ''
   } catch (error) {
-    problems.push(messageOf(error).replace(/\.$/, ''))
+    problems.push(withoutStop(error))
     return ''
   }
 }

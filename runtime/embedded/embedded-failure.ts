@@ -1,5 +1,5 @@
 import { statfsSync } from 'node:fs'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import { sqlState } from '../postgres/relation.ts'
 
 /** A little more than one WAL segment. With less free space the database cannot start. */
@@ -128,7 +128,7 @@ export function sqliteCode(error: unknown): number | null {
 }
 
 function reasonOf(cause: unknown): string {
-  if (cause instanceof Error) return isBroken(cause) ? 'the engine ended' : messageOf(cause).replace(/\.$/, '')
+  if (cause instanceof Error) return isBroken(cause) ? 'the engine ended' : withoutStop(cause)
   const code = fileSystemCode(cause)
   return code === '' ? 'the engine ended' : code
 }

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely'
 import { sql } from 'kysely'
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import type { JobState, LockstepTables } from '../../migrations/schema.ts'
 import type { Actor, AuditAction } from '../audit.ts'
 import { recordAudit } from '../audit.ts'
@@ -179,7 +179,7 @@ export async function retryJob({ kysely }: Handle, id: number, by: Actor): Promi
 }
 
 function stillCleans(id: number, error: JobError | null): LockstepError {
-  const why = error === null ? '' : ` It failed before: ${error.message.replace(/\.$/, '')}.`
+  const why = error === null ? '' : ` It failed before: ${withoutStop(error.message)}.`
   const todo = 'It is tried now: check that a "lockstep worker" runs, and retry the job in a moment.'
   return new LockstepError('BUSY', `A worker still has to clean up after the job "${id}".${why} ${todo}`, { details: { id } })
 }

@@ -1,4 +1,4 @@
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import { capitalized } from '../../kernel/values/capitalized.ts'
 import { sleep } from '../async.ts'
 import { isDiskFull, isOutage, isTemporary } from '../is-temporary.ts'
@@ -89,7 +89,7 @@ export class UsedUp extends LockstepError {
 
 function givenUp(claimed: ClaimedStep, why: JobError | null, more = 0): JobError {
   const times = claimed.attempt + 1 + more
-  const reason = why?.message.replace(/\.$/, '') ?? 'its worker stopped responding'
+  const reason = why === null ? 'its worker stopped responding' : withoutStop(why.message)
   return {
     code: why?.code ?? 'INTERNAL',
     message: `${capitalized(stepName(claimed))} failed ${times} times: ${reason}. See the logs of the workers, then retry the job: "lockstep job retry ${claimed.job.id}".`,

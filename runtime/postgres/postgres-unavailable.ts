@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../kernel/errors.ts'
 import { sqlState } from './relation.ts'
 import { tlsFailureOf, tlsMessage } from '../tls-failure.ts'
 
@@ -174,7 +174,7 @@ function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   if (cause.message.startsWith(silentText) || cause.message.startsWith('Query read timeout')) return 'it does not answer in time'
   if (cause.message === noTls) return 'it does not use TLS'
-  return refusalOf(cause)?.reason ?? tlsMessage(cause).trim().replace(/\.$/, '')
+  return refusalOf(cause)?.reason ?? withoutStop(tlsMessage(cause).trim())
 }
 
 interface Obstacle {

@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, Redis } from 'ioredis'
 import type { RedisOptions } from 'ioredis'
-import { messageOf } from '../../kernel/errors.ts'
+import { messageOf, withoutStop } from '../../kernel/errors.ts'
 import { withPatience } from '../async.ts'
 import type { RedisConnection } from './redis.ts'
 import { accountOf, clientOptions, cutRedis, cutStream, redisTls, setPatientTimeouts, superviseClient, watchRedis } from './redis.ts'
@@ -135,7 +135,7 @@ function failureOf(cause: unknown, { server, trouble }: RedisConnection): Error 
   // of a host name with several addresses
   const root: unknown = reason instanceof AggregateError && reason.message === '' ? reason.errors[0] : reason
   // Node's advice is about its own options
-  const text = (messageOf(root).split(';', 1)[0] ?? '').trim().replace(/\.$/, '')
+  const text = withoutStop((messageOf(root).split(';', 1)[0] ?? '').trim())
   const advice = /^(NOAUTH|WRONGPASS)/.test(text)
     ? ' (its user and password are "sentinel_username" and "sentinel_password" in the URL)'
     : text.startsWith('ERR unknown command')

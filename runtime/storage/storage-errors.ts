@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../kernel/errors.ts'
 
 /** The answer of a store, as far as it says why a call failed. */
 export interface StorageFailure {
@@ -36,7 +36,7 @@ export function storageError(
   { name, httpStatus, message, cause }: StorageFailure,
   howToSignIn: string,
 ): LockstepError {
-  const said = (message || name).replace(/\.$/, '')
+  const said = withoutStop(message || name)
   const details = { url, error: name, ...(httpStatus === null ? {} : { status: httpStatus }) }
   if (bucketMissing.has(name)) {
     const [bucket = url] = /^[a-z0-9]+:\/\/[^/]+/.exec(url) ?? []

@@ -1,6 +1,6 @@
 import type { Schema, Type } from 'avsc'
 import avro from 'avsc'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { RegisteredSchema } from './schema-registry.ts'
 
@@ -26,7 +26,7 @@ export function avroReader({ schema, references }: RegisteredSchema): AvroReader
     try {
       return Buffer.from(JSON.stringify(plain(type, type.fromBuffer(Buffer.from(bytes)) as unknown), exactly))
     } catch (cause) {
-      throw notAvro(`The message does not fit its Avro schema: ${messageOf(cause).replace(/\.$/, '')}.`, cause)
+      throw notAvro(`The message does not fit its Avro schema: ${withoutStop(cause)}.`, cause)
     }
   }
 }

@@ -1,12 +1,12 @@
 import { AuthenticationError, findErrorBy, GenericError, MultipleErrors } from '@platformatic/kafka'
-import { messageOf } from '../../kernel/errors.ts'
+import { withoutStop } from '../../kernel/errors.ts'
 
 /** Why Kafka cannot be read or written, and what to do. */
 export function kafkaReason(error: unknown): string {
   const said = (apiId: string): boolean => error instanceof Error && findErrorBy(error, 'apiId', apiId) !== null
   for (const [apiId, reason] of Object.entries(reasons)) if (said(apiId)) return reason
   const first = firstCause(error)
-  const text = messageOf(first).replace(/\.$/, '')
+  const text = withoutStop(first)
   if (text.startsWith('Unknown topic')) return noTopic
   if (first instanceof AuthenticationError) return `${text}. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.`
   if (first instanceof Error && untrusted.test(Reflect.get(first, 'code') as string))

@@ -3,7 +3,7 @@ import { connect } from '@nats-io/transport-node'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import { orTimeout } from '../async.ts'
 
 const connectTimeoutMs = 2_000
@@ -55,7 +55,7 @@ export async function pingNats(url: string): Promise<string> {
   } catch (cause) {
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
-      `NATS at "${server}" cannot be used: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL and that the server runs.`,
+      `NATS at "${server}" cannot be used: ${withoutStop(cause)}. Check LOCKSTEP_NATS_URL and that the server runs.`,
       { cause },
     )
   }

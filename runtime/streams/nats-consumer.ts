@@ -2,7 +2,7 @@ import type { Consumer, ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg 
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { orTimeout, timedOut, withTimeout } from '../async.ts'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import { createNatsLink } from './nats-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from '../../kernel/specs/stream-spec.ts'
@@ -44,7 +44,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
       consumer = null // it may be gone with its stream
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
-        `The ${streamName(spec)} at "${server}" cannot be read: ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists.`,
+        `The ${streamName(spec)} at "${server}" cannot be read: ${withoutStop(cause)}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists.`,
         { cause },
       )
     }

@@ -1,7 +1,7 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import type { NatsStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
 import { connectToNats } from './nats-connection.ts'
@@ -48,7 +48,7 @@ async function changeConsumers(
   } catch (cause) {
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
-      `The consumer "${spec.group}" of the ${streamName(spec)} cannot be ${change}: ${messageOf(cause).replace(/\.$/, '')}.`,
+      `The consumer "${spec.group}" of the ${streamName(spec)} cannot be ${change}: ${withoutStop(cause)}.`,
       { cause },
     )
   } finally {

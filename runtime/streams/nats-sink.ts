@@ -1,6 +1,6 @@
 import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { InvalidArgumentError, headers } from '@nats-io/transport-node'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import type { NatsSinkSpec } from '../../kernel/specs/sink-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
 import { createNatsLink } from './nats-connection.ts'
@@ -26,7 +26,7 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
       if (isTooLarge(cause)) throw messageTooLarge(spec, 'Raise max_msg_size of the stream or max_payload of the server.', cause)
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
-        `The ${streamName(spec)} at "${server}" cannot be written to "${spec.subject}": ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists and takes the subject.`,
+        `The ${streamName(spec)} at "${server}" cannot be written to "${spec.subject}": ${withoutStop(cause)}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists and takes the subject.`,
         { cause },
       )
     }

@@ -1,4 +1,4 @@
-import { messageOf } from '../../kernel/errors.ts'
+import { withoutStop } from '../../kernel/errors.ts'
 import { cutAnyRedis, openAnyRedis, watchAnyRedis } from '../redis/redis-any.ts'
 import type { RedisConnection } from '../redis/redis.ts'
 
@@ -10,7 +10,7 @@ export function connectToStreams(url: string) {
 
 /** Why a command failed: what the server answered, or what is wrong with the way to it. */
 export function failureText(connection: Pick<RedisConnection, 'trouble'>, cause: unknown): string {
-  return messageOf(isAnswer(cause) ? cause : (connection.trouble() ?? cause)).replace(/\.$/, '')
+  return withoutStop(isAnswer(cause) ? cause : (connection.trouble() ?? cause))
 }
 
 function isAnswer(error: unknown): boolean {

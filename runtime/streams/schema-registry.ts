@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../kernel/errors.ts'
 
 const answerTimeoutMs = 5_000
 /** How long a schema counts as missing before the registry is asked again. */
@@ -146,7 +146,7 @@ export function openSchemaRegistry(url: string, token: string | null): SchemaReg
       const why =
         found.refused === 404
           ? `it is not there, and the user may not register it. Register it: ${body.schema}`
-          : `${found.message.replace(/\.$/, '')}. Correct the compatibility of the subject, or write to another topic.`
+          : `${withoutStop(found.message)}. Correct the compatibility of the subject, or write to another topic.`
       throw new LockstepError('CONFIG_INVALID', `The schema registry at "${server}" does not take the schema of "${subject}": ${why}`)
     },
     schema(id) {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseDuration } from '../../../kernel/values/duration.ts'
-import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../../kernel/errors.ts'
 import { signedJson } from '../../alerts/deliver/formats.ts'
 import { exchange } from '../../alerts/deliver/send-request.ts'
 import type { Gate } from './gate.ts'
@@ -65,7 +65,7 @@ export const webhook: Gate<'webhook', WebhookEvidence> = {
   },
   judge({ name, onBreach }, { answer, error }) {
     if (answer === null)
-      return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${error?.replace(/\.$/, '')}.` }
+      return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${withoutStop(error)}.` }
     const text = `The webhook "${name}" answered "${answer.action}"${answer.text === '' ? '.' : `: ${answer.text}`}`
     return { verdict: answer.action === 'roll back' ? onBreach : answer.action, text }
   },
