@@ -13,6 +13,7 @@ import type { RoutingRule } from './routing-rule.ts'
 import { routingTarget } from './routing-rule.ts'
 import { shadowRule } from './routing-rules.ts'
 import type { AnsweredRequest, AnsweredRows, ShadowJob } from './shadow-job.ts'
+import { createShadowQueue } from './shadow-queue.ts'
 import { createShadowReads } from './shadow-reads.ts'
 
 export interface ShadowOptions {
@@ -53,9 +54,6 @@ export interface ShadowRunner {
 
 /** A flight begins after this time, so that answers leave first and rows share runs. */
 const gatherMs = 5
-const rowsPerFlight = 64
-/** Rows that waited longer are dropped: their features would have to be read from the history. */
-const maxAgeMs = 5000
 /** How rollups count rows that were not run. */
 const dropped = new LockstepError('OVERLOADED', 'The rows were not run in shadow: the server had no time for them.')
 
@@ -69,52 +67,21 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
     registers: [deps.registry],
   })
   const read = createShadowReads(deps.reader)
-  let queue: ShadowJob[] = []
-  let waitingRows = 0
+  const queue = createShadowQueue(maxRows, drop)
   let timer: NodeJS.Timeout | null = null
   let flying = false
   /** No flight begins earlier, by `performance.now()`. */
   let nextAtMs = 0
   let closed = false
 
-  function drop(model: string, version: number, rows: number, reason: 'busy' | 'full' | 'late'): void {
-    counter.inc({ model, version, result: reason }, rows)
-    rollups.failed(model, version, 'shadow', dropped)
-  }
-
-  function add(job: ShadowJob): void {
-    const { request, version, taken } = job
-    const free = maxRows - waitingRows
-    const kept = free < taken.length ? { ...job, taken: taken.slice(0, free) } : job
-    if (free < taken.length) drop(request.model, version, taken.length - free, 'full')
-    if (kept.taken.length === 0) return
-    queue.push(kept)
-    waitingRows += kept.taken.length
+  function drop({ request, version }: ShadowJob, rows: number, reason: 'busy' | 'full' | 'late'): void {
+    counter.inc({ model: request.model, version, result: reason }, rows)
+    rollups.failed(request.model, version, 'shadow', dropped)
   }
 
   function schedule(): void {
-    if (closed || flying || timer !== null || queue.length === 0) return
+    if (closed || flying || timer !== null || queue.isEmpty()) return
     timer = setTimeout(() => void fly(), Math.max(gatherMs, nextAtMs - performance.now())).unref()
-  }
-
-  /** The next jobs, without those that are not to run any more. */
-  function nextJobs(): ShadowJob[] {
-    const jobs: ShadowJob[] = []
-    const busy = isBusy()
-    let [at, rows] = [0, 0]
-    for (; at < queue.length && rows < rowsPerFlight; at++) {
-      const job = queue[at] as ShadowJob
-      const { request, version, taken } = job
-      waitingRows -= taken.length
-      if (busy) drop(request.model, version, taken.length, 'busy')
-      else if (performance.now() - job.sinceMs > maxAgeMs) drop(request.model, version, taken.length, 'late')
-      else {
-        rows += taken.length
-        jobs.push(job)
-      }
-    }
-    queue = queue.slice(at)
-    return jobs
   }
 
   async function fly(): Promise<void> {
@@ -122,7 +89,7 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
     flying = true
     const beganMs = performance.now()
     try {
-      await Promise.all(nextJobs().map(run))
+      await Promise.all(queue.next(isBusy()).map(run))
     } finally {
       flying = false
       const endMs = performance.now()
@@ -191,8 +158,9 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
           if (answered.model.version.version === shadow.version) continue
           const taken = rowsInShare(rule, request, answered)
           if (taken.length === 0) continue
-          if (busy) drop(request.model, shadow.version, taken.length, 'busy')
-          else add({ shadow: shadow.id, version: shadow.version, request, answered, taken, sinceMs: performance.now() })
+          const job = { shadow: shadow.id, version: shadow.version, request, answered, taken, sinceMs: performance.now() }
+          if (busy) drop(job, taken.length, 'busy')
+          else queue.add(job)
         }
         schedule()
       } catch (error) {
@@ -202,8 +170,7 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
     close() {
       closed = true
       clearTimeout(timer ?? undefined)
-      queue = []
-      waitingRows = 0
+      queue.clear()
     },
   }
 }
