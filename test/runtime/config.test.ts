@@ -329,7 +329,7 @@ describe('the configuration', () => {
     ])
     expect(rows).toHaveLength(expected.length)
     expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(expected))
-    const [, inFiles = ''] = /^- These variables have one: (.*?)\. /m.exec(page) ?? []
+    const [, inFiles = ''] = /^- `_FILE` works for (.*?), and each /m.exec(page) ?? []
     expect([...inFiles.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(secretVariables)
   })
 })
