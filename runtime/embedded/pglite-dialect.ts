@@ -56,7 +56,7 @@ function createConnection(pglite: PGlite, snapshots: PgliteSnapshots): Connectio
         await finish.promise
       }
       transaction =
-        accessMode === 'read only' ? snapshots.read(({ query: own }) => hold(own)) : pglite.transaction((own) => hold(own.query))
+        accessMode === 'read only' ? snapshots.readBriefly(({ query: own }) => hold(own)) : pglite.transaction((own) => hold(own.query))
       transaction.catch(begun.reject)
       query = await begun.promise
     },

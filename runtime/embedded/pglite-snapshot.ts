@@ -37,6 +37,8 @@ export async function inTransaction<T>(pglite: PGlite, work: (transaction: Trans
 export interface PgliteSnapshots {
   /** Runs `fn` in the open snapshot, as long as `fn` of the one that began it runs, or else in a new snapshot. */
   read<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
+  /** Runs `fn`, which takes moments, in the open snapshot, as long as anybody reads it, or else in a new snapshot. */
+  readBriefly<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
   /** As `query` of PGlite. A SELECT does not wait until the open snapshot ends. */
   query: PGlite['query']
   /** As `obstacle` of the database: a snapshot has been open for long. */
@@ -54,25 +56,36 @@ const longSnapshot =
  */
 export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
   let open: SharedSnapshot | null = null
+  let takesLongReads = false
   let openedAt: number | null = null
 
   async function begin<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T> {
-    return await inTransaction(pglite, async (transaction) => {
+    const early = Promise.withResolvers<T>()
+    const ended = inTransaction(pglite, async (transaction) => {
       const opened = await openSnapshot(pglite, transaction)
       open = opened
+      takesLongReads = true
       openedAt = performance.now()
+      const reading = opened.read(fn)
       try {
-        return await opened.read(fn)
+        return await reading
       } finally {
+        // its caller does not wait for others
+        if (opened.isUsed) early.resolve(reading)
+        // brief reads go on while long ones end; then none begins, so that writers get the session
+        takesLongReads = false
+        await opened.whenUnused()
         open = null
         await opened.whenUnused()
         openedAt = null
       }
     })
+    return await Promise.race([ended, early.promise])
   }
 
   return {
-    read: (fn) => (open === null ? begin(fn) : open.read(fn)),
+    read: (fn) => (open === null || !takesLongReads ? begin(fn) : open.read(fn)),
+    readBriefly: (fn) => (open === null ? begin(fn) : open.read(fn)),
     async query<Row>(...[sql, ...rest]: Parameters<PGlite['query']>) {
       if (open !== null && /^\s*(select|with|values)\b/i.test(sql)) {
         try {
@@ -96,6 +109,7 @@ interface OpenSnapshot {
 
 interface SharedSnapshot {
   read<T>(fn: (within: OpenSnapshot) => Promise<T>): Promise<T>
+  readonly isUsed: boolean
   /** Waits for all that read it. */
   whenUnused(): Promise<void>
 }
@@ -144,6 +158,9 @@ async function openSnapshot(pglite: PGlite, transaction: Transaction): Promise<S
       } finally {
         readers.delete(reading)
       }
+    },
+    get isUsed() {
+      return readers.size > 0
     },
     async whenUnused() {
       await Promise.allSettled(readers)

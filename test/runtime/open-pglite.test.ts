@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { copyHeader, copyTrailer } from '../../runtime/postgres/copy-pieces.ts'
 import { openPglite } from '../../runtime/embedded/open-pglite.ts'
@@ -41,6 +42,37 @@ describe('PGlite', () => {
       expect(db.obstacle?.()).toBeNull()
     } finally {
       vi.useRealTimers()
+      await db.close()
+    }
+  })
+
+  it('lets others read until all long reads have ended, and then writes', async () => {
+    const db = await openPglite(join(directory, '../shared'))
+    try {
+      await db.script('create table item (id int)')
+      const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const begun = Promise.withResolvers<void>()
+      const reads = [
+        db.snapshot(async () => {
+          begun.resolve()
+          await first.promise
+        }),
+        begun.promise.then(() => db.snapshot(() => second.promise)),
+      ]
+      await begun.promise
+      const write = db.query('insert into item values (1)')
+      first.resolve()
+      await reads[0]
+      // the second one is of the same snapshot, and no third one joins it
+      const later = db.snapshot((snapshot) => snapshot.query('select id from item'))
+      expect(await db.query('select id from item')).toEqual([])
+      const reading = db.kysely.transaction().setAccessMode('read only')
+      expect((await reading.execute((transaction) => sql`select id from item`.execute(transaction))).rows).toEqual([])
+      second.resolve()
+      await write
+      expect(await later).toEqual([{ id: 1 }])
+      await reads[1]
+    } finally {
       await db.close()
     }
   })
