@@ -14,7 +14,7 @@ it.each([
 it.each([
   ['values in its first half', [1, null, 2, 3, 4], [0, 40]],
   ['no value in its first half', [null, null, null, 3, 4], [27.5, 40]],
-  ['one value, the newest', [null, null, null, null, 4], [40, 40]],
+  ['one value, the newest', [null, null, null, null, 4], [0, 40]],
   ['no value at all', [null, null, null, null, null], [0, 40]],
 ])('the axis of time of a series with %s', (_name, values, range) => {
   expect(rangeOfTime({ t: [0, 10, 20, 30, 40], values: [values] })).toEqual(range)

@@ -56,7 +56,7 @@ export function measuredPlaces({ t, values }: Pick<ChartColumns, 't' | 'values'>
 }
 
 /**
- * The range of an axis of time. If its first half has no value, it begins shortly before the first value.
+ * The range of an axis of time. If its first half has no value, it begins shortly before the first value, unless that is the last one.
  *
  * @returns null for fewer than two places
  */
@@ -64,7 +64,7 @@ export function rangeOfTime(columns: Pick<ChartColumns, 't' | 'values'>): [low: 
   const [start = 0, end = start] = [columns.t[0], columns.t.at(-1)]
   if (start === end) return null
   const first = measuredPlaces(columns)[0] ?? start
-  return first - start <= (end - start) / 2 ? [start, end] : [Math.max(start, first - (end - first) / 4), end]
+  return first === end || first - start <= (end - start) / 2 ? [start, end] : [Math.max(start, first - (end - first) / 4), end]
 }
 
 /** The dashes that tell series apart without their colours. */
