@@ -110,11 +110,13 @@ export async function findSession({ kysely }: Handle, secret: string): Promise<D
     .executeTakeFirst()
   if (row === undefined || !timingSafeEqual(row.hash, hash)) return null
   if (row.isOld) {
-    await kysely
+    // no page waits for it: the database may take no writes, or only later
+    kysely
       .updateTable('lockstep.ui_sessions')
       .set({ seen_at: sql<Date>`now()` })
       .where('hash', '=', hash)
       .execute()
+      .catch(() => undefined)
   }
   const { actor, created_at: createdAt, ageMs } = row
   return { actor, scopes: dashboardScopes.filter((scope) => row.scopes.includes(scope)), createdAt, ageMs }

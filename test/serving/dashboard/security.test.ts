@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createContext } from '../../../cli/context.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
@@ -16,6 +17,7 @@ import type { Scope } from '../../../registry/keys/scope.ts'
 import { loadConfig } from '../../../runtime/config.ts'
 import { defaultUi } from '../../../runtime/settings/ui-settings.ts'
 import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
+import { until } from '../gate.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'
 import type { Visitor } from './visitor.ts'
@@ -48,6 +50,12 @@ async function loggedIn(): Promise<Visitor> {
   const visitor = createVisitor(url)
   expect((await visitor.login(world.db)).status).toBe(201)
   return visitor
+}
+
+/** Waits until the use of a session is noted. */
+async function noted(): Promise<void> {
+  const seen = `select from lockstep.ui_sessions where seen_at > now() - interval '1 minute'`
+  await until(async () => (await world.db.query(seen)).length > 0)
 }
 
 describe('the pages of the dashboard', () => {
@@ -163,6 +171,16 @@ describe('a session of the dashboard', () => {
     expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
   })
 
+  it('goes on while its use cannot be noted', async () => {
+    const visitor = await loggedIn()
+    await world.db.query(`update lockstep.ui_sessions set seen_at = now() - interval '2 minutes'`, [])
+    await world.db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep.ui_sessions in exclusive mode`.execute(transaction)
+      expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    })
+    await noted()
+  })
+
   it('ends at log-out', async () => {
     const visitor = await loggedIn()
     const out = await visitor.ask('/ui/session', { method: 'DELETE' })
@@ -174,6 +192,7 @@ describe('a session of the dashboard', () => {
     const visitor = await loggedIn()
     await world.db.query(`update lockstep.ui_sessions set seen_at = now() - interval '29 minutes'`, [])
     expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    await noted()
     await world.db.query(`update lockstep.ui_sessions set seen_at = now() - interval '31 minutes'`, [])
     expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 401 })
     const other = await loggedIn()
