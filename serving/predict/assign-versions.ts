@@ -101,8 +101,13 @@ function route(
     if (models.failureOf(model, target.version) !== undefined) return inPlace(target, undefined)
     return bypass.isActive && isBypassed(target.version) ? inPlace(target, target.version) : target
   }
-  const placeAt = (row: number): number | undefined => placeInRollout(rules, entities[row], row, caller.requestId)
-  if (entities.length === 1) return [assigned(targetAt(0), [0], placeAt(0))]
+  // a row of an experiment may lack the field that the rollout uses
+  const assignedTo = (target: Target, rows: readonly number[]): VersionAssignment => {
+    const first = rows[0] as number
+    const place = target.experiment === null ? placeInRollout(rules, entities[first], first, caller.requestId) : undefined
+    return assigned(target, rows, place)
+  }
+  if (entities.length === 1) return [assignedTo(targetAt(0), [0])]
   const rowsOf = new Map<Target, number[]>()
   for (let row = 0; row < entities.length; row++) {
     const takes = targetAt(row)
@@ -110,5 +115,5 @@ function route(
     if (rows === undefined) rowsOf.set(takes, [row])
     else rows.push(row)
   }
-  return Array.from(rowsOf, ([target, rows]) => assigned(target, rows, placeAt(rows[0] as number)))
+  return Array.from(rowsOf, ([target, rows]) => assignedTo(target, rows))
 }
