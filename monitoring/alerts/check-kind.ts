@@ -21,7 +21,7 @@ export interface CheckResult {
   /** How many rows, requests or steps it says something about; null: it counts none. */
   readonly n: number | null
   readonly evidence: JsonValue
-  /** The likely cause, and what to do; null: it is fine. For unknown: why nothing is known. For ok: why it is no breach. */
+  /** The likely cause, and what to do; null: it is fine. Of unknown: why nothing is known. Of ok: why no breach. */
   readonly cause: string | null
   /** A sentence about new columns of a subject that breached before: its alert notifies once more. */
   readonly joined?: string | undefined

@@ -56,7 +56,8 @@ export function measuredPlaces({ t, values }: Pick<ChartColumns, 't' | 'values'>
 }
 
 /**
- * The range of an axis of time. If its first half has no value, it begins shortly before the first value, unless that is the last one.
+ * The range of an axis of time. If its first half has no value, it begins shortly before the first value, unless that
+ * is the last one.
  *
  * @returns null for fewer than two places
  */
