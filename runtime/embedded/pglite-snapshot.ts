@@ -45,6 +45,9 @@ export interface PgliteSnapshots {
   obstacle(): string | null
 }
 
+/** Not those that notify: a read-only transaction may, and if it fails the notice is lost. */
+const readsOnly = /^\s*(select|with|values)\b(?!.*\bpg_notify\b)/is
+
 /** How long a snapshot may be open before it is reported: most take less. */
 const longMs = 5_000
 const longSnapshot =
@@ -87,7 +90,7 @@ export function createPgliteSnapshots(pglite: PGlite): PgliteSnapshots {
     read: (fn) => (open === null || !takesLongReads ? begin(fn) : open.read(fn)),
     readBriefly: (fn) => (open === null ? begin(fn) : open.read(fn)),
     async query<Row>(...[sql, ...rest]: Parameters<PGlite['query']>) {
-      if (open !== null && /^\s*(select|with|values)\b/i.test(sql)) {
+      if (open !== null && readsOnly.test(sql)) {
         try {
           return await open.read(({ query }) => query<Row>(sql, ...rest))
         } catch (error) {

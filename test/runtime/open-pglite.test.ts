@@ -72,6 +72,19 @@ describe('PGlite', () => {
       await write
       expect(await later).toEqual([{ id: 1 }])
       await reads[1]
+
+      // a SELECT that notifies is no part of a snapshot that may fail
+      const heard = Promise.withResolvers<string>()
+      await db.listen('noted', (text) => text !== null && heard.resolve(text))
+      let notice: Promise<unknown> = Promise.resolve()
+      const failing = db.snapshot(async () => {
+        notice = db.query(`select pg_notify('noted', 'done')`)
+        await db.ping()
+        throw new Error('it fails')
+      })
+      await expect(failing).rejects.toThrow('it fails')
+      await notice
+      expect(await heard.promise).toBe('done')
     } finally {
       await db.close()
     }
