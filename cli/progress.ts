@@ -23,6 +23,11 @@ export interface ProgressOptions {
   readonly now?: () => number
 }
 
+/** The characters in a line of a terminal. Some, as of CI or `script`, have no size and say 0. */
+export function widthOf({ columns = 0 }: Pick<ProgressTarget, 'columns'>): number {
+  return columns > 0 ? columns : 80
+}
+
 const redrawMs = 100
 const lineMs = 5000
 
@@ -33,7 +38,7 @@ const lineMs = 5000
 export function createProgress(target: ProgressTarget, options: ProgressOptions): Progress {
   const now = options.now ?? Date.now
   const tty = target.isTTY === true
-  const draw = (text: string) => target.write(`\r${text.slice(0, (target.columns ?? 80) - 1)}\u001B[K`)
+  const draw = (text: string) => target.write(`\r${text.slice(0, widthOf(target) - 1)}\u001B[K`)
   // the first rows may take long, for example behind a sort, so the rate counts only rows after them
   let first: { readonly time: number; readonly done: number } | null = null
   let next = 0

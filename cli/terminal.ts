@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { LockstepError } from '../kernel/errors.ts'
 import type { Progress, ProgressTarget } from './progress.ts'
-import { createProgress } from './progress.ts'
+import { createProgress, widthOf } from './progress.ts'
 
 /** All output to the screen: results go to standard output, progress and errors to standard error. */
 export interface Terminal {
@@ -30,7 +30,7 @@ export function createTerminal(json: boolean, { out, err }: TerminalStreams = { 
   const canAsk = !json && process.stdin.isTTY && err.isTTY === true
   return {
     json,
-    width: out.isTTY === true ? (out.columns ?? null) : null,
+    width: out.isTTY === true ? widthOf(out) : null,
     canAsk,
     print: (text) => void out.write(`${text}\n`),
     complain: (text) => void err.write(`${text}\n`),

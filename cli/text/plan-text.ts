@@ -4,6 +4,7 @@ import type { Change, PlanJson, ChangeStatus } from '../../registry/changes/chan
 import { definitionKey, displayName, kindNames } from '../../registry/definition.ts'
 import type { DefinitionKey } from '../../registry/definition.ts'
 import type { DefinitionDifference } from '../../registry/changes/diff.ts'
+import { widthOf } from '../progress.ts'
 import { bytes, count, counted, duration } from './human.ts'
 import { keptText, marks, planDetails } from './plan-details.ts'
 
@@ -20,7 +21,7 @@ export interface PlanTextOptions {
 /** The abilities of standard output: colors only on a terminal, and not if NO_COLOR is set. */
 export function screenOptions(): Pick<PlanTextOptions, 'width' | 'colors'> {
   const { stdout } = process
-  return { width: stdout.columns, colors: stdout.isTTY && stdout.hasColors() }
+  return { width: stdout.isTTY ? widthOf(stdout) : undefined, colors: stdout.isTTY && stdout.hasColors() }
 }
 
 /** The maximum number of lines of each kind, unless all is asked for. */

@@ -41,6 +41,12 @@ describe('progress', () => {
     expect(written.at(-1)).toBe('\r\u001B[K')
   })
 
+  it('fills 80 characters of a terminal that has no size', () => {
+    const { written, at } = progressOn({ isTTY: true, columns: 0 })
+    for (let ms = 0; ms <= 1000; ms += 500) at(ms, ms * 10, 20_000)
+    expect(written.at(-1)).toBe('\rIngesting flights [==========>         ] 50 %, 10,000 of 20,000 rows, 10,000 ro\u001B[K')
+  })
+
   it('writes a plain line now and then elsewhere', () => {
     const { written, at, end } = progressOn({ isTTY: false })
     for (let ms = 0; ms <= 12_000; ms += 10) at(ms, ms * 100, 2_000_000)
