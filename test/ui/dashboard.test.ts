@@ -148,7 +148,8 @@ const overTime = (step: OverTimeData['step']): OverTimeData => {
   const marks = { label: 'changes', points: [{ t: noon, text: 'Version 2 became the champion.' }] }
   const chart = { finding: `By ${step}.`, series: [{ label: 'delay@1', unit: 'value' as const, points }], marks }
   const change = { at: new Date(noon).toISOString(), says: 'Version 2 became the champion.', who: 'ann', reason: null, link: null }
-  return { step, says: `By ${step} (UTC).`, requests: chart, outputs: [{ name: 'score', kind: 'mean', chart }], changes: [change] }
+  const requests = { ...chart, series: [{ label: 'delay@1', unit: 'count' as const, points: [{ t: noon, v: 5 }] }] }
+  return { step, says: `By ${step} (UTC).`, requests, outputs: [{ name: 'score', kind: 'mean', chart }], changes: [change] }
 }
 
 describe('the page of a model', () => {
@@ -186,6 +187,8 @@ describe('the page of a model', () => {
       void route.fulfill({ json: { data: overTime(step), asOf: new Date(noon).toISOString() } })
     })
     await visits.go('models/delay?step=hour')
+    // the changes are in the table below
+    await page.getByText('2001-07-01 12:00: delay@1 5. The chart begins with the second point.', { exact: true }).waitFor()
     const chart = page.getByRole('figure', { name: /^Mean of the output score over time/ })
     const rows = async () => await chart.locator('tbody tr').allTextContents()
     await chart.getByRole('button', { name: 'as a table' }).click()

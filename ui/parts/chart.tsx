@@ -39,20 +39,20 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
   const measured = useMemo(() => measuredPlaces(columns), [columns])
   const count = measured.length === 0 ? 0 : columns.t.length
   // no line goes through one point; its interval can be drawn
-  const isAlone = measured.length === 1 && kind === 'line' && across === undefined && columns.low.every((low) => low === undefined)
+  const isAlone = measured.length === 1 && kind !== 'bar' && across === undefined && columns.low.every((low) => low === undefined)
   const position = (index: number): string => {
     const t = columns.t[index]
     if (t !== undefined && names !== undefined) return names[t] ?? ''
     return t === undefined ? '' : across === undefined ? formatMoment(t) : `${across} ${formatNumber(t)}`
   }
   const markOf = (index: number): string | undefined => markAt.get(columns.t[index] ?? Number.NaN)
-  const say = (index: number): string => {
+  const sayValues = (index: number): string => {
     const values = series.map(
       ({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}${besideValue(columns, at, index, unit)}`,
     )
-    const mark = markOf(index)
-    return `${position(index)}: ${[...values, ...(mark === undefined ? [] : [mark])].join(', ')}`
+    return `${position(index)}: ${values.join(', ')}`
   }
+  const say = (index: number): string => [sayValues(index), markOf(index) ?? []].flat().join('. ')
   const move = (event: KeyboardEvent): void => {
     const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -count, End: count }
     const step = steps[event.key]
@@ -97,7 +97,9 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
           marks={marks === undefined ? undefined : { label: marks.label, of: markOf }}
         />
       ) : isAlone ? (
-        <p className="chart-none dim">{keepUnits(say(columns.t.indexOf(measured[0] ?? 0)))}. The chart begins with the second point.</p>
+        <p className="chart-none dim">
+          {keepUnits(sayValues(columns.t.indexOf(measured[0] ?? 0)))}. The chart begins with the second point.
+        </p>
       ) : (
         <>
           <ul className="chart-legend">
