@@ -34,7 +34,7 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
       distance: column.distances?.psi ?? null,
       byChance: chanceOf(column),
       harm: column.harm,
-      says: movedText(column, referenceOf(report)),
+      says: movedText(column, report),
     }
   })
   return { drift: drift.toSorted((a, b) => (b.harm ?? -1) - (a.harm ?? -1)), driftRule: ruleText(report) }
@@ -58,11 +58,15 @@ export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureD
 }
 
 /** What moved, and by what likely cause. The cause that values changed has their figures. */
-function movedText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
-  if (column.untested !== null) return column.untested
+function movedText(column: DriftJson['columns'][number], report: DriftJson): string {
+  const { untested, drifted, effect, adjustedP } = column
+  if (untested !== null) return untested
+  // the shown PSI alone looks like drift
+  if (!drifted && effect !== null && effect >= report.minPsi && adjustedP !== null)
+    return `It did not drift: p is ${rounded(adjustedP)}.${valuesText(column, referenceOf(report))}`
   const cause = column.causes.length === 0 ? '' : capitalized(`${causesText(column.causes)}.`)
   const hasFigures = column.causes.some(({ kind }) => kind === 'source values changed')
-  return hasFigures ? cause : `${valuesText(column, reference)} ${cause}`.trim()
+  return hasFigures ? cause : `${valuesText(column, referenceOf(report))} ${cause}`.trim()
 }
 
 /** The part of the distance that chance gives; null: it is not known. */

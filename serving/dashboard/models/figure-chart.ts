@@ -31,7 +31,12 @@ function findingOf(figure: string, points: readonly FigurePoint[]): string {
   const known = points.filter(({ value }) => value !== null)
   const [first, last] = [known[0], known.at(-1)]
   if (first === undefined || last === undefined) return `${figureTitle(figure)} is not known.`
-  const begin = `${figureTitle(figure)} ${rounded(first.value ?? 0)}`
-  const [from, to] = [first, last].map(({ asOf }) => momentText(asOf.toISOString()))
-  return first === last ? `${begin} at ${from}.` : `${begin} at ${from}, ${rounded(last.value ?? 0)} at ${to}.`
+  const texts = (first === last ? [first] : [first, last]).map(pointText)
+  return `${figureTitle(figure)} ${texts.join(', ')}.`
+}
+
+/** The interval tells a change from chance: the first days have few predictions. */
+function pointText({ asOf, value, low, high }: FigurePoint): string {
+  const interval = low === null || high === null ? '' : ` (${rounded(low)} to ${rounded(high)})`
+  return `${rounded(value ?? 0)}${interval} at ${momentText(asOf.toISOString())}`
 }

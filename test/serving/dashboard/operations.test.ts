@@ -312,9 +312,11 @@ describe('the page of a model', () => {
     ]
     const error = { value: 0.02, low: null, high: null, n: 5000, reason: null }
     const counts = { predictions: 100, judged: 100, immature: 0, withoutOutcome: 0 }
-    const quality = { total: { ...counts, figures: {}, calibration: { error, curve: { n: 100, steps } } } }
+    const auc = { value: 0.7, low: 0.6, high: 0.8, n: 100, reason: null }
+    const quality = { total: { ...counts, figures: { auc }, calibration: { error, curve: { n: 100, steps } } } }
     const column = { drifted: true, distances: null, untested: null, harm: 1, causes: [{ text: 'a unit' }, { text: 'more rows' }] }
     const drifted = { ...column, distances: { psi: 0.3 }, effect: null, adjustedP: null, bins: [], otherCategories: null }
+    const byChance = { ...drifted, drifted: false, effect: 0.2, adjustedP: 0.03, harm: 0.1, causes: [] }
     const moved = {
       mean: { baseline: 1, window: 3 },
       missing: { baseline: 0, window: 0.005, reasons: [] },
@@ -323,7 +325,15 @@ describe('the page of a model', () => {
     const baseline = { origins: [{ kind: 'served', from: '2001-06-01T00:00:00Z', to: '2001-06-02T00:00:00Z' }] }
     const window = { from: '2001-06-30T11:00:00Z', to: '2001-07-01T11:00:00Z' }
     const ofRows = { model: 'delay', version: 1, rows: 100, window, baseline }
-    const drift = { ...ofRows, alpha: 0.01, minPsi: 0.1, columns: [{ ...drifted, ...moved, column: 'pressure' }] }
+    const drift = {
+      ...ofRows,
+      alpha: 0.01,
+      minPsi: 0.1,
+      columns: [
+        { ...drifted, ...moved, column: 'pressure' },
+        { ...byChance, ...moved, column: 'lastDelay' },
+      ],
+    }
     await world.db.query(
       `insert into lockstep.model_figures (model, kind, version, as_of, report)
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
@@ -346,10 +356,14 @@ describe('the page of a model', () => {
       { t: 0.6, v: 0.6, low: 0.5, high: 0.7 },
       { t: 1, v: 1 },
     ])
-    const { drift: lines } = (await ann.data('/models/delay/quality')) as { drift: readonly object[] }
+    const shown = (await ann.data('/models/delay/quality')) as { drift: readonly object[]; overTime: readonly object[] }
+    expect(shown.overTime).toMatchObject([{ chart: { finding: 'AUC 0.70 (0.60 to 0.80) at 2001-07-01 11:00 UTC.' } }])
     // no training set was compared with
     const says = 'The mean was 1.0 in the first rows served, 3.0 as served. A unit; more rows.'
-    expect(lines).toMatchObject([{ feature: 'pressure', view: 'flight_context@1', distance: 0.3, byChance: null, says }])
+    expect(shown.drift).toMatchObject([
+      { feature: 'pressure', view: 'flight_context@1', distance: 0.3, byChance: null, says },
+      { drifted: false, says: 'It did not drift: p is 0.030. The mean was 1.0 in the first rows served, 3.0 as served.' },
+    ])
     expect(await ann.data('/features/flight_context@1.pressure/stats')).toMatchObject({
       reference: 'the first rows served',
       distribution: {
