@@ -87,7 +87,9 @@ export function planModels(
           bindModel(lookUp.service(declared.spec.service), contract, declared.spec)
         })
         if (unfit !== null)
-          plan.notes.push(`The file of the ${broken}, does not fit the "${declared.spec.service}" of future pushes: ${unfit}`)
+          plan.notes.push(
+            `The file of the ${broken}, does not fit "${declared.spec.service}", so the next push needs another file. That push says what has to fit.`,
+          )
         else if (!haveSameFeatures(version.contract, withDeclaredInputs(version.contract, declared.spec)))
           plan.notes.push(
             `The ${broken}, keeps the inputs that it was pushed with. To serve it with those declared now, push its file again.`,
