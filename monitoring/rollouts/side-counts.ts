@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { TimesByUnit } from './times-by-unit.ts'
 
 /** The first byte of encoded counts. */
-const format = 1
+const format = 2
 
 /**
  * The counts of servers for the candidate or the champion of a rollout. A request that got both counts on both sides.

@@ -64,8 +64,7 @@ export const webhook: Gate<'webhook', WebhookEvidence> = {
     }
   },
   judge({ name, onBreach }, { answer, error }) {
-    if (answer === null)
-      return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${withoutStop(error)}.` }
+    if (answer === null) return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${withoutStop(error)}.` }
     const text = `The webhook "${name}" answered "${answer.action}"${answer.text === '' ? '.' : `: ${answer.text}`}`
     return { verdict: answer.action === 'roll back' ? onBreach : answer.action, text }
   },
