@@ -80,6 +80,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
           required: known.required,
           view: plan.id,
           use,
+          inputs: [use],
           nullable: isNullable(declared),
           site: 'use',
           source: use,
@@ -100,6 +101,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
         required: declared.required,
         view: member.view,
         use: null,
+        inputs: readsOf(steps, index),
         nullable: isNullable(declared),
         site: 'onDemand',
         source: index,
@@ -141,7 +143,15 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     uses: uses.list,
     keys,
     request: request.list,
-    features: features.map(({ name, type, required, view, use, nullable }) => ({ name, type, required, view, use, nullable })),
+    features: features.map(({ name, type, required, view, use, inputs, nullable }) => ({
+      name,
+      type,
+      required,
+      view,
+      use,
+      inputs,
+      nullable,
+    })),
     required: needed.map(({ name }) => name),
     direct: steps.length > 0 || needed.length > 0 ? null : features.map(({ source, feature }) => ({ use: source, feature })),
     evaluate(read, requestValues, asOf) {
@@ -175,6 +185,12 @@ interface FeatureSite {
   readonly source: number
   /** Index of the feature in it. */
   readonly feature: number
+}
+
+/** The views that a step reads, itself or by other steps. */
+function readsOf(steps: readonly OnDemandStep[], index: number): number[] {
+  const { inputs } = steps[index] as OnDemandStep
+  return inputs.flatMap(({ site, source }) => (site === 'use' ? [source] : readsOf(steps, source)))
 }
 
 function givenFeatures(service: DefinitionId, input: OnDemandInputSpec, from: ViewPlan | OnDemandStep): StepInput['features'] {

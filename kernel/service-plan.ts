@@ -67,6 +67,8 @@ export interface ServiceFeature {
   readonly view: DefinitionId
   /** The read that it comes from, by index of the service's `uses`; null: an on-demand view computes it. */
   readonly use: number | null
+  /** The reads that it is computed from, by index of the service's `uses`: of a view's feature its own. */
+  readonly inputs: readonly number[]
   /**
    * False if a default guarantees a value, or if the feature is required (only in serving: a training set keeps rows
    * with null).

@@ -17,7 +17,7 @@ export interface Baseline {
   readonly rows: number
   /** How many of the rows were counted by bin. */
   readonly sampledRows: number
-  /** Distinct ones among the sampled rows. */
+  /** Distinct ones among the sampled rows, by the key of the service that has most. */
   readonly entities: number
   /** null: not measured. */
   readonly effects: FeatureEffects | null

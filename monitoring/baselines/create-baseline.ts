@@ -1,10 +1,11 @@
+import { columnKeys } from '../../kernel/column-keys.ts'
 import type { Window } from '../window.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Column, Value } from '../../kernel/values/value-type.ts'
 import { typeName } from '../../kernel/values/value-type.ts'
 import type { TrainingColumn } from '../../offline/datasets/training-profile.ts'
 import type { EntityRows } from '../../offline/profile/column-profile.ts'
-import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
+import { entityRows, mostEntities, profileColumn } from '../../offline/profile/column-profile.ts'
 import type { ModelVersion } from '../../registry/models/model-versions.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { comparedType, comparedValue } from '../compared-output.ts'
@@ -32,7 +33,7 @@ export async function createOutputBaseline(tools: VersionTools, version: ModelVe
     if (accepted.length === 0) return false
     const rows = accepted.map(({ values }) => values)
     const predictions = await model.run(columnsOf(model.service, rows), rows.length)
-    const entities = entityRows(accepted.map(({ entity }) => entity))
+    const entities = entityRows(accepted.map((row) => row.entities[0] ?? ''))
     const columns = model.outputs.map((output, o) => profileOutput(output, predictions[o] ?? [], entities))
     await storeVersionBaseline(db, version.model, version.version, {
       origin: { kind: 'training predictions', dataset },
@@ -72,12 +73,13 @@ async function storeServed(
   { from, to }: Window,
 ): Promise<void> {
   const { service, outputs } = model
-  const entities = entityRows(rows.map(({ entity }) => entity))
+  const { list, ofFeature } = columnKeys(service)
+  const entities = list.map((_, k) => entityRows(rows.map((row) => row.entities[k] ?? '')))
   const features = service.features.map((feature, f) => ({
     ...profileColumn(
       feature,
       rows.map(({ values }) => values[f] ?? null),
-      entities,
+      entities[ofFeature[f] ?? 0] ?? [],
     ),
     statuses: statusCounts(rows, feature.name),
   }))
@@ -85,14 +87,14 @@ async function storeServed(
     profileOutput(
       output,
       rows.map((row) => row.outputs[o] ?? null),
-      entities,
+      entities[0] ?? [],
     ),
   )
   await storeVersionBaseline(db, version.model, version.version, {
     origin: { kind: 'served', from: formatTimestamp(from), to: formatTimestamp(to) },
     rows: rows.length,
     sampledRows: rows.length,
-    entities: entities.length,
+    entities: mostEntities(entities),
     effects: await featureEffects(model, rows.map(({ values }) => values).filter(model.accepts), 'logged predictions'),
     columns: [...features, ...predicted],
   })

@@ -31,5 +31,5 @@ export async function trainingRows(
     trained.features.findIndex((feature) => feature.name === name && feature.type.kind === type.kind),
   )
   if (places.includes(-1)) return []
-  return rows.map(({ entity, values }) => ({ entity, values: places.map((place) => values[place] ?? null) }))
+  return rows.map(({ entities, values }) => ({ entities, values: places.map((place) => values[place] ?? null) }))
 }

@@ -1,3 +1,4 @@
+import { columnKeys } from '../../kernel/column-keys.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { entityRows, entitySums } from '../../offline/profile/column-profile.ts'
 import { findDataset } from '../../offline/datasets/stored-datasets.ts'
@@ -72,7 +73,8 @@ export async function datasetSides(
   const service = catalog.service(dataset.service)
   const { features } = service
   const rows = await trainingRows(db, catalog, dataset.id, service)
-  const entities = entityRows(rows.map(({ entity }) => entity))
+  const { list, ofFeature } = columnKeys(service)
+  const entities = list.map((_, k) => entityRows(rows.map((row) => row.entities[k] ?? '')))
   const sides = new Map<string, ColumnSide>()
   for (const { name, type, bins } of columns) {
     const own = baseline.columns.get(name)
@@ -81,7 +83,7 @@ export async function datasetSides(
     const sums = entitySums(
       bins,
       rows.map(({ values }) => values[index] ?? null),
-      entities,
+      entities[ofFeature[index] ?? 0] ?? [],
     )
     sides.set(name, { statuses: own.statuses, counts: [...sums.counts], sums, numbers: own.numbers })
   }

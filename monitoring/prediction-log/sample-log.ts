@@ -1,3 +1,4 @@
+import { columnKeys } from '../../kernel/column-keys.ts'
 import { asRecord } from '../../kernel/is-record.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { valueFromJson } from '../../kernel/values/value-json.ts'
@@ -18,8 +19,8 @@ export interface LogSampleQuery {
 }
 
 export interface SampledPrediction {
-  /** Rows with the same text are of the same entity, that of the service's first view. */
-  readonly entity: string
+  /** By key of the service (`columnKeys`). Rows with the same text are of one entity. */
+  readonly entities: readonly string[]
   /** By index of the service's features. */
   readonly values: readonly (Value | null)[]
   /** By name of the feature, of those alone that are not PRESENT. */
@@ -46,12 +47,12 @@ export async function sampleLog(
      LIMIT $7`,
     [from / 1e6, to / 1e6, model, version, service.id, service.fingerprint, limit],
   )
-  const key = service.uses[0]?.key ?? []
+  const { list } = columnKeys(service)
   return rows.map((row) => {
     const keys = asRecord(row.keys)
-    const entity = key.length === 0 ? `${row.requestId} ${row.entity}` : key.map((name) => String(keys[name])).join('\0')
+    const entityOf = (columns: readonly string[]) => columns.map((name) => String(keys[name])).join('\0')
     return {
-      entity,
+      entities: list.map(({ columns }) => (columns.length === 0 ? `${row.requestId} ${row.entity}` : entityOf(columns))),
       values: valuesOf(service.features, row.features, 'The logged feature'),
       statuses: asRecord(row.statuses),
       outputs: valuesOf(outputs, row.outputs, 'The logged output'),

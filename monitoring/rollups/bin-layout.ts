@@ -5,6 +5,7 @@ export interface BinnedColumn {
   readonly column: string
   /** Equal bins have equal ids. */
   readonly binsId: string
+  /** 0: the column has no bins, because there is no baseline. */
   readonly bins: number
 }
 

@@ -56,7 +56,7 @@ export class BinnedRows {
     return Math.round((count - 1) / ((this.#entities.hashes()[count - 1] as number) / 2 ** 53))
   }
 
-  /** Adds a row. @param bins by column of the layout: the index of its bin among all bins */
+  /** Adds a row. @param bins of each column that has bins: the index of its bin among all bins */
   add(entity: number, bins: Int32Array): void {
     for (let column = 0; column < bins.length; column++) {
       const bin = bins[column] as number
@@ -103,17 +103,20 @@ export class BinnedRows {
     return rest
   }
 
-  /** A column has several entries if its bins changed meanwhile. */
+  /** By column. One has several entries if its bins changed meanwhile, and none if it has no bins. */
   columns(): Map<string, ColumnBinCounts[]> {
     const found = new Map<string, ColumnBinCounts[]>()
     for (const { column, binsId, bins, from } of this.#layout.columns) {
+      const entries = found.get(column) ?? []
+      found.set(column, entries)
+      if (bins === 0) continue
       const sums = createEntitySums(bins)
       for (const entity of this.#entities.hashes()) {
         const at = this.#entities.slotOf(entity) * this.#layout.bins + from
         addEntityCounts(sums, this.#counts.subarray(at, at + bins))
       }
       const counts = [...this.#totals.subarray(from, from + bins)]
-      found.set(column, [...(found.get(column) ?? []), { binsId, counts, sums }])
+      entries.push({ binsId, counts, sums })
     }
     return found
   }

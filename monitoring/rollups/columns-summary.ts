@@ -1,11 +1,12 @@
 import { ByteReader, ByteWriter } from '../../kernel/values/binary.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { ColumnBinCounts } from './binned-rows.ts'
 import { BinnedRows } from './binned-rows.ts'
 import { noBins } from './bin-layout.ts'
 import { ColumnSummary } from './column-summary.ts'
 
 /** The first byte of an encoded summary. */
-const format = 1
+const format = 2
 
 /** An entity that was erased, as samples know it. */
 export interface ForgottenEntity {
@@ -15,26 +16,68 @@ export interface ForgottenEntity {
   readonly text: number | null
 }
 
+/** The rows of a column by bin. */
+export interface BinnedColumnRows {
+  /** About how many distinct entities with the column's key the rows have. */
+  readonly entities: number
+  readonly bins: readonly ColumnBinCounts[]
+}
+
 /** The features and outputs of a model version in a rollup. Summaries merge exactly, in any order and split. */
 export class ColumnsSummary {
   /** By name of the feature; `output:NAME` for an output. */
   readonly columns: Map<string, ColumnSummary>
-  #binned: BinnedRows
+  readonly #binned: Map<string, BinnedRows>
 
-  constructor(columns = new Map<string, ColumnSummary>(), binned = new BinnedRows(noBins)) {
+  /** @param binned by key of the service (`columnKeys`): the columns with this key */
+  constructor(columns = new Map<string, ColumnSummary>(), binned = new Map<string, BinnedRows>()) {
     this.columns = columns
     this.#binned = binned
   }
 
-  get binned(): BinnedRows {
-    return this.#binned
+  /**
+   * Adds a row to the columns with a key.
+   *
+   * @param key the name of the key
+   * @param entity the hash of the row's key
+   * @param bins as for `BinnedRows`
+   */
+  addBins(key: string, entity: number, bins: Int32Array): void {
+    this.#binned.get(key)?.add(entity, bins)
   }
 
-  /** Removes an entity from the samples. @returns whether they had it */
+  /** About how many distinct entities the rows have, by the key that has most. */
+  distinctEntities(): number {
+    return Math.max(0, ...Array.from(this.#binned.values(), (binned) => binned.distinctEntities()))
+  }
+
+  /** By column. A column whose key changed meanwhile has the entries of both, those with more rows first. */
+  binnedColumns(): Map<string, BinnedColumnRows> {
+    const found = new Map<string, BinnedColumnRows>()
+    for (const binned of this.#binned.values()) {
+      const entities = binned.distinctEntities()
+      for (const [column, bins] of binned.columns()) {
+        const other = found.get(column)
+        found.set(
+          column,
+          other === undefined
+            ? { entities, bins }
+            : { entities: Math.min(entities, other.entities), bins: [...other.bins, ...bins].sort((a, b) => rowsOf(b) - rowsOf(a)) },
+        )
+      }
+    }
+    return found
+  }
+
+  /** Removes an entity from the samples of all keys, because services name keys as they like. @returns whether they had it */
   forget({ entity, text }: ForgottenEntity): boolean {
-    const binned = this.#binned.without(entity)
-    if (binned !== null) this.#binned = binned
-    let had = binned !== null
+    let had = false
+    for (const [key, binned] of this.#binned) {
+      const rest = binned.without(entity)
+      if (rest === null) continue
+      this.#binned.set(key, rest)
+      had = true
+    }
     if (text === null) return had
     for (const column of this.columns.values()) {
       const values = column.values?.without(text) ?? null
@@ -51,7 +94,11 @@ export class ColumnsSummary {
       if (own === undefined) this.columns.set(name, (own = new ColumnSummary()))
       own.merge(column)
     }
-    this.#binned.merge(other.#binned)
+    for (const [key, binned] of other.#binned) {
+      let own = this.#binned.get(key)
+      if (own === undefined) this.#binned.set(key, (own = new BinnedRows(noBins)))
+      own.merge(binned)
+    }
   }
 
   /** Equal summaries give equal bytes. */
@@ -59,21 +106,27 @@ export class ColumnsSummary {
     const writer = new ByteWriter(4096)
     writer.byte(format)
     writer.uint(this.columns.size)
-    for (const [name, column] of [...this.columns].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const [name, column] of byName(this.columns)) {
       writer.string(name)
       column.encode(writer)
     }
-    this.#binned.encode(writer)
+    writer.uint(this.#binned.size)
+    for (const [key, binned] of byName(this.#binned)) {
+      writer.string(key)
+      binned.encode(writer)
+    }
     return writer.bytes()
   }
 
-  /** null: a later version of Lockstep wrote the bytes. */
+  /** null: another version of Lockstep wrote the bytes. */
   static decode(bytes: Uint8Array): ColumnsSummary | null {
     const reader = new ByteReader(bytes)
     if (reader.byte() !== format) return null
     const columns = new Map<string, ColumnSummary>()
     for (let left = reader.uint(); left > 0; left--) columns.set(reader.string(), ColumnSummary.decode(reader))
-    return new ColumnsSummary(columns, BinnedRows.decode(reader))
+    const binned = new Map<string, BinnedRows>()
+    for (let left = reader.uint(); left > 0; left--) binned.set(reader.string(), BinnedRows.decode(reader))
+    return new ColumnsSummary(columns, binned)
   }
 
   /** Whether bytes, which may be the beginning of a summary, have all of its columns. */
@@ -87,7 +140,7 @@ export class ColumnsSummary {
     }
   }
 
-  /** Some of the columns, of bytes that may end before the bins. null: a later version of Lockstep wrote the bytes. */
+  /** Some of the columns, of bytes that may end before the bins. null: another version of Lockstep wrote the bytes. */
   static someOf(bytes: Uint8Array, isWanted: (name: string) => boolean): Map<string, ColumnSummary> | null {
     const reader = new ByteReader(bytes)
     if (reader.byte() !== format) return null
@@ -99,4 +152,12 @@ export class ColumnsSummary {
     }
     return columns
   }
+}
+
+function byName<T>(map: ReadonlyMap<string, T>): [string, T][] {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+function rowsOf({ counts }: ColumnBinCounts): number {
+  return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -104,7 +104,7 @@ async function forgetIn(
           () => nameOf(row, table),
           () => ColumnsSummary.decode(row.columns),
         )
-        // a later version of Lockstep wrote the row, and its own erase finds it
+        // another version of Lockstep wrote the row, and its own erase finds it
         if (columns?.forget(erased) !== true) continue
         await sql`UPDATE ${sql.table(`lockstep.${table}`)} SET columns = ${columns.encode()} WHERE ${sql.raw(key)} = ${keyOf(row)}`.execute(
           transaction,

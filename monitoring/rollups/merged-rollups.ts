@@ -165,7 +165,7 @@ export interface MergedRows {
 export class RollupMerger {
   readonly traffic = new TrafficSummary()
   columns: ColumnsSummary | null = null
-  /** Rows that a later version of Lockstep wrote, which this one cannot read. */
+  /** Rows that another version of Lockstep wrote, which this one cannot read. */
   unreadable = 0
 
   add({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): void {

@@ -3,7 +3,7 @@ import { Status } from '../../kernel/states/state.ts'
 import type { CategoryCount } from './category-sample.ts'
 import type { ColumnBinCounts } from './binned-rows.ts'
 import type { ColumnSummary } from './column-summary.ts'
-import type { ColumnsSummary } from './columns-summary.ts'
+import type { BinnedColumnRows, ColumnsSummary } from './columns-summary.ts'
 import type { Coverage } from './coverage.ts'
 import type { LatencyHistogram } from './latency-histogram.ts'
 import type { Stage, TrafficSummary } from './traffic-summary.ts'
@@ -31,7 +31,7 @@ export interface ModelRollup {
   readonly cpuSeconds: number
   /** All errors that the processes answered over HTTP, for whatever was asked, by code. */
   readonly processErrors: ReadonlyMap<string, number>
-  /** About how many distinct entities the sampled rows have. */
+  /** About how many distinct entities the sampled rows have, by the key of the service that has most. */
   readonly entities: number
   /** By name of the feature; `output:NAME` for an output. */
   readonly columns: ReadonlyMap<string, ColumnRollup>
@@ -43,6 +43,8 @@ export interface ColumnRollup {
   readonly statuses: Readonly<Record<(typeof statusNames)[number], number>>
   /** Rows whose values were taken; what follows is of these. */
   readonly sampled: number
+  /** About how many distinct entities with the column's own key they have. */
+  readonly entities: number
   readonly nulls: number
   readonly nans: number
   readonly plusInfinities: number
@@ -66,7 +68,7 @@ export function modelRollup(
   summary: ColumnsSummary | null,
   ofProcess: TrafficSummary,
 ): ModelRollup {
-  const bins = summary?.binned.columns()
+  const binned = summary?.binnedColumns()
   return {
     from,
     to,
@@ -79,13 +81,15 @@ export function modelRollup(
     latency: traffic.latency,
     cpuSeconds: ofProcess.cpuMicros / 1_000_000,
     processErrors: ofProcess.errors,
-    entities: summary?.binned.distinctEntities() ?? 0,
-    columns: new Map(Array.from(summary?.columns ?? [], ([name, column]) => [name, columnRollup(column, bins?.get(name) ?? [])])),
+    entities: summary?.distinctEntities() ?? 0,
+    columns: new Map(Array.from(summary?.columns ?? [], ([name, column]) => [name, columnRollup(column, binned?.get(name) ?? noRows)])),
     coverage,
   }
 }
 
-function columnRollup(column: ColumnSummary, bins: readonly ColumnBinCounts[]): ColumnRollup {
+const noRows: BinnedColumnRows = { entities: 0, bins: [] }
+
+function columnRollup(column: ColumnSummary, { entities, bins }: BinnedColumnRows): ColumnRollup {
   const { taken: sampled, nulls, nans, plusInfinities, minusInfinities, moments, values } = column
   const figures = moments.figures()
   const of = (status: Status) => column.statuses[status] as number
@@ -99,6 +103,7 @@ function columnRollup(column: ColumnSummary, bins: readonly ColumnBinCounts[]): 
       UNAVAILABLE: of(Status.unavailable),
     },
     sampled,
+    entities,
     nulls,
     nans,
     plusInfinities,

@@ -1,3 +1,5 @@
+import type { ColumnKey } from '../../kernel/column-keys.ts'
+import { columnKeys } from '../../kernel/column-keys.ts'
 import { hashText53 } from '../../kernel/values/hash-text.ts'
 import type { ServedEntity, ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/states/state.ts'
@@ -6,7 +8,7 @@ import type { ColumnBins } from '../../statistics/column-bins.ts'
 import { outputColumn } from '../baselines/baseline.ts'
 import { comparedType, comparedValue } from '../compared-output.ts'
 import type { BinnedColumn } from './bin-layout.ts'
-import { layoutOf, noBins } from './bin-layout.ts'
+import { layoutOf } from './bin-layout.ts'
 import { BinnedRows } from './binned-rows.ts'
 import { ColumnSummary } from './column-summary.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
@@ -30,10 +32,17 @@ interface RecordedColumn {
   readonly kind: 'number' | 'boolean' | 'text' | 'other'
   /** null: there is no baseline for it. */
   readonly bins: ValueBins | null
-  /** Index among the columns of the layout. */
+  /** That of its key. */
+  readonly rowBins: Int32Array
+  /** Index in `rowBins`. */
   readonly place: number
   /** Index of its first bin. */
   readonly from: number
+}
+
+interface RecordedKey extends ColumnKey {
+  /** Of the columns with this key that have bins: the bin of each in the present row, among all bins of the key. */
+  readonly rowBins: Int32Array
 }
 
 /**
@@ -52,35 +61,42 @@ export class RowRecorder {
   /** Features whose values are not numbers. */
   readonly #others: readonly number[]
   readonly #lacking: Float64Array
-  /** By column of the layout: its bin in the present row, among all bins. */
-  readonly #bins: Int32Array
+  readonly #keys: readonly RecordedKey[]
   #rows = 0
 
   constructor({ service, outputs }: RecordedVersion, baseline: BaselineBins | null) {
     this.#service = service
     this.#outputs = outputs
     this.#baseline = baseline
-    const names = [...service.features.map(({ name }) => name), ...outputs.map(({ name }) => outputColumn(name))]
-    const layout = baseline === null ? noBins : layoutOf(names.flatMap((name) => binnedColumn(name, baseline) ?? []))
-    this.#bins = new Int32Array(layout.columns.length)
+    const { list, ofFeature } = columnKeys(service)
+    const keys = list.map((key, k) => {
+      const features = service.features.flatMap(({ name }, f) => (ofFeature[f] === k ? [name] : []))
+      const names = k === 0 ? [...features, ...outputs.map(({ name }) => outputColumn(name))] : features
+      const layout = layoutOf(names.map((name) => binnedColumn(name, baseline)))
+      const binned = layout.columns.filter(({ bins }) => bins > 0)
+      return { ...key, layout, binned, rowBins: new Int32Array(binned.length) }
+    })
+    this.#keys = keys
     const columns = new Map<string, ColumnSummary>()
-    const column = (name: string, type: ValueType): RecordedColumn => {
+    const column = (name: string, type: ValueType, key = 0): RecordedColumn => {
       const summary = new ColumnSummary()
       columns.set(name, summary)
-      const place = layout.columns.findIndex((each) => each.column === name)
+      const { binned, rowBins } = keys[key] as (typeof keys)[number]
+      const place = binned.findIndex((each) => each.column === name)
       const bins = baseline?.columns.get(name)?.bins
       const kind = kindOf(type)
       return {
         summary,
         kind,
         bins: bins === undefined ? null : new ValueBins(bins, kind === 'boolean'),
+        rowBins,
         place,
-        from: layout.columns[place]?.from ?? 0,
+        from: binned[place]?.from ?? 0,
       }
     }
-    this.#features = service.features.map(({ name, type }) => column(name, type))
+    this.#features = service.features.map(({ name, type }, f) => column(name, type, ofFeature[f]))
     this.#predicted = outputs.map(({ name, type }) => column(outputColumn(name), comparedType(type)))
-    this.#summary = new ColumnsSummary(columns, new BinnedRows(layout))
+    this.#summary = new ColumnsSummary(columns, new Map(keys.map(({ name, layout }) => [name, new BinnedRows(layout)])))
     const indexes = [...service.features.keys()]
     const isNumber = (feature: number) => isNumeric(this.#features[feature] as RecordedColumn)
     this.#floatColumns = indexes.filter(isNumber).map((feature, offset) => ({ feature, offset, width: 1 }))
@@ -112,7 +128,10 @@ export class RowRecorder {
     }
     for (let o = 0; o < this.#predicted.length; o++)
       this.#addValue(this.#predicted[o] as RecordedColumn, comparedValue(prediction[o] ?? null))
-    this.#summary.binned.add(hashText53(entityOf(entity)), this.#bins)
+    for (let k = 0; k < this.#keys.length; k++) {
+      const { name, use, rowBins } = this.#keys[k] as RecordedKey
+      this.#summary.addBins(name, hashText53(entityOf(entity, use)), rowBins)
+    }
   }
 
   /** The summary of all rows so far. Do not use the recorder afterwards. */
@@ -139,35 +158,36 @@ export class RowRecorder {
     return service === this.#service && outputs === this.#outputs && baseline === this.#baseline
   }
 
-  #addNull({ summary, bins, place, from }: RecordedColumn): void {
+  #addNull({ summary, bins, rowBins, place, from }: RecordedColumn): void {
     summary.addNull()
-    if (bins !== null) this.#bins[place] = from + bins.ofNull()
+    if (bins !== null) rowBins[place] = from + bins.ofNull()
   }
 
-  #addNumber({ summary, kind, bins, place, from }: RecordedColumn, x: number): void {
+  #addNumber({ summary, kind, bins, rowBins, place, from }: RecordedColumn, x: number): void {
     if (kind === 'boolean') summary.addBoolean(x === 1)
     else summary.addNumber(x)
-    if (bins !== null) this.#bins[place] = from + bins.ofNumber(x)
+    if (bins !== null) rowBins[place] = from + bins.ofNumber(x)
   }
 
   #addValue(column: RecordedColumn, value: Value | null): void {
     if (value === null) return this.#addNull(column)
     if (isNumeric(column)) return this.#addNumber(column, Number(value))
-    const { summary, bins, place, from } = column
+    const { summary, bins, rowBins, place, from } = column
     if (typeof value === 'string') summary.addText(value)
     else summary.addOther()
-    if (bins !== null) this.#bins[place] = from + (typeof value === 'string' ? bins.ofText(value) : bins.ofOther())
+    if (bins !== null) rowBins[place] = from + (typeof value === 'string' ? bins.ofText(value) : bins.ofOther())
   }
 }
 
-/** The first entity of the service; of a service without entities, what the request says. */
-function entityOf({ keys, request }: ServedEntity): string {
-  return keys[0] ?? request.map(String).join('\0')
+/** The key of a read; of a service without entities, what the request says. */
+function entityOf({ keys, request }: ServedEntity, use: number): string {
+  return keys[use] ?? request.map(String).join('\0')
 }
 
-function binnedColumn(name: string, { columns }: BaselineBins): BinnedColumn | null {
-  const found = columns.get(name)
-  return found === undefined ? null : { column: name, binsId: found.binsId, bins: new ValueBins(found.bins, false).count }
+function binnedColumn(name: string, baseline: BaselineBins | null): BinnedColumn {
+  const found = baseline?.columns.get(name)
+  if (found === undefined) return { column: name, binsId: '', bins: 0 }
+  return { column: name, binsId: found.binsId, bins: new ValueBins(found.bins, false).count }
 }
 
 function kindOf({ kind }: ValueType): RecordedColumn['kind'] {

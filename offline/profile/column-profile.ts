@@ -43,6 +43,11 @@ export function entityRows(entities: readonly string[]): EntityRows {
   return [...rows.values()]
 }
 
+/** @param keys the entities of each key */
+export function mostEntities(keys: readonly EntityRows[]): number {
+  return Math.max(0, ...keys.map(({ length }) => length))
+}
+
 /**
  * @param values by row
  * @param known absent: the figures of these values

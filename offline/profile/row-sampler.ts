@@ -8,8 +8,8 @@ import type { Value } from '../../kernel/values/value-type.ts'
 export interface RowSample {
   /** How many rows it was drawn from. */
   readonly rows: number
-  /** By sampled row. Rows with the same text are of one entity. */
-  readonly entities: readonly string[]
+  /** By key, then by sampled row. Rows with the same text are of one entity. */
+  readonly entities: readonly (readonly string[])[]
   /** By index of the columns, then by sampled row. */
   readonly columns: readonly Values[]
 }
@@ -31,15 +31,19 @@ export class RowSampler {
   readonly #statuses: readonly Float64Array[]
   /** The kept rows, by column. The garbage collector does not look into arrays of numbers, as it would into rows. */
   #hashes: number[] = []
-  #entities: string[] = []
+  #entities: string[][]
   #columns: (Value | null)[][]
   #rows = 0
   /** The greatest hash that can still be among the smallest. */
   #limit = 2 ** 32
 
-  /** @param statuses how many statuses there are, of which every row's are counted */
-  constructor(columns: number, statuses: number, maxRows = maxRowsOf(columns)) {
+  /**
+   * @param statuses how many statuses there are, of which every row's are counted
+   * @param keys how many keys each row has
+   */
+  constructor(columns: number, statuses: number, keys: number, maxRows = maxRowsOf(columns)) {
     this.#max = maxRows
+    this.#entities = Array.from({ length: keys }, () => [])
     this.#columns = Array.from({ length: columns }, () => [])
     this.#statuses = Array.from({ length: columns }, () => new Float64Array(statuses))
   }
@@ -47,9 +51,9 @@ export class RowSampler {
   /**
    * @param values by column, consecutive rows
    * @param statuses as `values`
-   * @param keys the columns of the entity's key; a row with a null in it is an entity of its own
+   * @param keys by key: its columns. A row with a null in it is an entity of its own
    */
-  update(values: readonly Values[], statuses: readonly (readonly Status[])[], keys: readonly Values[], length: number): void {
+  update(values: readonly Values[], statuses: readonly (readonly Status[])[], keys: readonly (readonly Values[])[], length: number): void {
     for (const [c, counts] of this.#statuses.entries()) {
       const column = statuses[c] as readonly Status[]
       for (let i = 0; i < length; i++) counts[column[i] as Status] = (counts[column[i] as Status] as number) + 1
@@ -59,10 +63,12 @@ export class RowSampler {
       const number = this.#rows++
       const hash = mix(number)
       if (hash > this.#limit) continue
-      const key = keys.map((column) => column[i] ?? null)
       chosen.push(i)
       this.#hashes.push(hash)
-      this.#entities.push(key.length === 0 || key.includes(null) ? `row ${number}` : key.map(String).join('\0'))
+      for (const [k, columns] of keys.entries()) {
+        const key = columns.map((column) => column[i] ?? null)
+        this.#entities[k]?.push(key.length === 0 || key.includes(null) ? `row ${number}` : key.map(String).join('\0'))
+      }
     }
     for (const [c, kept] of this.#columns.entries()) {
       const column = values[c] as Values
@@ -88,7 +94,7 @@ export class RowSampler {
     if (this.#hashes.length > this.#max) this.#limit = Math.floor((ordered.at(-1) as number) / places)
     const chosen = Array.from(ordered, (each) => each % places)
     this.#hashes = Array.from(ordered, (each) => Math.floor(each / places))
-    this.#entities = chosen.map((place) => this.#entities[place] as string)
+    this.#entities = this.#entities.map((key) => chosen.map((place) => key[place] as string))
     this.#columns = this.#columns.map((column) => chosen.map((place) => column[place] as Value | null))
   }
 }

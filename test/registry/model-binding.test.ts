@@ -25,6 +25,7 @@ function service(...features: readonly Feature[]): ServicePlan {
       required: false,
       view: 'airport_delays@1' as const,
       use: 0,
+      inputs: [0],
       nullable,
     })),
     required: [],

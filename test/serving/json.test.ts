@@ -80,7 +80,7 @@ describe('valueWriter', () => {
   })
 
   it('marks such a value INVALID', () => {
-    const feature = { required: false, view: 'v@1', use: 0, nullable: true } as const
+    const feature = { required: false, view: 'v@1', use: 0, inputs: [0], nullable: true } as const
     const write = serviceValuesWriter([
       { ...feature, name: 'x', type: { kind: 'float64' } },
       { ...feature, name: 'y', type: { kind: 'vector', length: 1 } },

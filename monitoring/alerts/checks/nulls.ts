@@ -171,9 +171,9 @@ function baselineSides({ columns }: Pick<Baseline, 'columns'>): Sides {
 }
 
 /** For columns without bins, only the number of entities is known. */
-function rollupSides({ columns, entities }: Pick<ModelRollup, 'columns' | 'entities'>): Sides {
+function rollupSides({ columns }: Pick<ModelRollup, 'columns'>): Sides {
   return new Map(
-    Array.from(columns, ([name, { statuses, bins, sampled }]) => {
+    Array.from(columns, ([name, { statuses, bins, sampled, entities }]) => {
       const [most] = bins.toSorted((a, b) => b.sums.squares - a.sums.squares)
       return [name, sideOf(statuses, most?.sums ?? { ...createEntitySums(1), entities }, sampled)]
     }),

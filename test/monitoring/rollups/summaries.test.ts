@@ -111,23 +111,32 @@ const rows = fc.array(
   }),
   { maxLength: 60 },
 )
+/** By key. At another time, the bins and the key of a column are others, and one has no bins. */
 const layouts = [
-  layoutOf([
-    { column: 'text', binsId: 'of text', bins: 2 },
-    { column: 'number', binsId: 'old', bins: 3 },
+  new Map([
+    ['entity', layoutOf([{ column: 'number', binsId: 'old', bins: 3 }])],
+    ['group', layoutOf([{ column: 'text', binsId: 'of text', bins: 2 }])],
   ]),
-  layoutOf([{ column: 'number', binsId: 'new', bins: 5 }]),
+  new Map([
+    [
+      'group',
+      layoutOf([
+        { column: 'number', binsId: 'new', bins: 5 },
+        { column: 'text', binsId: '', bins: 0 },
+      ]),
+    ],
+  ]),
 ] as const
 
 /** As one process would that knows no other. */
-function summaryOf(part: readonly Row[], layout: (typeof layouts)[number]): ColumnsSummary {
+function summaryOf(part: readonly Row[], keys: (typeof layouts)[number]): ColumnsSummary {
   const [number, text] = [new ColumnSummary(), new ColumnSummary()]
   const summary = new ColumnsSummary(
     new Map([
       ['number', number],
       ['text', text],
     ]),
-    new BinnedRows(layout),
+    new Map(Array.from(keys, ([key, layout]) => [key, new BinnedRows(layout)])),
   )
   for (const row of part) {
     for (const column of [number, text]) column.statuses[row.status] = (column.statuses[row.status] ?? 0) + 1
@@ -135,12 +144,20 @@ function summaryOf(part: readonly Row[], layout: (typeof layouts)[number]): Colu
     else number.addNumber(row.number)
     if (row.text === null) text.addNull()
     else text.addText(row.text)
-    summary.binned.add(
-      hashOf(row.entity),
-      Int32Array.from(layout.columns, ({ column, from, bins }) => from + binOf(row, column, bins)),
-    )
+    for (const [key, layout] of keys) {
+      const binned = layout.columns.filter(({ bins }) => bins > 0)
+      summary.addBins(
+        key,
+        hashOf(entityOf(row, key)),
+        Int32Array.from(binned, ({ column, from, bins }) => from + binOf(row, column, bins)),
+      )
+    }
   }
   return summary
+}
+
+function entityOf({ entity }: Row, key: string): number {
+  return key === 'group' ? entity % 7 : entity
 }
 
 function binOf(row: Row, column: string, bins: number): number {
@@ -173,7 +190,8 @@ test('any split of rows over processes and minutes merges to the same bytes', ()
       expect(mergeAll(pairs.map(decoded)).encode()).toEqual(merged.encode())
       // one column is read past all others, and its bytes may end where the bins begin
       const bytes = merged.encode()
-      const bins = bytesOf(merged.binned).length
+      // without bins, a summary ends with the number of its keys
+      const bins = bytes.length - new ColumnsSummary(merged.columns).encode().length + 1
       for (const [name, column] of merged.columns) {
         const some = ColumnsSummary.someOf(bytes.subarray(0, bytes.length - bins), (each) => each === name)
         expect([...(some ?? [])].map(([each, own]) => [each, bytesOf(own)])).toEqual([[name, bytesOf(column)]])
@@ -199,7 +217,7 @@ test('many entities and categories merge to the same bytes in any split', () => 
     ),
   )
   expect(mergeAll(parts.toReversed().map(decoded)).encode()).toEqual(one.encode())
-  const [binned] = one.binned.columns().get('number') ?? []
+  const [binned] = one.binnedColumns().get('number')?.bins ?? []
   // the naive way: all rows of the entities with the smallest hashes
   const entities = [...new Set(all.map(({ entity }) => hashOf(entity)))].sort((a, b) => a - b).slice(0, 512)
   const sums = createEntitySums(3)
@@ -210,6 +228,9 @@ test('many entities and categories merge to the same bytes in any split', () => 
     )
   expect(binned?.sums).toEqual(sums)
   expect(binned?.counts.reduce((sum, count) => sum + count, 0)).toBe(all.length)
+  // of the column with the other key, all rows of its seven entities
+  const { entities: groups, bins } = one.binnedColumns().get('text') ?? { entities: 0, bins: [] }
+  expect([groups, bins[0]?.sums.entities, bins[0]?.sums.counts.reduce((sum, count) => sum + count, 0)]).toEqual([7, 7, all.length])
 })
 
 test('the number of distinct entities is estimated from the sample', () => {
@@ -258,8 +279,34 @@ test('ages are within 5 % from a tenth of a second to 155 days', () => {
     expect(Math.abs(ageQuantile(read ?? new LatencyHistogram(), (i + 1) / ages.length) / seconds - 1)).toBeLessThan(0.051)
 })
 
-test('bytes of a later format are left alone', () => {
+test('an erased entity leaves the samples of all keys, and no other does', () => {
+  const all = Array.from({ length: 100 }, (_, entity): Row => ({ entity, at: 0, number: 1, text: null, status: 0 }))
+  const summary = summaryOf(all, layouts[0])
+  const entitiesOf = (column: string) => summary.binnedColumns().get(column)?.bins[0]?.sums.entities
+  expect(summary.forget({ entity: hashOf(3), text: null })).toBe(true)
+  expect([entitiesOf('number'), entitiesOf('text')]).toEqual([99, 6])
+  expect(summary.forget({ entity: hashOf(3), text: null })).toBe(false)
+  expect(summary.forget({ entity: hashOf(50), text: null })).toBe(true)
+  expect([entitiesOf('number'), entitiesOf('text')]).toEqual([98, 6])
+  expect(decoded(summary).encode()).toEqual(summary.encode())
+})
+
+test('a column whose key and bins changed has the bins with more rows first, and the fewer entities', () => {
+  const of = (count: number, at: 0 | 1) =>
+    summaryOf(
+      Array.from({ length: count }, (_, entity): Row => ({ entity, at, number: 1, text: null, status: 0 })),
+      layouts[at],
+    )
+  const found = [mergeAll([of(100, 0), of(50, 1)]), mergeAll([of(50, 0), of(100, 1)])].map((each) => each.binnedColumns().get('number'))
+  expect(found.map((each) => [each?.entities, each?.bins.map(({ binsId }) => binsId)])).toEqual([
+    [7, ['old', 'new']],
+    [7, ['new', 'old']],
+  ])
+})
+
+test('bytes of another format are left alone', () => {
   expect(ColumnsSummary.decode(Buffer.from([99]))).toBeNull()
+  expect(ColumnsSummary.decode(Buffer.from([1, 0, 0, 0, 1, 0]))).toBeNull()
   expect(TrafficSummary.decode(Buffer.from([99]))).toBeNull()
 })
 

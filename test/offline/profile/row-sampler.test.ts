@@ -7,11 +7,11 @@ import { budget } from '../../budget.ts'
 
 /** Samples the rows 0, 1, 2 … in batches of these sizes. */
 function sample(sizes: readonly number[], maxRows?: number): RowSample {
-  const sampler = new RowSampler(1, 2, maxRows)
+  const sampler = new RowSampler(1, 2, 1, maxRows)
   let first = 0
   for (const size of sizes) {
     const numbers = Array.from({ length: size }, (_, i) => first + i)
-    sampler.update([numbers], [numbers.map(() => Status.present)], [numbers.map((number) => `e${number % 7}`)], size)
+    sampler.update([numbers], [numbers.map(() => Status.present)], [[numbers.map((number) => `e${number % 7}`)]], size)
     first += size
   }
   return sampler.result()
@@ -48,7 +48,12 @@ it('keeps a uniform sample of a large set, and the same one however it is cut', 
 })
 
 it('takes rows with a null in their key for entities of their own', () => {
-  const sampler = new RowSampler(1, 1)
-  sampler.update([[1, 2, 3, 4]], [[Status.present, Status.present, Status.present, Status.present]], [['a', null, 'a', null]], 4)
-  expect(new Set(sampler.result().entities).size).toBe(3)
+  const sampler = new RowSampler(1, 1, 2)
+  sampler.update(
+    [[1, 2, 3, 4]],
+    [[Status.present, Status.present, Status.present, Status.present]],
+    [[['a', null, 'a', null]], [['b', 'b', 'b', null]]],
+    4,
+  )
+  expect(sampler.result().entities.map((key) => new Set(key).size)).toEqual([3, 2])
 })

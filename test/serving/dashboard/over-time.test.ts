@@ -2,8 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SourceSpec } from '../../../kernel/specs/view-spec.ts'
 import { Status } from '../../../kernel/states/state.ts'
 import { figuresOverTime } from '../../../monitoring/figures/stored-figures.ts'
-import { noBins } from '../../../monitoring/rollups/bin-layout.ts'
-import { BinnedRows } from '../../../monitoring/rollups/binned-rows.ts'
 import { ColumnSummary } from '../../../monitoring/rollups/column-summary.ts'
 import { ColumnsSummary } from '../../../monitoring/rollups/columns-summary.ts'
 import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
@@ -174,7 +172,7 @@ describe('the requests and outputs of a model over time', () => {
     })
     const city = new ColumnSummary()
     for (const value of ['Boston', 'Boston', 'Atlanta', 'Chicago']) city.addText(value)
-    const columns = new ColumnsSummary(new Map([...texts, ['output:city_out', city]]), new BinnedRows(noBins))
+    const columns = new ColumnsSummary(new Map([...texts, ['output:city_out', city]]))
     expect(columns.encode().length).toBeGreaterThan(65_536)
     const at = day(-12) * 1000
     const traffic = Object.assign(new TrafficSummary(), { requests: 3, rows: 9, sampledRows: 4 })

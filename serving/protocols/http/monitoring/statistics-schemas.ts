@@ -31,6 +31,7 @@ const traffic = {
 const column = z.object({
   statuses: counts.describe('All rows by status'),
   sampled: count('Rows whose values were taken; the other figures are of these'),
+  entities: count('Distinct entities of these rows, by the key of the view that the column comes from'),
   nulls: count('Nulls'),
   nans: count('NaN'),
   plusInfinities: count('Infinities above zero'),
@@ -63,7 +64,7 @@ export const statisticsFields = z.object({
   total: z
     .object({
       ...traffic,
-      entities: count('Distinct entities of the sampled rows, estimated if there are many'),
+      entities: count('Distinct entities of the sampled rows, by the key of the service that has most; estimated if there are many'),
       columns: z.record(z.string(), column).describe('By feature; "output:NAME" for an output'),
     })
     .describe('The figures of the complete window'),
