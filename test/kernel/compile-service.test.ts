@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { columnKeys } from '../../kernel/column-keys.ts'
 import { compileService } from '../../kernel/compile-service.ts'
 import { compileView } from '../../kernel/compile-view.ts'
 import type { OnDemandSpec, ServiceSpec } from '../../kernel/specs/service-spec.ts'
@@ -62,6 +63,30 @@ describe('a compiled service', () => {
       ['other__i', true],
       ['far', true],
     ])
+  })
+
+  it('counts the entities of a feature by the key of its view, or of all its inputs', () => {
+    const compiled = service([
+      { kind: 'view', use: use(null, 'second'), features: ['i'] },
+      { kind: 'view', use: use('other', 'thing'), features: ['i'] },
+      { kind: 'view', use: use('again', 'second'), features: ['f'] },
+      { kind: 'onDemand', view: 'context@1', features: ['far'] },
+    ])
+    const { list, ofFeature } = columnKeys(compiled)
+    expect(list.map(({ name, columns }) => [name, columns])).toEqual([
+      ['second', ['second']],
+      ['thing', ['thing']],
+    ])
+    expect(compiled.features.map(({ name }, f) => [name, ofFeature[f]])).toEqual([
+      ['i', 0],
+      ['other__i', 1],
+      ['again__f', 0],
+      ['far', 1],
+    ])
+    // inputs with several keys, or none, count by the first
+    const features = [[0, 1], [1, 1], []].map((inputs) => ({ inputs }))
+    expect(columnKeys({ uses: compiled.uses, features }).ofFeature).toEqual([0, 1, 0])
+    expect(columnKeys({ uses: [], features })).toEqual({ list: [{ name: '', use: 0, columns: [] }], ofFeature: [0, 0, 0] })
   })
 
   it('evaluates views and on-demand code over the same values', () => {

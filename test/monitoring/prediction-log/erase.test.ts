@@ -4,9 +4,20 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import type { Receipt } from '../../../materializer/erase/erasing.ts'
 import { eraseEntity } from '../../../materializer/erase/erase-entity.ts'
 import { finishErasures } from '../../../materializer/erase/finish-erasures.ts'
+import { hashText53 } from '../../../kernel/values/hash-text.ts'
+import { encodeKey } from '../../../kernel/values/entity-key.ts'
+import { allPresent } from '../../../kernel/states/state.ts'
+import { sampleLog } from '../../../monitoring/prediction-log/sample-log.ts'
+import { forgetEntity } from '../../../monitoring/rollups/forget-entity.ts'
+import { readRollup } from '../../../monitoring/rollups/read-rollups.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { RowRecorder } from '../../../monitoring/rollups/row-recorder.ts'
+import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
+import { createLogger } from '../../../runtime/log.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { World } from '../../serving/world.ts'
 import { createWorld } from '../../serving/world.ts'
+import { servicePlan } from '../../serving/plans.ts'
 import { openLog } from './open-log.ts'
 
 let world: World
@@ -43,6 +54,11 @@ describe('erasing an entity', () => {
     const log = openLog(world.db, before)
     log.note(['A', 'B'], ['B', 'C'], ['C', 'A'], ['AA', 'B'], ['C', 'D'])
     await log.close()
+    const asked = { model: 'm', version: 1, service: servicePlan('route'), outputs: [], from: before, to: before + 1, limit: 10 }
+    const sampled = await sampleLog(world.db, asked)
+    // by the key of each view
+    const routes = ['A B', 'AA B', 'B C', 'C A', 'C D']
+    expect(sampled.map(({ entities }) => entities.join(' ')).toSorted()).toEqual(routes)
     const { parts } = await erase('A')
     expect(parts).toContainEqual(expect.objectContaining({ what: 'removed', kind: 'rows', where: 'lockstep.prediction_log', count: 2 }))
     expect(await left()).toEqual(['AA B', 'B C', 'C D'])
@@ -86,5 +102,47 @@ describe('erasing an entity', () => {
     await second.close()
     await third.close()
     expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'F K', 'G H', 'X E'])
+  })
+
+  it('removes it from the samples of statistics, whichever key of the service it has', async () => {
+    const service = servicePlan('route')
+    const columns = ['lastDelay', 'destination__lastDelay'] as const
+    const bins = { bins: { kind: 'number', edges: [0, 10] }, binsId: 'bins' } as const
+    const recorded = { service, outputs: [] }
+    const keyOf = (airport: string) => encodeKey([{ name: 'airport', type: { kind: 'string' } }], [airport])
+    const record = (recorder: RowRecorder, ...routes: readonly (readonly [string, string])[]) => {
+      const read = { values: [1, 1], statuses: allPresent(2), eventTime: before }
+      for (const airports of routes)
+        recorder.take({ keys: airports.map(keyOf), request: [] }, service.evaluate([read, read], [], before), [])
+    }
+    const recorder = new RowRecorder(recorded, { columns: new Map(columns.map((column) => [column, bins])) })
+    record(recorder, ['L', 'M'], ['L', 'N'], ['L', 'O'], ['K', 'N'])
+    // as a server that is notified before it writes
+    recorder.forget({ entity: hashText53(keyOf('O')), text: null })
+    record(recorder, ['K', 'L'])
+    const writer = createRollupWriter({ database: () => world.db, log: createLogger('silent') })
+    const minute = Math.floor(before / 60_000_000) * 60_000_000
+    const key = { model: 'm', version: 1, role: 'champion' }
+    writer.add(minute, 'p', { key, traffic: new TrafficSummary(), columns: recorder.summary() })
+    writer.end(minute, 'p', false)
+    await writer.write()
+    const found = async () => {
+      const rollup = await readRollup(world.db, { model: 'm', from: minute, to: minute + 60_000_000 })
+      return columns.map((column) => {
+        const { entities, bins: [counted] = [] } = rollup.columns.get(column) ?? { entities: 0 }
+        return [entities, counted?.sums.entities, counted?.counts.reduce((sum, count) => sum + count, 0)]
+      })
+    }
+    // the counts of all rows stay
+    expect(await found()).toEqual([
+      [2, 2, 5],
+      [3, 3, 5],
+    ])
+    const airport = (await loadCatalog(world.db)).entities.get('airport') ?? expect.unreachable()
+    expect(await forgetEntity(world.db, airport, ['M'])).toBe(1)
+    expect(await found()).toEqual([
+      [2, 2, 5],
+      [2, 2, 5],
+    ])
   })
 })
