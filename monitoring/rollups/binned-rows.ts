@@ -41,11 +41,6 @@ export class BinnedRows {
     this.#counts = new Float64Array(layout.bins)
   }
 
-  /** How many entities the sample has. */
-  get sampledEntities(): number {
-    return this.#entities.count
-  }
-
   /**
    * How many distinct entities there were: exactly if all are in the sample, else estimated from the greatest hash in
    * it, within about 9 % (Bar-Yossef et al., "Counting Distinct Elements in a Data Stream", 2002).

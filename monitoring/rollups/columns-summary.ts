@@ -69,7 +69,11 @@ export class ColumnsSummary {
     return found
   }
 
-  /** Removes an entity from the samples of all keys, because services name keys as they like. @returns whether they had it */
+  /**
+   * Removes an entity from the samples of all keys, because a service may name its key differently.
+   *
+   * @returns whether a sample had it
+   */
   forget({ entity, text }: ForgottenEntity): boolean {
     let had = false
     for (const [key, binned] of this.#binned) {

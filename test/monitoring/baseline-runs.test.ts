@@ -9,7 +9,8 @@ import { createTerminal } from '../../cli/terminal.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import type { BaselineJobDeps } from '../../monitoring/baselines/baseline-job.ts'
 import { baselines, makeLackingBaselines } from '../../monitoring/baselines/baseline-job.ts'
-import { baselineOf } from '../../monitoring/baselines/baseline.ts'
+import { baselineOf, datasetBaseline } from '../../monitoring/baselines/baseline.ts'
+import { datasetSides } from '../../monitoring/drift/baseline-sides.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { applyChanges } from '../../registry/changes/apply.ts'
@@ -78,6 +79,22 @@ async function modelProcesses(): Promise<readonly number[]> {
   })
   return (await Promise.allSettled(ticks)).flatMap((each) => (each.status === 'fulfilled' ? each.value : []))
 }
+
+it('counts the features of each view by entities of its own in the baseline of a training set', async () => {
+  const spine = `select airport, 'A' || (length(airport) + ascii(right(airport, 1)) % 3) as destination, at from spine where airport <> 'B'`
+  const create = await prepare(['dataset', 'create', 'route', '--spine', spine, '--out', join(folder, 'routes.csv')])
+  const { id } = (await create(context)).json as { readonly id: string }
+  const made = await datasetBaseline(world.db, id)
+  const columns = [...(made?.columns.values() ?? [])]
+  const { sides } = await datasetSides(world.db, await loadCatalog(world.db), id, columns)
+  expect(made).toMatchObject({ rows: 60, entities: 60 })
+  expect(columns.map(({ name, sums }) => [name, sums.entities, sides.get(name)?.sums.entities])).toEqual([
+    ['lastDelay', 60, 60],
+    ['landed1h', 60, 60],
+    ['destination__lastDelay', 4, 4],
+    ['destination__landed1h', 4, 4],
+  ])
+})
 
 describe('a baseline of outputs', () => {
   it('is of the served values if rows of a run depend on each other', async () => {
