@@ -111,6 +111,15 @@ describe('the feature of a view with other entities than the first', () => {
   })
 })
 
+it('counts the entities of each view where there is no baseline, too', () => {
+  const recorder = new RowRecorder(recorded, null)
+  const read = { values: [1, 1], statuses, eventTime: 0 }
+  for (const { keys } of draw(createRandom(4), 12, 400)) recorder.take({ keys, request: [] }, service.evaluate([read, read], [], 0), [0])
+  const columns = ColumnsSummary.decode(recorder.summary().encode())?.binnedColumns()
+  expect(columns?.get('destination__lastDelay')).toEqual({ entities: 12, bins: [] })
+  for (const column of ['lastDelay', 'output:out']) expect(columns?.get(column)?.entities).toBeGreaterThan(300)
+})
+
 it('keeps which rows of a training set share an entity, for each key', () => {
   const rows = readCompressedRows(service.features, trainingProfile(draw(createRandom(3), 12, 4000)).sample)
   const distinct = [0, 1].map((key) => new Set(rows.map(({ entities }) => entities[key])).size)
