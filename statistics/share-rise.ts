@@ -2,6 +2,7 @@ import type { EntitySums } from './clustered-shares.ts'
 import { clusteredShares } from './clustered-shares.ts'
 import { normalSurvival } from './distributions.ts'
 import { minEntities } from './drift-test.ts'
+import { logGamma } from './gamma.ts'
 
 /** A share of rows, and how many independent rows it is worth. */
 export interface ObservedShare {
@@ -10,8 +11,10 @@ export interface ObservedShare {
   readonly effectiveRows: number
 }
 
-/** With fewer independent rows on a side, the normal approximation says nothing. */
-export const minEffectiveRows = 20
+/** With fewer independent rows on a side, not even a rise from none to all would say much. */
+export const minEffectiveRows = 10
+/** With fewer on a side, the normal approximation is too rough. */
+const minNormalRows = 20
 
 /**
  * How many independent rows so many rows are worth, for the share of one bin. The design effect is that of a sample of
@@ -32,14 +35,27 @@ export function effectiveRows(sums: EntitySums, bin: number, rows: number, sampl
 }
 
 /**
- * One-sided test of two proportions, whether the share of the window is greater, with the pooled variance.
+ * One-sided test of two proportions, whether the share of the window is greater: with the pooled variance, or, of few
+ * independent rows, Fisher's exact test of whole rows. Rounding is against a rise. Source: Fisher, The Design of
+ * Experiments (1935), chapter 2.
  *
  * @returns the p-value; null: a side has too few independent rows
  */
 export function shareRise(baseline: ObservedShare, window: ObservedShare): number | null {
   const [n, m] = [baseline.effectiveRows, window.effectiveRows]
   if (n < minEffectiveRows || m < minEffectiveRows) return null
+  if (n < minNormalRows || m < minNormalRows) return exactRise(baseline, window)
   const pooled = (baseline.share * n + window.share * m) / (n + m)
   if (pooled === 0 || pooled === 1) return 1
   return normalSurvival((window.share - baseline.share) / Math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)))
+}
+
+function exactRise(baseline: ObservedShare, window: ObservedShare): number {
+  const [n, m] = [Math.floor(baseline.effectiveRows), Math.floor(window.effectiveRows)]
+  const [before, after] = [Math.ceil(baseline.share * n), Math.floor(window.share * m)]
+  const all = before + after
+  const logChoose = (of: number, chosen: number): number => logGamma(of + 1) - logGamma(chosen + 1) - logGamma(of - chosen + 1)
+  let p = 0
+  for (let k = after; k <= Math.min(m, all); k++) p += Math.exp(logChoose(m, k) + logChoose(n, all - k) - logChoose(n + m, all))
+  return Math.min(1, p)
 }

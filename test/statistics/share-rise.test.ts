@@ -25,8 +25,31 @@ describe('a rise of a share', () => {
     if (before === undefined || after === undefined) throw new Error('There are two.')
     expect(shareRise(before, after)).toBeCloseTo(0.00060628, 6)
     expect(shareRise(after, before)).toBeGreaterThan(0.999)
-    expect(shareRise(before, { ...after, effectiveRows: 19 })).toBeNull()
     expect(shareRise({ ...before, share: 0 }, { ...after, share: 0 })).toBe(1)
+  })
+
+  it('has the exact p-value of few independent rows, and none of very few', () => {
+    const of = (effectiveRows: number, share: number) => ({ share, rows: 5000, effectiveRows })
+    // of 24 entities, in how many ways are those 12 the ones without values
+    expect(shareRise(of(12, 0), of(12, 1))).toBeCloseTo(1 / 2_704_156, 12)
+    // 3 of 10 before and 8 of 15 after: 8 or more of the 11 are among the 15
+    expect(shareRise(of(10.9, 0.25), of(15.9, 0.55))).toBeCloseTo(0.230812, 6)
+    expect(shareRise(of(1000, 0.01), of(12, 0.01))).toBeCloseTo(1, 9)
+    expect(shareRise(of(9.9, 0), of(12, 1))).toBeNull()
+  })
+
+  it('of few entities is seldom found where there is none', () => {
+    const random = createRandom(12)
+    let alarms = 0
+    for (let run = 0; run < 1000; run++) {
+      const shareOf = () => random.next() ** 4
+      const p = shareRise(
+        draw(random, 14, () => 50, shareOf),
+        draw(random, 14, () => 50, shareOf),
+      )
+      if (p !== null && p < 0.05) alarms++
+    }
+    expect(alarms).toBeLessThan(40)
   })
 
   it('alarms about as seldom as it says where rows of one entity repeat, and in any case where all are alike', () => {
