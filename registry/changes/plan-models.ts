@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf, withoutStop } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ModelSpec } from '../../kernel/specs/service-spec.ts'
 import { bindVersion } from '../models/bind-version.ts'
@@ -87,9 +87,8 @@ export function planModels(
           bindModel(lookUp.service(declared.spec.service), contract, declared.spec)
         })
         if (unfit !== null)
-          plan.notes.push(
-            `The file of the ${broken}, does not fit "${declared.spec.service}", so the next push needs another file. That push says what has to fit.`,
-          )
+          // the sentences after the first are for somebody who pushes
+          plan.notes.push(`The file of the ${broken}, cannot be pushed again. ${withoutStop(unfit.split(/\. (?=[A-Z])/)[0] ?? unfit)}.`)
         else if (!haveSameFeatures(version.contract, withDeclaredInputs(version.contract, declared.spec)))
           plan.notes.push(
             `The ${broken}, keeps the inputs that it was pushed with. To serve it with those declared now, push its file again.`,

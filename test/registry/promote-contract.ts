@@ -162,7 +162,9 @@ export function promoteContract(opened: () => TestRegistry): void {
       const plan = await planChanges(registry.db, sampleSet({ service: { version: 2, members } }))
       expect([plan.problems, plan.breaks]).toEqual([[], []])
       expect(plan.notes).toContainEqual(
-        expect.stringMatching(/version 1, which is served, does not fit "flight_features@2", so the next push needs another file\./),
+        expect.stringMatching(
+          /version 1, which is served, cannot be pushed again\. The model .* does not fit its feature service "flight_features@2": /,
+        ),
       )
     })
 
