@@ -24,9 +24,9 @@ export interface ServerUser {
 /**
  * Holds one server. The server lives as long as our end of its standard input is open, so it ends, and its folder is
  * removed, however this process ends. It leads its own process group, so that Ctrl-C reaches only us. The signal is
- * repeated, because a server that is still starting may miss one; one that refuses to end, as Redis does while it cannot
- * save, is killed after 60 s. The shell may say that the signal ended the server, to an output that nobody reads any
- * more; that must not end it before the folder is removed.
+ * repeated, because a server that is still starting may miss one; one that refuses to end, as Redis does while it
+ * cannot save, is killed after 60 s. The shell may say that the signal ended the server, to an output that nobody
+ * reads any more; that must not end it before the folder is removed.
  */
 const keeper = `
 dir=$1; signal=$2; shift 2
