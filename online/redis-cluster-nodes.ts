@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import { withPatience } from '../runtime/async.ts'
+import { cacheFor } from '../runtime/cache-for.ts'
 import { slots } from './key-slot.ts'
 import type { ServerState } from './store.ts'
 
@@ -129,20 +130,17 @@ function answersOf(failure: Error | null): boolean | null {
 
 /** All callers share one wait. */
 function waitUntilConnected(cluster: Cluster): () => Promise<void> {
-  let waiting: Promise<void> | null = null
-
-  async function wait(): Promise<void> {
+  const wait = cacheFor(0, async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     cluster.once('ready', resolve).once('error', resolve)
     await withPatience(promise, readyMs, () => new Error(closedMessage)).catch(() => undefined)
     cluster.off('ready', resolve).off('error', resolve)
     if (cluster.status !== 'ready') throw new Error(closedMessage)
-  }
+  })
 
   return async () => {
     if (cluster.status === 'ready') return
     if (cluster.status === 'end') throw new Error(closedMessage)
-    waiting ??= wait().finally(() => (waiting = null))
-    await waiting
+    await wait()
   }
 }

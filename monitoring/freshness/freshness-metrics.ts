@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
-import type { Freshness, FreshnessReader } from './freshness-reader.ts'
+import { cacheFor } from '../../runtime/cache-for.ts'
+import type { FreshnessReader } from './freshness-reader.ts'
 import type { ViewFreshness } from './view-freshness.ts'
 
 const gauges: readonly { readonly name: string; readonly help: string; readonly value: (view: ViewFreshness) => number | null }[] = [
@@ -57,11 +58,7 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
  * @param read where it fails or answers null, the metrics have no values
  */
 export function registerFreshness(registry: Registry, read: FreshnessReader): void {
-  let underWay: Promise<Freshness | null> | null = null
-  const sample = (): Promise<Freshness | null> =>
-    (underWay ??= read()
-      .catch(() => null)
-      .finally(() => (underWay = null)))
+  const sample = cacheFor(0, () => read().catch(() => null))
   for (const { name, help, value } of gauges) {
     const gauge = new Gauge({
       name,

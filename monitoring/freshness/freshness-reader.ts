@@ -5,6 +5,7 @@ import type { Database } from '../../runtime/postgres/database.ts'
 import type { OldestWriter } from '../../runtime/postgres/oldest-writer.ts'
 import { oldestWriter } from '../../runtime/postgres/oldest-writer.ts'
 import { orTimeout, timedOut } from '../../runtime/async.ts'
+import { cacheFor } from '../../runtime/cache-for.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from './view-freshness.ts'
 import { viewFreshness } from './view-freshness.ts'
@@ -55,21 +56,19 @@ export function createFreshnessReader(deps: {
   readonly store: () => OnlineStore | null
   readonly catalog: () => Promise<Catalog | null>
 }): FreshnessReader {
-  let underWay: Promise<Freshness | null> | null = null
   let kept: { readonly at: number; readonly freshness: Freshness | null } | null = null
 
-  async function readNow(): Promise<Freshness | null> {
+  // a slow read goes on: no second one starts beside it
+  const readNow = cacheFor(0, async () => {
     const [db, store] = [deps.database(), deps.store()]
     if (db === null || store === null) return null
     const catalog = await deps.catalog()
     return catalog === null ? null : await readFreshness(db, store, catalog, Date.now() * 1000)
-  }
+  })
 
   return async () => {
     if (kept !== null && performance.now() - kept.at < keptMs) return kept.freshness
-    // a slow read goes on: no second one starts beside it
-    underWay ??= readNow().finally(() => (underWay = null))
-    const read = await orTimeout(underWay, maxMs)
+    const read = await orTimeout(readNow(), maxMs)
     const freshness = read === timedOut ? null : read
     kept = { at: performance.now(), freshness }
     return freshness

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client'
 import { Gauge } from 'prom-client'
 import { sql } from 'kysely'
+import { cacheFor } from '../cache-for.ts'
 import type { Database } from '../postgres/database.ts'
 
 interface KindCount {
@@ -13,13 +14,12 @@ interface KindCount {
 
 /** Reports the jobs of the complete database with each scrape: none while the database does not answer. */
 export function registerJobGauges(registry: Registry, database: () => Promise<Pick<Database, 'kysely'>>): void {
-  let underWay: Promise<KindCount[]> | null = null
   // a scrape asks both gauges before one of them is read
-  const count = (): Promise<KindCount[]> =>
-    (underWay ??= database()
+  const count = cacheFor(0, () =>
+    database()
       .then(readCounts)
-      .catch(() => [])
-      .finally(() => (underWay = null)))
+      .catch(() => []),
+  )
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_jobs',

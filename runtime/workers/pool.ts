@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { cacheFor } from '../cache-for.ts'
 import type { Logger } from '../log.ts'
 import { backOff } from './back-off.ts'
 import { closeUnclaimed } from './close-unclaimed.ts'
@@ -55,7 +56,6 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
   const metrics = createPoolMetrics(() => slots.filter(({ listening }) => listening).length)
   const timers = new Set<NodeJS.Timeout>()
   let closing = false
-  let underWay: Promise<PoolStatus> | null = null
   const starting = Promise.withResolvers<Address>()
   starting.promise.catch(() => undefined)
 
@@ -116,17 +116,12 @@ export function createWorkerPool({ file, count, task, log, lookMs = defaultLookM
     timers.add(timer)
   }
 
-  /** Asks all workers. If a worker is busy, its last counts are used. */
-  async function look(): Promise<PoolStatus> {
+  /** Asks all workers. If a worker is busy, its last counts are used. Concurrent callers share one result. */
+  const status = cacheFor(0, async (): Promise<PoolStatus> => {
     const readiness = await Promise.all(slots.filter(({ listening }) => listening).map((slot) => slot.report()))
     const latest = slots.flatMap((slot) => (slot.latest === null ? [] : [slot.latest.metrics]))
     return { readiness: mergeReadiness(readiness, count), metrics: await metrics.all(latest) }
-  }
-
-  /** Concurrent callers share one result. */
-  function status(): Promise<PoolStatus> {
-    return (underWay ??= look().finally(() => (underWay = null)))
-  }
+  })
 
   async function answerStatus(slot: WorkerSlot, id: number): Promise<void> {
     try {
