@@ -1,6 +1,5 @@
 /** The size of all parts but the last. Stores ask for at least 5 MiB (S3), and a multiple of 256 KiB (Google). */
 const partBytes = 8 * 2 ** 20
-const partsAtOnce = 4
 /** S3 takes 10,000 parts, so that later ones must be larger: 1,000 of 8 MiB, then 1,000 of 16 MiB, and so on. */
 const partsOfOneSize = 1000
 
@@ -23,7 +22,7 @@ export interface GatheredParts {
  * @param send sends one part; several run at once
  * @param atOnce how many parts may be on their way
  */
-export function gatherParts(send: (part: Uint8Array, number: number) => Promise<void>, atOnce = partsAtOnce): GatheredParts {
+export function gatherParts(send: (part: Uint8Array, number: number) => Promise<void>, atOnce: number): GatheredParts {
   let buffered: Uint8Array[] = []
   let length = 0
   let sent = 0

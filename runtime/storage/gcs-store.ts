@@ -1,21 +1,20 @@
-import { createHash, randomUUID } from 'node:crypto'
 import { GoogleAuth } from 'google-auth-library'
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
 import { jsonOrNull } from '../../kernel/json-or-null.ts'
 import { randomBackoffMs, sleep } from '../async.ts'
 import { readVariable } from '../config.ts'
-import { gatherParts } from './gather-parts.ts'
-import type { ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
-import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
+import type { ObjectStore, StoredObject } from './object-store.ts'
+import { bucketAndKey, fileChanged, fileMissing } from './object-store.ts'
 import { storageError, withoutAnswer } from './storage-errors.ts'
+import type { Upload } from './upload-writer.ts'
+import { createUploadWriter } from './upload-writer.ts'
 
 const howToSignIn =
   'Check the credentials: GOOGLE_APPLICATION_CREDENTIALS, "gcloud auth application-default login", or the service account of the machine or the pod; and that they may use this bucket.'
 const scope = 'https://www.googleapis.com/auth/devstorage.read_write'
 const answerTimeoutMs = 60_000
 const attempts = 5
-const writerKey = 'lockstep-writer'
 
 const resource = z.object({
   name: z.string(),
@@ -33,6 +32,8 @@ interface Call {
   /** Statuses that are no failure. */
   readonly allowed?: readonly number[]
 }
+
+type SendCall = (action: string, url: string, path: string, call?: Call) => Promise<Response>
 
 /**
  * Objects of Google Cloud Storage, by its JSON API (https://cloud.google.com/storage/docs/json_api/v1). Credentials are
@@ -100,7 +101,8 @@ export function createGcsStore(): ObjectStore {
         throw storageError('read', url, withoutAnswer(cause), howToSignIn)
       }
     },
-    write: (url, options) => Promise.resolve(createWriter(call, head, url, options)),
+    write: async (url, options) =>
+      createUploadWriter(head, url, options, 1, (metadata) => resumableUpload(call, url, options.overwrite, metadata)),
     async *list(prefix) {
       const { bucket, key } = bucketAndKey(prefix)
       let token: string | undefined
@@ -120,31 +122,22 @@ export function createGcsStore(): ObjectStore {
 }
 
 /**
- * A resumable upload. Its last part makes the object, so that part waits for `commit`.
+ * A resumable upload. Its parts follow each other, and the last one makes the object, so that one waits for `complete`.
  *
  * Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
-function createWriter(
-  call: (action: string, url: string, path: string, call?: Call) => Promise<Response>,
-  head: ObjectStore['head'],
-  url: string,
-  { overwrite, metadata = {} }: WriteOptions,
-): ObjectWriter {
+function resumableUpload(call: SendCall, url: string, overwrite: boolean, metadata: Readonly<Record<string, string>>): Upload {
   const { bucket, key } = bucketAndKey(url)
-  const writer = randomUUID()
-  const hash = createHash('sha256')
-  let bytes = 0
   let sent = 0
   let session: string | null = null
   let last: Uint8Array = new Uint8Array(0)
-  let sha256 = ''
 
-  async function begin(): Promise<string> {
+  async function begin(sha256: string | null): Promise<string> {
     const query = new URLSearchParams({ uploadType: 'resumable', name: key, ...(overwrite ? {} : { ifGenerationMatch: '0' }) })
     const response = await call('written', url, `/upload/storage/v1/b/${encodeURIComponent(bucket)}/o?${query.toString()}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ metadata: { ...metadata, ...(sha256 === '' ? {} : { sha256 }), [writerKey]: writer } }),
+      body: JSON.stringify({ metadata: { ...metadata, ...(sha256 === null ? {} : { sha256 }) } }),
     })
     const place = response.headers.get('location')
     if (place === null)
@@ -152,69 +145,33 @@ function createWriter(
     return place
   }
 
-  /** The parts of a resumable upload follow each other. */
-  const gathered = gatherParts(async (part) => {
-    if (last.length > 0) await send(last, '*')
-    last = part.slice()
-  }, 1)
-
-  async function send(part: Uint8Array, total: string): Promise<Response> {
-    session ??= await begin()
-    const range = part.length === 0 ? `bytes */${total}` : `bytes ${sent}-${sent + part.length - 1}/${total}`
-    const response = await call('written', url, session, {
+  /** @param total null: more parts follow */
+  async function sendLast(total: number | null, sha256: string | null): Promise<void> {
+    session ??= await begin(sha256)
+    const range = last.length === 0 ? '*' : `${sent}-${sent + last.length - 1}`
+    await call('written', url, session, {
       method: 'PUT',
-      headers: { 'content-range': range },
-      body: part,
-      allowed: [308, 412],
+      headers: { 'content-range': `bytes ${range}/${total ?? '*'}` },
+      body: last,
+      allowed: [308],
     })
-    sent += part.length
-    return response
-  }
-
-  async function abort(): Promise<void> {
-    const place = session
-    session = null
-    await gathered.settled()
-    if (place !== null) await call('written', url, place, { method: 'DELETE', allowed: [404, 499] }).catch(() => undefined)
+    sent += last.length
   }
 
   return {
-    async write(chunk) {
-      hash.update(chunk)
-      bytes += chunk.length
-      await gathered.write(chunk).catch(async (error: unknown) => {
-        await abort()
-        throw error
-      })
+    async send(part) {
+      if (last.length > 0) await sendLast(null, null)
+      last = part.slice()
     },
-    async seal() {
-      sha256 = hash.digest('hex')
-      try {
-        const rest = await gathered.end()
-        if (last.length === 0) last = rest
-        else if (rest.length > 0) throw new Error('bytes were left')
-        return { bytes, sha256 }
-      } catch (error) {
-        await abort()
-        throw error
-      }
+    async complete(rest, { bytes, sha256 }) {
+      if (last.length === 0) last = rest
+      await sendLast(bytes, sha256)
     },
-    async commit() {
-      try {
-        const response = await send(last, String(bytes))
-        if (response.status === 412) throw fileExists(url)
-      } catch (error) {
-        const there = await head(url).catch(() => null)
-        if (there?.metadata[writerKey] === writer) return there
-        await abort()
-        throw error instanceof LockstepError && error.code === 'FILE_CHANGED' ? fileExists(url) : error
-      }
+    async cancel() {
+      const place = session
       session = null
-      const written = await head(url)
-      if (written === null) throw fileMissing(url)
-      return written
+      if (place !== null) await call('written', url, place, { method: 'DELETE', allowed: [404, 499] }).catch(() => undefined)
     },
-    abort,
   }
 }
 

@@ -1,4 +1,3 @@
-import { createHash, randomUUID } from 'node:crypto'
 import type { ObjectIdentifier } from '@aws-sdk/client-s3'
 import {
   AbortMultipartUploadCommand,
@@ -15,10 +14,11 @@ import {
 } from '@aws-sdk/client-s3'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { readVariable } from '../config.ts'
-import { gatherParts } from './gather-parts.ts'
-import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
-import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
+import type { ByteRange, ObjectStore, StoredObject } from './object-store.ts'
+import { bucketAndKey, fileChanged, fileMissing } from './object-store.ts'
 import { storageError, withoutAnswer } from './storage-errors.ts'
+import type { Upload } from './upload-writer.ts'
+import { createUploadWriter } from './upload-writer.ts'
 
 /** A profile that is named hides the credentials in environment variables. */
 function howToSignIn(): string {
@@ -31,8 +31,10 @@ function howToSignIn(): string {
 const maxAttempts = 5
 const connectTimeoutMs = 5_000
 const answerTimeoutMs = 60_000
-/** The user metadata that names the writer. By it, a writer recognizes its own object after an answer was lost. */
-const writerKey = 'lockstep-writer'
+/** How many parts may be on their way. */
+const partsAtOnce = 4
+
+type RunCall = <T>(action: string, url: string, run: () => Promise<T>) => Promise<T>
 
 /**
  * Objects of S3, and of stores that speak its protocol. Credentials, region and endpoint come from where the AWS tools
@@ -117,7 +119,8 @@ export function createS3Store(): ObjectStore {
         throw cause instanceof LockstepError ? cause : failureOf('read', url, cause)
       }
     },
-    write: (url, options) => Promise.resolve(createWriter(client, url, options, head, call)),
+    write: async (url, options) =>
+      createUploadWriter(head, url, options, partsAtOnce, (metadata) => partsUpload(client, call, url, options.overwrite, metadata)),
     async *list(prefix) {
       const { bucket, key } = bucketAndKey(prefix)
       let token: string | undefined
@@ -138,90 +141,35 @@ export function createS3Store(): ObjectStore {
 }
 
 /** An object up to the size of a part is put at once, a larger one in parts. */
-function createWriter(
-  client: S3Client,
-  url: string,
-  { overwrite, metadata = {} }: WriteOptions,
-  head: ObjectStore['head'],
-  call: <T>(action: string, at: string, run: () => Promise<T>) => Promise<T>,
-): ObjectWriter {
+function partsUpload(client: S3Client, call: RunCall, url: string, overwrite: boolean, metadata: Readonly<Record<string, string>>): Upload {
   const place = objectOf(url)
-  const writer = randomUUID()
   const condition = overwrite ? {} : { IfNoneMatch: '*' }
-  const hash = createHash('sha256')
   const parts: { readonly PartNumber: number; readonly ETag: string | undefined }[] = []
-  let bytes = 0
-  let rest: Uint8Array = new Uint8Array(0)
-  let sha256 = ''
   let upload: string | null = null
-  const gathered = gatherParts(async (part, number) => {
-    upload ??= await call('written', url, async () => {
-      const begun = await client.send(new CreateMultipartUploadCommand({ ...place, Metadata: { ...metadata, [writerKey]: writer } }))
-      return begun.UploadId ?? ''
-    })
-    const sent = { ...place, UploadId: upload, PartNumber: number, Body: part }
-    const { ETag } = await call('written', url, () => client.send(new UploadPartCommand(sent)))
-    parts.push({ PartNumber: number, ETag })
-  })
-
-  async function abort(): Promise<void> {
-    const UploadId = upload
-    upload = null
-    await gathered.settled()
-    if (UploadId !== null) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined)
-  }
-
-  async function orAbort<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      await abort()
-      throw error
-    }
-  }
-
-  async function complete(): Promise<void> {
-    if (upload === null) {
-      const Metadata = { ...metadata, sha256, [writerKey]: writer }
-      await client.send(new PutObjectCommand({ ...place, ...condition, Body: rest, Metadata }))
-      return
-    }
-    const Parts = parts.toSorted((a, b) => a.PartNumber - b.PartNumber) satisfies readonly Partial<ObjectIdentifier>[]
-    await client.send(new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId: upload, MultipartUpload: { Parts } }))
-  }
 
   return {
-    write: (chunk) =>
-      orAbort(async () => {
-        hash.update(chunk)
-        bytes += chunk.length
-        await gathered.write(chunk)
-      }),
-    seal: () =>
-      orAbort(async () => {
-        sha256 = hash.digest('hex')
-        rest = await gathered.end()
-        return { bytes, sha256 }
-      }),
-    commit: () =>
-      orAbort(async () => {
-        try {
-          await complete()
-        } catch (cause) {
-          // the answer to an earlier attempt of this request may have been lost
-          const there = await head(url).catch(() => null)
-          if (there?.metadata[writerKey] === writer) {
-            upload = null
-            return there
-          }
-          throw statusOf(cause) === 412 ? fileExists(url) : failureOf('written', url, cause)
+    async send(Body, PartNumber) {
+      await call('written', url, async () => {
+        upload ??= (await client.send(new CreateMultipartUploadCommand({ ...place, Metadata: metadata }))).UploadId ?? ''
+        const { ETag } = await client.send(new UploadPartCommand({ ...place, UploadId: upload, PartNumber, Body }))
+        parts.push({ PartNumber, ETag })
+      })
+    },
+    async complete(Body, { sha256 }) {
+      await call('written', url, async () => {
+        if (upload === null) {
+          await client.send(new PutObjectCommand({ ...place, ...condition, Body, Metadata: { ...metadata, sha256 } }))
+          return
         }
-        upload = null
-        const written = await head(url)
-        if (written === null) throw fileMissing(url)
-        return written
-      }),
-    abort,
+        const Parts = parts.toSorted((a, b) => a.PartNumber - b.PartNumber) satisfies readonly Partial<ObjectIdentifier>[]
+        await client.send(new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId: upload, MultipartUpload: { Parts } }))
+      })
+    },
+    async cancel() {
+      const UploadId = upload
+      upload = null
+      if (UploadId !== null) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined)
+    },
   }
 }
 
