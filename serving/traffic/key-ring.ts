@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { timingSafeEqual } from 'node:crypto'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import type { ApiKey, StoredKey } from '../../registry/keys/api-keys.ts'
 import { noteUsed, readKeys, readKeyState } from '../../registry/keys/api-keys.ts'
@@ -9,7 +9,9 @@ import type { Scope } from '../../registry/keys/scope.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { requireMigrated } from '../../runtime/postgres/migrated.ts'
-import { orTimeout, withTimeout } from '../../runtime/async.ts'
+import { orTimeout } from '../../runtime/async.ts'
+import type { Refresher } from '../lifecycle/refresher.ts'
+import { createRefresher } from '../lifecycle/refresher.ts'
 
 /**
  * `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always;
@@ -22,9 +24,10 @@ export type Principal = Pick<ApiKey, 'id' | 'name' | 'scopes' | 'requestsPerSeco
 
 /**
  * The API keys as the server last read them. A check asks no database, so known keys work while it is down. Only for a
- * key that it does not know the database is asked, as the key may be newer: `lookUp`.
+ * key that it does not know the database is asked, as the key may be newer: `lookUp`. A refresh also notes which were
+ * used.
  */
-export interface KeyRing {
+export interface KeyRing extends Pick<Refresher, 'refresh' | 'distrust'> {
   /**
    * Checks the key of a request.
    *
@@ -54,10 +57,6 @@ export interface KeyRing {
   readonly unprotected: boolean
   /** From now on other machines reach the server. */
   expose(): void
-  /** Reads changed keys and notes which were used. Never rejects: if it fails, the keys stay as they were. */
-  refresh(db: Database): Promise<void>
-  /** The next refresh reads the keys even if their revision is the same: a restored database counts it again. */
-  distrust(): void
 }
 
 export interface KeyRingDeps {
@@ -67,7 +66,6 @@ export interface KeyRingDeps {
   readonly now?: () => number
 }
 
-const deadlineMs = 5000
 /** How often the use of keys is written to the database. */
 const noteEveryMs = 15_000
 /** How long a request may wait for its key to be looked up. */
@@ -81,13 +79,8 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
   /** By their complete texts: those of `keys` that were verified by their SHA-256. A look-up compares seeded hashes. */
   let proven = new Map<string, StoredKey>()
   let revision: number | null = null
-  /** How often it was asked to read the keys although they have not changed, and how many of these are answered. */
-  let readsAsked = 0
-  let readsAnswered = 0
   let configured = false
   let exposed = false
-  let failure: string | null = null
-  let underWay: Promise<void> | null = null
   let used = new Map<string, number>()
   let notedAt = Number.NEGATIVE_INFINITY
   /** The database from which the keys were read last. */
@@ -115,34 +108,18 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
 
   async function readAgain(id: string, db: Database): Promise<void> {
     // a read that is under way may have begun before the key was created
-    await underWay?.catch(() => undefined)
-    await refresh(db)
-    if (failure !== null || keys.has(id)) return
+    await refresher.refreshAfresh(db)
+    if (refresher.failure !== null || keys.has(id)) return
     if (absent.size >= maxAbsent) absent.clear()
     absent.add(id)
   }
 
-  async function refresh(db: Database): Promise<void> {
-    if (mode === 'off') return
-    source = db
-    underWay ??= load(db).finally(() => (underWay = null))
-    try {
-      await withTimeout(underWay, deadlineMs, () => new Error(`They were not read within ${deadlineMs / 1000} s.`))
-      failure = null
-    } catch (error) {
-      const message = messageOf(error)
-      if (message !== failure) log.warn({ error: message }, 'the API keys cannot be read')
-      failure = message
-    }
-  }
-
-  async function load(db: Database): Promise<void> {
+  async function load(db: Database, isDistrusted: boolean): Promise<void> {
     if (revision === null) await requireMigrated(db.kysely)
     const before = now()
     const { revision: newest, nowMs } = await readKeyState(db)
     aheadMs = nowMs - before
-    if (newest !== revision || readsAnswered < readsAsked) {
-      const asked = readsAsked
+    if (newest !== revision || isDistrusted) {
       const read = await readKeys(db)
       keys = new Map(read.keys.map((stored) => [stored.key.id, stored]))
       proven = new Map()
@@ -150,7 +127,6 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
       configured = read.configured
       // a change since then has a later revision
       revision = newest
-      readsAnswered = asked
       log.info({ keys: keys.size }, 'the API keys are loaded')
       if (!required())
         log.warn('there are no API keys: anyone who can reach this server may do anything; create one with "lockstep keys create"')
@@ -161,6 +137,8 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
     notedAt = now()
     await noteUsed(db, noted)
   }
+
+  const refresher = createRefresher({ load, log, failed: 'the API keys cannot be read', late: 'The API keys were not loaded' })
 
   return {
     authorize(text, scope) {
@@ -192,7 +170,7 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
     },
     lookUp(text) {
       const id = text === null || revision === null ? null : keyId(text)
-      if (id === null || keys.has(id) || absent.has(id) || source === null || failure !== null || !takeLookUp()) return undefined
+      if (id === null || keys.has(id) || absent.has(id) || source === null || refresher.failure !== null || !takeLookUp()) return undefined
       return orTimeout(readAgain(id, source), lookUpMs).then(() => undefined)
     },
     get known() {
@@ -210,13 +188,15 @@ export function createKeyRing({ mode, log, now = () => performance.now() }: KeyR
     get unprotected() {
       return mode === 'auto' && !required()
     },
-    distrust() {
-      readsAsked++
-    },
     expose() {
       exposed = true
     },
-    refresh,
+    async refresh(db) {
+      if (mode === 'off') return
+      source = db
+      await refresher.refresh(db)
+    },
+    distrust: refresher.distrust,
   }
 }
 
