@@ -3,11 +3,9 @@ import type { LogLevel } from '../log.ts'
 import type { TlsFiles } from '../tls-pair.ts'
 import type { TraceSettings } from '../tracing/trace-settings.ts'
 import type { LogShares } from './log-shares.ts'
-import { logNothing, parseLogShares } from './log-shares.ts'
 import type { UiSettings } from './ui-settings.ts'
 import { uiSettings } from './ui-settings.ts'
 import type { RollupDays, Variables } from './variables.ts'
-import { rollupDays } from './variables.ts'
 
 export type RedisReads = 'primary' | 'replica'
 
@@ -159,11 +157,11 @@ export function toConfig(data: Variables, traces: TraceSettings | null): Config 
     bodyLimitBytes: data.LOCKSTEP_BODY_LIMIT_BYTES,
     corsOrigins: data.LOCKSTEP_CORS_ORIGINS ?? [],
     futureMicros: data.LOCKSTEP_FUTURE_SECONDS * 1_000_000,
-    logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
+    logShares: data.LOCKSTEP_LOG_PREDICTIONS,
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
     parityPerMinute: data.LOCKSTEP_PARITY_PER_MINUTE,
     rollups: data.LOCKSTEP_ROLLUPS === 'off' ? null : { rowsPerSecond: data.LOCKSTEP_ROLLUP_ROWS },
-    rollupDays: rollupDays(data.LOCKSTEP_ROLLUP_DAYS) ?? { minute: 7, hour: 90, day: 730 },
+    rollupDays: data.LOCKSTEP_ROLLUP_DAYS,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auditRetentionDays: data.LOCKSTEP_AUDIT_RETENTION_DAYS,
     signingKeys: signingKeysOf(data.LOCKSTEP_SIGNING_KEY),

@@ -14,6 +14,16 @@ export function oneOf<const Values extends readonly string[]>(...values: Values)
   return z.enum(values, `one of ${values.join(', ')}`)
 }
 
+/** A text that `parse` reads; it returns null for what is not valid. */
+export function parsedBy<T>(parse: (text: string) => T | null, allowed: string) {
+  return z.string().transform((text, context) => {
+    const value = parse(text)
+    if (value !== null) return value
+    context.addIssue({ code: 'custom', message: allowed })
+    return z.NEVER
+  })
+}
+
 const encodedUser = 'a URL whose password has %2F for each "/", %3F for each "?", %23 for each "#" and %40 for each "@"'
 
 export function url(protocols: readonly string[], example: string) {

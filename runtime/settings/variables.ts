@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { registryUser } from '../streams/schema-registry.ts'
-import { parseLogShares } from './log-shares.ts'
-import { address, integer, kafkaUrl, oneOf, postgresUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
+import { logNothing, parseLogShares } from './log-shares.ts'
+import { address, integer, kafkaUrl, oneOf, parsedBy, postgresUrl, redisUrl, url, webOrigins } from './setting-schemas.ts'
 import { uiVariables } from './ui-settings.ts'
 
 /** The length of a 32-byte key in base64. */
@@ -53,21 +53,18 @@ export const variables = z.object({
   LOCKSTEP_BODY_LIMIT_BYTES: integer(1, maxBodyBytes).default(1024 ** 2),
   LOCKSTEP_CORS_ORIGINS: webOrigins.optional(),
   LOCKSTEP_FUTURE_SECONDS: integer(0, 10 * 365 * 86_400).default(600),
-  LOCKSTEP_LOG_PREDICTIONS: z
-    .string()
-    .refine((text) => parseLogShares(text) !== null, 'a share from 0 to 1, optionally with shares for models, such as 0.01 or 0.01,delay=1')
-    .default('0'),
+  LOCKSTEP_LOG_PREDICTIONS: parsedBy(
+    parseLogShares,
+    'a share from 0 to 1, optionally with shares for models, such as 0.01 or 0.01,delay=1',
+  ).default(logNothing),
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
   LOCKSTEP_ROLLUPS: onOff.default('on'),
   LOCKSTEP_ROLLUP_ROWS: integer(0, 1_000_000).default(100),
-  LOCKSTEP_ROLLUP_DAYS: z
-    .string()
-    .refine(
-      (text) => rollupDays(text) !== null,
-      'days to keep minutes, hours and days, each 2 to 36500 and none less than the one before, such as 7,90,730',
-    )
-    .default('7,90,730'),
+  LOCKSTEP_ROLLUP_DAYS: parsedBy(
+    parseRollupDays,
+    'days to keep minutes, hours and days, each 2 to 36500 and none less than the one before, such as 7,90,730',
+  ).default({ minute: 7, hour: 90, day: 730 }),
   LOCKSTEP_LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
   LOCKSTEP_AUDIT_RETENTION_DAYS: integer(1, 36_500).default(365),
   LOCKSTEP_SIGNING_KEY: z
@@ -110,7 +107,7 @@ export interface RollupDays {
 }
 
 /** Parses `7,90,730`; null: not valid. */
-export function rollupDays(text: string): RollupDays | null {
+function parseRollupDays(text: string): RollupDays | null {
   const [minute, hour, day, ...more] = text.split(',').map((part) => (/^ *\d{1,5} *$/.test(part) ? Number(part) : Number.NaN))
   if (minute === undefined || hour === undefined || day === undefined || more.length > 0) return null
   return minute >= 2 && hour >= minute && day >= hour && day <= 36_500 ? { minute, hour, day } : null

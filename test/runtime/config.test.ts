@@ -322,7 +322,9 @@ describe('the configuration', () => {
       LOCKSTEP_PUBLIC_URL: 'none',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name = '', text = '']) => [name, text] as const)
-    const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})
+    const asTexts = { LOCKSTEP_LOG_PREDICTIONS: '0', LOCKSTEP_ROLLUP_DAYS: '7,90,730' }
+    expect(variables.parse(asTexts)).toEqual(variables.parse({}))
+    const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = { ...variables.parse({}), ...asTexts }
     const expected = Object.keys(variables.shape).map((name) => [
       name,
       defaults[name] === undefined ? (unset[name] ?? 'none: embedded') : `\`${String(defaults[name])}\``,
