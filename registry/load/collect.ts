@@ -1,6 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DefinitionKind } from '../../migrations/schema.ts'
-import type { DslKind } from '../define/definition.ts'
 import { definitionKind } from '../define/definition.ts'
 import type { Batch } from '../define/batch.ts'
 import type { Entity } from '../define/entity.ts'
@@ -55,7 +54,9 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
   } satisfies Collected
   const known = new Map<DefinitionKey, object>()
 
-  function keep<T extends Named>(kind: DefinitionKind, list: T[], definition: T): void {
+  /** @param parts what the definition refers to, which comes before it */
+  function keep<T extends Named>(kind: DefinitionKind, list: T[], definition: T, parts: readonly unknown[] = []): void {
+    for (const part of parts) add(part)
     const label = labelOf({ name: definition.name, version: versionOf(kind, definition) })
     const other = known.get(`${kind} ${label}`)
     if (other === definition) return
@@ -64,102 +65,66 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     list.push(definition)
   }
 
-  function addView(view: AnyFeatureView): void {
-    keep('entity', found.entities, view.entity)
-    keep('source', found.sources, view.source)
-    keep('view', found.views, view)
-  }
-
-  function addOnDemand(view: OnDemandView): void {
-    for (const input of view.inputs) add(input.kind, input)
-    keep('onDemand', found.onDemand, view)
-  }
-
-  function addService(service: FeatureService): void {
-    for (const member of service.members) add(definitionKind(member), member)
-    keep('service', found.services, service)
-  }
-
-  function addModel(model: Model): void {
-    addService(model.service)
-    keep('model', found.models, model)
-  }
-
-  function addOutcome(outcome: Outcome): void {
-    addModel(outcome.model)
-    keep('source', found.sources, outcome.source)
-    keep('outcome', found.outcomes, outcome)
-  }
-
-  function addMonitor(monitor: Monitor): void {
-    for (const value of [monitor.of, ...monitor.notify]) add(definitionKind(value), value)
-    keep('monitor', found.monitors, monitor)
-  }
-
-  function addExperiment(experiment: Experiment): void {
-    const { model, metrics, covariates, slices } = experiment
-    for (const value of [model, ...metrics.flatMap(({ of }) => of), ...covariates, ...slices]) add(definitionKind(value), value)
-    keep('experiment', found.experiments, experiment)
-  }
-
-  function addBatch(batch: Batch): void {
-    addModel(batch.model)
-    keep('batch', found.batches, batch)
-  }
-
-  function addPipeline(pipeline: Pipeline): void {
-    keep('source', found.sources, pipeline.source)
-    addModel(pipeline.model)
-    keep('pipeline', found.pipelines, pipeline)
-  }
-
-  function addTraining(training: Training): void {
-    addModel(training.model)
-    keep('training', found.trainings, training)
-  }
-
-  function add(kind: DslKind | null, value: unknown): void {
-    switch (kind) {
-      case 'entity':
-        return keep('entity', found.entities, value as Entity)
-      case 'source':
-        return keep('source', found.sources, value as Source)
-      case 'featureView':
-        return addView(value as AnyFeatureView)
+  function add(value: unknown): void {
+    if (definitionKind(value) === null) return
+    const definition = value as DslDefinition
+    switch (definition.kind) {
       case 'viewUse':
-        return addView((value as ViewUse).view)
-      case 'onDemandView':
-        return addOnDemand(value as OnDemandView)
       case 'onDemandPick':
-        return addOnDemand((value as OnDemandPick).view)
+        return add(definition.view)
+      case 'entity':
+        return keep('entity', found.entities, definition)
+      case 'source':
+        return keep('source', found.sources, definition)
+      case 'featureView':
+        return keep('view', found.views, definition, [definition.entity, definition.source])
+      case 'onDemandView':
+        return keep('onDemand', found.onDemand, definition, definition.inputs)
       case 'featureService':
-        return addService(value as FeatureService)
+        return keep('service', found.services, definition, definition.members)
       case 'model':
-        return addModel(value as Model)
+        return keep('model', found.models, definition, [definition.service])
       case 'outcome':
-        return addOutcome(value as Outcome)
+        return keep('outcome', found.outcomes, definition, [definition.model, definition.source])
       case 'channel':
-        return keep('channel', found.channels, value as Channel)
+        return keep('channel', found.channels, definition)
       case 'monitor':
-        return addMonitor(value as Monitor)
-      case 'experiment':
-        return addExperiment(value as Experiment)
+        return keep('monitor', found.monitors, definition, [definition.of, ...definition.notify])
+      case 'experiment': {
+        const { model, metrics, covariates, slices } = definition
+        return keep('experiment', found.experiments, definition, [model, ...metrics.flatMap(({ of }) => of), ...covariates, ...slices])
+      }
       case 'batch':
-        return addBatch(value as Batch)
+        return keep('batch', found.batches, definition, [definition.model])
       case 'pipeline':
-        return addPipeline(value as Pipeline)
+        return keep('pipeline', found.pipelines, definition, [definition.source, definition.model])
       case 'training':
-        return addTraining(value as Training)
-      case null:
-        return undefined
+        return keep('training', found.trainings, definition, [definition.model])
       default:
-        return kind satisfies never
+        return definition satisfies never
     }
   }
 
-  for (const value of values) add(definitionKind(value), value)
+  for (const value of values) add(value)
   return found
 }
+
+type DslDefinition =
+  | Entity
+  | Source
+  | AnyFeatureView
+  | ViewUse
+  | OnDemandView
+  | OnDemandPick
+  | FeatureService
+  | Model
+  | Outcome
+  | Channel
+  | Monitor
+  | Experiment
+  | Batch
+  | Pipeline
+  | Training
 
 interface Named {
   readonly name: string
