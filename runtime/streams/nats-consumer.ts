@@ -1,9 +1,10 @@
-import type { Consumer, ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
+import type { Consumer, ConsumerInfo, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { orTimeout, timedOut, withTimeout } from '../async.ts'
+import { withTimeout } from '../async.ts'
 import { LockstepError, withoutStop } from '../../kernel/errors.ts'
 import { createNatsLink } from './nats-connection.ts'
+import { createNatsPull } from './nats-pull.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from '../../kernel/specs/stream-spec.ts'
 import { streamName } from '../../kernel/specs/stream-spec.ts'
@@ -27,20 +28,14 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   let connection: NatsConnection | null = null
   /** When the stream was made: a recreated stream starts a new sequence. */
   let created = ''
-  /**
-   * A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked
-   * for.
-   */
-  let request: Request | null = null
-  let upcoming: Promise<JsMsg | null> | null = null
+  const pull = createNatsPull()
   const held = new WeakMap<StreamMessage, JsMsg>()
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action()
     } catch (cause) {
-      request = null
-      upcoming = null
+      pull.forget()
       consumer = null // it may be gone with its stream
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
@@ -85,17 +80,6 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     return consumer
   }
 
-  /**
-   * The next message of the request, null where it has ended, or `timedOut` once `until` has passed
-   * (`performance.now()`).
-   */
-  async function next({ iterator }: Request, until: number): Promise<JsMsg | null | typeof timedOut> {
-    upcoming ??= iterator.next().then(({ done, value }) => (done === true ? null : value))
-    const come = await orTimeout(upcoming, until - performance.now())
-    if (come !== timedOut) upcoming = null
-    return come
-  }
-
   return {
     redeliverMs,
     take: (limit) =>
@@ -103,20 +87,11 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
         const from = await join()
         const taken: StreamMessage[] = []
         // Nobody has extended what arrived after the last call. After a long batch, others may have it.
-        if (request !== null && performance.now() > request.begunMs + redeliverMs / 2) {
-          request.messages.stop()
-          request = null
-          upcoming = null
-        }
+        pull.endAfter(redeliverMs / 2)
         let until = performance.now() + waitMs
         while (taken.length < limit) {
-          request ??= begun(await from.fetch({ max_messages: limit, expires: waitMs }))
-          const come = await next(request, until)
-          if (come === timedOut) break
-          if (come === null) {
-            request = null
-            continue
-          }
+          const come = await pull.next(() => from.fetch({ max_messages: limit, expires: waitMs }), until)
+          if (come === null) break
           if (taken.length === 0) until = performance.now() + lullMs
           const message = { id: `${created}-${come.seq}`, body: come.data, atMs: come.info.timestampNanos / 1e6 }
           held.set(message, come)
@@ -153,25 +128,8 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
         return { waiting: Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0), pending: 0 }
       }),
     async close() {
-      // what has come and was not taken goes to others at once
-      request?.messages.stop()
-      const until = performance.now() + answerTimeoutMs
-      while (request !== null) {
-        const come = await next(request, until).catch(() => null)
-        if (come === null || come === timedOut) break
-        come.nak()
-      }
+      await pull.giveBack(performance.now() + answerTimeoutMs)
       await link.close(waitMs)
     },
   }
-}
-
-interface Request {
-  readonly messages: ConsumerMessages
-  readonly iterator: AsyncIterator<JsMsg, unknown>
-  readonly begunMs: number
-}
-
-function begun(messages: ConsumerMessages): Request {
-  return { messages, iterator: messages[Symbol.asyncIterator](), begunMs: performance.now() }
 }
