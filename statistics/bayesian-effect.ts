@@ -1,11 +1,10 @@
 import { normalCdf, normalDensity } from './distributions.ts'
 import { criticalValue } from './interval.ts'
 
-/** A normal prior of an effect, in the unit of the metric or relative to the control's mean. */
-export interface EffectPrior {
+/** A normal prior of an effect, in its unit. */
+interface EffectPrior {
   readonly mean: number
   readonly deviation: number
-  readonly unit: 'absolute' | 'relative'
 }
 
 export interface BayesianEffect {
@@ -25,9 +24,6 @@ interface EffectOptions {
   readonly alpha?: number
   /** null: a flat prior. */
   readonly prior?: EffectPrior | null
-  readonly unit?: EffectPrior['unit']
-  /** The control's mean, where the prior has another unit than the effect. */
-  readonly controlMean?: number
   readonly better?: 'higher' | 'lower'
 }
 
@@ -41,12 +37,11 @@ interface EffectOptions {
 export function bayesianEffect(
   value: number,
   standardError: number,
-  { alpha = 0.05, prior = null, unit = 'absolute', controlMean = Number.NaN, better = 'higher' }: EffectOptions = {},
+  { alpha = 0.05, prior = null, better = 'higher' }: EffectOptions,
 ): BayesianEffect {
-  const scale = prior === null || prior.unit === unit ? 1 : prior.unit === 'relative' ? Math.abs(controlMean) : 1 / Math.abs(controlMean)
-  const priorPrecision = prior === null ? 0 : 1 / (prior.deviation * scale) ** 2
+  const priorPrecision = prior === null ? 0 : 1 / prior.deviation ** 2
   const precision = 1 / standardError ** 2 + priorPrecision
-  const mean = (value / standardError ** 2 + (prior === null ? 0 : prior.mean * scale * priorPrecision)) / precision
+  const mean = (value / standardError ** 2 + (prior === null ? 0 : prior.mean * priorPrecision)) / precision
   const deviation = Math.sqrt(1 / precision)
   const half = criticalValue(alpha) * deviation
   const z = mean / deviation

@@ -157,7 +157,7 @@ export interface ReliabilityPoint {
   readonly probability: number
   readonly share: number
   readonly rows: number
-  /** Where the curve of a calibrated model lies with probability `1 - alpha`, point by point. */
+  /** Where the curve of a calibrated model lies with a probability of 90 %, point by point. */
   readonly low: number
   readonly high: number
 }
@@ -166,11 +166,7 @@ export interface ReliabilityPoint {
  * The CORP reliability diagram: isotonic regression in place of bins, with a consistency band from 200 simulated sets
  * of labels under the given probabilities. Source: Dimitriadis, Gneiting and Jordan, PNAS 118 (2021).
  */
-export function reliability(
-  probabilities: readonly number[],
-  labels: readonly boolean[],
-  { alpha = 0.1 }: { readonly alpha?: number } = {},
-): Reliability {
+export function reliability(probabilities: readonly number[], labels: readonly boolean[]): Reliability {
   const groups = groupByScore(probabilities, labels)
   const curve = isotonic(groups)
   const n = probabilities.length
@@ -182,7 +178,7 @@ export function reliability(
       return sum + positives * (1 - f) ** 2 + (rows - positives) * f * f
     }, 0) / n
   const [own, recalibrated, constant] = [score((g) => groups.scores[g] as number), score((g) => curve[g] as number), score(() => base)]
-  const band = consistencyBand(groups, alpha, createRandom(n))
+  const band = consistencyBand(groups, createRandom(n))
   return {
     curve: groups.scores.map((probability, g) => ({
       probability,
@@ -198,12 +194,12 @@ export function reliability(
   }
 }
 
-function consistencyBand({ scores, rows }: ScoreGroups, alpha: number, random: Random): { low: number[]; high: number[] } {
+function consistencyBand({ scores, rows }: ScoreGroups, random: Random): { low: number[]; high: number[] } {
   const simulated = Array.from({ length: bootstraps }, () =>
     isotonic({ rows, positives: rows.map((count, g) => binomial(count, scores[g] as number, random)) }),
   )
   const sorted = scores.map((_, g) => simulated.map((curve) => curve[g] as number).sort((a, b) => a - b))
-  return { low: sorted.map((values) => quantile(values, alpha / 2)), high: sorted.map((values) => quantile(values, 1 - alpha / 2)) }
+  return { low: sorted.map((values) => quantile(values, 0.05)), high: sorted.map((values) => quantile(values, 0.95)) }
 }
 
 /** The number of successes in `n` draws. By the normal approximation where both kinds number 100 or more. */

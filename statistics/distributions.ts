@@ -58,12 +58,12 @@ export function studentQuantile(p: number, degrees: number): number {
   if (p < 0.5) return -studentQuantile(1 - p, degrees)
   let far = 1
   while (studentSurvival(far, degrees) > 1 - p && far < Number.MAX_VALUE / 2) far *= 2
-  return bisect((t) => studentSurvival(t, degrees) <= 1 - p, 0, far)
+  return bisect((t) => studentSurvival(t, degrees) <= 1 - p, far)
 }
 
-/** The least argument in [low, high] from which on `reached` holds, to the last bit. */
-function bisect(reached: (x: number) => boolean, low: number, high: number): number {
-  let [from, to] = [low, high]
+/** The least argument in [0, high] from which on `reached` holds, to the last bit. */
+function bisect(reached: (x: number) => boolean, high: number): number {
+  let [from, to] = [0, high]
   for (let i = 0; i < 2000; i++) {
     const middle = from + (to - from) / 2
     if (middle === from || middle === to) break

@@ -29,7 +29,7 @@ export function power(effect: number, n: ArmSizes, options: PowerOptions = {}): 
 }
 
 /** The least effect size that the test finds with this power. */
-export function detectableEffect(n: ArmSizes, wanted = 0.8, options: PowerOptions = {}): number {
+export function detectableEffect(n: ArmSizes, wanted: number, options: PowerOptions): number {
   let [low, high] = [0, 1]
   while (power(high, n, options) < wanted && high < 1e6) high *= 2
   for (let i = 0; i < 100; i++) {

@@ -129,8 +129,7 @@ function bayesian(
   alpha: number,
 ): Pick<Compared, 'difference' | 'lift' | 'bayesian' | 'significant'> {
   if (lift === null) return { difference: null, lift: null, bayesian: null, significant: false }
-  const stated = prior === null ? null : ({ ...prior, unit: 'relative' } as const)
-  const effect = bayesianEffect(lift.value, lift.standardError, { alpha, prior: stated, unit: 'relative', better })
+  const effect = bayesianEffect(lift.value, lift.standardError, { alpha, prior, better })
   const { value, low, high } = effect
   const scale = Math.abs(control.mean)
   return {

@@ -77,11 +77,11 @@ describe('further results agree with gbstats and statsmodels', () => {
     for (const { control, treatment, unit, better, prior, risk, ...expected } of vectors.bayesian) {
       const relative = unit === 'relative'
       const { value, standardError } = (relative ? relativeLift : difference)(control, treatment)
+      // a prior of the vectors may have the other unit
+      const scale = prior === null || prior.unit === unit ? 1 : relative ? 1 / Math.abs(control.mean) : Math.abs(control.mean)
       const own = bayesianEffect(value, standardError, {
-        unit: relative ? 'relative' : 'absolute',
         better: better === 'lower' ? 'lower' : 'higher',
-        controlMean: control.mean,
-        prior: prior === null ? null : { ...prior, unit: prior.unit === 'relative' ? 'relative' : 'absolute' },
+        prior: prior === null ? null : { mean: prior.mean * scale, deviation: prior.deviation * scale },
       })
       for (const name of ['value', 'deviation', 'low', 'high', 'chanceToWin'] as const)
         expectClose(own[name], expected[name], `${unit} ${name}`)
