@@ -130,18 +130,8 @@ export async function reconcileViews(tools: ReconcileTools, options: ReconcileOp
       )
       for (const [i, plan] of plans.entries()) {
         const known = views.get(plan.id)
-        const fresh: KeptView = {
-          plan,
-          nextAt: 0,
-          failures: 0,
-          failure: null,
-          busy: false,
-          againAt: performance.now() + againMs,
-          readMs: 0,
-          settled: Number.NEGATIVE_INFINITY,
-        }
-        const view = known?.plan.fingerprint === plan.fingerprint ? known : fresh
-        if (view !== known) views.set(plan.id, view)
+        const view = known?.plan.fingerprint === plan.fingerprint ? known : newView(plan)
+        views.set(plan.id, view)
         if (view.busy || performance.now() < view.nextAt) continue
         const turn = takeTurn(tools, options, view, checkpoints[i] ?? null, slots).finally(() => underWay.delete(turn))
         underWay.add(turn)
@@ -171,6 +161,19 @@ interface KeptView {
   readMs: number
   /** For a scheduled view: the last `runPoint` that is done. */
   settled: number
+}
+
+function newView(plan: ViewPlan): KeptView {
+  return {
+    plan,
+    nextAt: 0,
+    failures: 0,
+    failure: null,
+    busy: false,
+    againAt: performance.now() + againMs,
+    readMs: 0,
+    settled: Number.NEGATIVE_INFINITY,
+  }
 }
 
 function problemsOf(views: readonly (KeptView | undefined)[]): string[] {

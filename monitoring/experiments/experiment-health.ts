@@ -7,6 +7,7 @@ import { requiredUnits, pooledSkewness } from '../../statistics/required-units.t
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
 import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
+import type { UnitSums } from './unit-sums.ts'
 
 /** Below this p, the split or a covariate is not what chance would make: one false alarm in a thousand experiments. */
 export const alarmP = 0.001
@@ -117,23 +118,10 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
       if (control === undefined) continue
       // its value and whether it is missing
       for (const at of [2 * k, 2 * k + 1]) {
-        const width = control.mean.length
-        const moments = [control, treatment].map(({ n, cross, cubes }) => ({
-          n,
-          squares: cross[at * width + at] ?? 0,
-          cubes: cubes[at] ?? 0,
-        }))
-        if (moments.every(({ squares }) => squares === 0)) continue
-        const total = control.n + treatment.n
-        if (!(total >= requiredUnits(pooledSkewness(moments), treatment.n / total))) {
-          waiting.add(name)
-          continue
-        }
-        compared++
-        const standardError = Math.sqrt(moments.reduce((sum, { n, squares }) => sum + squares / (n - 1) / n, 0))
-        const distance = (treatment.mean[at] as number) - (control.mean[at] as number)
-        const { p } = asymptoticSequence(distance, standardError, total)
-        if (p < least.p) least = { p, name, variant: variants[t + 1]?.name ?? '' }
+        const p = columnP(control, treatment, at)
+        if (p === 'too few units') waiting.add(name)
+        else if (p !== null) compared++
+        if (typeof p === 'number' && p < least.p) least = { p, name, variant: variants[t + 1]?.name ?? '' }
       }
     }
   }
@@ -151,6 +139,18 @@ function covariateBalance({ variants }: ExperimentSpec, { covariates }: Experime
     value,
     text: `${least.name === '' ? 'A covariate' : `The covariate "${least.name}"`} differs between ${least.variant === '' ? 'variants' : `"${least.variant}" and the control`}, though it was known before the exposure. The units were not assigned by chance alone, or a variant changes what is known at its own exposures.`,
   }
+}
+
+/** How unlikely the distance of two arms in a column is by chance; null: the column does not vary. */
+function columnP(control: UnitSums, treatment: UnitSums, at: number): number | 'too few units' | null {
+  const width = control.mean.length
+  const moments = [control, treatment].map(({ n, cross, cubes }) => ({ n, squares: cross[at * width + at] ?? 0, cubes: cubes[at] ?? 0 }))
+  if (moments.every(({ squares }) => squares === 0)) return null
+  const total = control.n + treatment.n
+  if (!(total >= requiredUnits(pooledSkewness(moments), treatment.n / total))) return 'too few units'
+  const standardError = Math.sqrt(moments.reduce((sum, { n, squares }) => sum + squares / (n - 1) / n, 0))
+  const distance = (treatment.mean[at] as number) - (control.mean[at] as number)
+  return asymptoticSequence(distance, standardError, total).p
 }
 
 function stableEffect(metrics: readonly MetricResult[]): HealthCheck {
