@@ -9,8 +9,9 @@ import { wrap } from './text/wrap-text.ts'
 const [narrowest, widest] = [60, 100]
 
 /** How wide lines may be: as the screen, within limits. */
-function pageWidth({ isTTY, columns }: { readonly isTTY?: boolean; readonly columns?: number } = process.stdout): number {
-  return isTTY === true ? Math.max(narrowest, Math.min(widest, columns ?? widest)) : widest
+function pageWidth(): number {
+  const { isTTY, columns } = process.stdout
+  return isTTY ? Math.max(narrowest, Math.min(widest, columns ?? widest)) : widest
 }
 
 /**

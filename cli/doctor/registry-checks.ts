@@ -104,7 +104,7 @@ export function checkAlerts({ sources, problems }: FoundProblems): Answer[] {
 
 /** Channels that have failed for a minute: otherwise only the log of a worker says that nobody is notified. */
 export async function checkChannels(db: Database): Promise<Answer[]> {
-  const failing = await failingChannels(db, 60)
+  const failing = await failingChannels(db)
   if (failing.length === 0) return [ok('No notification of an alert waits for a channel that fails.')]
   return failing.map(({ channel, waiting, since, error }) =>
     wrong(

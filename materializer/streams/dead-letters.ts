@@ -150,7 +150,7 @@ export interface LetterFilter extends LetterChoice {
 }
 
 /** Newest first. Reads no bodies, which may be large. */
-export async function listDeadLetters({ kysely }: Pick<Database, 'kysely'>, filter: LetterFilter = {}): Promise<ListedLetter[]> {
+export async function listDeadLetters({ kysely }: Pick<Database, 'kysely'>, filter: LetterFilter): Promise<ListedLetter[]> {
   const { source, ids, before, until, limit } = filter
   let query = kysely
     .selectFrom('lockstep.stream_dead_letters')

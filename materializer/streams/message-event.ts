@@ -25,7 +25,7 @@ export interface MessageEventOptions {
 export function messageEvent(
   body: Uint8Array | null,
   place: string,
-  { columns = null, limitBytes = Number.POSITIVE_INFINITY }: MessageEventOptions = {},
+  { columns = null, limitBytes = Number.POSITIVE_INFINITY }: MessageEventOptions,
 ): unknown {
   const read = jsonOf(body, limitBytes)
   if (typeof read !== 'object' || read === null || Array.isArray(read)) return read

@@ -16,7 +16,7 @@ export interface BusinessTally {
   finish(): Readonly<Record<string, BusinessFigure>>
 }
 
-export function createBusinessTally(names: readonly string[], withSpread = false): BusinessTally {
+export function createBusinessTally(names: readonly string[], withSpread: boolean): BusinessTally {
   const tallies = names.map((name) => ({ name, sums: createEntityTally(1, withSpread), assumed: 0 }))
   const value = new Float64Array(1)
   return {

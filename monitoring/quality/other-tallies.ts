@@ -4,7 +4,7 @@ import { minRows, notNegative, tooFewRows } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
 
 /** For outcomes that are numbers: errors are output - outcome. */
-export function createNumberTally(withSpread = false): GroupTally {
+export function createNumberTally(withSpread: boolean): GroupTally {
   const [error, absolute, squared] = [0, 1, 2]
   const sums = createEntityTally(3, withSpread)
   const values = new Float64Array(3)
@@ -31,7 +31,7 @@ export function createNumberTally(withSpread = false): GroupTally {
 }
 
 /** For outcomes that are classes. */
-export function createCategoryTally(withSpread = false): GroupTally {
+export function createCategoryTally(withSpread: boolean): GroupTally {
   const sums = createEntityTally(2, withSpread)
   const values = new Float64Array([0, 1])
   return {

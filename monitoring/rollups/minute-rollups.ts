@@ -16,7 +16,7 @@ export async function* readMinutes(
   from: number,
   to: number,
   models: readonly string[],
-  { only, columns = 'complete' }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly columns?: ColumnsRead } = {},
+  { only, columns = 'complete' }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly columns?: ColumnsRead },
 ): AsyncGenerator<StoredRollup[]> {
   let after: readonly unknown[] = [from, '', '', -1, '']
   const filter = only === undefined ? '' : 'AND version = $9 AND role = $10'

@@ -33,7 +33,7 @@ interface LoadFilter {
 /** A page of the loads, newest first. */
 export async function readLoads(
   { kysely }: Database,
-  { source, before, limit = 100 }: LoadFilter = {},
+  { source, before, limit = 100 }: LoadFilter,
 ): Promise<{ readonly loads: Load[]; readonly next: string | null }> {
   let query = kysely
     .selectFrom('lockstep.ingests')

@@ -58,7 +58,7 @@ export async function beginByKey(db: Handle, text: string): Promise<string> {
  * @param directory the folder of the embedded database, where codes may have been left; null: there is none
  * @throws LockstepError `UNAUTHENTICATED`
  */
-export async function beginByCode(db: Handle, code: string, directory: string | null = null): Promise<string> {
+export async function beginByCode(db: Handle, code: string, directory: string | null): Promise<string> {
   const actor = (directory === null ? null : await takeCode(directory, code)) ?? (await useCode(db, code))
   return await begin(db, { actor, key_id: null, scopes: [...dashboardScopes] })
 }

@@ -44,7 +44,7 @@ export function loadOnServers(
   db: Database,
   model: string,
   which: { readonly version: number; readonly revision: number },
-  options: LoadOnServersOptions = {},
+  options: LoadOnServersOptions,
 ): Promise<LoadedOn> {
   return slots(() => load(db, model, which, options))
 }

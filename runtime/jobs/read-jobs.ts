@@ -71,7 +71,7 @@ export const jobStates = ['running', 'done', 'failed', 'cancelled'] as const sat
 /** Newest first, those that run, or ran at `until`, before the others. */
 export async function readJobs(
   { kysely }: Handle,
-  { id, kind, state, subject, text, scope, finished, until, newest = false, after, limit = 100 }: JobFilter = {},
+  { id, kind, state, subject, text, scope, finished, until, newest = false, after, limit = 100 }: JobFilter,
 ): Promise<Job[]> {
   const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
   const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))

@@ -29,7 +29,7 @@ const followMs = 1_000
  * @param options.signal as in `openRedis`
  * @throws LockstepError `CONFIG_INVALID` where a file of its certificates cannot be used
  */
-export function openRedisSentinel(address: SentinelAddress, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
+export function openRedisSentinel(address: SentinelAddress, options: { readonly signal?: AbortSignal | undefined }): Redis {
   const tls = address.tls ? redisTls(address) : null
   const sentinels = createSentinels(address, tls)
   const redis = new Redis({

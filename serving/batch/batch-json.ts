@@ -51,7 +51,7 @@ export interface BatchFilter {
 }
 
 /** The newest run of each id: running ones first, then the newest. */
-export async function listBatches(db: Database, { model, state, limit = 100 }: BatchFilter = {}): Promise<BatchJson[]> {
+export async function listBatches(db: Database, { model, state, limit = 100 }: BatchFilter): Promise<BatchJson[]> {
   const jobs = await readJobs(db, { kind: batchKind, state, limit: maxListedJobs })
   const seen = new Set<string>()
   const newest = jobs.toSorted((a, b) => b.id - a.id).filter(({ subject }) => !seen.has(subject) && seen.add(subject).size > 0)

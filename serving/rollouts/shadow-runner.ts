@@ -57,7 +57,7 @@ const gatherMs = 5
 /** How rollups count rows that were not run. */
 const dropped = new LockstepError('OVERLOADED', 'The rows were not run in shadow: the server had no time for them.')
 
-export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<ShadowOptions> = {}): ShadowRunner {
+export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<ShadowOptions>): ShadowRunner {
   const { models, predictionLog, rollups, log } = deps
   const { maxRows = 2000, timeShare = 0.1, isBusy = () => false } = options
   const counter = new Counter({

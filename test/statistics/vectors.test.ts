@@ -140,7 +140,7 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
       for (const [i, { share }] of diagram.curve.entries()) expectClose(share, curve[i] as number, `curve ${i}`)
     }
     const { predictions, targets, meanAbsolute, rootMeanSquared } = vectors.quality.regression
-    const tally = createNumberTally()
+    const tally = createNumberTally(false)
     for (const [entity, score] of predictions.entries()) tally.add({ entity, score, outcome: targets[entity] as number })
     const { figures } = tally.finish(0)
     expectClose(figures['mae']?.value ?? Number.NaN, meanAbsolute, 'mean absolute error')

@@ -19,8 +19,8 @@ export interface Entry {
 const known = new WeakMap<CatalogIndex, readonly Entry[]>()
 
 /** All definitions and features, by one read for the whole dashboard. */
-export function useIndex(enabled = true): { entries: readonly Entry[] | undefined; read: ReturnType<typeof useRead<CatalogIndex>> } {
-  const read = useRead<CatalogIndex>('catalog/index', { everyMs: readEveryMs.hour, enabled })
+export function useIndex(): { entries: readonly Entry[] | undefined; read: ReturnType<typeof useRead<CatalogIndex>> } {
+  const read = useRead<CatalogIndex>('catalog/index', { everyMs: readEveryMs.hour })
   const index = read.data?.data
   return { read, entries: index === undefined ? undefined : entriesOf(index) }
 }

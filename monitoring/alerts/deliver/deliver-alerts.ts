@@ -85,8 +85,8 @@ export interface FailingChannel {
   readonly error: string
 }
 
-/** @param overSeconds only channels whose oldest notification has waited for as long */
-export async function failingChannels({ kysely }: Pick<Database, 'kysely'>, overSeconds: number): Promise<FailingChannel[]> {
+/** Only channels whose oldest notification has waited for a minute. */
+export async function failingChannels({ kysely }: Pick<Database, 'kysely'>): Promise<FailingChannel[]> {
   const rows = await kysely
     .selectFrom('lockstep.alert_deliveries as d')
     .select(({ fn }) => [
@@ -98,7 +98,7 @@ export async function failingChannels({ kysely }: Pick<Database, 'kysely'>, over
     .where('state', '=', 'open')
     .where(isSilent, '=', false)
     .groupBy('channel')
-    .having(sql<boolean>`count(error) > 0 and min(created_at) < clock_timestamp() - make_interval(secs => ${overSeconds}::float8)`)
+    .having(sql<boolean>`count(error) > 0 and min(created_at) < clock_timestamp() - interval '1 minute'`)
     .orderBy('channel')
     .execute()
   return rows.map((row) => ({ ...row, waiting: Number(row.waiting) }))
