@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createClient } from '../../client/index.ts'
 import { controlRollouts } from '../../monitoring/rollouts/controller.ts'
@@ -52,7 +53,7 @@ beforeAll(async () => {
     clock,
   })
   // two controllers: one at a time acts
-  const work = () => workOnJobs(world.db, { kinds: [kind], worker: 'test', signal: stop.signal, idleMs: 50 })
+  const work = () => workOnJobs(world.db, { kinds: [kind], worker: 'test', signal: stop.signal, idleMs: 200 })
   working = Promise.all([work(), work()]).then(() => undefined)
 })
 afterEach(async () => {
@@ -101,6 +102,7 @@ async function rollOut(model: string, version: number, entitiesOf: () => readonl
       const answer = await ask(url, '/v1/predict', { model, entities: entitiesOf() })
       statuses.add(answer.status)
       if (answer.text.includes(`"bypassed":${version}`)) bypassed++
+      await setTimeout(10)
     }
   }
   // one at a time for each server: more would wait for each other, and all would seem slow

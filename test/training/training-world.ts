@@ -9,6 +9,7 @@ import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { Doing } from '../../runtime/jobs/job-kind.ts'
+import { listenToJobs } from '../../runtime/jobs/job-notices.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import type { TrainingTools } from '../../training/training-job.ts'
 import { trainingJobs } from '../../training/training-job.ts'
@@ -109,23 +110,26 @@ export async function createTrainingWorld(): Promise<TrainingWorld> {
       const options = {
         kinds: [trainingJobs({ ...tools, ...change })],
         worker: 'test',
-        idleMs: 20,
+        idleMs: 200,
         signal: stop.signal,
         clock: () => clock,
         onDoing: (doing: Doing) => doings.push(doing),
       }
+      const notices = await listenToJobs(world.db)
       const working = workOnJobs(world.db, options)
       working.catch(() => undefined)
       try {
         for (const deadline = Date.now() + 60_000; ;) {
+          const heard = notices.heard()
           const found = await until()
           if (found !== null && found !== undefined) return found
           if (Date.now() > deadline) throw new Error('It did not happen within a minute.')
-          await Promise.race([new Promise((resolve) => setTimeout(resolve, 20)), working])
+          await Promise.race([notices.next(heard, 100, stop.signal), working])
         }
       } finally {
         stop.abort()
         await working
+        await notices.close()
       }
     },
     async ended(training) {
