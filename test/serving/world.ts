@@ -10,6 +10,7 @@ import { applyChanges } from '../../registry/changes/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { DefinitionSet } from '../../registry/load/definition-set.ts'
 import { pushModel } from '../../registry/models/models.ts'
+import { sha256 } from '../../registry/sha256.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/postgres/open-postgres.ts'
@@ -49,6 +50,16 @@ export interface World {
   close(): Promise<void>
 }
 
+const contracts = new Map<string, ReturnType<typeof inspectModel>>()
+
+/** The files of this process push few models, and each inspection is a process. */
+async function contractOf(bytes: Uint8Array): ReturnType<typeof inspectModel> {
+  const key = sha256(bytes)
+  const contract = contracts.get(key) ?? inspectModel(bytes)
+  contracts.set(key, contract)
+  return await contract
+}
+
 /** A migrated database with the serving definitions (or others) applied, and an online store of the given kind. */
 export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet = servingSet): Promise<World> {
   const database = await testDatabase()
@@ -79,7 +90,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         typeof file === 'string' ? await onnx(file) : file,
         ...(producer === '' ? [] : [Buffer.of(0x12, made.length), made]),
       ])
-      return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
+      return (await pushModel(db, { model, bytes, contract: await contractOf(bytes) })).version.version
     },
     async serve(options = {}, { grpcPort: wanted, host = '127.0.0.1' } = {}) {
       const registry = new Registry()
