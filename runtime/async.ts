@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { LockstepError } from '../kernel/errors.ts'
+import type { Steps } from '../statistics/steps.ts'
 
 /** The result of `orTimeout` if the time ran out first. */
 export const timedOut: unique symbol = Symbol('timed out')
@@ -94,6 +95,16 @@ export function startTurns(signal?: AbortSignal): Turns {
       signal?.throwIfAborted()
       endMs = performance.now() + turnMs
     },
+  }
+}
+
+/** Does the steps of a computation. Other work of the process runs in between. */
+export async function inTurns<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
+  const turns = startTurns(signal)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    if (turns.isOver()) await turns.next()
   }
 }
 

@@ -1,8 +1,10 @@
-import { ascendingOrder } from './ascending-order.ts'
+import { ascendingOrderInSteps } from './ascending-order.ts'
 import { studentQuantile } from './distributions.ts'
 import type { Estimate } from './interval.ts'
 import { criticalValue } from './interval.ts'
 import { movedBy } from './quality-scores.ts'
+import type { Steps } from './steps.ts'
+import { inParts, runSteps } from './steps.ts'
 
 export interface AucOptions {
   readonly alpha?: number
@@ -10,20 +12,27 @@ export interface AucOptions {
   readonly entities?: ArrayLike<number> | undefined
 }
 
+export type AucEstimate = Estimate & { readonly standardError: number }
+
 /**
  * The area under the ROC curve with DeLong's interval, made on the logit scale so that it stays within 0 and 1. Ties
  * count half. Needs both labels; the interval is NaN with fewer than two rows, or entities, of either. Student's
- * quantile, because few rows of one label say little of their own variance. O(n log n). Source: DeLong, DeLong and
+ * quantile, because few rows of one label say little of their own variance. O(n). Source: DeLong, DeLong and
  * Clarke-Pearson, Biometrics 44 (1988); Sun and Xu, IEEE Signal Processing Letters 21 (2014), for the ranks.
  */
-export function auc(
+export function auc(scores: ArrayLike<number>, labels: ArrayLike<boolean | number>, options: AucOptions = {}): AucEstimate {
+  return runSteps(aucInSteps(scores, labels, options))
+}
+
+/** As {@link auc}. */
+export function* aucInSteps(
   scores: ArrayLike<number>,
   labels: ArrayLike<boolean | number>,
-  { alpha = 0.05, entities }: AucOptions = {},
-): Estimate & { readonly standardError: number } {
+  { alpha = 0.05, entities }: AucOptions,
+): Steps<AucEstimate> {
   const n = scores.length
-  const shares = sharesByRow(scores, labels)
-  const { value, standardError, weights } = meanOfShares(shares, labels, entities)
+  const shares = yield* sharesByRow(scores, labels)
+  const { value, standardError, weights } = yield* meanOfShares(shares, labels, entities)
   if (Number.isNaN(value)) return { value, low: 0, high: 1, n, standardError: Number.NaN }
   if (value === 0 || value === 1) {
     const bound = perfectBound(weights, alpha)
@@ -36,48 +45,68 @@ export function auc(
 
 /**
  * The difference of two areas over the same rows, first minus second, with DeLong's paired interval: the scores of a
- * row depend on each other. NaN limits with fewer than two rows, or entities, of either label. O(n log n). Source: as
+ * row depend on each other. NaN limits with fewer than two rows, or entities, of either label. O(n). Source: as
  * {@link auc}.
  */
 export function aucDifference(
   first: ArrayLike<number>,
   second: ArrayLike<number>,
   labels: ArrayLike<boolean | number>,
-  { alpha = 0.05, entities }: AucOptions = {},
+  options: AucOptions = {},
 ): Estimate {
-  const others = sharesByRow(second, labels)
-  const differences = sharesByRow(first, labels).map((share, row) => share - (others[row] as number))
-  const { value, standardError, weights } = meanOfShares(differences, labels, entities)
+  return runSteps(aucDifferenceInSteps(first, second, labels, options))
+}
+
+/** As {@link aucDifference}. */
+export function* aucDifferenceInSteps(
+  first: ArrayLike<number>,
+  second: ArrayLike<number>,
+  labels: ArrayLike<boolean | number>,
+  { alpha = 0.05, entities }: AucOptions,
+): Steps<Estimate> {
+  const others = yield* sharesByRow(second, labels)
+  const differences = yield* sharesByRow(first, labels)
+  yield* inParts(labels.length, (from, to) => {
+    for (let row = from; row < to; row++) differences[row] = (differences[row] as number) - (others[row] as number)
+  })
+  const { value, standardError, weights } = yield* meanOfShares(differences, labels, entities)
   const half = critical(weights, alpha) * standardError
   return { value, low: value - half, high: value + half, n: labels.length }
 }
 
 /** By row: the share of the rows of the other label that its score is on the right side of, ties half. */
-function sharesByRow(scores: ArrayLike<number>, labels: ArrayLike<boolean | number>): Float64Array {
-  const order = ascendingOrder(scores)
+function* sharesByRow(scores: ArrayLike<number>, labels: ArrayLike<boolean | number>): Steps<Float64Array> {
+  const order = yield* ascendingOrderInSteps(scores)
   const n = order.length
   const shares = new Float64Array(n)
   let positives = 0
-  for (let row = 0; row < n; row++) if (isPositive(labels[row])) positives++
+  yield* inParts(n, (from, to) => {
+    for (let row = from; row < to; row++) if (isPositive(labels[row])) positives++
+  })
   const negatives = n - positives
-  let [positivesBelow, negativesBelow] = [0, 0]
-  for (let from = 0, to = 0; from < n; from = to) {
-    const score = scores[order[from] as number]
-    let tied = 0
-    do {
-      if (isPositive(labels[order[to] as number])) tied++
-      to++
-    } while (to < n && scores[order[to] as number] === score)
-    const others = to - from - tied
-    for (let at = from; at < to; at++) {
-      const row = order[at] as number
-      shares[row] = isPositive(labels[row])
-        ? (negativesBelow + others / 2) / negatives
-        : (positives - positivesBelow - tied / 2) / positives
+  let [first, positivesBelow, negativesBelow] = [0, 0, 0]
+  yield* inParts(n, (_, end) => {
+    // rows of one score are taken together, also beyond the part
+    while (first < end) {
+      const score = scores[order[first] as number]
+      let tied = 0
+      let to = first
+      do {
+        if (isPositive(labels[order[to] as number])) tied++
+        to++
+      } while (to < n && scores[order[to] as number] === score)
+      const others = to - first - tied
+      for (let at = first; at < to; at++) {
+        const row = order[at] as number
+        shares[row] = isPositive(labels[row])
+          ? (negativesBelow + others / 2) / negatives
+          : (positives - positivesBelow - tied / 2) / positives
+      }
+      positivesBelow += tied
+      negativesBelow += others
+      first = to
     }
-    positivesBelow += tied
-    negativesBelow += others
-  }
+  })
   return shares
 }
 
@@ -100,9 +129,15 @@ interface SharesMean {
  * what it moves. Source: Obuchowski, Biometrics 53 (1997), for clustered ROC curves; Bell and McCaffrey, Survey
  * Methodology 28 (2002), for the jackknife.
  */
-function meanOfShares(shares: Float64Array, labels: ArrayLike<boolean | number>, entities: ArrayLike<number> | undefined): SharesMean {
+function* meanOfShares(
+  shares: Float64Array,
+  labels: ArrayLike<boolean | number>,
+  entities: ArrayLike<number> | undefined,
+): Steps<SharesMean> {
   const all = { positive: newSums(), negative: newSums() }
-  for (const [row, share] of shares.entries()) add(sideOf(all, labels[row]), share)
+  yield* inParts(shares.length, (from, to) => {
+    for (let row = from; row < to; row++) add(sideOf(all, labels[row]), shares[row] as number)
+  })
   const { positive, negative } = all
   const value = positive.sum / positive.rows
   const means = { positive: value, negative: negative.sum / negative.rows }
@@ -110,20 +145,25 @@ function meanOfShares(shares: Float64Array, labels: ArrayLike<boolean | number>,
     return { value: Number.NaN, standardError: Number.NaN, weights: { positives: 0, negatives: 0 } }
   if (entities === undefined) {
     let [ofPositives, ofNegatives] = [0, 0]
-    for (const [row, share] of shares.entries()) {
-      if (isPositive(labels[row])) ofPositives += (share - means.positive) ** 2
-      else ofNegatives += (share - means.negative) ** 2
-    }
+    yield* inParts(shares.length, (from, to) => {
+      for (let row = from; row < to; row++) {
+        const share = shares[row] as number
+        if (isPositive(labels[row])) ofPositives += (share - means.positive) ** 2
+        else ofNegatives += (share - means.negative) ** 2
+      }
+    })
     const variance = ofPositives / (positive.rows - 1) / positive.rows + ofNegatives / (negative.rows - 1) / negative.rows
     return { value, standardError: Math.sqrt(variance), weights: { positives: positive.rows, negatives: negative.rows } }
   }
   const byEntity = new Map<number, typeof all>()
-  for (const [row, share] of shares.entries()) {
-    const entity = entities[row] as number
-    let own = byEntity.get(entity)
-    if (own === undefined) byEntity.set(entity, (own = { positive: newSums(), negative: newSums() }))
-    add(sideOf(own, labels[row]), share)
-  }
+  yield* inParts(shares.length, (from, to) => {
+    for (let row = from; row < to; row++) {
+      const entity = entities[row] as number
+      let own = byEntity.get(entity)
+      if (own === undefined) byEntity.set(entity, (own = { positive: newSums(), negative: newSums() }))
+      add(sideOf(own, labels[row]), shares[row] as number)
+    }
+  })
   let [squares, ofPositives, ofNegatives] = [0, 0, 0]
   for (const own of byEntity.values()) {
     const moved =

@@ -3,6 +3,7 @@ import { studentQuantile } from './distributions.ts'
 import { type Estimate, criticalValue } from './interval.ts'
 import { type ScoreGroups, groupByScore, isotonic } from './isotonic.ts'
 import { type Random, createRandom } from './random.ts'
+import { type Steps, runSteps } from './steps.ts'
 
 /** How far probabilities are from shares of positives, over bins of equal mass. */
 export interface CalibrationError {
@@ -166,7 +167,12 @@ export interface ReliabilityPoint {
  * The CORP reliability diagram: isotonic regression in place of bins, with a consistency band from 200 simulated sets
  * of labels under the given probabilities. Source: Dimitriadis, Gneiting and Jordan, PNAS 118 (2021).
  */
-export function reliability(probabilities: readonly number[], labels: readonly boolean[]): Reliability {
+export function reliability(...parameters: Parameters<typeof reliabilityInSteps>): Reliability {
+  return runSteps(reliabilityInSteps(...parameters))
+}
+
+/** As {@link reliability}. */
+export function* reliabilityInSteps(probabilities: readonly number[], labels: readonly boolean[]): Steps<Reliability> {
   const groups = groupByScore(probabilities, labels)
   const curve = isotonic(groups)
   const n = probabilities.length
@@ -178,7 +184,7 @@ export function reliability(probabilities: readonly number[], labels: readonly b
       return sum + positives * (1 - f) ** 2 + (rows - positives) * f * f
     }, 0) / n
   const [own, recalibrated, constant] = [score((g) => groups.scores[g] as number), score((g) => curve[g] as number), score(() => base)]
-  const band = consistencyBand(groups, createRandom(n))
+  const band = yield* consistencyBand(groups, createRandom(n))
   return {
     curve: groups.scores.map((probability, g) => ({
       probability,
@@ -194,10 +200,12 @@ export function reliability(probabilities: readonly number[], labels: readonly b
   }
 }
 
-function consistencyBand({ scores, rows }: ScoreGroups, random: Random): { low: number[]; high: number[] } {
-  const simulated = Array.from({ length: bootstraps }, () =>
-    isotonic({ rows, positives: rows.map((count, g) => binomial(count, scores[g] as number, random)) }),
-  )
+function* consistencyBand({ scores, rows }: ScoreGroups, random: Random): Steps<{ low: number[]; high: number[] }> {
+  const simulated: number[][] = []
+  while (simulated.length < bootstraps) {
+    simulated.push(isotonic({ rows, positives: rows.map((count, g) => binomial(count, scores[g] as number, random)) }))
+    yield
+  }
   const sorted = scores.map((_, g) => simulated.map((curve) => curve[g] as number).sort((a, b) => a - b))
   return { low: sorted.map((values) => quantile(values, 0.05)), high: sorted.map((values) => quantile(values, 0.95)) }
 }

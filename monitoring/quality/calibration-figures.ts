@@ -1,4 +1,5 @@
-import { calibrationError, reliability } from '../../statistics/calibration.ts'
+import { inTurns } from '../../runtime/async.ts'
+import { calibrationError, reliabilityInSteps } from '../../statistics/calibration.ts'
 import type { Figure, Spread } from './figure.ts'
 import { figureOf } from './figure.ts'
 import type { ScoreSample } from './score-sample.ts'
@@ -40,20 +41,25 @@ export interface CurveStep {
 }
 
 /** @param curveRows the most rows of the curve, whose band simulates 200 curves; 0: no curve */
-export function calibrationOf(sample: ScoreSample, curveRows: number, interval: Figure['interval'], spread?: Spread): Calibration {
+export async function calibrationOf(
+  sample: ScoreSample,
+  curveRows: number,
+  interval: Figure['interval'],
+  spread?: Spread,
+): Promise<Calibration> {
   const { scores, labels, entities } = thinned(sample, maxErrorRows)
   const { root, expected, bins } = calibrationError(scores, labels, interval === 'entities' ? { entities } : {})
   return {
     error: figureOf(root, scores.length, interval, spread),
     expected,
     bins,
-    curve: curveRows > 0 ? curveOf(sample, curveRows) : null,
+    curve: curveRows > 0 ? await curveOf(sample, curveRows) : null,
   }
 }
 
-function curveOf(sample: ScoreSample, limit: number): Curve {
+async function curveOf(sample: ScoreSample, limit: number): Promise<Curve> {
   const { scores, labels } = thinned(sample, limit)
-  const { curve, miscalibration, discrimination, uncertainty } = reliability(scores, labels)
+  const { curve, miscalibration, discrimination, uncertainty } = await inTurns(reliabilityInSteps(scores, labels))
   const steps: CurveStep[] = []
   // the curve rises, so equal shares are neighbours
   for (const points of Map.groupBy(curve, ({ share }) => share).values()) {

@@ -1,4 +1,5 @@
-import { auc } from '../../statistics/auc.ts'
+import { inTurns } from '../../runtime/async.ts'
+import { aucInSteps } from '../../statistics/auc.ts'
 import { surprise } from '../../statistics/quality-scores.ts'
 import { calibrationOf } from './calibration-figures.ts'
 import { createEntityTally } from './entity-tally.ts'
@@ -31,7 +32,7 @@ export function createClassifierTally({ threshold, decides, limit, withSpread = 
 
   const notProbabilities = decides ? 'the output is a decision, and no probability' : 'scores are not within 0 and 1'
 
-  function area(): Figure {
+  async function area(): Promise<Figure> {
     const n = sums.rows
     const positives = Math.round(sums.sum(positive))
     if (positives === 0 || positives === n) {
@@ -40,7 +41,8 @@ export function createClassifierTally({ threshold, decides, limit, withSpread = 
     const entities = sums.interval() === 'entities' ? sample.entities() : undefined
     const [ofPositives, ofNegatives] = [sums.weightOf({ [positive]: 1 }), sums.weightOf({ [one]: 1, [positive]: -1 })]
     const spread = (ofPositives?.entities ?? 0) < (ofNegatives?.entities ?? 0) ? ofPositives : ofNegatives
-    return figureOf(auc(sample.scores(), sample.labels(), { entities }), sample.size, sums.interval(), spread)
+    const estimate = await inTurns(aucInSteps(sample.scores(), sample.labels(), { entities }))
+    return figureOf(estimate, sample.size, sums.interval(), spread)
   }
 
   return {
@@ -62,15 +64,15 @@ export function createClassifierTally({ threshold, decides, limit, withSpread = 
       return sums.rows
     },
     entities: sums.entities,
-    finish(curveRows) {
+    async finish(curveRows) {
       const n = sums.rows
       if (n < minRows) return { figures: tooFewRows(names, n), calibration: null }
-      const calibration = areProbabilities ? calibrationOf(sample, curveRows, sums.interval(), sums.weightOf({ [one]: 1 })) : null
+      const calibration = areProbabilities ? await calibrationOf(sample, curveRows, sums.interval(), sums.weightOf({ [one]: 1 })) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
       const count = (sum: number): number => Math.round(sums.sum(sum))
       const [hits, decisions, positives] = [count(hit), count(decided), count(positive)]
       const figures = {
-        auc: area(),
+        auc: await area(),
         logLoss: ofProbabilities(() => notNegative(sums.mean(surprised))),
         brier: ofProbabilities(() => notNegative(sums.mean(square), 1)),
         accuracy: sums.share(right, one),

@@ -16,8 +16,12 @@ export interface GroupTally {
   add(row: JudgedRow): void
   readonly rows: number
   entities(): number | null
-  /** @param curveRows the most rows of the calibration curve; 0: there is none */
-  finish(curveRows: number): FinishedGroup
+  /**
+   * Other work of the process runs in between.
+   *
+   * @param curveRows the most rows of the calibration curve; 0: there is none
+   */
+  finish(curveRows: number): Promise<FinishedGroup>
 }
 
 export interface FinishedGroup {

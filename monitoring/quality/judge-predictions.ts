@@ -167,7 +167,7 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
       const finished = async (group: Counted, labels: Readonly<Record<string, string>>, curveRows: number): Promise<JudgedGroup> => {
         await nextTurn()
         const { tally, business: amounts, ...counts } = group
-        const figures = { ...tally.finish(curveRows), business: amounts.finish() }
+        const figures = { ...(await tally.finish(curveRows)), business: amounts.finish() }
         return { by: labels, ...counts, judged: tally.rows, entities: tally.entities(), ...figures }
       }
       const split = splitter?.groups() ?? []

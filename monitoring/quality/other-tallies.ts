@@ -20,7 +20,7 @@ export function createNumberTally(withSpread: boolean): GroupTally {
       return sums.rows
     },
     entities: sums.entities,
-    finish: () => ({
+    finish: async () => ({
       figures:
         sums.rows < minRows
           ? tooFewRows(['rmse', 'mae', 'bias'], sums.rows)
@@ -43,7 +43,7 @@ export function createCategoryTally(withSpread: boolean): GroupTally {
       return sums.rows
     },
     entities: sums.entities,
-    finish: () => ({
+    finish: async () => ({
       figures: sums.rows < minRows ? tooFewRows(['accuracy'], sums.rows) : { accuracy: sums.share(0, 1) },
       calibration: null,
     }),

@@ -1,4 +1,5 @@
-import { aucDifference } from '../../statistics/auc.ts'
+import { inTurns } from '../../runtime/async.ts'
+import { aucDifferenceInSteps } from '../../statistics/auc.ts'
 import { surprise } from '../../statistics/quality-scores.ts'
 import type { EntityTally } from './entity-tally.ts'
 import { createEntityTally } from './entity-tally.ts'
@@ -28,7 +29,8 @@ export interface PairedTally {
   readonly rows: number
   /** How many entities; null: more than are kept apart. */
   entities(): number | null
-  finish(): Readonly<Record<string, FigureDifference>>
+  /** Other work of the process runs in between. */
+  finish(): Promise<Readonly<Record<string, FigureDifference>>>
 }
 
 export const lowerIsBetter: ReadonlySet<string> = new Set(['logLoss', 'brier', 'rmse', 'mae'])
@@ -42,10 +44,10 @@ export function createPairedTally(judge: Judge, limit: number): PairedTally {
       return sums.rows
     },
     entities: sums.entities,
-    finish() {
+    async finish() {
       const { rows } = sums
       const few = `${rows} ${rows === 1 ? 'row has' : 'rows have'} a label and a prediction of both versions, and ${minRows} are needed`
-      const figures = rows < minRows ? names.map((name) => [name, noFigure(few, rows)] as const) : Object.entries(differences())
+      const figures = rows < minRows ? names.map((name) => [name, noFigure(few, rows)] as const) : Object.entries(await differences())
       return Object.fromEntries(figures.map(([name, figure]) => [name, { ...figure, verdict: verdictOf(name, figure) }]))
     },
   }
@@ -104,7 +106,7 @@ function binaryPairs({ threshold, decides }: Judge, limit: number) {
       scores.add(score, label, { entity: sums.add(entity, values) })
       others.add(other, label)
     },
-    differences(): Record<string, Figure> {
+    async differences(): Promise<Record<string, Figure>> {
       const n = sums.rows
       const positives = Math.round(sums.sum(positive))
       const entities = sums.interval() === 'entities' ? scores.entities() : undefined
@@ -113,7 +115,11 @@ function binaryPairs({ threshold, decides }: Judge, limit: number) {
         auc:
           positives === 0 || positives === n
             ? noFigure(`all ${n} labels are ${positives === 0 ? 'negative' : 'positive'}, and both kinds are needed`, n)
-            : figureOf(aucDifference(scores.scores(), others.scores(), scores.labels(), { entities }), scores.size, sums.interval()),
+            : figureOf(
+                await inTurns(aucDifferenceInSteps(scores.scores(), others.scores(), scores.labels(), { entities })),
+                scores.size,
+                sums.interval(),
+              ),
         logLoss: areProbabilities ? sums.mean(surprised) : noProbabilities,
         brier: areProbabilities ? sums.mean(squared) : noProbabilities,
         accuracy: sums.mean(right),
@@ -143,7 +149,7 @@ function errorPairs(kind: 'number' | 'category') {
       values[wasRight] = (score === outcome ? 1 : 0) - (against === outcome ? 1 : 0)
       sums.add(entity, values)
     },
-    differences(): Record<string, Figure> {
+    async differences(): Promise<Record<string, Figure>> {
       if (kind === 'category') return { accuracy: sums.mean(wasRight) }
       const [root, otherRoot] = [square, otherSquare].map((place) => Math.sqrt(sums.sum(place) / sums.rows)) as [number, number]
       const slopes = { [square]: 1 / (2 * root), [otherSquare]: -1 / (2 * otherRoot) }

@@ -144,6 +144,15 @@ export async function evaluateVersions(
     const { total, groups, isFull } = await judged.finish()
     finished.push({ version, name, sha256, refused, total: ofRows(total), groups: groups.map(ofRows), isFull })
   }
+  const comparisons: Comparison[] = []
+  for (const { run, base, tally } of pairs)
+    comparisons.push({
+      name: run.name,
+      against: base.name,
+      rows: tally.rows,
+      entities: tally.entities(),
+      figures: await tally.finish(),
+    })
   return {
     model: model.name,
     output: output.name,
@@ -154,13 +163,7 @@ export async function evaluateVersions(
     files: rows.files,
     dataset: rows.dataset === null ? null : { id: rows.dataset.id, part: rows.dataset.part },
     versions: finished,
-    comparisons: pairs.map(({ run, base, tally }) => ({
-      name: run.name,
-      against: base.name,
-      rows: tally.rows,
-      entities: tally.entities(),
-      figures: tally.finish(),
-    })),
+    comparisons,
     notes: [
       ...plan.notes,
       ...(options.against !== undefined && pairs.length === 0 ? [`${options.against.name} is not compared with itself.`] : []),

@@ -118,12 +118,13 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
     }
   })
 
-  it('quality of classifiers and regressions', () => {
+  it('quality of classifiers and regressions', async () => {
     for (const { scores, labels, threshold, curve, ...expected } of vectors.quality.classification) {
       const area = auc(scores, labels)
       const tally = createClassifierTally({ threshold, decides: false, limit: 1000 })
       for (const [entity, score] of scores.entries()) tally.add({ entity, score, outcome: Number(labels[entity]) })
-      const figure = (name: string) => tally.finish(0).figures[name]?.value ?? Number.NaN
+      const { figures } = await tally.finish(0)
+      const figure = (name: string) => figures[name]?.value ?? Number.NaN
       const diagram = reliability(scores, labels)
       const own = {
         auc: area.value,
@@ -142,7 +143,7 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
     const { predictions, targets, meanAbsolute, rootMeanSquared } = vectors.quality.regression
     const tally = createNumberTally(false)
     for (const [entity, score] of predictions.entries()) tally.add({ entity, score, outcome: targets[entity] as number })
-    const { figures } = tally.finish(0)
+    const { figures } = await tally.finish(0)
     expectClose(figures['mae']?.value ?? Number.NaN, meanAbsolute, 'mean absolute error')
     expectClose(figures['rmse']?.value ?? Number.NaN, rootMeanSquared, 'root mean squared error')
   })

@@ -101,6 +101,25 @@ function naive(rows: readonly OutcomeOfPrediction[], threshold: number) {
 }
 
 describe('figures of a classifier', () => {
+  it('lets other work of the process run while it finishes 300,000 rows', async () => {
+    const judge = createJudge({ model: 'fraud', output: probability, outcomeType: { kind: 'bool' }, threshold: 0.5, first: [] })
+    const { add, finish } = createPredictionJudge({ judge, by: [], first: [], limits: { ...plenty, curve: 1000 } })
+    const random = createRandom(3)
+    for (let entity = 0; entity < 300_000; entity++) add(row({ entity, output: random.next(), outcome: random.next() < 0.5 }))
+    let turns = 0
+    let isDone = false
+    const count = (): void => {
+      turns++
+      if (!isDone) setImmediate(count)
+    }
+    setImmediate(count)
+    const { total } = await finish()
+    isDone = true
+    expect(total.figures['auc']?.n).toBe(300_000)
+    // sorting them at once, it had two
+    expect(turns).toBeGreaterThan(20)
+  })
+
   it.each([0.5, 0.3, 0.8])('are those of their definitions at the threshold %s, in all and by slice', async (threshold) => {
     const rows = payments(600, 40)
     const { total, groups } = await judged(rows, { threshold, by: ['version', 'country'] })

@@ -19,10 +19,10 @@ function judgeOf(kind: Kind) {
   })
 }
 
-function differences(kind: Kind, rows: readonly PairedRow[]) {
+async function differences(kind: Kind, rows: readonly PairedRow[]) {
   const tally = createPairedTally(judgeOf(kind), 1e6)
   for (const row of rows) tally.add(row)
-  return tally.finish()
+  return await tally.finish()
 }
 
 /** Rows of entities that repeat, each with errors of its own; the second version has more noise. */
@@ -82,9 +82,9 @@ describe('the differences of two versions', () => {
   it.each([
     ['entities', 60],
     ['rows', 600],
-  ])('have the values of sums, and intervals by %s as the jackknife gives them', (interval, entities) => {
+  ])('have the values of sums, and intervals by %s as the jackknife gives them', async (interval, entities) => {
     const rows = drawn(600, entities)
-    const found = { ...differences('bool', rows), ...differences('float64', rows) }
+    const found = { ...(await differences('bool', rows)), ...(await differences('float64', rows)) }
     for (const [name, figure] of Object.entries(figures)) {
       const { value, low, high, ...rest } = found[name] ?? { value: null, low: null, high: null }
       expect(value, name).toBeCloseTo(figure(rows), 12)
@@ -95,34 +95,34 @@ describe('the differences of two versions', () => {
     expect(found['auc']?.value).toBeGreaterThan(0)
   })
 
-  it('are better or worse only where the interval leaves 0 out, and less is better for errors', () => {
+  it('are better or worse only where the interval leaves 0 out, and less is better for errors', async () => {
     const rows = drawn(600, 60)
-    const verdicts = { ...differences('bool', rows), ...differences('float64', rows) }
+    const verdicts = { ...(await differences('bool', rows)), ...(await differences('float64', rows)) }
     expect([verdicts['auc']?.verdict, verdicts['brier']?.verdict, verdicts['rmse']?.verdict]).toEqual(['better', 'better', 'better'])
     const swapped = rows.map((row) => ({ ...row, score: row.against, against: row.score }))
-    const against = { ...differences('bool', swapped), ...differences('float64', swapped) }
+    const against = { ...(await differences('bool', swapped)), ...(await differences('float64', swapped)) }
     expect([against['auc']?.verdict, against['brier']?.verdict, against['rmse']?.verdict]).toEqual(['worse', 'worse', 'worse'])
-    expect(differences('bool', drawn(40, 40))['recall']?.verdict).toBe('unclear')
+    expect((await differences('bool', drawn(40, 40)))['recall']?.verdict).toBe('unclear')
   })
 
-  it('of classes are those of accuracy', () => {
+  it('of classes are those of accuracy', async () => {
     const rows = drawn(600, 600).map((row) => ({ ...row, outcome: 'b', score: Number(row.score) > 0.3 ? 'b' : 'a', against: 'a' }))
     const share = rows.filter(({ score }) => score === 'b').length / 600
-    expect(differences('string', rows)).toMatchObject({ accuracy: { value: share, verdict: 'better' } })
+    expect(await differences('string', rows)).toMatchObject({ accuracy: { value: share, verdict: 'better' } })
   })
 
-  it('have a reason in place of a value where they cannot be computed', () => {
+  it('have a reason in place of a value where they cannot be computed', async () => {
     const positive = drawn(100, 100).map((row) => ({ ...row, outcome: 1 }))
-    expect(differences('bool', positive)['auc']).toMatchObject({
+    expect((await differences('bool', positive))['auc']).toMatchObject({
       value: null,
       verdict: 'unclear',
       reason: 'all 100 labels are positive, and both kinds are needed',
     })
     const beyond = drawn(100, 100).map((row) => ({ ...row, against: Number(row.against) + 2 }))
-    expect(differences('bool', beyond)['logLoss']?.reason).toBe('scores are not within 0 and 1')
+    expect((await differences('bool', beyond))['logLoss']?.reason).toBe('scores are not within 0 and 1')
     const silent = drawn(100, 100).map((row) => ({ ...row, against: 0 }))
-    expect(differences('bool', silent)['precision']).toMatchObject({ value: null, reason: 'it cannot be computed of these rows' })
-    expect(differences('float64', drawn(29, 29))['mae']?.reason).toBe(
+    expect((await differences('bool', silent))['precision']).toMatchObject({ value: null, reason: 'it cannot be computed of these rows' })
+    expect((await differences('float64', drawn(29, 29)))['mae']?.reason).toBe(
       '29 rows have a label and a prediction of both versions, and 30 are needed',
     )
   })

@@ -61,10 +61,10 @@ describe('a gate of outcomes with few entities', () => {
     expect(judgeGate(spec, evidenceOf(profitOf([500], 10), profitOf([500], 10))).verdict).toBe('not enough evidence')
   })
 
-  it('asks for entities of the rarer label where AUC is compared', () => {
+  it('asks for entities of the rarer label where AUC is compared', async () => {
     const tally = createClassifierTally({ threshold: 0.5, decides: false, limit: 10_000, withSpread: true })
     for (let i = 0; i < 1800; i++) tally.add({ entity: i, score: (i % 97) / 97, outcome: i % 60 === 0 ? 1 : 0 })
-    const { auc, accuracy, calibrationError } = tally.finish(0).figures
+    const { auc, accuracy, calibrationError } = (await tally.finish(0)).figures
     expect(auc?.spread?.entities).toBeCloseTo(30, 9)
     expect([accuracy, calibrationError].map((figure) => figure?.spread?.entities)).toEqual(
       [1, 1].map(() => expect.closeTo(1800, 6) as number),
