@@ -36,9 +36,10 @@ export async function gatherGateEvidence(deps: EvidenceDeps, rollout: GateContex
   const { db, catalog, now, signal } = deps
   const model = catalog.model(rollout.model)
   const champion = pickVersion({ ...model, pin: null }).version
-  const counts = await comparedCounts(db, model, rollout, champion, now)
   const since = rollout.since.getTime() * 1000
-  const context: GateContext = { ...deps, model, rollout, champion, counts, from: since + takenMicros }
+  const from = since + takenMicros
+  const counts = await comparedCounts(db, model, rollout, champion, { from, to: now })
+  const context: GateContext = { ...deps, model, rollout, champion, counts, from }
   const gates: (JsonValue | null)[] = []
   const failures: (string | null)[] = []
   for (const [i, spec] of rollout.plan.gates.entries()) {

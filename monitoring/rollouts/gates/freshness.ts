@@ -40,8 +40,13 @@ export const freshness: Gate<'freshness', FreshnessEvidence> = {
     if (reason !== null) return { verdict: 'not enough evidence', text: reason }
     const late = views.filter((view) => view.late !== null)
     const [worst] = late.toSorted((a, b) => Number(a.shared) - Number(b.shared))
-    if (worst === undefined) return { verdict: 'advance', text: `All ${views.length} online views of the candidate are fresh.` }
+    if (worst === undefined) return { verdict: 'advance', text: freshText(views.length) }
     if (!worst.shared) return { verdict: onBreach, text: `The view "${worst.view}", which only the candidate uses, is late: ${worst.late}` }
     return { verdict: 'hold', text: `The view "${worst.view}", which the champion uses too, is late: ${worst.late}` }
   },
+}
+
+function freshText(views: number): string {
+  if (views === 0) return 'The candidate uses no online view.'
+  return views === 1 ? 'The online view of the candidate is fresh.' : `All ${views} online views of the candidate are fresh.`
 }

@@ -65,7 +65,7 @@ export const latency: Gate<'latency', LatencyEvidence> = {
 
 export function latencyEvidence(
   spec: GateOf<'latency'>,
-  { candidate, champion, championOf }: ComparedCounts,
+  { candidate, champion, championOf }: Omit<ComparedCounts, 'championIn'>,
   share: number,
 ): LatencyEvidence {
   const { alpha, quantile } = spec

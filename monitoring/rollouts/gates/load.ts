@@ -8,7 +8,7 @@ import type { Gate } from './gate.ts'
 import { percent, short } from './gate.ts'
 
 interface LoadEvidence {
-  /** Whole minutes since the step began. */
+  /** Whole minutes since the step began. The counts are of the last ones. */
   readonly minutes: number
   /** Requests for all models, answered and failed. */
   readonly requests: number
@@ -18,12 +18,16 @@ interface LoadEvidence {
   readonly cores: number | null
 }
 
+/** So many minutes are looked at: servers that keep up again must not hold the rollout for what they refused before. */
+const lastMinutes = 10
+
 /** Whether servers keep up: how many requests they refuse because they are busy, and how busy they are. */
 export const load: Gate<'load', LoadEvidence> = {
   kind: 'load',
   async gather({ db, catalog, from, now }, _spec, before) {
-    const window = { from: Math.ceil(from / minuteMicros) * minuteMicros, to: Math.floor(now / minuteMicros) * minuteMicros }
-    const minutes = Math.max(0, (window.to - window.from) / minuteMicros)
+    const to = Math.floor(now / minuteMicros) * minuteMicros
+    const minutes = Math.max(0, to / minuteMicros - Math.ceil(from / minuteMicros))
+    const window = { from: to - Math.min(minutes, lastMinutes) * minuteMicros, to }
     if (minutes === 0) return { minutes, requests: 0, refused: 0, cores: null }
     if (before?.minutes === minutes) return before
     let [requests, refused, micros, rows] = [0, 0, 0, 0]
@@ -46,7 +50,8 @@ export const load: Gate<'load', LoadEvidence> = {
   judge({ maxRefused, maxCores, onBreach }, { minutes, requests, refused, cores }) {
     if (minutes === 0 || cores === null) return { verdict: 'not enough evidence', text: 'No minute of the step is over and written yet.' }
     const share = refused / Math.max(1, requests + refused)
-    const text = `Servers refused ${percent(share)} of the requests because they were busy (${percent(maxRefused)} are allowed), and a process used ${short(cores)} cores${maxCores === undefined ? '' : ` (${maxCores} are allowed)`}.`
+    const period = minutes === 1 ? 'of one minute' : `of ${Math.min(minutes, lastMinutes)} minutes`
+    const text = `Servers refused ${percent(share)} of the requests ${period} because they were busy (${percent(maxRefused)} are allowed), and a process used ${short(cores)} cores${maxCores === undefined ? '' : ` (${maxCores} are allowed)`}.`
     return {
       verdict: share > maxRefused || (maxCores !== undefined && cores > maxCores) ? onBreach : 'advance',
       text,

@@ -1,4 +1,4 @@
-import { parseDuration } from '../../../kernel/values/duration.ts'
+import { durationText, parseDuration } from '../../../kernel/values/duration.ts'
 import { checkParity } from '../../parity/check-parity.ts'
 import type { Gate } from './gate.ts'
 import { percent } from './gate.ts'
@@ -42,7 +42,7 @@ export const parity: Gate<'parity', ParityEvidence> = {
     if (values === 0)
       return {
         verdict: 'not enough evidence',
-        text: `No logged row of the candidate is ${settle} old and could be recomputed. LOCKSTEP_LOG_PREDICTIONS logs a share of them.`,
+        text: `No logged row of the candidate could be recomputed yet. A row is once it is ${durationText(parseDuration(settle))} old. If none are logged, set LOCKSTEP_LOG_PREDICTIONS.`,
       }
     const [worst] = Object.entries(features).toSorted((a, b) => b[1] - a[1])
     const most = worst === undefined ? '' : ` Most often "${worst[0]}" differs. "lockstep parity" shows examples.`

@@ -5,19 +5,40 @@ import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../../statistics/column-bins.ts'
 import { driftDistances } from '../../../statistics/drift-distances.ts'
 import { driftTest } from '../../../statistics/drift-test.ts'
+import { proportionRise } from '../../../statistics/proportion-difference.ts'
 import { mergeRareBins } from '../../../statistics/merge-rare-bins.ts'
 import { comparedType } from '../../compared-output.ts'
 import type { LoggedOutputs } from '../logged-sides.ts'
 import { loggedOutputs } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
-import { alphaOfLook, short } from './gate.ts'
+import { alphaOfLook, percent, short } from './gate.ts'
 
 interface PredictionsEvidence {
   /** Tests so far: one whenever the rows have doubled. */
   readonly looks: number
   readonly rows: { readonly candidate: number; readonly champion: number }
-  readonly outputs: readonly { readonly output: string; readonly p: number | null; readonly psi: number; readonly psiByChance: number }[]
+  readonly outputs: readonly OutputEvidence[]
 }
+
+interface OutputEvidence {
+  readonly output: string
+  readonly p: number | null
+  readonly psi: number
+  readonly psiByChance: number
+  /** Absent: no number, or evidence of an earlier version of Lockstep. */
+  readonly numbers?: { readonly candidate: Numbers; readonly champion: Numbers }
+}
+
+interface Numbers {
+  /** null: it has no finite value. */
+  readonly mean: number | null
+  readonly entities: number
+  /** Entities whose first row of the sample has NaN or an infinity. */
+  readonly notFinite: number
+}
+
+/** The least rise of the share of NaN and infinities that counts. PSI hardly sees a few per cent. */
+const minRise = 0.01
 
 type Scalar = string | number | boolean
 
@@ -39,6 +60,12 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
     return { looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
   },
   judge({ alpha, minPsi, onBreach }, { looks, rows, outputs }) {
+    const broken = outputs.find(({ numbers }) => numbers !== undefined && failsMore(numbers, alpha / outputs.length))
+    if (broken?.numbers !== undefined) {
+      const { candidate, champion } = broken.numbers
+      const text = `The output "${broken.output}" is NaN or infinite for ${shareOf(candidate)} of ${candidate.entities} entities with the candidate, and for ${shareOf(champion)} of ${champion.entities} with the champion.`
+      return { verdict: onBreach, text }
+    }
     const tested = outputs.filter(({ p }) => p !== null)
     if (tested.length === 0)
       return {
@@ -50,9 +77,34 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
     const [worst] = moved.toSorted((a, b) => b.psi - a.psi)
     if (worst === undefined)
       return { verdict: 'advance', text: `The outputs of ${rows.candidate} rows are like the champion's (${rows.champion} rows).` }
-    const text = `The output "${worst.output}" is distributed otherwise than the champion's (PSI ${short(worst.psi)}, ${short(worst.psiByChance)} by chance).`
+    const [own, theirs] = [worst.numbers?.candidate.mean ?? null, worst.numbers?.champion.mean ?? null]
+    const means =
+      own === null || theirs === null ? '' : `: its mean is ${short(own)} with the candidate and ${short(theirs)} with the champion`
+    const text = `The distribution of the output "${worst.output}" differs from the champion's (PSI ${short(worst.psi)}, ${short(worst.psiByChance)} by chance)${means}.`
     return { verdict: onBreach, text }
   },
+}
+
+/** Entities may be weighed by rows in the test of distributions, but not here: each counts once. */
+function failsMore({ candidate, champion }: { readonly candidate: Numbers; readonly champion: Numbers }, alpha: number): boolean {
+  if (candidate.entities === 0 || champion.entities === 0) return false
+  const [control, treatment] = [champion, candidate].map(({ notFinite, entities }) => ({ successes: notFinite, n: entities }))
+  if (control === undefined || treatment === undefined) return false
+  const { value, p } = proportionRise(control, treatment, { alpha })
+  return value >= minRise && p <= alpha
+}
+
+function shareOf({ notFinite, entities }: Numbers): string {
+  return percent(notFinite / entities)
+}
+
+function numbersOf(entities: ReadonlyMap<string, readonly Scalar[]>): Numbers {
+  const finite = [...entities.values()].flat().map(Number).filter(Number.isFinite)
+  return {
+    mean: finite.length === 0 ? null : finite.reduce((sum, value) => sum + value, 0) / finite.length,
+    entities: entities.size,
+    notFinite: [...entities.values()].filter(([first]) => !Number.isFinite(Number(first))).length,
+  }
 }
 
 function compare(
@@ -63,7 +115,8 @@ function compare(
   const [own, theirs] = [byEntity(output, candidate), byEntity(output, champion)]
   const reference = [...theirs.values()].flat()
   if (own.size < 2 || theirs.size < 2) return null
-  const bins = binsOf(reference, isNumeric(comparedType(type)))
+  const areNumbers = isNumeric(comparedType(type))
+  const bins = binsOf(reference, areNumbers)
   const sums = [theirs, own].map((entities) => {
     const all = createEntitySums(binCount(bins))
     for (const values of entities.values())
@@ -77,7 +130,8 @@ function compare(
   const { p, expectedPsi } = driftTest(clusteredShares(first), clusteredShares(second))
   const smoothed = [first, second].map(({ counts }) => Array.from(counts, (count) => count + 0.5))
   const { psi } = driftDistances(smoothed[0] as number[], smoothed[1] as number[])
-  return { output, p, psi, psiByChance: expectedPsi }
+  const numbers = areNumbers ? { numbers: { candidate: numbersOf(own), champion: numbersOf(theirs) } } : {}
+  return { output, p, psi, psiByChance: expectedPsi, ...numbers }
 }
 
 function byEntity(output: string, rows: readonly LoggedOutputs[]): Map<string, Scalar[]> {

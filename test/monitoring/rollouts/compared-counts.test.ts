@@ -45,7 +45,7 @@ test('a step at 100 % compares with the present champion, whenever it became it'
   const compared = async (champion: number, minutesAgo: number | null) => {
     const setAt = minutesAgo === null ? null : new Date((now - minutesAgo * minute) / 1000)
     const aliases = new Map(setAt === null ? [] : [['champion', { model: 'm', alias: 'champion', version: champion, former: [], setAt }]])
-    const { champion: side, championOf } = await comparedCounts(db, { aliases }, rollout, champion, now)
+    const { champion: side, championOf } = await comparedCounts(db, { aliases }, rollout, champion, { from: now - minute, to: now })
     return [side.requests, championOf]
   }
   expect(await compared(1, 60)).toEqual([10, 'the steps before'])

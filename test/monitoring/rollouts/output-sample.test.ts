@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { JsonValue } from '../../../kernel/specs/view-spec.ts'
 import type { Column } from '../../../kernel/values/value-type.ts'
 import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
+import type { Window } from '../../../monitoring/window.ts'
 import { gatherGate, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateContext } from '../../../monitoring/rollouts/gates/gate.ts'
 import { gate } from '../../../registry/rollouts/plan-schema.ts'
@@ -30,17 +31,25 @@ async function logStep(rows: { readonly canary: number; readonly champion: numbe
   )
 }
 
-async function look(before: JsonValue | null = null, output: Column = { name: 'score', type: { kind: 'float64' } }): Promise<JsonValue> {
+const step = { from: start, to: start + 10 * hour }
+
+async function look(before: JsonValue | null = null, output?: Column): Promise<JsonValue> {
+  return await gatherGate(contextOf(output), spec, before)
+}
+
+/** What the gates of logged rows ask for of a context. */
+function contextOf(output: Column = { name: 'score', type: { kind: 'float64' } }, championIn: Window = step): GateContext {
   const context = {
     db: opened().db,
-    model: { spec: { output: [output] } },
+    catalog: { services: new Map([['fraud_features@1', { features: [{ name: 'spent' }] }]]) },
+    model: { name: 'fraud', spec: { output: [output] }, versions: [1, 2].map((version) => ({ version, service: 'fraud_features@1' })) },
     rollout: { model: 'fraud', version: 2, unit: 'card' },
     champion: 1,
-    from: start,
-    now: start + 10 * hour,
+    counts: { championIn },
+    from: step.from,
+    now: step.to,
   }
-  // what the gate asks for of a context
-  return await gatherGate(context as unknown as GateContext, spec, before)
+  return context as unknown as GateContext
 }
 
 test('the gate of outputs compares rows of the same time, whatever the share', async () => {
@@ -63,4 +72,37 @@ test('the gate of outputs compares the probability of yes of an output that has 
   expect(judgeGate(spec, await look(null, both))).toMatchObject({ verdict: 'advance' })
   await logStep({ canary: 400, champion: 7600 }, 0, 0.5)
   expect(judgeGate(spec, await look(null, both))).toMatchObject({ verdict: 'hold' })
+})
+
+test('a step at 100 % is compared with what the champion answered before it', async () => {
+  const { db } = opened()
+  await logStep({ canary: 4000, champion: 4000 }, 0, 0.5)
+  const before = { from: step.from - 10 * hour, to: step.from }
+  await predictionPartitions.create(db, new Set([dayOf(before.from)]))
+  await db.query(`UPDATE lockstep.prediction_log SET at = at - interval '10 hours' WHERE role = 'champion'`)
+  // the candidate lacks the feature
+  await db.query(`UPDATE lockstep.prediction_log SET statuses = '{"spent": "NULL"}' WHERE role = 'canary'`)
+  const found = await gatherGate(contextOf(undefined, before), spec, null)
+  expect(found).toMatchObject({ rows: { candidate: 500, champion: 500 } })
+  expect(judgeGate(spec, found)).toMatchObject({ verdict: 'hold' })
+  const features = gate({ kind: 'features' })
+  const missing = await gatherGate(contextOf(undefined, before), features, null)
+  expect(missing).toMatchObject({ entities: { candidate: 4000, champion: 4000 } })
+  expect(judgeGate(features, missing)).toMatchObject({ verdict: 'roll back' })
+})
+
+test('the gate of outputs finds a candidate that answers NaN for a few entities', async () => {
+  const { db } = opened()
+  await logStep({ canary: 500, champion: 500 }, 0, 0)
+  const answerNaN = async (role: string, ofHundred: number) =>
+    await db.query(
+      `UPDATE lockstep.prediction_log SET outputs = '{"score": "NaN"}' WHERE role = $1 AND substring(request_id from '[0-9]+$')::int % 100 < $2`,
+      [role, ofHundred],
+    )
+  await answerNaN('canary', 4)
+  const found = judgeGate(spec, await look())
+  expect(found).toMatchObject({ verdict: 'hold', text: expect.stringContaining('is NaN or infinite for 4 % of 500 entities') as string })
+  // as often as the champion
+  await answerNaN('champion', 4)
+  expect(judgeGate(spec, await look())).toMatchObject({ verdict: 'advance' })
 })

@@ -93,7 +93,7 @@ async function rollOut(
     model,
     rollout: { ...rollout, plan: rollout.plan },
     champion: 1,
-    counts: { candidate: none, champion: none, championOf: 'the same time' },
+    counts: { candidate: none, champion: none, championOf: 'the same time', championIn: { from: start + 10 * hour, to: now } },
     from: start + 10 * hour,
     now,
     readSecret: () => '',
