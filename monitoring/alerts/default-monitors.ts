@@ -57,7 +57,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
         forMicros: 2 * minute,
         severity: 'page' as const,
         checks: checksOf('freshness'),
-        description: `The view "${id}" keeps ${target}.`,
+        description: `Checks whether the view "${id}" keeps ${target}.`,
       },
     ]
   })
@@ -73,7 +73,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
             forMicros: 0,
             severity: 'ticket' as const,
             checks: checksOf('parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions'),
-            description: `The model "${name}" answers as it usually does, from what it would be trained on.`,
+            description: `Checks whether the model "${name}" answers as usual, and whether its features are like those that it was trained on.`,
           },
           {
             ...common,
@@ -89,7 +89,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
               ...checksOf('nulls', 'drift', 'predictions'),
               ...(judgingOutcomes(catalog, name).length > 0 ? checksOf('quality') : []),
             ],
-            description: `What the model "${name}" gets and answers in a day is what it was trained on, and outcomes say that it is as good as before.`,
+            description: `Checks over a day whether the features and answers of the model "${name}" are like those of its training, and whether it is as good as before.`,
           },
         ],
   )
@@ -100,7 +100,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     forMicros: 2 * minute,
     severity: 'ticket' as const,
     checks: checksOf('jobs', 'clock'),
-    description: 'Jobs make progress, schedules succeed, and clocks agree.',
+    description: 'Checks whether jobs make progress, schedules succeed, and clocks agree.',
   }
   const sources = {
     ...common,
@@ -110,7 +110,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     forMicros: 0,
     severity: 'ticket' as const,
     checks: checksOf('arrivals'),
-    description: 'The sources of online views get events as often as they usually do.',
+    description: 'Checks whether the sources of online views get events as often as usual.',
   }
   return [...views, ...models, system, sources]
 }

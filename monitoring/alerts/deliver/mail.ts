@@ -1,3 +1,4 @@
+import { isRecord } from '../../../kernel/is-record.ts'
 import { measuredText } from '../../../kernel/values/duration.ts'
 import { plainText } from '../../../kernel/values/plain-text.ts'
 import { parseTimestamp } from '../../../kernel/values/time.ts'
@@ -29,7 +30,7 @@ function sectionsOf(message: AlertMessage): (readonly string[])[] {
     const why = cause === null ? [] : [`It had fired because:`, plainText(cause)]
     return [[endOf(message)], why, facts]
   }
-  const shown = evidenceLines(evidence)
+  const shown = evidenceLines(breaching(evidence))
   return [
     [plainText(cause ?? summary)],
     facts,
@@ -42,6 +43,13 @@ function sectionsOf(message: AlertMessage): (readonly string[])[] {
     // last: it may be long
     shown.length === 0 ? [] : ['Evidence:', ...shown],
   ]
+}
+
+/** Of a check of columns, those that breach. "alert show" has all of them. */
+function breaching(evidence: unknown): unknown {
+  if (!isRecord(evidence) || !Array.isArray(evidence['columns'])) return evidence
+  const columns = evidence['columns'].filter((column) => isRecord(column) && column['state'] === 'breach')
+  return columns.length === 0 ? evidence : { ...evidence, columns }
 }
 
 function endOf({ resolution, startedAt, resolvedAt }: AlertMessage): string {

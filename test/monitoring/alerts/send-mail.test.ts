@@ -86,9 +86,10 @@ Check:    freshness of airport_delays@1
     expect(text).not.toContain('fine')
   })
 
-  it('many columns lists them in the evidence', () => {
+  it('many columns lists those that breach in the evidence', () => {
     const column = (name: string, value: number) => ({ column: name, state: 'breach', value, threshold: 0.2, evidence: { bins: 10 } })
-    const { text } = mailOf({ ...firing, evidence: { columns: [column('amount', 0.51234), column('country', 0.3)], of: 7 } })
+    const fine = { ...column('merchant', 0.01), state: 'ok' }
+    const { text } = mailOf({ ...firing, evidence: { columns: [column('amount', 0.51234), column('country', 0.3), fine], of: 7 } })
     expect(text).toContain(`Evidence:
   columns:
     1:
@@ -98,6 +99,7 @@ Check:    freshness of airport_delays@1
       threshold: 0.2
       evidence: bins 10
     2:`)
+    expect(text).not.toContain('merchant')
   })
 
   it('a name with line breaks keeps its subject in one line', () => {
