@@ -20,8 +20,10 @@ import { askedColumns, nothingServed, reasonOf, watchedVersions } from './watche
 
 type Spec = CheckOf<'drift'> | CheckOf<'predictions'>
 
+const weekMicros = 7 * dayMicros
+const lastWeek: DriftBaseline = { kind: 'same-hour-last-week' }
 /** A shorter window has values of some hours only. What differs as it did at those hours before is no drift. */
-const usualAt: readonly DriftBaseline[] = [{ kind: 'same-hour-yesterday' }, { kind: 'same-hour-last-week' }]
+const usualAt: readonly DriftBaseline[] = [{ kind: 'same-hour-yesterday' }, lastWeek]
 
 /** Whether the values of features differ from the baseline: by a test, and by how much. */
 export const drift: CheckKind<CheckOf<'drift'>> = (context, spec) => evaluate(context, spec, 'features')
@@ -122,7 +124,13 @@ function leftTo({ kind, causes, missing }: ColumnDrift, { monitor }: CheckContex
   return isNulls ? 'nulls' : null
 }
 
-/** Columns that differ from the baseline no more than they did at the same hours of the day or the week before. */
+/**
+ * Columns that differ from the baseline only because of the time:
+ *
+ * - in a window of less than a day, those that are as at the same hours of the day or the week before
+ * - in a window of less than a week, such as a Sunday, those that are as a week before, if the last seven days together
+ *   are like the baseline. So a change that stays is a drift, however slowly it came.
+ */
 async function usualColumns(
   context: CheckContext,
   spec: Spec,
@@ -132,12 +140,20 @@ async function usualColumns(
 ): Promise<ReadonlySet<string>> {
   const usual = new Set<string>()
   const isEarlier = baseline.kind !== 'training' && baseline.kind !== 'dataset'
-  if (drifted.length === 0 || isEarlier || window.to - window.from >= dayMicros) return usual
-  for (const earlier of usualAt) {
-    const report = await reportOf(context, spec, watched, window, earlier)
-    if (typeof report === 'string') continue
-    for (const { column, adjustedP, drifted: differs } of report.columns) if (adjustedP !== null && !differs) usual.add(column)
+  const micros = window.to - window.from
+  if (drifted.length === 0 || isEarlier || micros >= weekMicros) return usual
+  const like = async (over: Window, earlier: DriftBaseline): Promise<ReadonlySet<string>> => {
+    const report = await reportOf(context, spec, watched, over, earlier)
+    if (typeof report === 'string') return new Set()
+    return new Set(report.columns.flatMap(({ column, adjustedP, drifted: differs }) => (adjustedP !== null && !differs ? [column] : [])))
   }
+  if (micros >= dayMicros) {
+    const asLastWeek = await like(window, lastWeek)
+    if (asLastWeek.size === 0) return usual
+    const overAWeek = await like({ from: window.to - weekMicros, to: window.to }, baseline)
+    return new Set([...asLastWeek].filter((column) => overAWeek.has(column)))
+  }
+  for (const earlier of usualAt) for (const column of await like(window, earlier)) usual.add(column)
   return usual
 }
 
@@ -151,7 +167,7 @@ async function reportOf(
 ): Promise<DriftReport | string> {
   const thresholds = { alpha: alphaOfEvaluation(alpha, context.monitor), minPsi }
   const { driftReports } = context.shared
-  const key = JSON.stringify([version, baseline, thresholds])
+  const key = JSON.stringify([version, window, baseline, thresholds])
   let report = driftReports.get(key)
   if (report === undefined) {
     const { db, catalog, store } = context

@@ -456,21 +456,34 @@ describe('the default monitor of a model', () => {
       ['unknown', true],
     ])
   })
+
+  it('takes a day that is as it was a week before for usual, but no change that stays', async () => {
+    const week = async (at: number, isHigher: (daysAgo: number) => boolean) => {
+      for (let days = 0; days <= 7; days++)
+        await serve(at - days * 24 * hour, 500, isHigher(days) ? amountTo((amount) => amount + 6) : undefined)
+      return (await evaluated(at, undefined, 24 * hour)).map(({ check, state }) => `${check} ${state}`)
+    }
+    expect(await week(day - 20 * 24 * hour, (days) => days % 7 === 0)).toEqual(['nulls ok', 'drift ok', 'predictions ok'])
+    expect(await week(day - 30 * 24 * hour, () => true)).toContain('drift breach')
+  })
 })
 
-const inOtherUnit: Fault = ({ airport, values: [amount, ...rest] }) => ({
-  airport,
-  values: [amount === null || amount === undefined ? null : Math.fround(Number(amount) * 100), ...rest],
-})
+const amountTo =
+  (change: (amount: number) => number): Fault =>
+  ({ airport, values: [amount, ...rest] }) => {
+    return { airport, values: [typeof amount === 'number' ? Math.fround(change(amount)) : null, ...rest] }
+  }
+const inOtherUnit = amountTo((amount) => amount * 100)
 
-/** The findings of checks of features and outputs in the ten minutes after a moment. */
-async function evaluated(at: number, stated?: readonly StatedCheck[]) {
+async function evaluated(at: number, stated?: readonly StatedCheck[], windowMicros = 10 * minute) {
   const { monitors } = activeMonitors(catalog, true)
   const found = monitors.find(({ name }) => name === 'model:typed')
   if (found === undefined) throw new Error('The model has no default monitor.')
-  const checks = stated?.map((check) => checkOf(check, 'A monitor')) ?? found.checks.filter(({ kind }) => ofValues.includes(kind))
+  const checks =
+    stated?.map((check) => checkOf(check, 'A monitor')) ??
+    found.checks.filter(({ kind }) => ['nulls', 'drift', 'predictions'].includes(kind))
   const deps = { db, store: null, catalog, clock: () => Date.now() * 1000, signal: new AbortController().signal }
-  const checked = await evaluateMonitor(deps, { ...found, checks, windowMicros: 10 * minute }, at + 12 * minute)
+  const checked = await evaluateMonitor(deps, { ...found, checks, windowMicros }, at + 12 * minute)
   expect(checked.flatMap(({ error }) => error ?? [])).toEqual([])
   return checked.flatMap(({ kind, results }) => (results ?? []).map((result) => ({ check: kind, ...result })))
 }
@@ -481,8 +494,6 @@ interface EvidenceOfColumn {
   readonly evidence: { readonly usualAtThisTime?: boolean }
 }
 const columnsOf = (evidence: unknown) => (evidence as { readonly columns: readonly EvidenceOfColumn[] }).columns
-
-const ofValues: readonly string[] = ['nulls', 'drift', 'predictions']
 
 function servedDelay(delay: number) {
   return { values: [delay, delay % 3], statuses: [Status.present, Status.present], eventTime: day }
