@@ -52,6 +52,7 @@ import * as jobRetries from './0050-job-retries.ts'
 import * as trainings from './0051-trainings.ts'
 import * as noRecordingTime from './0052-no-recording-time.ts'
 import * as jobDoing from './0053-job-doing.ts'
+import * as listIndices from './0055-list-indices.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -111,4 +112,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0051-trainings': trainings,
   '0052-no-recording-time': noRecordingTime,
   '0053-job-doing': jobDoing,
+  '0055-list-indices': listIndices,
 }

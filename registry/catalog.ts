@@ -15,7 +15,7 @@ import { compileDefinitions } from './compile-definitions.ts'
 import type { Declared, DeclaredExperiment, Watching } from './load/declared.ts'
 import { declaredByName } from './load/declared.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
-import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
+import { definitionKey, displayName, labelOf, currentDefinitions } from './definition.ts'
 import type { ExperimentRun } from './experiments/experiment.ts'
 import { readRunningExperiments } from './experiments/experiment.ts'
 import type { ModelAlias } from './models/model-aliases.ts'
@@ -138,7 +138,7 @@ export async function readCatalog(
   signing: Signing | undefined,
   guard: TransformGuard = createTransformGuard(offlineGuard),
 ): Promise<Catalog> {
-  const definitions = (await storedDefinitions(transaction)).filter((definition) => !definition.retired)
+  const definitions = await currentDefinitions(transaction)
   requireSigned(signing, definitions)
   const revision = await readRevision(transaction)
   const code = await storedCode(transaction, definitions)

@@ -125,9 +125,19 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
 
 /** All definitions of the registry, retired ones included, in `kindOrder`. */
 export async function storedDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
+  return await readDefinitions(handle, true)
+}
+
+/** The definitions of the registry that are not retired, in `kindOrder`: over the years most versions are retired. */
+export async function currentDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
+  return await readDefinitions(handle, false)
+}
+
+async function readDefinitions(handle: Kysely<LockstepTables>, retiredToo: boolean): Promise<Definition[]> {
   const rows = await handle
     .selectFrom('lockstep.definitions')
     .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired_at', 'signature'])
+    .$if(!retiredToo, (query) => query.where('retired_at', 'is', null))
     .orderBy('name')
     .orderBy('version')
     .execute()

@@ -70,7 +70,7 @@ export async function readAlerts(
       sql<Date | null>`(select max(coalesce(s.planned_end, s.ends_at)) from ${silences} and s.ends_at > ${moment})`.as('silenced_until'),
       sql<string | null>`(select max(s.id) from ${silences})`.as('newest_silence'),
     ])
-    .orderBy(sql`a.state = 'firing'`, 'desc')
+    .orderBy(sql`(a.state = 'firing')`, 'desc')
     .orderBy('a.id', 'desc')
     .limit(limit)
   if (id !== undefined) query = query.where('a.id', '=', String(id))
@@ -84,7 +84,10 @@ export async function readAlerts(
   if (monitors !== undefined) query = query.where('a.monitor', '=', sql<string>`any(${monitors})`)
   if (window !== undefined) {
     query = query.where('a.started', '<', String(window.to))
-    query = query.where((e) => e.or([e('a.resolved', 'is', null), e('a.resolved', '>=', String(window.from))]))
+    // by state, which the indices of alerts are about
+    query = query.where((e) =>
+      e.or([e('a.state', '=', 'firing'), e.and([e('a.state', '=', 'resolved'), e('a.resolved', '>=', String(window.from))])]),
+    )
   }
   const rows = await query.execute()
   return rows.map((row): Alert => {

@@ -7,7 +7,7 @@ import { sourceTableName } from '../../runtime/postgres/relation.ts'
 import { readServedAges } from '../freshness/served-ages.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { RollupGroup } from '../rollups/read-rollups.ts'
-import { readRollup, readRollupGroups } from '../rollups/read-rollups.ts'
+import { readRollup, readVersionGroups } from '../rollups/read-rollups.ts'
 import { noModel } from '../rollups/rollup-writer.ts'
 import type { Window } from '../window.ts'
 import { windowJson } from '../window.ts'
@@ -101,9 +101,7 @@ export interface CostSources {
 export async function costReport({ db, catalog, store }: CostSources, window: Window): Promise<CostReport> {
   const processes = await readRollup(db, { model: noModel.model, ...window, trafficOnly: true })
   const { from, to, cpuSeconds, coverage } = processes
-  const groups = new Map<string, readonly RollupGroup[]>()
-  for (const name of catalog.models.keys())
-    groups.set(name, await readRollupGroups(db, { model: name, ...window, trafficOnly: true }, ['version']))
+  const groups = await readVersionGroups(db, [...catalog.models.keys()], window)
   const ages = await readServedAges(db, { from, to })
   const online = await onlineSizes(store, [...catalog.online])
   const views = Array.from(catalog.views.keys(), (view) =>

@@ -67,6 +67,19 @@ export async function readRollupGroups(
   return await summaryOf(await readParts(db, partsOf(query), 'day'), groups)
 }
 
+/** The traffic of several models by version, without figures of processes: one read of the window has all of it. */
+export async function readVersionGroups(
+  db: Pick<Database, 'query'>,
+  models: readonly string[],
+  window: Pick<RollupWindow, 'from' | 'to'>,
+): Promise<ReadonlyMap<string, readonly RollupGroup[]>> {
+  const summaries = new Map(models.map((model) => [model, groupsOf({ model, ...window }, ['version'])]))
+  const add = (row: StoredRollup) => summaries.get(row.model)?.add(row)
+  const result: Summary<ReadonlyMap<string, readonly RollupGroup[]>>['result'] = (...measured) =>
+    new Map(Array.from(summaries, ([model, each]) => [model, each.result(...measured)]))
+  return await summaryOf(await readParts(db, { models, ...window, trafficOnly: true, modelsOnly: true }, 'day'), { add, result })
+}
+
 /** A series of answers by minute, hour or day. Every period of the window has a point of each line. */
 export async function rollupSeries(db: Pick<Database, 'query'>, query: SeriesQuery): Promise<SeriesPoint[]> {
   const series = seriesOf(query)

@@ -7,7 +7,7 @@ import { sameType } from '../../kernel/values/value-type.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import { timeTypes } from '../../runtime/postgres/relation.ts'
 import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
-import { storedDefinitions } from '../definition.ts'
+import { currentDefinitions } from '../definition.ts'
 import type { SourceOperational } from '../load/definition-set.ts'
 import type { PipelineSpec } from '../pipeline-spec.ts'
 import { planPushTable, withPushColumns } from '../push-table.ts'
@@ -38,7 +38,7 @@ export interface SourceSet extends ReaderSet {
 
 /** Compares the sources of the registry with the database. */
 export async function planStoredSources(handle: Kysely<LockstepTables>): Promise<SourcesPlan> {
-  const stored = (await storedDefinitions(handle)).filter(({ retired }) => !retired)
+  const stored = await currentDefinitions(handle)
   const set: SourceSet = {
     entities: stored.filter((each) => each.kind === 'entity'),
     sources: stored.filter((each) => each.kind === 'source'),

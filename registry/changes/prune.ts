@@ -9,7 +9,7 @@ import type { OnlineChanges } from './apply.ts'
 import { onlineLeaving } from './apply.ts'
 import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from '../definition.ts'
-import { definitionKey, displayName, labelOf, storedDefinitions } from '../definition.ts'
+import { definitionKey, displayName, labelOf, currentDefinitions } from '../definition.ts'
 import { readRunningExperiments } from '../experiments/experiment.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
@@ -41,7 +41,7 @@ export async function pruneDefinitions(
   { dryRun = false } = {},
 ): Promise<PrunedDefinitions> {
   return await changeTransaction(db, dryRun, async (transaction) => {
-    const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
+    const stored = await currentDefinitions(transaction)
     const wanted = new Set(names.flatMap((name) => definitionsNamed(stored, name)))
     const staying = stored.filter((definition) => !wanted.has(definition))
     const { removed, kept } = prunable([...wanted], staying, await modelUses(transaction), await readRunningExperiments(transaction))
@@ -78,7 +78,7 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
  * service, and the definitions that it is made of.
  */
 export async function freedBy(transaction: Kysely<LockstepTables>, service: string): Promise<Definition[]> {
-  const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
+  const stored = await currentDefinitions(transaction)
   const uses = await modelUses(transaction)
   const byKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
   const root = byKey.get(`service ${service}`)

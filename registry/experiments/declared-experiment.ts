@@ -1,6 +1,6 @@
 import type { ExperimentSpec } from '../../kernel/specs/experiment-spec.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import { storedDefinitions } from '../definition.ts'
+import { currentDefinitions } from '../definition.ts'
 import { unknownDefinition } from '../unknown-definition.ts'
 
 /** An experiment as it is declared now. @throws LockstepError `UNKNOWN_DEFINITION` */
@@ -8,7 +8,7 @@ export async function declaredExperiment(
   db: Pick<Database, 'kysely'>,
   name: string,
 ): Promise<{ readonly spec: ExperimentSpec; readonly coverage: number }> {
-  const definitions = (await storedDefinitions(db.kysely)).filter(({ retired }) => !retired)
+  const definitions = await currentDefinitions(db.kysely)
   for (const each of definitions) {
     if (each.kind === 'experiment' && each.name === name) return { spec: each.spec, coverage: each.operational.coverage ?? 1 }
   }

@@ -1,3 +1,4 @@
+import type { RawBuilder } from 'kysely'
 import { sql } from 'kysely'
 import type { JobState, JobStep } from '../../migrations/schema.ts'
 import type { Database } from '../postgres/database.ts'
@@ -73,31 +74,27 @@ export async function readJobs(
   { kysely }: Handle,
   { id, kind, state, subject, text, scope, finished, until, newest = false, after, limit = 100 }: JobFilter,
 ): Promise<Job[]> {
-  const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
-  const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
-  const isEarly = sql`(${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)`
-  const isOfKind = sql`(${optional(kind)}::text is null or kind = ${optional(kind)}::text)`
-  const stateThen = sql`case when finished_at > ${moment(until)}::timestamptz then 'running' else state end`
-  const errorThen = sql`case when finished_at > ${moment(until)}::timestamptz then null else error ->> 'message' end`
-  const hasText = sql`strpos(lower(concat_ws(' ', kind, subject, submitted_by, ${errorThen})), lower(${optional(text)}::text)) > 0`
-  const isNewest = newest
-    ? sql`id in (select max(id) from lockstep.jobs where ${isOfKind} and ${isEarly} group by kind, subject)`
-    : sql`true`
+  const moment = (micros: number) => sql`${new Date(micros / 1000)}::timestamptz`
+  const stateThen = until === undefined ? sql`state` : sql`case when finished_at > ${moment(until)} then 'running' else state end`
+  const errorThen = sql`case when ${stateThen} = 'running' then null else error ->> 'message' end`
+  const ofKind = [
+    ...(kind === undefined ? [] : [sql`kind = ${kind}`]),
+    ...(until === undefined ? [] : [sql`submitted_at <= ${moment(until)}`]),
+  ]
+  // a condition for each filter that is given, and no other, so that PostgreSQL finds the index
+  const conditions = [...ofKind]
+  if (id !== undefined) conditions.push(sql`id = ${id}`)
+  if (newest) conditions.push(sql`id = any (array(${newestOfSubjects(ofKind)}))`)
+  if (state !== undefined) conditions.push(sql`${stateThen} = ${state}`)
+  if (text !== undefined) conditions.push(sql`strpos(lower(concat_ws(' ', kind, subject, submitted_by, ${errorThen})), lower(${text})) > 0`)
+  if (subject !== undefined) conditions.push(sql`subject = ${subject}`)
+  if (scope !== undefined) conditions.push(sql`scope = ${scope}`)
+  if (finished !== undefined) conditions.push(sql`finished_at > ${moment(finished.from)} and finished_at <= ${moment(finished.to)}`)
+  if (after !== undefined) conditions.push(sql`(${stateThen} = 'running', id) < (${after.isFirst}::boolean, ${after.id}::bigint)`)
   const { rows } = await sql<JobRow>`
     select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers, held.doing
     from (
-      select * from lockstep.jobs
-      where (${optional(id)}::bigint is null or id = ${optional(id)}::bigint)
-        and ${isOfKind} and ${isEarly} and ${isNewest}
-        and (${optional(state)}::text is null or ${stateThen} = ${optional(state)}::text)
-        and (${optional(text)}::text is null or ${hasText})
-        and (${optional(subject)}::text is null or subject = ${optional(subject)}::text)
-        and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
-        and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)
-        and (${moment(finished?.to)}::timestamptz is null or finished_at <= ${moment(finished?.to)}::timestamptz)
-        and (${optional(after?.id)}::bigint is null
-          or (${stateThen} = 'running', id) < (${after?.isFirst ?? false}::boolean, ${optional(after?.id)}::bigint))
-      order by ${stateThen} = 'running' desc, id desc limit ${limit}
+      select * from lockstep.jobs where ${allOf(conditions)} order by (${stateThen} = 'running') desc, id desc limit ${limit}
     ) j
     left join lateral (
       select json_object_agg(name, total) as sums from (
@@ -110,8 +107,23 @@ export async function readJobs(
       select array_agg(c.worker order by c.worker) as workers, (array_agg(c.doing order by c.number) filter (where c.doing is not null))[1] as doing from lockstep.job_chunks c
       where c.job = j.id and c.state = 'open' and c.claim is not null and c.claimable_at > clock_timestamp()
     ) held on true
-    order by ${stateThen} = 'running' desc, j.id desc`.execute(kysely)
+    order by (${stateThen} = 'running') desc, j.id desc`.execute(kysely)
   return rows.map(jobOf)
+}
+
+function allOf(conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> {
+  return sql.join([sql`true`, ...conditions], sql` and `)
+}
+
+/** The ids of the newest job of each kind and subject: one look into an index for each, and not all of their jobs. */
+function newestOfSubjects(conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> {
+  const last = (before: RawBuilder<unknown>) => sql`
+    select kind, subject, id from lockstep.jobs where ${allOf([before, ...conditions])} order by kind desc, subject desc, id desc limit 1`
+  return sql`
+    with recursive newest as (
+      (${last(sql`true`)}) union all
+      select n.* from newest l, lateral (${last(sql`(jobs.kind, jobs.subject) < (l.kind, l.subject)`)}) n
+    ) select id from newest`
 }
 
 interface JobRow {

@@ -1,0 +1,113 @@
+import { CompiledQuery } from 'kysely'
+import { beforeAll, expect, it } from 'vitest'
+import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
+import { rollupPartitions } from '../../monitoring/day-partitions.ts'
+import { readVersionGroups } from '../../monitoring/rollups/read-rollups.ts'
+import { TrafficSummary } from '../../monitoring/rollups/traffic-summary.ts'
+import { currentDefinitions } from '../../registry/definition.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import type { Database } from '../../runtime/postgres/database.ts'
+import { during, openServer } from '../opened-database.ts'
+
+// How many rows and index entries a read takes, in a database that has much history.
+
+const opened = during(() => openServer())
+/** Epoch microseconds: midnight of a day long ago, so that its hours are over. */
+const day = Date.UTC(2026, 0, 5) * 1000
+const models = Array.from({ length: 40 }, (_, i) => `model_${i}`)
+const traffic = Buffer.from(new TrafficSummary().encode()).toString('hex')
+
+const history = `
+  insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational, retired_at)
+    select 'source', 'old_' || i, 0, 'f', '{}', '{}', now() from generate_series(1, 5000) i;
+  insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational)
+    select 'source', 'new_' || i, 0, 'f', '{}', '{}' from generate_series(1, 20) i;
+  insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+    select 'kind_' || i % 4, 'subject_' || i % 20, '', '{}', case when i <= 3 then 'running' else 'done' end, false, false, false, 30, 90, 'ann',
+      case when i > 3 then now() end
+    from generate_series(1, 20000) i;
+  insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
+    select 'monitor_' || i % 40, 'drift', 's' || i, 'ticket', case when i <= 5 then 'firing' else 'resolved' end, i,
+      case when i > 5 then i end, case when i > 5 then 'cleared' end, false, '{}', '{}', '{}'
+    from generate_series(1, 10000) i;
+  insert into lockstep.rollups (at, process, model, version, role, ended, traffic)
+    select at, 'p', 'model_' || m, 1, 'champion', false, decode('${traffic}', 'hex')
+    from generate_series(timestamptz '2026-01-05Z', '2026-01-05 09:59Z', '1 minute') at, generate_series(0, 39) m;
+  insert into lockstep.merged_rollups (step, at, model, version, role, parts, traffic)
+    select 'hour', at, 'model_' || m, 1, 'champion', 60, decode('${traffic}', 'hex')
+    from generate_series(timestamptz '2025-12-20Z', '2026-01-05 09:00Z', '1 hour') at, generate_series(0, 39) m`
+
+beforeAll(async () => {
+  const { db } = opened()
+  await rollupPartitions.create(db, [day / 86_400_000_000])
+  await db.script(history)
+  for (const table of ['definitions', 'jobs', 'alerts', 'rollups', 'merged_rollups']) await db.script(`vacuum analyze lockstep.${table}`)
+})
+
+/** The rows and index entries of Lockstep's tables that PostgreSQL takes in a read. */
+async function taken(read: (db: Pick<Database, 'kysely' | 'query'>) => Promise<unknown>): Promise<number> {
+  return await opened()
+    .db.kysely.transaction()
+    .execute(async (transaction) => {
+      const query: Database['query'] = async <Row>(text: string, parameters: readonly unknown[] = []) =>
+        (await transaction.executeQuery<Row>(CompiledQuery.raw(text, [...parameters]))).rows
+      const count = async (): Promise<number> => {
+        const [row] = await query<{ taken: number }>(
+          `select sum(pg_stat_get_xact_tuples_returned(c.oid))::int as taken
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'lockstep'`,
+        )
+        return row?.taken ?? Number.NaN
+      }
+      // a session counts on until its counts are sent
+      const before = await count()
+      await read({ kysely: transaction, query })
+      return (await count()) - before
+    })
+}
+
+it('definitions are loaded without those that are retired', async () => {
+  expect(await currentDefinitions(opened().db.kysely)).toHaveLength(20)
+  expect(await taken(({ kysely }) => currentDefinitions(kysely))).toBeLessThan(100)
+})
+
+it.each([
+  ['all jobs', {}, 50],
+  ['jobs after a page', { after: { isFirst: false, id: 10_000 } }, 50],
+  ['jobs of a kind', { kind: 'kind_1' }, 50],
+  ['jobs that run', { state: 'running' }, 3],
+  ['the newest job of each kind and subject', { newest: true }, 20],
+  ['the newest job of each subject of a kind', { newest: true, kind: 'kind_1' }, 5],
+] as const)('a page of %s reads about its own rows', async (_, filter, length) => {
+  expect(await readJobs(opened().db, { ...filter, limit: 50 })).toHaveLength(length)
+  expect(await taken((db) => readJobs(db, { ...filter, limit: 50 }))).toBeLessThan(500)
+})
+
+it('the newest jobs are those with the greatest ids of their kinds and subjects', async () => {
+  const newest = await opened().db.query<{ id: number }>('select max(id)::int as id from lockstep.jobs group by kind, subject')
+  const found = await readJobs(opened().db, { newest: true })
+  expect(found).toHaveLength(newest.length)
+  expect(new Set(found.map(({ id }) => id))).toEqual(new Set(newest.map(({ id }) => id)))
+})
+
+it.each([
+  ['all alerts', {}, 50],
+  ['alerts after a page', { after: { isFirst: false, id: 5_000 } }, 50],
+  ['alerts of a monitor', { monitor: 'monitor_7' }, 50],
+  ['alerts that fire', { state: 'firing' }, 5],
+] as const)('a page of %s reads about its own rows', async (_, filter, length) => {
+  expect(await readAlerts(opened().db, { ...filter, limit: 50 })).toHaveLength(length)
+  expect(await taken((db) => readAlerts(db, { ...filter, limit: 50 }))).toBeLessThan(500)
+})
+
+it('the traffic of a model is read without the rows of other models', async () => {
+  const window = { from: day, to: day + 10 * 3_600_000_000 }
+  // 600 minutes are counted, and 10 hours are counted and read
+  expect(await taken((db) => readVersionGroups(db, ['model_7'], window))).toBeLessThan(2_000)
+})
+
+it('the traffic of all models is read at once', async () => {
+  const window = { from: day, to: day + 10 * 3_600_000_000 }
+  const rows = 40 * (600 + 10 + 10)
+  expect((await readVersionGroups(opened().db, models, window)).size).toBe(40)
+  expect(await taken((db) => readVersionGroups(db, models, window))).toBeLessThan(3 * rows)
+})
