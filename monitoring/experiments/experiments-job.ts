@@ -12,10 +12,14 @@ const experimentsJob = z.object({ run: z.int() })
  * The runs that are analyzed. The last units of a run mature one window, and the time of their outcomes, after its
  * stop.
  */
-const dueSql = `SELECT id::text AS id, name FROM lockstep.experiments e WHERE state = 'running' OR stopped_at + interval '2 hours' + (
-    (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(spec->'metrics') m) +
-    coalesce((SELECT max((d.spec->>'withinMicros')::float8) FROM lockstep.definitions d WHERE d.kind = 'outcome' AND d.spec->>'model' = e.model), 0)
-  ) * interval '1 microsecond' > now() ORDER BY id`
+const dueSql = `WITH outcomes AS MATERIALIZED (
+    SELECT spec->>'model' AS model, max((spec->>'withinMicros')::float8) AS micros FROM lockstep.definitions
+    WHERE kind = 'outcome' GROUP BY 1
+  )
+  SELECT id::text AS id, name FROM lockstep.experiments e LEFT JOIN outcomes o ON o.model = e.model
+  WHERE state = 'running' OR stopped_at + interval '2 hours' + (
+    (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(spec->'metrics') m) + coalesce(o.micros, 0)
+  ) * interval '1 microsecond' > now() ORDER BY e.id`
 
 /** Analyzes each experiment once an hour: while it runs, and then until all of its units are mature. */
 export function experimentsJobs({
