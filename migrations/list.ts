@@ -52,6 +52,7 @@ import * as jobRetries from './0050-job-retries.ts'
 import * as trainings from './0051-trainings.ts'
 import * as noRecordingTime from './0052-no-recording-time.ts'
 import * as jobDoing from './0053-job-doing.ts'
+import * as openJobsByKind from './0054-open-jobs-by-kind.ts'
 import * as listIndices from './0055-list-indices.ts'
 
 /**
@@ -112,5 +113,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0051-trainings': trainings,
   '0052-no-recording-time': noRecordingTime,
   '0053-job-doing': jobDoing,
+  '0054-open-jobs-by-kind': openJobsByKind,
   '0055-list-indices': listIndices,
 }

@@ -60,29 +60,36 @@ interface ClaimedRow {
 
 /** How many jobs a claim tries: other workers may take the only step of a job meanwhile. */
 const maxCandidates = 16
+/** How many jobs of each kind and scope are compared. More than `turns.ts` remembers, so that some are not at rest. */
+const maxCompared = 200
 
 /**
  * Claims the step that has been claimable for longest, of the job that has one for longest, or whose rest ended first.
- * Two never get the same.
+ * Of each kind it compares the oldest jobs that have one, so that its cost does not depend on how many wait. Two never
+ * get the same.
  */
 export async function claimStep({ kysely }: Handle, { kinds, worker, rests = [], only }: ClaimOptions): Promise<ClaimedStep | null> {
   if (kinds.length === 0) return null
   const claim = randomUUID()
-  const wanted = sql.join(kinds.map(({ kind, scope }) => sql`(${kind}, ${scope})`))
+  const ofOne = only === undefined ? sql`` : sql`and j.id = ${only}::bigint`
   const { rows } = await sql<ClaimedRow>`
     with candidate as materialized (
-      select j.id from lockstep.jobs j
+      select j.id from unnest(${kinds.map(({ kind }) => kind)}::text[], ${kinds.map(({ scope }) => scope)}::text[]) as wanted (kind, scope)
       cross join lateral (
-        select c.claimable_at from lockstep.job_chunks c
-        where c.job = j.id and c.state = 'open' and c.claimable_at <= clock_timestamp() order by c.claimable_at limit 1
-      ) as waiting
+        select j.id, waiting.claimable_at from lockstep.jobs j
+        cross join lateral (
+          select c.claimable_at from lockstep.job_chunks c
+          where c.job = j.id and c.state = 'open' and c.claimable_at <= (select clock_timestamp()) order by c.claimable_at limit 1
+        ) as waiting
+        where (j.state = 'running' or (j.cleans and j.state <> 'done')) and j.kind = wanted.kind and j.scope = wanted.scope ${ofOne}
+        order by j.id limit ${maxCompared}
+      ) as j
       left join unnest(${rests.map(({ job }) => job)}::bigint[], ${rests.map(({ seconds }) => seconds)}::float8[]) as rest (job, seconds) on rest.job = j.id
-      where (j.state = 'running' or (j.cleans and j.state <> 'done')) and (j.kind, j.scope) in (${wanted}) and (${only ?? null}::bigint is null or j.id = ${only ?? null}::bigint)
-      order by greatest(waiting.claimable_at, statement_timestamp() + make_interval(secs => rest.seconds)), j.id limit ${maxCandidates}
+      order by greatest(j.claimable_at, statement_timestamp() + make_interval(secs => rest.seconds)), j.id limit ${maxCandidates}
     ), next as (
       select c.job, c.step, c.number from candidate cross join lateral (
         select c.job, c.step, c.number from lockstep.job_chunks c
-        where c.job = candidate.id and c.state = 'open' and c.claimable_at <= clock_timestamp()
+        where c.job = candidate.id and c.state = 'open' and c.claimable_at <= (select clock_timestamp())
         order by c.claimable_at, c.number limit 1 for update skip locked
       ) as c limit 1
     )

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import { claimStep, finishChunk } from '../../../runtime/jobs/steps.ts'
@@ -73,5 +74,43 @@ describe('jobs of several workers', () => {
     const claimed = await db.kysely.transaction().execute(async (kysely) => [await claim({ kysely }), await claim(db)])
     expect(claimed).toEqual([first, second])
     expect(await claim(db)).toBeUndefined()
+  })
+})
+
+describe('a claim', () => {
+  const opened = during(openServer)
+  const { newKind, submit } = hiredWorkers(() => opened().db)
+
+  it('reads as many rows whether hundreds or thousands of jobs are open', async () => {
+    const { db } = opened()
+    const [kind, other] = [newKind(), newKind()]
+    for (const each of [other, kind]) await submit(each)
+    const kinds = [kind, other].map(({ name }) => ({ kind: name, scope: '' }))
+    /** Opens jobs as copies of the first ones, and counts the rows that a claim then reads. */
+    const rowsOfClaim = async (jobs: number): Promise<number> => {
+      await db.query(
+        `WITH copied AS (
+           INSERT INTO lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by)
+           SELECT kind, subject, scope, spec, state, false, finishes, cleans, lease_seconds, keep_days, submitted_by
+           FROM lockstep.jobs, generate_series(1, $2::int) WHERE id IN (SELECT min(id) FROM lockstep.jobs WHERE kind = ANY ($1) GROUP BY kind) RETURNING id)
+         INSERT INTO lockstep.job_chunks (job, step, number, state, data) SELECT id, 'chunk', 0, 'open', 'null' FROM copied`,
+        [kinds.map((each) => each.kind), jobs],
+      )
+      await db.script('ANALYZE lockstep.jobs; ANALYZE lockstep.job_chunks')
+      return await db.kysely.transaction().execute(async (kysely) => {
+        const rowsRead = async (): Promise<number> => {
+          const { rows } = await sql<{ rows: number }>`
+            SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_xact_user_tables
+            WHERE schemaname = 'lockstep' AND relname IN ('jobs', 'job_chunks')`.execute(kysely)
+          return rows[0]?.rows ?? 0
+        }
+        const before = await rowsRead()
+        expect(await claimStep({ kysely }, { kinds, worker: 'w' })).not.toBeNull()
+        return (await rowsRead()) - before
+      })
+    }
+    const few = await rowsOfClaim(400)
+    expect(few).toBeGreaterThan(0)
+    expect(await rowsOfClaim(4000)).toBeLessThan(few * 1.2)
   })
 })
