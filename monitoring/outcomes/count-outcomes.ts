@@ -23,7 +23,7 @@ export async function countOutcomes(snapshot: Snapshot, query: OutcomeQuery): Pr
   const { spec } = query.outcome
   const table = await readSourceTable(snapshot, spec.source)
   const mature = `p.as_of <= ${sqlMoment(matureBefore(spec.withinMicros, query.asOf))}`
-  for (const setting of largeJoins) await snapshot.query(setting)
+  await snapshot.query(largeJoins)
   const [row] = await snapshot.query<{ predictions: number; mature: number; matched: number; late: number }>(
     `SELECT count(*)::float8 AS predictions, count(*) FILTER (WHERE ${mature})::float8 AS mature,
        count(*) FILTER (WHERE ${mature} AND NOT o.late)::float8 AS matched, count(*) FILTER (WHERE ${mature} AND o.late)::float8 AS late

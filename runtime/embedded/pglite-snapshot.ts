@@ -185,7 +185,7 @@ async function* streamTuples(
 ): AsyncGenerator<TupleBatch, void, undefined> {
   await inTurn(async () => {
     if (stable) await transaction.exec(stableScans)
-    if (largeJoin) await transaction.exec(largeJoins.join('; '))
+    if (largeJoin) await transaction.exec(largeJoins)
     await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
   })
   const scanner = createTupleScanner(dataRow, skipped)

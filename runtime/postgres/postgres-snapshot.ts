@@ -112,7 +112,7 @@ async function* streamTuples(
     const settings = [
       ...(fullScan ? ['SET LOCAL random_page_cost = 20'] : []),
       ...(stable ? [stableScans] : []),
-      ...(largeJoin ? largeJoins : []),
+      ...(largeJoin ? [largeJoins] : []),
       ...(timeoutMs === undefined ? [] : [`SET LOCAL statement_timeout = ${timeoutMs}`]),
     ]
     await client.query(

@@ -14,6 +14,8 @@ export const sessionSettings = [
   ['idle_in_transaction_session_timeout', '0'],
   // listeners and locks are idle sessions
   ['idle_session_timeout', '0'],
+  // compiling a query takes up to half of the time of a read of the prediction log
+  ['jit', 'off'],
 ] as const
 
 export interface PostgresTarget {

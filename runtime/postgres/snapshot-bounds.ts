@@ -23,6 +23,6 @@ export const stableScans = 'SET LOCAL max_parallel_workers_per_gather = 0; SET L
 
 /**
  * What `StreamOptions.largeJoin` sets. A table that PostgreSQL has not analyzed yet counts as a row, so that a nested
- * loop seems cheap. A step that no setting can avoid gets a huge cost, for which PostgreSQL would compile the query.
+ * loop seems cheap.
  */
-export const largeJoins = ['SET LOCAL enable_nestloop = off', 'SET LOCAL jit = off']
+export const largeJoins = 'SET LOCAL enable_nestloop = off'

@@ -206,16 +206,23 @@ describe('PostgreSQL', () => {
     await other.close()
   })
 
-  it('reads nulls in arrays and what others have committed, whatever the database sets', async () => {
+  it('reads nulls in arrays and what others have committed, and compiles nothing, whatever the database sets', async () => {
     const own = await testDatabase({ migrate: false })
     await administer(own.url, async (client) => {
-      for (const setting of ['array_nulls = off', `default_transaction_isolation = 'repeatable read'`, `idle_session_timeout = '1h'`])
+      for (const setting of [
+        'array_nulls = off',
+        `default_transaction_isolation = 'repeatable read'`,
+        `idle_session_timeout = '1h'`,
+        'jit_above_cost = 0',
+      ])
         await client.query(`alter database "${new URL(own.url).pathname.slice(1)}" set ${setting}`)
     })
     const other = openPostgres(own.url)
     try {
       const read = `select $1::text[] as texts, current_setting('idle_session_timeout') as idle`
       expect(await other.query(read, [['a', null]])).toEqual([{ texts: ['a', null], idle: '0' }])
+      const plan = await other.query('explain (analyze, format json) select count(*) from pg_class')
+      expect(JSON.stringify(plan)).not.toContain('JIT')
       await other.query('create table counted (n int)')
       const seen = await other.kysely.transaction().execute(async (transaction) => {
         const count = () => sql<{ n: number }>`select count(*)::int as n from counted`.execute(transaction)
