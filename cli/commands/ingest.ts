@@ -16,6 +16,7 @@ export const ingestCommand: Command = {
   description: [
     'Loads all rows or none. Columns are matched by name. A file is loaded into a table only once. "lockstep ingest undo" undoes a load.',
     'With --key, skips rows whose values in these columns are already in the table, so that a load can be repeated.',
+    'A column _event_id has the ids of events: rows whose id is already in the table are skipped.',
   ],
   arguments: [
     { name: 'SOURCE', help: 'The source, by its name in the registry.' },

@@ -4,7 +4,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { withExternalData } from '../../inference/external-data.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { materializeView } from '../../materializer/runs/materialize.ts'
-import { ingestFile } from '../../offline/ingest/ingest.ts'
+import { ingestOnce } from '../../offline/ingest/ingest-once.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { applyChanges } from '../../registry/changes/apply.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
@@ -117,7 +117,8 @@ export function createDevSession(deps: SessionDeps): DevSession {
     if (files > 0) deps.onStep(`Loading ${counted(files, 'file')} of rows`)
     for (const { source, filling, file } of next) {
       const path = file?.path ?? null
-      loads.push({ source, path, rows: path === null ? 0 : (await ingestFile(db, filling, path, { signal })).rows })
+      const how = { signal, again: true, actor: 'lockstep dev' }
+      loads.push({ source, path, rows: path === null ? 0 : (await ingestOnce(db, filling, path, how)).rows })
     }
     return loads
   }

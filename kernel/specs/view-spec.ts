@@ -144,5 +144,9 @@ export interface CursorSpec {
   readonly reconcileMicros: number
 }
 
+/** The column with the id of an event. A second event with the id of an earlier one is a duplicate. */
+export const eventIdColumn = '_event_id'
+export const maxEventIdBytes = 512
+
 /** The columns that Lockstep reserves for itself in tables that accept pushed events. */
-export const ownedColumnNames: readonly string[] = ['_row', '_xid', '_event_id', '_online_only']
+export const ownedColumnNames: readonly string[] = ['_row', '_xid', eventIdColumn, '_online_only']

@@ -2,16 +2,13 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { parseValue, shown } from '../../kernel/values/parse-value.ts'
 import { formatTimestamp, requireMicros } from '../../kernel/values/time.ts'
+import { eventIdColumn, maxEventIdBytes } from '../../kernel/specs/view-spec.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
 import { typeName } from '../../kernel/values/value-type.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { keyLengthCheck } from '../../offline/key-length.ts'
 import { sqlTypeName } from '../../offline/rows/sql-type.ts'
 import type { EventColumn, EventTable } from './event-table.ts'
-
-/** The member of an event that names it: an event that comes again under its id is the same one. */
-export const eventIdField = '_event_id'
-const maxIdBytes = 512
 
 /** An event that was checked, ready to be written. */
 export interface SourceEvent {
@@ -60,15 +57,15 @@ export function createEventReader(
   return (json, index, receivedAt) => {
     if (!isRecord(json)) throw refused('not_an_object', index, null, `Event ${index} is ${shown(json)}; send an object with ${taken}.`)
     for (const name of Object.keys(json)) {
-      if (names.has(name) || name === eventIdField) continue
+      if (names.has(name) || name === eventIdColumn) continue
       throw refused(
         'unknown_column',
         index,
         name,
-        `Event ${index} has "${name}", for which the source "${source.name}" has no column. It has ${taken}, and accepts "${eventIdField}".`,
+        `Event ${index} has "${name}", for which the source "${source.name}" has no column. It has ${taken}, and accepts "${eventIdColumn}".`,
       )
     }
-    const id = Object.hasOwn(json, eventIdField) ? readId(json[eventIdField], index) : null
+    const id = Object.hasOwn(json, eventIdColumn) ? readId(json[eventIdColumn], index) : null
     const values = columns.map((column) => read(json, column, index, receivedAt))
     if (keys.length > 0 && keys.every((at) => values[at] === null)) {
       throw refused(
@@ -136,12 +133,12 @@ export function createEventReader(
 
 function readId(id: unknown, index: number): string | null {
   if (id === null) return null
-  if (typeof id === 'string' && id !== '' && id.isWellFormed() && !id.includes('\0') && Buffer.byteLength(id) <= maxIdBytes) return id
+  if (typeof id === 'string' && id !== '' && id.isWellFormed() && !id.includes('\0') && Buffer.byteLength(id) <= maxEventIdBytes) return id
   throw refused(
     'event_id',
     index,
-    eventIdField,
-    `The id ("${eventIdField}") of event ${index} is ${shown(id)}; send a string of 1 to ${maxIdBytes} bytes, or leave it out.`,
+    eventIdColumn,
+    `The id ("${eventIdColumn}") of event ${index} is ${shown(id)}; send a string of 1 to ${maxEventIdBytes} bytes, or leave it out.`,
     id,
   )
 }

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/values/parse-json.ts'
 import type { StreamSpec } from '../../kernel/specs/stream-spec.ts'
-import { eventIdField } from '../events/event-reader.ts'
+import { eventIdColumn } from '../../kernel/specs/view-spec.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
@@ -30,14 +30,14 @@ export function messageEvent(
   const read = jsonOf(body, limitBytes)
   if (typeof read !== 'object' || read === null || Array.isArray(read)) return read
   const json = columns === null ? read : projected(read, columns)
-  const own: unknown = Reflect.get(json, eventIdField)
-  return own === undefined || own === null ? { ...json, [eventIdField]: place } : json
+  const own: unknown = Reflect.get(json, eventIdColumn)
+  return own === undefined || own === null ? { ...json, [eventIdColumn]: place } : json
 }
 
 /** Schemas of Avro evolve: columns are found by their names, other fields are left out, and a missing field is null. */
 function projected(read: object, columns: readonly string[]): object {
   const own = (name: string): unknown => (Object.hasOwn(read, name) ? Reflect.get(read, name) : null)
-  return Object.fromEntries([...columns, eventIdField].map((name) => [name, own(name)]))
+  return Object.fromEntries([...columns, eventIdColumn].map((name) => [name, own(name)]))
 }
 
 function jsonOf(body: Uint8Array | null, limitBytes: number): unknown {

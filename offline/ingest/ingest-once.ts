@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
+import { eventIdColumn } from '../../kernel/specs/view-spec.ts'
 import type { AroundCopy, Database } from '../../runtime/postgres/database.ts'
 import { sourceTableName, sqlState, tableColumns } from '../../runtime/postgres/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/postgres/sql.ts'
@@ -27,17 +28,19 @@ export interface IngestOnceOptions extends Omit<IngestOptions, 'around' | 'prese
 export interface IngestOnceResult extends IngestResult {
   /** The id of the load, for `undoIngest`. */
   readonly id: string
-  /** Rows that were passed over, as their keys are there. */
+  /** Rows that were passed over, as their keys or event ids are there. */
   readonly already: number
 }
 
-/** Where rows with a key are copied first. */
+/** Where rows that may be in the table already are copied first. */
 const staging = 'lockstep_ingested'
 const ordinal = '"_lockstep_ordinal"'
+const deadlock = '40P01'
 
 /**
  * Loads a file as `ingestFile` does, and records the load in the same transaction. Without a key, it refuses a file
- * with the SHA-256 of an earlier load whose rows are still in the table.
+ * with the SHA-256 of an earlier load whose rows are still in the table. Rows with the id of an event that is there are
+ * passed over.
  *
  * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks,
  *   `INVALID_ROW` if a row has no value in the key, and what `ingestFile` throws
@@ -62,12 +65,25 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
         SELECT actor, (SELECT name FROM lockstep.api_keys k WHERE k.id = actor), ${requestId}, 'ingest', source, json_build_object('load', id, 'path', path, 'sha256', sha256, 'rows', rows, 'already', already) FROM noted
       ) SELECT id::text, rows::text, already::text FROM noted`
     const onRows = (rows: readonly unknown[]): void => void (noted = rows[0] as typeof noted)
-    if (key.length === 0) return { after: (rows) => `WITH ${note(String(rows), '0', '')}`, onRows }
-    return { ...keyed({ table, columns }, key, path, note), onRows }
+    const hasIds = columns.includes(sqlIdentifier(eventIdColumn))
+    if (key.length === 0 && !hasIds) return { after: (rows) => `WITH ${note(String(rows), '0', '')}`, onRows }
+    const between = alone && hasIds ? [`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`] : []
+    return { ...newRows({ table, columns }, { key, hasIds }, path, note), between, onRows }
   }
-  try {
+  const load = async (): Promise<IngestOnceResult> => {
     const result = await ingestFile(db, source, path, { ...options, around, present: key })
     return { ...result, id: noted.id, rows: Number(noted.rows), already: Number(noted.already) }
+  }
+  let alone = false
+  try {
+    try {
+      return await load()
+    } catch (error) {
+      if (sqlState(error) !== deadlock) throw error
+      // a push wrote the same events in another order: now pushes wait until the rows are written
+      alone = true
+      return await load()
+    }
   } catch (error) {
     if (sqlState(error) === '23505' && failedConstraint(error) === 'ingests_once') throw twice(path, 'by another process, just now')
     throw error
@@ -75,12 +91,12 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
 }
 
 /**
- * The statements of a load that passes over rows whose keys are there. Loads with keys into one table take turns, so
- * that none misses what another writes.
+ * The statements of a load that passes over rows whose keys or event ids are there. Loads with keys into one table take
+ * turns, so that none misses what another writes.
  */
-function keyed(
+function newRows(
   { table, columns }: IngestTarget,
-  key: readonly string[],
+  { key, hasIds }: { readonly key: readonly string[]; readonly hasIds: boolean },
   path: string,
   note: (rows: string, already: string, from: string) => string,
 ): Omit<AroundCopy, 'onRows'> & { readonly into: string } {
@@ -92,19 +108,25 @@ function keyed(
       `The file "${path}" has no column ${missing} to identify its rows; it has ${columns.join(', ')}.`,
     )
   }
+  const list = columns.join(', ')
+  const takeTurns = `SELECT pg_advisory_xact_lock(hashtextextended(${sqlText(`lockstep ingest ${table}`)}, 0))`
   const same = names.map((name) => `t.${name} = s.${name}`).join(' AND ')
   return {
     into: staging,
     before: [
-      `SELECT pg_advisory_xact_lock(hashtextextended(${sqlText(`lockstep ingest ${table}`)}, 0))`,
-      `CREATE TEMPORARY TABLE ${staging} ON COMMIT DROP AS SELECT ${columns.join(', ')} FROM ${table} WITH NO DATA`,
+      ...(key.length === 0 ? [] : [takeTurns]),
+      `CREATE TEMPORARY TABLE ${staging} ON COMMIT DROP AS SELECT ${list} FROM ${table} WITH NO DATA`,
       `ALTER TABLE ${staging} ADD ${ordinal} bigint GENERATED ALWAYS AS IDENTITY`,
     ],
     after: (rows) =>
       `WITH added AS (
-        INSERT INTO ${table} (${columns.join(', ')}) SELECT ${columns.join(', ')} FROM (
-          SELECT DISTINCT ON (${names.join(', ')}) * FROM ${staging} ORDER BY ${names.join(', ')}, ${ordinal}
-        ) s WHERE NOT EXISTS (SELECT FROM ${table} t WHERE ${same}) ORDER BY ${ordinal}
+        INSERT INTO ${table} (${list}) SELECT ${list} FROM ${
+          key.length === 0
+            ? staging
+            : `(SELECT DISTINCT ON (${names.join(', ')}) * FROM ${staging} ORDER BY ${names.join(', ')}, ${ordinal}) s
+        WHERE NOT EXISTS (SELECT FROM ${table} t WHERE ${same})`
+        } ORDER BY ${ordinal}
+        ${hasIds ? `ON CONFLICT (${eventIdColumn}) WHERE ${eventIdColumn} IS NOT NULL DO NOTHING` : ''}
         RETURNING 1
       ), ${note('count(*)', `${rows} - count(*)`, 'FROM added')}`,
   }

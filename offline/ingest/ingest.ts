@@ -2,7 +2,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import type { AroundCopy, Database } from '../../runtime/postgres/database.ts'
 import type { RelationColumn } from '../../runtime/postgres/relation.ts'
-import { ownedColumnNames } from '../../kernel/specs/view-spec.ts'
+import { eventIdColumn, ownedColumnNames } from '../../kernel/specs/view-spec.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import { isView, sourceTableName } from '../../runtime/postgres/relation.ts'
 import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
@@ -190,6 +190,7 @@ function copyColumn(source: SourceSpec, from: FileColumn, to: RelationColumn): C
     length: declared?.kind === 'vector' ? declared.length : null,
     infinity: onlyKnown(source, to.name),
     key: source.key.some(({ column }) => column === to.name),
+    eventId: to.name === eventIdColumn,
   }
 }
 
@@ -200,7 +201,7 @@ function onlyKnown(source: SourceSpec, name: string): boolean {
 }
 
 function filledByDatabase({ name, generated }: RelationColumn): boolean {
-  return generated || ownedColumnNames.includes(name)
+  return generated || (ownedColumnNames.includes(name) && name !== eventIdColumn)
 }
 
 /**

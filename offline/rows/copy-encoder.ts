@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { maxEventIdBytes } from '../../kernel/specs/view-spec.ts'
 import { dayMicros, postgresEpochMicros } from '../../kernel/values/time.ts'
 import { CopyBuffer } from './copy-buffer.ts'
 import { writeNumeric } from './copy-numeric.ts'
@@ -33,6 +34,8 @@ export interface CopyColumn {
   readonly infinity?: boolean
   /** Whether it is a part of the rows' key, which must not be too long. */
   readonly key?: boolean
+  /** Whether it is the id of an event. */
+  readonly eventId?: boolean
 }
 
 export interface CopyEncoder {
@@ -154,7 +157,7 @@ function fieldWriter(column: CopyColumn): FieldWriter {
     case 'varchar':
     case 'bpchar':
     case 'enum':
-      return (out, value) => out.text(toText(value))
+      return column.eventId === true ? (out, value) => out.text(toEventId(value)) : (out, value) => out.text(toText(value))
     case 'timestamptz':
     case 'timestamp':
       return timeWriter(column)
@@ -173,6 +176,13 @@ function fieldWriter(column: CopyColumn): FieldWriter {
         `The table's column "${from.name}" is of the type ${type}, which cannot be loaded; make it one of bool, int2, int4, int8, float4, float8, numeric, text, varchar, timestamptz, timestamp, date or float4[].`,
       )
   }
+}
+
+function toEventId(value: unknown): string {
+  const id = toText(value)
+  const bytes = Buffer.byteLength(id)
+  if (bytes === 0 || bytes > maxEventIdBytes) throw new UnfitValue(`is an event id of ${bytes} bytes, not of 1 to ${maxEventIdBytes}`)
+  return id
 }
 
 function timeWriter({ from, infinity }: CopyColumn): FieldWriter {

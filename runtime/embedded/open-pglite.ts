@@ -204,6 +204,7 @@ function copyIn(pglite: PGlite, copy: string, chunks: AsyncIterable<Uint8Array>,
         if ('text' in message && typeof message.text === 'string') rows += Number(/^COPY (\d+)$/.exec(message.text)?.[1] ?? 0)
       }
     }
+    for (const statement of around?.between ?? []) await transaction.query(statement)
     if (around !== undefined) around.onRows((await transaction.query(around.after(rows))).rows)
     return rows
   })

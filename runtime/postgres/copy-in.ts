@@ -18,6 +18,7 @@ export async function copyIn(
   for (const statement of around?.before ?? []) await client.query(oneStatement(statement))
   const sink = client.query(copyFrom(copy))
   await timed(() => pipeline(Readable.from(chunks, { objectMode: true }), sink))
+  for (const statement of around?.between ?? []) await client.query(oneStatement(statement))
   if (around !== undefined) {
     around.onRows((await client.query(oneStatement(around.after(sink.rowCount)))).rows)
     await client.query('COMMIT')

@@ -88,6 +88,8 @@ export function isEmbedded(db: Database): db is EmbeddedDatabase {
 
 export interface AroundCopy {
   readonly before?: Iterable<string>
+  /** Statements between the copy and `after`. */
+  readonly between?: Iterable<string>
   /** By the number of rows copied. */
   after(rows: number): string
   /** Called with the result of `after` before the commit. */

@@ -92,5 +92,45 @@ for (const { kind, open } of databases) {
       })
       await expect(load(more, { key: ['number'] })).rejects.toMatchObject({ code: 'UNKNOWN_COLUMN' })
     })
+
+    describe('with ids of events', () => {
+      const events = 'card,at,id,_event_id\na,2001-01-01,1,e1\nb,2001-01-02,2,e2\nb,2001-01-02,3,\na,2001-01-03,4,e1\n'
+      beforeEach(async () => {
+        await opened.db.script(`ALTER TABLE sales ADD "_event_id" text;
+          CREATE UNIQUE INDEX ON sales ("_event_id") WHERE "_event_id" IS NOT NULL`)
+      })
+      const stored = () =>
+        opened.db.query<{ id: number; event: string | null }>('SELECT id, "_event_id" AS event FROM sales ORDER BY "_row"')
+
+      it('adds each event once, whether a file or a push brought it first', async () => {
+        await opened.db.query(`INSERT INTO sales (card, at, id, "_event_id") VALUES ('b', '2001-01-02Z', 9, 'e2')`)
+        expect(await load(await written('events.csv', events))).toMatchObject({ rows: 2, already: 2 })
+        const first = [9, 1, 3].map((id, index) => ({ id, event: ['e2', 'e1', null][index] }))
+        expect(await stored()).toEqual(first)
+        const longer = await written('longer.csv', `${events}c,2001-01-04,5,e5\n`)
+        expect(await load(longer, { key: ['id'] })).toMatchObject({ rows: 1, already: 4 })
+        expect(await stored()).toEqual([...first, { id: 5, event: 'e5' }])
+      })
+
+      it('finds ids that only later rows of JSON lines have', async () => {
+        const rows = Array.from({ length: 10_001 }, (_, id) => ({
+          card: 'a',
+          at: '2001-01-01',
+          id,
+          ...(id > 9_999 ? { _event_id: 'e' } : {}),
+        }))
+        const lines = await written('later.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
+        expect(await load(lines)).toMatchObject({ rows: 10_001, already: 0 })
+        expect((await stored()).at(-1)).toEqual({ id: 10_000, event: 'e' })
+      })
+
+      it.each(['""', 'é'.repeat(257)])('refuses the id %s', async (id) => {
+        const wrong = await written('wrong.csv', `card,at,id,_event_id\na,2001-01-01,1,${id}\n`)
+        await expect(load(wrong)).rejects.toMatchObject({
+          code: 'INVALID_ROW',
+          message: expect.stringMatching(/^Row 1 of .* column "_event_id" is an event id of (0|514) bytes, not of 1 to 512/),
+        })
+      })
+    })
   })
 }

@@ -15,7 +15,7 @@ export const ingestAnswer = z.object({
   source: z.string().describe('The source'),
   table: z.string().describe('Its table'),
   rows: z.int().describe('How many rows were loaded'),
-  already: z.int().describe('How many rows were passed over because their key is in the table'),
+  already: z.int().describe('How many rows were passed over because their key or event id is in the table'),
   seconds: z.number().describe('How long it took'),
   requestId,
 })
@@ -34,7 +34,7 @@ export const loadsAnswer = z.object({
         key: z.array(z.string()).describe('The columns that identify a row; empty: none'),
         actor: z.string().describe('Who loaded it'),
         rows: z.int().describe('How many rows were loaded'),
-        already: z.int().describe('How many rows were passed over because their key was in the table'),
+        already: z.int().describe('How many rows were passed over because their key or event id was in the table'),
         at: z.string().describe('When it was loaded'),
         state: z.enum(['loaded', 'undoing', 'undone']).describe('undoing: an undo was interrupted'),
       }),
