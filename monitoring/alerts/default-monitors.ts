@@ -9,7 +9,7 @@ import { checkOf } from '../../registry/define/check-options.ts'
 export interface ActiveMonitor extends MonitorSpec {
   readonly isDefault: boolean
   readonly description: string | null
-  /** A monitor with the same checks over a shorter time. What fires there does not fire here as well. */
+  /** The name of a default monitor with the same checks over a shorter time. What it reports does not fire here too. */
   readonly yieldsTo?: string
 }
 

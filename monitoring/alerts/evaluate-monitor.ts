@@ -7,6 +7,7 @@ import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { CheckResult, SharedReads } from './check-kind.ts'
 import { evaluateCheck } from './checks/all-checks.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
+import { activeMonitors } from './default-monitors.ts'
 import { maxListedAlerts, readAlerts } from './read-alerts.ts'
 
 export interface EvaluationDeps {
@@ -53,23 +54,42 @@ export async function evaluateMonitor(
       checked.push({ kind: spec.kind, results: null, error: messageOf(error) })
     }
   }
-  return monitor.yieldsTo === undefined ? checked : await withoutFiring(db, monitor.yieldsTo, checked)
-}
-
-/** A breach that an alert of another monitor says already is unknown here: one fault is one alert. */
-async function withoutFiring(db: Database, monitor: string, checked: readonly CheckedResults[]): Promise<CheckedResults[]> {
-  const alerts = await readAlerts(db, { monitor, state: 'firing', limit: maxListedAlerts })
-  const firing = new Map(alerts.map((alert) => [memoryKey(alert.check, alert.subject), alert.id]))
+  const reported = await reportedByOther({ db, store, catalog, clock, signal }, monitor, moment, checked)
+  if (reported.size === 0) return checked
   return checked.map(({ kind, results, error }) => ({
     kind,
     error,
     results:
       results?.map((result): CheckResult => {
-        const alert = firing.get(memoryKey(kind, result.subject))
-        if (alert === undefined || result.state !== 'breach') return result
-        return { ...result, state: 'unknown', cause: `The alert ${alert} of "${monitor}" is about the same.` }
+        const cause = reported.get(memoryKey(kind, result.subject))
+        return cause === undefined || result.state !== 'breach' ? result : { ...result, state: 'unknown', cause }
       }) ?? null,
   }))
+}
+
+/**
+ * The breaches that the monitor reports to which this one yields, with the words that say so: one fault is one alert.
+ * Both monitors may be due at the same time, and either job may run first. So the checks of the other one run here too.
+ * A window that contains the end of a fault still breaches, so an alert of the other one counts for the window.
+ */
+async function reportedByOther(
+  deps: EvaluationDeps,
+  monitor: ActiveMonitor,
+  moment: number,
+  checked: readonly CheckedResults[],
+): Promise<ReadonlyMap<string, string>> {
+  const reported = new Map<string, string>()
+  const breaching = new Set(checked.flatMap(({ kind, results }) => (results?.some(({ state }) => state === 'breach') ? [kind] : [])))
+  const other = activeMonitors(deps.catalog, true).monitors.find(({ name }) => name === monitor.yieldsTo)
+  if (other === undefined || breaching.size === 0) return reported
+  const checks = other.checks.filter(({ kind }) => breaching.has(kind))
+  for (const { kind, results } of await evaluateMonitor(deps, { ...other, checks }, moment))
+    for (const { state, subject } of results ?? [])
+      if (state === 'breach') reported.set(memoryKey(kind, subject), `The monitor "${other.name}" finds the same, and reports it.`)
+  const window = { from: moment - monitor.windowMicros, to: Math.max(moment, deps.clock()) + 1 }
+  for (const { id, check, subject, resolution } of await readAlerts(deps.db, { monitor: other.name, window, limit: maxListedAlerts }))
+    if (resolution !== 'removed') reported.set(memoryKey(check, subject), `The alert ${id} of "${other.name}" is about the same.`)
+  return reported
 }
 
 export function memoryKey(check: string, subject: string): string {

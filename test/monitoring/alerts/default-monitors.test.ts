@@ -67,7 +67,7 @@ async function evaluated(
   name: string,
   moment = Date.now() * 1000,
   memories = new Map<string, unknown>(),
-  options: Pick<ActiveMonitor, 'yieldsTo'> = {},
+  options: Partial<Pick<ActiveMonitor, 'name' | 'yieldsTo' | 'windowMicros'>> = {},
 ) {
   const monitor = activeMonitors(catalog, true).monitors.find((each) => each.name === name)
   if (monitor === undefined) throw new Error(`There is no monitor ${name}.`)
@@ -125,6 +125,12 @@ describe('default monitors', () => {
       value: 1,
       cause: expect.stringMatching(/of "numbers" waits for a worker for 20 min.*"lockstep worker" runs/),
     })
+    // a monitor with the same checks that yields leaves the report to it, whichever of both runs first
+    const daily = { name: 'daily:jobs', yieldsTo: 'system:jobs' }
+    expect(await evaluated('system:jobs', undefined, undefined, daily)).toMatchObject([
+      { subject: waits?.subject, state: 'unknown', cause: 'The monitor "system:jobs" finds the same, and reports it.' },
+      { check: 'clock', state: 'ok' },
+    ])
     await db.script(`UPDATE lockstep.job_chunks SET claim = gen_random_uuid(), worker = 'host:1', claimable_at = now() + interval '1 hour'`)
     const now = Date.now() * 1000
     const [held] = await evaluated('system:jobs', now)
@@ -133,21 +139,27 @@ describe('default monitors', () => {
     const [stuck] = await evaluated('system:jobs', now + 31 * minute, memories)
     expect(stuck).toMatchObject({ state: 'breach', cause: expect.stringMatching(/has made no progress for 31 min on the worker "host:1"/) })
 
-    // one that yields to a monitor which fires for the same fires no second alert
-    const fires = (check: string) =>
+    // one that yields to a monitor with an alert about the same in the window fires no second alert
+    const at = now + 31 * minute
+    const fires = (check: string, resolved: number | null, resolution: 'cleared' | 'removed' | null = null) =>
       db.query(
-        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, about, started_with, result)
-          values ('model:fraud', $1, 'jobs', 'ticket', 'firing', 1, '{}', '{}', '{}')`,
-        [check],
+        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, about, started_with, result)
+          values ('model:fraud', $1, 'jobs', 'ticket', $2, 1, $3, $4, '{}', '{}', '{}')`,
+        [check, resolved === null ? 'firing' : 'resolved', resolved, resolution],
       )
-    const yielding = { yieldsTo: 'model:fraud' }
-    await fires('clock')
-    expect(await evaluated('system:jobs', now + 31 * minute, memories, yielding)).toMatchObject([{ state: 'breach' }, { check: 'clock' }])
-    await fires('jobs')
-    expect(await evaluated('system:jobs', now + 31 * minute, memories, yielding)).toMatchObject([
-      { state: 'unknown', cause: expect.stringMatching(/^The alert \d+ of "model:fraud" is about the same/) },
-      { check: 'clock' },
-    ])
+    const yielding = { yieldsTo: 'model:fraud', windowMicros: 60 * minute }
+    await fires('clock', null)
+    await fires('jobs', at - 61 * minute, 'cleared')
+    await fires('jobs', at - minute, 'removed')
+    expect(await evaluated('system:jobs', at, memories, yielding)).toMatchObject([{ state: 'breach' }, { check: 'clock' }])
+    for (const resolved of [at - 59 * minute, null]) {
+      await fires('jobs', resolved, resolved === null ? null : 'cleared')
+      expect(await evaluated('system:jobs', at, memories, yielding)).toMatchObject([
+        { state: 'unknown', cause: expect.stringMatching(/^The alert \d+ of "model:fraud" is about the same/) },
+        { check: 'clock' },
+      ])
+      await db.query(`delete from lockstep.alerts where resolved = $1`, [resolved])
+    }
     await db.query(`delete from lockstep.alerts where monitor = 'model:fraud'`)
   })
 })
