@@ -35,7 +35,11 @@ export interface Collected {
   readonly trainings: readonly Training[]
 }
 
-/** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
+/**
+ * Lists, objects, maps and sets among the values are searched too.
+ *
+ * @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version
+ */
 export function collectDefinitions(values: Iterable<unknown>): Collected {
   const found = {
     entities: [] as Entity[],
@@ -53,6 +57,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     trainings: [] as Training[],
   } satisfies Collected
   const known = new Map<DefinitionKey, object>()
+  const searched = new Set<unknown>()
 
   /** @param parts what the definition refers to, which comes before it */
   function keep<T extends Named>(kind: DefinitionKind, list: T[], definition: T, parts: readonly unknown[] = []): void {
@@ -66,7 +71,13 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
   }
 
   function add(value: unknown): void {
-    if (definitionKind(value) === null) return
+    if (definitionKind(value) === null) {
+      // a list may contain itself
+      if (searched.has(value)) return
+      searched.add(value)
+      for (const member of membersOf(value)) add(member)
+      return
+    }
     const definition = value as DslDefinition
     switch (definition.kind) {
       case 'viewUse':
@@ -107,6 +118,15 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
 
   for (const value of values) add(value)
   return found
+}
+
+/** The values within a list, a map, a set, a module or an object that is not of a class. */
+function membersOf(value: unknown): Iterable<unknown> {
+  if (typeof value !== 'object' || value === null) return []
+  if (Array.isArray(value) || value instanceof Set) return value
+  if (value instanceof Map) return value.values()
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype ? Object.values(value) : []
 }
 
 type DslDefinition =

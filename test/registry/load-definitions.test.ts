@@ -108,6 +108,31 @@ export const third = onDemandView('a_third', {
     await expect(load({ 'features.ts': '' })).rejects.toMatchObject({ code: 'DEFINITIONS_EMPTY' })
   })
 
+  it('finds definitions within exported lists, objects, maps, sets and modules', async () => {
+    const entities = (names: string) => `${names}.map((name) => entity(name, { key: { id: t.string } }))`
+    const text = `
+      import { entity, t } from 'lockstep'
+      export * as others from './others.ts'
+      export const list = ${entities("['a', 'b']")}
+      const nested = { count: 2, last: [list[1], entity('c', { key: { id: t.string } })], itself: null as unknown }
+      nested.itself = nested
+      export const map = new Map([['nested', nested]])
+      export const set = new Set(${entities("['d']")})
+      export default { text: 'entity', none: null }
+    `
+    const others = `import { entity, t } from 'lockstep'\nexport const more = ${entities("['e']")}\n`
+    const { entities: found, unexported } = await load({ 'features.ts': text, 'others.ts': others })
+    expect([found.map(({ spec }) => spec.name).toSorted(), unexported]).toEqual([['a', 'b', 'c', 'd', 'e'], undefined])
+  })
+
+  it('refuses two definitions of one name in a list', async () => {
+    const text = `
+      import { entity, t } from 'lockstep'
+      export const list = [entity('a', { key: { id: t.string } }), entity('a', { key: { id: t.int64 } })]
+    `
+    await expect(load({ 'features.ts': text })).rejects.toMatchObject({ code: 'DUPLICATE_NAME' })
+  })
+
   it('reports definitions that are neither exported nor reachable', async () => {
     const text = `
       import { entity, t } from 'lockstep'
