@@ -1,4 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts'
+import { forgetAlerts } from '../../monitoring/alerts/forget-alerts.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import { startPollLoop } from '../../runtime/async.ts'
 import type { PollLoop } from '../../runtime/async.ts'
@@ -53,6 +54,10 @@ export function startRetention({ stores, catalog, predictionLog, uploads, auditR
       await forgetIdempotent(db)
       const forgotten = await forgetAudit(db, auditRetentionDays)
       if (forgotten > 0) log.info({ records: forgotten }, 'old records of the audit log were deleted')
+    }),
+    hourly('old alerts', async (db) => {
+      const forgotten = await forgetAlerts(db, auditRetentionDays)
+      if (forgotten > 0) log.info({ alerts: forgotten }, 'old alerts were deleted')
     }),
   ]
 }
