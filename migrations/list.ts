@@ -55,6 +55,7 @@ import * as jobDoing from './0053-job-doing.ts'
 import * as openJobsByKind from './0054-open-jobs-by-kind.ts'
 import * as listIndices from './0055-list-indices.ts'
 import * as summarizeLogTimes from './0056-summarize-log-times.ts'
+import * as oldJobs from './0057-old-jobs.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -117,4 +118,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0054-open-jobs-by-kind': openJobsByKind,
   '0055-list-indices': listIndices,
   '0056-summarize-log-times': summarizeLogTimes,
+  '0057-old-jobs': oldJobs,
 }

@@ -3,8 +3,20 @@ import type { Database } from '../postgres/database.ts'
 import { endJob } from './end-job.ts'
 import type { JobKindName } from './job-kinds.ts'
 
-/** Failed jobs are kept longer, because people look for them later. */
-const failedDays = 30
+/**
+ * Whether a job `j` is older than its kind keeps it. Failed jobs are kept longer, because people look for them later.
+ * The first expression is that of the index `jobs_kept_until`.
+ */
+const isOld = sql`(j.finished_at at time zone 'UTC' + make_interval(days => greatest(j.keep_days, 30 * (j.state = 'failed')::int)))
+  < now() at time zone 'UTC' and j.finished_at is not null`
+
+/** Whether there is a newer job of the kind, scope and key of `j`: one look into the index `jobs_key`. */
+const isSurpassed = sql.join(
+  [sql`o.key = j.key`, sql`j.key is null and o.key is null`].map(
+    (hasKey) => sql`exists (select from lockstep.jobs o where o.kind = j.kind and o.scope = j.scope and ${hasKey} and o.id > j.id)`,
+  ),
+  sql` or `,
+)
 
 /**
  * Deletes ended jobs that are older than their kinds keep them; those that failed stay for a month at least. The newest
@@ -14,17 +26,11 @@ const failedDays = 30
  * @returns how many
  */
 export async function forgetJobs({ kysely }: Pick<Database, 'kysely'>): Promise<number> {
-  const isOld = sql`j.finished_at < clock_timestamp() - make_interval(days => case when j.state = 'failed' then greatest(j.keep_days, ${failedDays}) else j.keep_days end)`
   await sql`
     update lockstep.job_chunks c set state = 'closed', claim = null from lockstep.jobs j where j.id = c.job and c.state = 'open' and ${isOld}`.execute(
     kysely,
   )
-  const { numAffectedRows = 0n } = await sql`
-    delete from lockstep.jobs j
-    where ${isOld}
-      and exists (
-        select from lockstep.jobs o where o.kind = j.kind and o.scope = j.scope and o.key is not distinct from j.key and o.id > j.id
-      )`.execute(kysely)
+  const { numAffectedRows = 0n } = await sql`delete from lockstep.jobs j where ${isOld} and (${isSurpassed})`.execute(kysely)
   return Number(numAffectedRows)
 }
 

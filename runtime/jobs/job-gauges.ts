@@ -51,14 +51,24 @@ export function registerJobGauges(registry: Registry, database: () => Promise<Pi
 
 async function readCounts({ kysely }: Pick<Database, 'kysely'>): Promise<KindCount[]> {
   const { rows } = await sql<KindCount>`
-    with open as (
+    with recursive kinds as (
+      (select kind from lockstep.jobs order by kind limit 1) union all
+      select next.kind from kinds k, lateral (select kind from lockstep.jobs j where j.kind > k.kind order by kind limit 1) next
+    ), steps as (
       select job, bool_or(claim is not null and claimable_at > clock_timestamp()) as held,
         max(extract(epoch from clock_timestamp() - claimable_at)) filter (where claimable_at <= clock_timestamp()) as waits
       from lockstep.job_chunks where state = 'open' group by job
+    ), unfinished as (
+      select kind, count(*) filter (where state = 'running' and held)::int as running,
+        count(*) filter (where state = 'running' and held is not true)::int as waiting, max(waits) as waits
+      from lockstep.jobs left join steps on job = id
+      -- the steps of a job that has ended clean up after it
+      where id in (select id from lockstep.jobs where state = 'running' union all select job from steps) group by kind
+    ), failures as (
+      select kind, count(*)::int as failed from lockstep.jobs where state = 'failed' group by kind
     )
-    select kind, count(*) filter (where state = 'running' and held)::int as running,
-      count(*) filter (where state = 'running' and held is not true)::int as waiting,
-      count(*) filter (where state = 'failed')::int as failed, coalesce(max(waits), 0)::float8 as oldest
-    from lockstep.jobs left join open on job = id group by kind`.execute(kysely)
+    select kind, coalesce(running, 0) as running, coalesce(waiting, 0) as waiting, coalesce(failed, 0) as failed,
+      coalesce(waits, 0)::float8 as oldest
+    from kinds left join unfinished using (kind) left join failures using (kind)`.execute(kysely)
   return rows
 }

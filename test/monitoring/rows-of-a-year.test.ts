@@ -1,4 +1,5 @@
 import { CompiledQuery } from 'kysely'
+import { Registry } from 'prom-client'
 import { beforeAll, expect, it } from 'vitest'
 import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
 import { rollupPartitions } from '../../monitoring/day-partitions.ts'
@@ -6,6 +7,8 @@ import { readVersionGroups } from '../../monitoring/rollups/read-rollups.ts'
 import { TrafficSummary } from '../../monitoring/rollups/traffic-summary.ts'
 import { currentDefinitions } from '../../registry/definition.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
+import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { during, openServer } from '../opened-database.ts'
 
@@ -87,6 +90,29 @@ it('the newest jobs are those with the greatest ids of their kinds and subjects'
   const found = await readJobs(opened().db, { newest: true })
   expect(found).toHaveLength(newest.length)
   expect(new Set(found.map(({ id }) => id))).toEqual(new Set(newest.map(({ id }) => id)))
+})
+
+it('the gauges of jobs read only those that run or failed', async () => {
+  const metrics = async (db: Pick<Database, 'kysely'>): Promise<string> => {
+    const registry = new Registry()
+    registerJobGauges(registry, async () => db)
+    return await registry.metrics()
+  }
+  for (const kind of [0, 1, 2, 3]) expect(await metrics(opened().db)).toContain(`lockstep_jobs{kind="kind_${kind}",state="failed"} 0`)
+  expect(await taken(metrics)).toBeLessThan(100)
+})
+
+it('old jobs are deleted without a read of the others', async () => {
+  const { db } = opened()
+  const ids = (condition: string) => `select id from lockstep.jobs where kind = 'kind_0' and ${condition} order by id limit 10`
+  await db.query(`update lockstep.jobs set finished_at = now() - interval '91 days' where id in (${ids(`state = 'done'`)})`)
+  // the newest of its key stays
+  await db.query(
+    `update lockstep.jobs set key = id::text, finished_at = now() - interval '91 days' where id = (select max(id) from lockstep.jobs)`,
+  )
+  const forgotten: number[] = []
+  expect(await taken(async (handle) => forgotten.push(await forgetJobs(handle)))).toBeLessThan(1_000)
+  expect(forgotten).toEqual([10])
 })
 
 it.each([
