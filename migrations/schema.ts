@@ -220,6 +220,8 @@ export interface RolloutDecisionsTable {
   revision: number
   step: number | null
   at: Generated<Date>
+  /** Of looks that change nothing, the first of equal ones in a row. */
+  since: Generated<Date>
   action: string
   decided_by: string
   reasons: Json

@@ -35,8 +35,8 @@ async function readerOf(context: Context, input: Input): Promise<() => Promise<S
   if (server !== null) {
     return async () => {
       const path = `/v1/models/${encodeURIComponent(name)}/rollout`
-      const { pinned, serves, rollout, decisions } = await server.ask('GET', path, undefined, rolloutAnswer)
-      return { pinned, serves, rollout, decisions }
+      const { pinned, serves, rollout, hold, decisions } = await server.ask('GET', path, undefined, rolloutAnswer)
+      return { pinned, serves, rollout, hold, decisions }
     }
   }
   const db = await context.database()

@@ -45,6 +45,8 @@ export interface ShownHistory {
   /** The version that answers requests which name none and are not of the candidate; null: there is none. */
   readonly serves: number | null
   readonly rollout: ShownRollout | null
+  /** null: it does not hold. */
+  readonly hold: { readonly since: Date | string; readonly reasons: readonly string[]; readonly todo: string } | null
   readonly decisions: readonly ShownDecision[]
 }
 
@@ -87,7 +89,7 @@ const maxShown = 20
 const takeOverMs = 120_000
 
 /** @param nowMs epoch milliseconds */
-export function rolloutText(model: string, { pinned, serves, rollout, decisions }: ShownHistory, nowMs: number): string {
+export function rolloutText(model: string, { pinned, serves, rollout, hold, decisions }: ShownHistory, nowMs: number): string {
   if (rollout === null) return `The model ${model} has had no rollout.`
   const { version, state, share, unit, salt, startedBy, startedAt, endedAt } = rollout
   const shown = decisions.slice(0, maxShown).map(decisionText)
@@ -108,6 +110,7 @@ export function rolloutText(model: string, { pinned, serves, rollout, decisions 
         ]),
     `${endedAt === null ? 'share     ' : 'last share'} ${shareText(share)}, ${unitText(unit)}`,
     ...planLines(rollout),
+    ...(hold === null ? [] : [`holds      since ${moment(new Date(hold.since))} UTC. ${hold.reasons[0] ?? ''}`, `to do      ${hold.todo}`]),
     ...(pinned === null ? unattendedLines(rollout, decisions, nowMs) : []),
     `salt       ${salt}`,
     `started    ${moment(new Date(startedAt))} UTC by ${startedBy}`,

@@ -3,6 +3,7 @@ import type { JsonValue } from '../../kernel/specs/view-spec.ts'
 import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
 import { gateTitle } from '../../registry/rollouts/check-plan.ts'
 import type { RolloutPlan } from '../../registry/rollouts/plan-schema.ts'
+import { stepsDone } from '../../registry/rollouts/rollout-hold.ts'
 import { judgeGate } from './gates/all-gates.ts'
 import type { GateAnswer } from './gates/gate.ts'
 
@@ -59,7 +60,7 @@ export function decide(plan: RolloutPlan, step: number, evidence: Evidence): Con
   const reasons = [...reasonsOf('advance'), ...reasonsOf('not enough evidence')]
   if (step < plan.steps.length - 1) return { action: 'advance', reasons }
   if (plan.promote === 'automatic') return { action: 'promote', reasons }
-  return { action: 'hold', reasons: ['All steps are done. Promote the candidate when you want to: lockstep rollout promote.', ...reasons] }
+  return { action: 'hold', reasons: [stepsDone, ...reasons] }
 }
 
 function lackOf({ verdict, optional, reason }: GateAnswer & { readonly optional: boolean; readonly reason: string }): string[] {

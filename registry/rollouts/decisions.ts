@@ -18,6 +18,8 @@ export interface RolloutDecision {
   /** The index of the step; null: the rollout has no plan. */
   readonly step: number | null
   readonly at: Date
+  /** Of a look that changes nothing: when the first of equal ones in a row was. */
+  readonly since: Date
   readonly action: DecisionAction
   /** A person, a key, or `rollout controller`. */
   readonly by: string
@@ -68,12 +70,16 @@ export async function recordLook(
   { action, by, reasons, evidence }: NewDecision,
 ): Promise<boolean> {
   const result = await sql`
-    insert into lockstep.rollout_decisions
+    insert into lockstep.rollout_decisions as known
       (rollout, revision, step, action, decided_by, reasons, evidence, share_before, share_after)
     select id, revision, step, ${action}, ${by}, ${JSON.stringify(reasons)}::json, ${JSON.stringify(evidence ?? null)}::json, share, share
     from lockstep.rollouts where id = ${String(rollout.id)} and revision = ${rollout.revision} and state = 'running' and not paused
     on conflict (rollout, revision, action)
-    do update set at = excluded.at, reasons = excluded.reasons, evidence = excluded.evidence`.execute(kysely)
+    do update set at = excluded.at, reasons = excluded.reasons, evidence = excluded.evidence,
+      since = case when exists (
+        select from lockstep.rollout_decisions other
+        where other.rollout = known.rollout and other.revision = known.revision and other.at > known.at
+      ) then excluded.since else known.since end`.execute(kysely)
   return (result.numAffectedRows ?? 0n) > 0n
 }
 
@@ -141,6 +147,7 @@ function decisionOf(row: Selectable<RolloutDecisionsTable>): RolloutDecision {
     revision: row.revision,
     step: row.step,
     at: row.at,
+    since: row.since,
     action: row.action as DecisionAction, // written by the functions above
     by: row.decided_by,
     reasons: row.reasons as string[],

@@ -18,7 +18,7 @@ const rollout = {
 } as const
 
 const textOf = (shown: Parameters<typeof rolloutText>[1]['rollout']) =>
-  rolloutText('fraud', { pinned: null, serves: 1, rollout: shown, decisions: [] }, Date.parse('2026-03-01T12:01:00Z'))
+  rolloutText('fraud', { pinned: null, serves: 1, rollout: shown, hold: null, decisions: [] }, Date.parse('2026-03-01T12:01:00Z'))
 
 it('a rollout that has ended shows its last step without the moment of its end', () => {
   expect(textOf(rollout)).toContain('step       1 of 2 since 2026-03-01 12:00:26 UTC, at least 1 h and 100 rows\n')
@@ -30,7 +30,7 @@ it('a rollout that has ended shows its last step without the moment of its end',
 
 it('a rollout says that no worker asks its gates, once that has lasted longer than a takeover', () => {
   const at = (time: string, more: Partial<Parameters<typeof rolloutText>[1]> = {}) =>
-    rolloutText('fraud', { pinned: null, serves: 1, rollout, decisions: [], ...more }, Date.parse(time))
+    rolloutText('fraud', { pinned: null, serves: 1, rollout, hold: null, decisions: [], ...more }, Date.parse(time))
   expect(at('2026-03-01T12:02:50Z')).not.toContain('unattended')
   expect(at('2026-03-01T12:05:26Z')).toContain('unattended no worker has asked the gates for 5 min: run lockstep worker')
   const look = {
@@ -55,4 +55,11 @@ it('a paused rollout says which share its plan gives it again when it resumes', 
     'The plan of fraud@2 is paused. It keeps 20 % of the requests without a version.\n' +
       '"lockstep rollout resume fraud" begins step 1 again, with 5 %.',
   )
+})
+
+it('a rollout that holds says since when, why, and what to do next', () => {
+  const hold = { since: '2026-03-01T12:00:40Z', reasons: ['latency: It is slow.', 'load: It is busy.'], todo: 'Promote it, or abort it.' }
+  const text = rolloutText('fraud', { pinned: null, serves: 1, rollout, hold, decisions: [] }, Date.parse('2026-03-01T12:01:00Z'))
+  expect(text).toContain('\nholds      since 2026-03-01 12:00:40 UTC. latency: It is slow.\nto do      Promote it, or abort it.\n')
+  expect(textOf(rollout)).not.toMatch(/^(holds|to do)/m)
 })

@@ -7,6 +7,7 @@ import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor, readDecision, readDecisions } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
+import { holdOf } from '../../../registry/rollouts/rollout-hold.ts'
 import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { decisionEvidence as decisionContract, rollout as rolloutContract } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
@@ -172,9 +173,14 @@ function headlineOf(
   if (rollout.plan === null) return `${share}. The share ${is} changed by hand.`
   const step = `${share}: step ${(rollout.step ?? 0) + 1} of ${rollout.plan.steps.length}`
   if (rollout.paused) return `${step}. It ${is} paused.`
+  const hold = holdOf(rollout, decisions, pin)
+  if (hold !== null) {
+    const since = `${hold.since.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+    const held = `${step}. It ${isPast ? 'had held' : 'has held'} since ${since}: ${hold.reasons[0] ?? ''}`
+    return isPast ? held : `${held} ${hold.todo}`
+  }
   const [last] = decisions
-  const waits = last?.action === 'not enough evidence' || last?.action === 'hold' ? ` ${last.reasons[0] ?? ''}` : ''
-  return `${step}.${waits}`
+  return last?.action === 'not enough evidence' ? `${step}. ${last.reasons[0] ?? ''}` : `${step}.`
 }
 
 /** The share that was set, as steps: two points for each change. */

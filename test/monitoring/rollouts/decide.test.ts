@@ -74,6 +74,7 @@ describe('decide', () => {
         revision: 1,
         step: 0,
         at: new Date(0),
+        since: new Date(0),
         action: again.action,
         by: controllerActor,
         reasons,

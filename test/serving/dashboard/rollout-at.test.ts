@@ -28,6 +28,7 @@ const decision = (minute: number, action: RolloutDecision['action'], step: numbe
   revision: minute,
   step,
   at: at(minute),
+  since: at(minute),
   action,
   by: 'rollout controller',
   reasons: [],

@@ -38,7 +38,8 @@ const rolloutFields = z.object({
 const rolloutDecision = z.object({
   id: z.int().describe('Its id'),
   step: z.int().nullable().describe('The index of the step; null: there was no plan'),
-  at: z.string().describe('When, RFC 3339'),
+  at: z.string().describe('When, RFC 3339. Of hold and not enough evidence: the newest look'),
+  since: z.string().describe('Of hold and not enough evidence: the first of the equal looks in a row, RFC 3339. Else as at'),
   action: z
     .string()
     .describe('advance, promote, roll back, hold, not enough evidence; of people: start, share, pause, resume, promote, abort'),
@@ -57,6 +58,14 @@ export const rolloutAnswer = z.object({
     .nullable()
     .describe('The version that answers requests which name none and are not of the candidate; null: there is none'),
   rollout: rolloutFields.nullable().describe('The running rollout, or the last one; null: the model had none'),
+  hold: z
+    .object({
+      since: z.string().describe('Since when it holds, RFC 3339'),
+      reasons: z.array(z.string()).describe('Why, one sentence each'),
+      todo: z.string().describe('What a person can do'),
+    })
+    .nullable()
+    .describe('Whether a gate holds the rollout, or it waits for a promotion by hand; null: neither'),
   decisions: z.array(rolloutDecision).describe('Its decisions, newest first'),
   requestId,
 })
