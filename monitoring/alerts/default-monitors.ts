@@ -112,7 +112,19 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     checks: checksOf('arrivals'),
     description: 'Checks whether the sources of online views get events as often as usual.',
   }
-  return [...views, ...models, system, sources]
+  const rollouts = {
+    ...common,
+    name: 'system:rollouts',
+    target: { kind: 'system' } as const,
+    windowMicros: parseDuration('1d'),
+    forMicros: 0,
+    // the check itself waits until a hold has ended
+    clearAfter: 1,
+    severity: 'ticket' as const,
+    checks: checksOf('rollouts'),
+    description: 'Checks whether gates roll back rollouts, or hold them until a person decides.',
+  }
+  return [...views, ...models, system, sources, rollouts]
 }
 
 function checksOf(...kinds: readonly CheckSpec['kind'][]): CheckSpec[] {

@@ -28,7 +28,7 @@ export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
  * which must not become commands that users are asked to run.
  */
 function commandIn(cause: string | null): string | null {
-  return cause?.match(/"(lockstep (?:drift|parity|quality|job show)(?: [\w,-]+)*)"/)?.[1] ?? null
+  return cause?.match(/"(lockstep (?:drift|parity|quality|job show|rollout show)(?: [\w,-]+)*)"/)?.[1] ?? null
 }
 
 /** The thing that an alert is about, or else the thing that its monitor watches; null: it has no page. */
@@ -105,6 +105,7 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
     case 'parity':
     case 'traffic':
     case 'clock':
+    case 'rollouts':
       return plain
     default:
       return kind satisfies never

@@ -151,6 +151,10 @@ const checkOptions = {
     /** How far a clock may differ from that of the database. */
     maxOffset: { is: 'duration', least: '10ms', most: '1d', default: '2s' },
   },
+  rollouts: {
+    /** How long the controller may hold a rollout. A shorter hold often ends without a person. */
+    maxHold: { is: 'duration', least: '1s', most: '30d', default: '5m' },
+  },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Option>>>>
 
 type AllOptions = typeof checkOptions

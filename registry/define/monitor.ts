@@ -146,7 +146,7 @@ function runbookOf(runbook: string | undefined, what: string): string | null {
   throw invalid(`${what} has the runbook ${show(runbook)}; write a URL that begins with https://.`)
 }
 
-/** Which checks need a model or view, and which watch the system. */
+/** Which checks need a model or view, and which watch the system. `rollouts` watches a model, or all of them. */
 const ofSystem: readonly CheckKindName[] = ['arrivals', 'jobs', 'clock']
 const ofModel: readonly CheckKindName[] = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions', 'quality']
 
@@ -157,11 +157,12 @@ function checksOf(checks: readonly StatedCheck[], of: Monitor['of'], what: strin
   for (const { kind } of parsed) {
     if (parsed.filter((each) => each.kind === kind).length > 1)
       throw invalid(`${what} has two checks "${kind}"; write a second monitor for the other one.`)
-    if (ofSystem.includes(kind) !== (of === null)) {
+    if (kind !== 'rollouts' && ofSystem.includes(kind) !== (of === null)) {
       const fix = of === null ? 'add a model or a view' : 'write a monitor without model and view for it'
       throw invalid(`${what} has the check "${kind}", which watches ${of === null ? 'a model or a view' : 'the system'}; ${fix}.`)
     }
-    if (ofModel.includes(kind) && of?.kind !== 'model') throw invalid(`${what} has the check "${kind}", which needs a model; add one.`)
+    if ((ofModel.includes(kind) && of?.kind !== 'model') || (kind === 'rollouts' && of?.kind === 'featureView'))
+      throw invalid(`${what} has the check "${kind}", which needs a model; add one.`)
   }
   return parsed
 }

@@ -51,6 +51,19 @@ export async function readLastRollout(handle: Kysely<LockstepTables>, model: str
   return row === undefined ? null : rolloutOf(row)
 }
 
+/** The newest rollout of each model, if it runs or has ended since. */
+export async function readRecentRollouts(handle: Kysely<LockstepTables>, since: Date): Promise<ReadonlyMap<string, Rollout>> {
+  const rows = await handle
+    .selectFrom('lockstep.rollouts')
+    .selectAll()
+    .distinctOn('model')
+    .where(({ or, eb }) => or([eb('state', '=', 'running'), eb('ended_at', '>=', since)]))
+    .orderBy('model')
+    .orderBy('id', 'desc')
+    .execute()
+  return new Map(rows.map((row) => [row.model, rolloutOf(row)]))
+}
+
 /** The newest 100 rollouts of a model, newest first. */
 export async function readRollouts(handle: Kysely<LockstepTables>, model: string): Promise<Rollout[]> {
   const rows = await handle

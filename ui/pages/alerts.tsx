@@ -38,6 +38,7 @@ const measures: Readonly<Record<string, readonly [measure: string, counted: stri
   arrivals: ['Without rows', '', 'seconds'],
   clock: ['Clock is off by', '', 'seconds'],
   traffic: ['Deviation score', 'hours of history'],
+  rollouts: ['Held for', '', 'seconds'],
 }
 
 /** What fires now, and what fired before. */

@@ -10,6 +10,7 @@ import { latency } from './latency.ts'
 import { nulls } from './nulls.ts'
 import { parity } from './parity.ts'
 import { quality } from './quality.ts'
+import { rollouts } from './rollouts.ts'
 import { traffic } from './traffic.ts'
 
 export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Promise<readonly CheckResult[]> {
@@ -38,6 +39,8 @@ export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Pro
       return await jobs(context, spec)
     case 'clock':
       return await clock(context, spec)
+    case 'rollouts':
+      return await rollouts(context, spec)
     default:
       return spec satisfies never
   }

@@ -87,6 +87,7 @@ describe('default monitors', () => {
       'daily:fraud': 'nulls drift predictions quality',
       'model:fraud': 'parity errors latency traffic nulls drift predictions',
       'system:jobs': 'jobs clock',
+      'system:rollouts': 'rollouts',
       'system:sources': 'arrivals',
       'view:fresh@1': 'freshness',
     })
