@@ -8,7 +8,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyOutFolder } from '../build/out-folder.ts'
 import { commands } from '../cli/commands.ts'
 import { templateNames } from '../cli/init/templates.ts'
-import { installPackage, programOf } from './install-package.ts'
+import { installMs, installPackage, programOf } from './install-package.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
@@ -20,7 +20,7 @@ describe('the package that is published', () => {
 
   beforeAll(async () => {
     ;({ project, installed, packed } = await installPackage('build'))
-  })
+  }, installMs)
 
   async function lockstep(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
     return run(process.execPath, [programOf(installed), ...args], { cwd: project })

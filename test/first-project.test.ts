@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bareEnvironment } from './bare-environment.ts'
 import { type Environment, killAll, postJson, type Running, startProgram, whenReady } from './cli/run-lockstep.ts'
-import { type InstalledPackage, installPackage, programOf } from './install-package.ts'
+import { type InstalledPackage, installMs, installPackage, programOf } from './install-package.ts'
 import { startBrowser } from './services/browser.ts'
 import { testDatabase, testRedis } from './services/index.ts'
 import { visit } from './ui/visits.ts'
@@ -21,7 +21,7 @@ const typed: string[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-first-'))
   place = await installPackage('first')
-})
+}, installMs)
 
 afterAll(async () => {
   killAll()

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
-import { mkdir, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { inject } from 'vitest'
 import { bundleDependencies } from '../build/bundle-dependencies.ts'
-import { keptFolder, withLock } from './kept-folder.ts'
+import { keptFolder, makeFolderOnce } from './kept-folder.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
@@ -28,6 +28,9 @@ interface Manifest {
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
+/** For the hook that installs the package: a build takes a minute of processor time, and other tests run beside it. */
+export const installMs = 900_000
+
 /** The inputs of the build: all files but those of tests, benchmarks and examples. */
 const sources = [
   '*.{json,md,ts}',
@@ -41,12 +44,7 @@ const sources = [
  */
 export async function installPackage(name: string): Promise<InstalledPackage> {
   const place = join(inject('folder'), 'installed')
-  await withLock(`${place}.lock`, async () => {
-    if (existsSync(place)) return
-    await rm(`${place}.partial`, { recursive: true, force: true })
-    await install(await build(), `${place}.partial`)
-    await rename(`${place}.partial`, place)
-  })
+  await makeFolderOnce(place, async (partial) => install(await build(), partial))
   const project = join(place, name)
   await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "type": "module" }')

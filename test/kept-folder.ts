@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdtemp, readFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { LockstepError } from '../kernel/errors.ts'
+import type { EmbeddedOwner } from '../runtime/embedded/embedded-owner.ts'
+import { ownEmbeddedFolder } from '../runtime/embedded/embedded-owner.ts'
 import { rootFolder } from './source-files.ts'
 
 const keptMs = 24 * 3_600_000
+const lockPollMs = 200
 
 /**
  * A folder that is made of sources, and kept until they change: one process makes it, others wait. A folder that no run
@@ -17,15 +21,9 @@ const keptMs = 24 * 3_600_000
  */
 export async function keptFolder(parent: string, sources: readonly string[], make: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(parent, await hashOf(sources))
-  await withLock(`${folder}.lock`, async () => {
-    if (!existsSync(folder)) {
-      const partial = `${folder}.${process.pid}`
-      await make(partial)
-      await rename(partial, folder)
-    }
-    const now = new Date()
-    await utimes(folder, now, now)
-  })
+  await makeFolderOnce(folder, make)
+  const now = new Date()
+  await utimes(folder, now, now)
   for (const each of (await readdir(parent)).map((name) => join(parent, name))) {
     const usedAt = await stat(each).then(
       ({ mtimeMs }) => mtimeMs,
@@ -36,38 +34,52 @@ export async function keptFolder(parent: string, sources: readonly string[], mak
   return folder
 }
 
+/**
+ * Makes a folder where it is missing: one process makes it, others wait. It gets its name once it is complete, and what
+ * a killed process has left of it is removed.
+ *
+ * @param make fills a new folder
+ */
+export async function makeFolderOnce(folder: string, make: (partial: string) => Promise<void>): Promise<void> {
+  await withLock(folder, async () => {
+    if (existsSync(folder)) return
+    const parent = dirname(folder)
+    const prefix = `${basename(folder)}.partial-`
+    for (const name of await readdir(parent))
+      // a child of the killed process may still write there: that harms no other folder, and later runs remove the rest
+      if (name.startsWith(prefix)) await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined)
+    const partial = await mkdtemp(join(parent, prefix))
+    await make(partial)
+    await rename(partial, folder)
+  })
+}
+
 async function hashOf(sources: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
   for (const path of sources.toSorted()) hash.update(`${path}\n`).update(await readFile(join(rootFolder, path)))
   return hash.digest('hex').slice(0, 16)
 }
 
-/** Runs `work` in one process at a time. The lock of a process that has ended counts as free. */
+/**
+ * Runs `work` in one process at a time. The system frees the lock of a process that ends: it is a socket, in a folder
+ * beside `path`.
+ */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  await mkdir(dirname(path), { recursive: true })
-  for (;;) {
-    try {
-      await writeFile(path, String(process.pid), { flag: 'wx' })
-      break
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-    }
-    const owner = Number(await readFile(path, 'utf8').catch(() => ''))
-    if (owner > 0 && !isAlive(owner)) await rm(path, { force: true })
-    else await setTimeout(100)
-  }
+  const lock = await own(`${path}.owner`)
   try {
     return await work()
   } finally {
-    await rm(path, { force: true })
+    await lock.release()
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
+async function own(directory: string): Promise<EmbeddedOwner> {
+  for (;;) {
+    try {
+      return await ownEmbeddedFolder(directory)
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code !== 'EMBEDDED_IN_USE') throw error
+      await setTimeout(lockPollMs)
+    }
   }
 }

@@ -23,7 +23,7 @@ export async function pythonWith(name: string, packages: readonly string[], alon
   const wanted = (): string => [...packages, ...alone, readFileSync(pins, 'utf8')].join('\n')
   const isReady = (): boolean => existsSync(pins) && existsSync(ready) && readFileSync(ready, 'utf8') === wanted()
   if (isReady()) return join(venv, 'bin')
-  await withLock(`${venv}.lock`, async () => {
+  await withLock(venv, async () => {
     // another test file may have made it meanwhile
     if (isReady()) return
     await makeEnvironment(venv, packages, alone, pins)

@@ -9,7 +9,7 @@ import { createKey } from '../../registry/keys/api-keys.ts'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
-import { installPackage } from '../install-package.ts'
+import { installMs, installPackage } from '../install-package.ts'
 import { startBrowser } from '../services/browser.ts'
 import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
@@ -68,7 +68,7 @@ beforeAll(async () => {
   key = (await createKey(full.db, admin)).text
   receipt = `receipt/${answer.body.requestId}`
   beginning = await open(empty)
-})
+}, installMs)
 afterAll(async () => {
   await visits?.close()
   await beginning?.close()
