@@ -109,7 +109,7 @@ function rowsOf(number: number, count = 50) {
 async function sync(source: string, replace: SourceSyncSpec['replace'] = 'none', workers = 1): Promise<Job> {
   const { id } = await beginSourceSync(tools, source, { replace, by: { actor: 'me@test' }, worker: 'test' })
   const awaited = Array.from({ length: workers }, (_, i) =>
-    awaitJob(tools.db, id, { signal: AbortSignal.timeout(100_000), work: { kinds: [sourceSyncs(tools)], worker: `w${i}`, idleMs: 20 } }),
+    awaitJob(tools.db, id, { signal: AbortSignal.timeout(100_000), work: { kinds: [sourceSyncs(tools)], worker: `w${i}` } }),
   )
   const [job] = await Promise.all(awaited)
   return job as Job
@@ -180,7 +180,7 @@ describe('a source of Parquet files on a disk', () => {
     expect(await synced('lake')).toMatchObject({ files: 1, rows: 50, present: 3 })
     expect(await verifyDataset(tools.db, ofLake, catalog.service, {})).toMatchObject({ equal: true })
     const find = (service: string) => Promise.resolve(catalog.service(service))
-    const work = { kinds: [exportsInParts({ db: tools.db, find })], worker: 'w', idleMs: 20 }
+    const work = { kinds: [exportsInParts({ db: tools.db, find })], worker: 'w' }
     expect(await awaitJob(tools.db, id, { signal: AbortSignal.timeout(100_000), work })).toMatchObject({ state: 'done' })
     const inParts = JSON.parse(await readFile(join(parts.out, 'manifest.json'), 'utf8')) as DatasetManifest
     expect([inParts.otherFiles.length, inParts.source.files]).toEqual([1, ofLake.source.files])
@@ -325,7 +325,7 @@ describe('a source of Parquet files on a disk', () => {
       const embedded = { db: opened.db, store: tools.store, catalog: () => loadCatalog(opened.db) }
       await write(pathOf(0), rowsOf(0))
       const { id } = await beginSourceSync(embedded, 'lake', { replace: 'none', by: { actor: 'me@test' }, worker: 'test' })
-      const work = { kinds: [sourceSyncs(embedded)], worker: 'w', idleMs: 20 }
+      const work = { kinds: [sourceSyncs(embedded)], worker: 'w' }
       const job = await awaitJob(opened.db, id, { signal: AbortSignal.timeout(100_000), work })
       expect(job).toMatchObject({ state: 'done', result: { files: (await readdir(join(folder, 'lake'))).length } })
     } finally {
@@ -410,7 +410,7 @@ describe('a source of Parquet files in object storage', () => {
     await write('s3://lake/late/scheduled', { card: ['s'], at: [start + 4 * day], amount: [1] })
     await applyChanges(tools.db, await definitions((text) => text.replace('00.000001Z', `00.000001Z', schedule: '0 * * * *`)))
     const stop = new AbortController()
-    const working = workOnJobs(tools.db, { kinds: [sourceSyncs(tools)], worker: 'w', idleMs: 20, signal: stop.signal, clock: () => moment })
+    const working = workOnJobs(tools.db, { kinds: [sourceSyncs(tools)], worker: 'w', signal: stop.signal, clock: () => moment })
     await expect.poll(() => countOf('late', `card = 's'`), { timeout: 60_000 }).toBe(1)
     stop.abort()
     await working

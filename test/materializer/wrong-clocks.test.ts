@@ -32,7 +32,7 @@ describe('a worker whose clock is wrong', () => {
         () => undefined,
       ),
     ]
-    const work = { kinds, worker: 'test', idleMs: 20 }
+    const work = { kinds, worker: 'test' }
     expect(await awaitJob(db, asked?.id ?? 0, { signal: AbortSignal.timeout(60_000), work })).toMatchObject({
       state: 'done',
       totals: { rows: 0 },
@@ -56,7 +56,7 @@ describe('a worker whose clock is wrong', () => {
         () => undefined,
       ),
     ]
-    const work = { kinds, worker: 'behind', idleMs: 20 }
+    const work = { kinds, worker: 'behind' }
     expect(await awaitJob(db, asked?.id ?? 0, { signal: AbortSignal.timeout(60_000), work })).toMatchObject({ state: 'done' })
     expect(await askForScheduledRun(right, plan)).toBe(true)
   })

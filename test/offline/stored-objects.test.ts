@@ -179,7 +179,7 @@ describe('training sets', () => {
         out,
         ...options,
       })
-      return await awaitJob(db, id, { signal, work: { kinds: [ran], worker: 'test', idleMs: 20 } })
+      return await awaitJob(db, id, { signal, work: { kinds: [ran], worker: 'test' } })
     }
     const names = async (): Promise<string[]> => {
       const found: string[] = []

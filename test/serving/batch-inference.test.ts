@@ -109,7 +109,7 @@ async function begin(id: string, change: Partial<BatchRequest>): Promise<{ reado
 /** Begins a batch and does all of it. */
 async function run(id: string, change: Partial<BatchRequest> = {}): Promise<Job> {
   const { job } = await begin(id, change)
-  return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+  return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
 }
 
 /** The answer of the query of deploy/ by which KEDA starts workers. */
@@ -213,7 +213,7 @@ describe('a batch', () => {
     const { job } = await begin('pinned', { out: 's3://predictions/pinned' })
     await world.push('echo', 'identity', 'later')
     await world.db.query(`insert into lockstep_source.landings (airport, at, delay) values ('A1', '2001-07-01 00:01Z', 1000)`)
-    await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
     const [pinned, first] = [await manifestOf('s3://predictions/pinned'), await manifestOf('s3://predictions/echo')]
     expect(pinned.version).toBe(1)
     expect(pinned.parts.map(({ sha256 }) => sha256)).toEqual(first.parts.map(({ sha256 }) => sha256))
@@ -306,7 +306,7 @@ describe('a batch', () => {
     await writeFile(file, 'airport,at,distance\nA1,2001-07-01T06:00:00Z,1\n')
     const { job } = await begin('changed', { spine: { file } })
     await writeFile(file, 'airport,at,distance\nA1,2001-07-01T06:00:00Z,1\nA2,2001-07-01T06:00:00Z,1\n')
-    const work = { kinds: [jobs.kind], worker: 'test', idleMs: 20 }
+    const work = { kinds: [jobs.kind], worker: 'test' }
     expect(await awaitJob(world.db, job.id, { signal, work })).toMatchObject({ state: 'failed', error: { code: 'FILE_CHANGED' } })
     await expect(begin('absent', { spine: { file: join(folder, 'none.csv') } })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
     const labelled = join(folder, 'labelled.csv')
@@ -333,7 +333,7 @@ describe('a batch', () => {
     const { job } = await begin('expired', { out })
     const stop = new AbortController()
     await checkAfter('13')
-    const working = workOnJobs(world.db, { kinds: [jobs.kind], worker: 'test', idleMs: 20, only: job.id, signal: stop.signal })
+    const working = workOnJobs(world.db, { kinds: [jobs.kind], worker: 'test', only: job.id, signal: stop.signal })
     await expect.poll(async () => (await readJob(world.db, job.id)).state, { timeout: 60_000 }).toBe('failed')
     stop.abort()
     await working.finally(() => checkAfter('inf'))
@@ -402,7 +402,7 @@ describe('a batch', () => {
 
   it('removes its files when it is cancelled', async () => {
     const { job } = await begin('cancelled', { rowsPerPart: 1 })
-    const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
     await expect.poll(async () => (await namesIn('s3://predictions/cancelled')).length, { timeout: 60_000 }).toBeGreaterThan(2)
     expect(await cancelJob(world.db, job.id, { actor: 'test' })).toBe(true)
     expect(await working).toMatchObject({ state: 'cancelled' })
@@ -428,7 +428,7 @@ describe('a batch with a schedule', () => {
     const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog), log: createLogger('silent') }, jobs.kind)
     const stop = new AbortController()
     const clock = () => Date.UTC(2001, 6, 2, 3) * 1000
-    const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
+    const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', signal: stop.signal, clock })
     const state = async () => (await listBatches(world.db, { model: 'echo' })).find(({ id }) => id === 'daily/2001-07-01')?.state
     await expect.poll(state, { timeout: 60_000 }).toBe('done')
     stop.abort()
@@ -475,7 +475,7 @@ describe('over HTTP', () => {
         body: { error: { code: 'INVALID_REQUEST' } },
       })
     expect(await send('GET', `${url}/v1/batches/%00`)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
-    await awaitJob(world.db, Number(begun.body['job']), { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    await awaitJob(world.db, Number(begun.body['job']), { signal, work: { kinds: [jobs.kind], worker: 'test' } })
     expect(await send('GET', path)).toMatchObject({ status: 200, body: { state: 'done', result: { rows, parts: 3 } } })
     const { body: listed } = await send('GET', `${url}/v1/batches?state=done&model=echo`)
     expect((listed['batches'] as { readonly id: string }[]).map(({ id }) => id)).toContain('http/2001-07-01')

@@ -67,7 +67,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
     const [catalog, store] = [await loadCatalog(world.db), () => Promise.resolve(world.store)]
     const beginner = { db: world.db, catalog, kind: jobs.kind, worker: 'test', by: { actor: 'test' }, store }
     const { job } = await beginBatch(beginner, id, request)
-    return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
   }
 
   async function ask(airports: readonly string[], more: object = { from: 'batch' }) {

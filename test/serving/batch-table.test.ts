@@ -69,7 +69,7 @@ async function begin(id: string, { out, mode, key, ...change }: Change): Promise
 
 async function run(id: string, change: Change): Promise<Job> {
   const { id: job } = await begin(id, change)
-  return await awaitJob(world.db, job, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+  return await awaitJob(world.db, job, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
 }
 
 async function batchesIn(table: string): Promise<Record<string, number>> {
@@ -149,7 +149,7 @@ describe('a batch into a table', () => {
         return await jobs.kind.run(...args)
       },
     }
-    const ended = await awaitJob(world.db, job.id, { signal, work: { kinds: [kind], worker: 'test', idleMs: 20 } })
+    const ended = await awaitJob(world.db, job.id, { signal, work: { kinds: [kind], worker: 'test' } })
     expect(ended).toMatchObject({ state: 'done', error: null })
     expect(await batchesIn('ml.twice')).toEqual({ twice: rows })
     // a worker that was killed after the last transaction leaves the rest to another
@@ -160,7 +160,7 @@ describe('a batch into a table', () => {
 
   it('leaves nothing when it is cancelled, or fails', async () => {
     const job = await begin('gone', { out: 'postgres:ml.gone', rowsPerPart: 1 })
-    const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
     await expect.poll(async () => (await readJob(world.db, job.id)).chunksDone, { timeout: 60_000 }).toBeGreaterThan(1)
     await cancelJob(world.db, job.id, { actor: 'test' })
     await working
@@ -172,7 +172,7 @@ describe('a batch into a table', () => {
     await world.db.snapshot(async (snapshot) => {
       await snapshot.query('select count(*) from ml.daily')
       const { id } = await begin('waits', { out: 'postgres:ml.daily', overwrite: true })
-      const working = awaitJob(world.db, id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+      const working = awaitJob(world.db, id, { signal, work: { kinds: [jobs.kind], worker: 'test' } })
       const waits = () => world.db.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%ATTACH%'`)
       await expect.poll(async () => (await waits()).length, { timeout: 60_000, interval: 20 }).toBe(1)
       // once the change has given up, others read the table

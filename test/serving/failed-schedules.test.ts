@@ -80,7 +80,7 @@ async function workUntil(day: number, state: string, reached: () => Promise<stri
   const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog), log }, jobs.kind)
   const stop = new AbortController()
   const clock = () => Date.UTC(2001, 6, day, 3) * 1000
-  const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
+  const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', signal: stop.signal, clock })
   await expect.poll(reached, wait).toBe(state)
   stop.abort()
   await working

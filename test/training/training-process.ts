@@ -19,4 +19,4 @@ const kind = trainingJobs({
   keepSets: 1000,
   allowPrivate: false,
 })
-await workOnJobs(db, { kinds: [kind], worker: 'killed', idleMs: 20, signal: new AbortController().signal, clock: () => 0 })
+await workOnJobs(db, { kinds: [kind], worker: 'killed', signal: new AbortController().signal, clock: () => 0 })

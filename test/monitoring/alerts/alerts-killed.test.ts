@@ -62,7 +62,7 @@ it.each(points)('an alert is delivered although its worker is killed at "%s"', a
   const stop = new AbortController()
   // the schedule of deliveries has an instant each minute: the next worker is a minute ahead
   const clock = () => Date.now() * 1000 + 60_000_000
-  const working = workOnJobs(db, { kinds, worker: 'next', signal: stop.signal, idleMs: 20, clock })
+  const working = workOnJobs(db, { kinds, worker: 'next', signal: stop.signal, idleMs: 200, clock })
   try {
     const sent = async () => {
       const [alert] = await readAlerts(db, { monitor: name })

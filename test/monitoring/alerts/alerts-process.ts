@@ -25,5 +25,4 @@ await workOnJobs(db, {
   kinds,
   worker: 'killed',
   signal: new AbortController().signal,
-  idleMs: 50,
 })

@@ -152,7 +152,7 @@ it.each(budget(100) >= 100 ? all : few)('a controller that decides to %s and is 
     kinds: [controlRollouts(deps)],
     worker: 'next',
     signal: stop.signal,
-    idleMs: 20,
+    idleMs: 200,
     clock: () => clock() + (minutesAhead + 1) * 60_000_000,
   })
   try {

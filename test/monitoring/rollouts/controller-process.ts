@@ -21,6 +21,5 @@ await workOnJobs(db, {
   kinds: [kind],
   worker: 'killed',
   signal: new AbortController().signal,
-  idleMs: 50,
   clock: () => Date.now() * 1000 + Number(minutesAhead) * 60_000_000,
 })

@@ -19,7 +19,7 @@ const server = createServer({
   log: createLogger('silent'),
   metrics: new Registry(),
   clock: () => Date.now() * 1000,
-  pollMs: 100,
+  pollMs: 1000,
   lead: false,
 })
 const { url } = await server.listen('127.0.0.1', 0)

@@ -20,7 +20,7 @@ const server = createServer({
   log,
   metrics,
   clock: () => Date.now() * 1000,
-  pollMs: 200,
+  pollMs: 1000,
   lead: false,
 })
 server.start()
