@@ -28,7 +28,7 @@ interface Manifest {
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
-/** For the hook that installs the package: a build takes a minute of processor time, and other tests run beside it. */
+/** For the hook that installs the package: a build takes half a minute of processor time, beside other tests. */
 export const installMs = 900_000
 
 /** The inputs of the build: all files but those of tests, benchmarks and examples. */
