@@ -41,27 +41,34 @@ export interface ExperimentPlan {
     readonly units: number
   }
   readonly traffic: {
+    /** From the first prediction that was read until now. */
     readonly days: number
     /** In the log, whether they would be in the experiment or not. */
     readonly units: number
-    /** New units by day, lately, that would be in the experiment. */
-    readonly unitsByDay: number
+    /** New units by day, lately, that would be in the experiment; null: the log is too short to know. */
+    readonly unitsByDay: number | null
   }
   /** After some time: the units, and the effect that they find. */
   readonly horizons: readonly PlanHorizon[]
   /** What the stated effect needs; null: none is stated. */
   readonly needs: { readonly effect: number; readonly units: number; readonly days: number | null } | null
+  /** What the user should know, one sentence each. */
+  readonly notes: readonly string[]
 }
 
 export interface PlanHorizon {
   readonly days: number
   readonly units: number
+  /** Whether there may be more units, and a smaller effect be found: the log is too short to know. */
+  readonly atLeast: boolean
   /** In the unit of the metric, and as a share of it. */
   readonly detectable: number | null
   readonly detectableShare: number | null
 }
 
 const horizonDays = [7, 14, 28, 56]
+/** With fewer days with predictions, a unit that returns may be new to the log, and days of the week are missing. */
+const minDays = 7
 const minUnits = 100
 
 /**
@@ -95,8 +102,9 @@ export async function planExperiment(
   const value = metricValue(metric, sums[0], null)
   if (arm === undefined || arm.n < minUnits || value === null) throw tooFewUnits(spec, metric, arm?.n ?? 0)
   const deviation = Math.sqrt(arm.variance)
-  const firstSeen = await readFirstSeen(db, spec, from, asOf)
-  const unitsAfter = (days: number): number => Math.floor(coverage * unitsIn(firstSeen, days))
+  const { firstSeen, begin, activeDays } = await readFirstSeen(db, spec, from, asOf)
+  const rate = activeDays < minDays ? null : lateRate(firstSeen)
+  const unitsAfter = (days: number): number => Math.floor(coverage * unitsIn(firstSeen, days, rate))
   const control = spec.variants[0]?.weight ?? 0.5
   const treatment = Math.min(...spec.variants.slice(1).map(({ weight }) => weight))
   const { method, alpha, units: planned } = spec.analysis
@@ -106,7 +114,8 @@ export async function planExperiment(
     const units = unitsAfter(days)
     const sizes = { control: units * control, treatment: units * treatment }
     const found = units < 2 ? null : detectableEffect(sizes, power, optionsFor(units)) * deviation
-    return { days, units, detectable: found, detectableShare: found === null || value === 0 ? null : found / Math.abs(value) }
+    const atLeast = rate === null && days > firstSeen.length
+    return { days, units, atLeast, detectable: found, detectableShare: found === null || value === 0 ? null : found / Math.abs(value) }
   })
   const matureAfterDays = (evidence.metrics[0]?.matureAfterMicros ?? 0) / dayMicros
   return {
@@ -117,12 +126,19 @@ export async function planExperiment(
     power,
     metric: { name: metric.name, value, deviation, explained, units: arm.n },
     traffic: {
-      days: firstSeen.length,
+      days: (asOf - begin) / dayMicros,
       units: firstSeen.reduce((sum, units) => sum + units, 0),
-      unitsByDay: coverage * lateRate(firstSeen),
+      unitsByDay: rate === null ? null : coverage * rate,
     },
     horizons,
     needs: effect === null ? null : needsOf(),
+    notes:
+      rate === null
+        ? [
+            `The log has predictions of ${activeDays} of the ${minDays} days that the plan needs, so the new units a day are not known: units that return may look new.`,
+            'The plan counts only the units in the log. Plan again when the log has more days, or look further back (--since).',
+          ]
+        : [],
   }
 
   function needsOf(): ExperimentPlan['needs'] {
@@ -138,26 +154,43 @@ export async function planExperiment(
   }
 }
 
-/** By day of the log: units that had no prediction before. Days without any are 0. */
-async function readFirstSeen(db: Pick<Database, 'query'>, spec: ExperimentSpec, from: number, asOf: number): Promise<number[]> {
-  const rows = await db.query<{ day: number; units: number }>(
-    `SELECT floor((extract(epoch FROM first) * 1000000 - ${from}) / ${dayMicros})::int AS day, count(*)::float8 AS units
+interface LoggedUnits {
+  /** By day of the log: units that had no prediction before. */
+  readonly firstSeen: readonly number[]
+  /** The first prediction, epoch microseconds. */
+  readonly begin: number
+  /** The days that have a prediction. */
+  readonly activeDays: number
+}
+
+async function readFirstSeen(db: Pick<Database, 'query'>, spec: ExperimentSpec, from: number, asOf: number): Promise<LoggedUnits> {
+  const rows = await db.query<{ day: number; begin: number; units: number }>(
+    `SELECT day, (extract(epoch FROM min(at)) * 1000000)::float8 AS begin, (count(*) FILTER (WHERE day = first))::float8 AS units
      FROM (
-       SELECT min(p.at) AS first FROM lockstep.prediction_log p WHERE p.model = ${sqlText(spec.model)} AND p.at >= ${sqlMoment(from)}
-         AND p.at <= ${sqlMoment(asOf)} AND ${loggedUnit(spec.unit)} IS NOT NULL GROUP BY ${loggedUnit(spec.unit)}
-     ) u GROUP BY 1 ORDER BY 1`,
+       SELECT day, min(at) AS at, min(day) OVER (PARTITION BY unit) AS first
+       FROM (
+         SELECT p.at, ${loggedUnit(spec.unit)} AS unit, floor((extract(epoch FROM p.at) * 1000000 - ${from}) / ${dayMicros})::int AS day
+         FROM lockstep.prediction_log p WHERE p.model = ${sqlText(spec.model)} AND p.at >= ${sqlMoment(from)} AND p.at <= ${sqlMoment(asOf)}
+       ) logged WHERE unit IS NOT NULL GROUP BY unit, day
+     ) days_of_unit GROUP BY day ORDER BY day`,
   )
   const first = rows[0]?.day ?? 0
   const days = Math.max(1, Math.ceil((asOf - from) / dayMicros) - first)
-  return Array.from({ length: days }, (_, day) => rows.find((row) => row.day - first === day)?.units ?? 0)
+  const units = new Map(rows.map((row) => [row.day - first, row.units]))
+  return {
+    firstSeen: Array.from({ length: days }, (_, day) => units.get(day) ?? 0),
+    begin: rows[0]?.begin ?? asOf,
+    activeDays: rows.length,
+  }
 }
 
-/** Units after some days: as the log has them, then at the rate of its last quarter. */
-function unitsIn(firstSeen: readonly number[], days: number): number {
+/** Units after some days: as the log has them, then at a rate; null: only those in the log. */
+function unitsIn(firstSeen: readonly number[], days: number, rate: number | null): number {
   const logged = firstSeen.slice(0, days).reduce((sum, units) => sum + units, 0)
-  return logged + Math.max(0, days - firstSeen.length) * lateRate(firstSeen)
+  return logged + Math.max(0, days - firstSeen.length) * (rate ?? 0)
 }
 
+/** New units by day in the last quarter of the log: later, fewer of the units that return are new. */
 function lateRate(firstSeen: readonly number[]): number {
   const late = firstSeen.slice(-Math.max(1, Math.ceil(firstSeen.length / 4)))
   return late.reduce((sum, units) => sum + units, 0) / late.length

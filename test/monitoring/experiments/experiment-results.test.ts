@@ -21,7 +21,7 @@ import { createRandom } from '../../../statistics/random.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
 import type { Exposure, Order } from './shop.ts'
-import { addExposures, addOrders, addPredictions, addProfiles, applyShop, day, start } from './shop.ts'
+import { addExposures, addOrders, addPredictions, addProfiles, applyShop, day, hour, start } from './shop.ts'
 
 const users = 2000
 /** Of the spending in a week; the treatment adds to it only in France. */
@@ -215,7 +215,7 @@ describe('an experiment with a known effect', () => {
     expect(plan.metric.value).toBeCloseTo(pooled / users, 6)
     expect(plan.metric.units).toBe(users)
     expect(plan.metric.explained).toBeGreaterThan(0.5)
-    expect(plan.traffic).toMatchObject({ days: 20, units: users })
+    expect(plan.traffic).toMatchObject({ days: expect.closeTo(20, 0), units: users })
     // all units came in the first ten days
     expect(plan.horizons.slice(1).map(({ days, units }) => [days, units])).toEqual([14, 28, 56].map((days) => [days, users / 2]))
     expect(Math.abs((plan.horizons[0]?.units ?? 0) - 0.35 * users)).toBeLessThan(0.04 * users)
@@ -251,6 +251,8 @@ describe('an experiment with a known effect', () => {
     const by = { actor: 'ann', reason: 'more revenue' }
     await expect(decideExperiment(opened.db, 'offers', 'treatment', { actor: 'ann' })).rejects.toThrow('has no reason')
     await expect(decideExperiment(opened.db, 'offers', 'treatmnt', by)).rejects.toThrow(/Did you mean "treatment"/)
+    const { result: newest } = await experimentReport(opened.db, 'offers')
+    expect(newest?.progress.unitsByDay).not.toBeNull()
     const { decision, notes, revision } = await decideExperiment(opened.db, 'offers', 'treatment', by)
     const report = await experimentReport(opened.db, 'offers')
     expect(decision).toMatchObject({
@@ -258,15 +260,61 @@ describe('an experiment with a known effect', () => {
       version: 2,
       by: 'ann',
       reason: 'more revenue',
-      evidence: { asOf: report.result?.asOf, primary: { metric: 'revenue' }, failing: [] },
+      evidence: {
+        asOf: report.result?.asOf,
+        primary: { metric: 'revenue' },
+        failing: [],
+        guardrails: [{ metric: 'returning', verdict: 'undecided' }],
+        exposedSince: 0,
+        isOld: false,
+      },
     })
-    expect(notes).toEqual(['The experiment was stopped: its units are routed as all others.'])
+    expect(notes).toEqual([
+      'The experiment was stopped: its units are routed as all others.',
+      'Warning: guardrails are undecided: "returning". "treatment" may be worse there by more than the margin.',
+    ])
+    // an experiment that has ended gets no new units
+    expect(report.result?.progress).toMatchObject({ unitsByDay: null, daysLeft: null })
+    expect(experimentText(report)).not.toMatch(/new units? a day|days? left/)
     expect(report).toMatchObject({ state: 'decided', decision })
     expect(experimentText(report)).toMatch(/decided +treatment by ann at .*: more revenue$/)
     expect((await loadCatalog(opened.db)).revision).toBe(revision)
     const [entry] = await opened.db.query<{ action: string }>('SELECT action FROM lockstep.audit_log ORDER BY id DESC LIMIT 1')
     expect(entry?.action).toBe('experiment.decide')
     await expect(decideExperiment(opened.db, 'offers', 'control', by)).rejects.toThrow('is decided already')
+  })
+
+  test('is decided with warnings if its analysis is old, a health check failed or a guardrail fails', async () => {
+    const again = async (asOf: number, variant: string) => {
+      await opened.db.query(`UPDATE lockstep.experiments SET state = 'stopped', decision = NULL`)
+      await opened.db.query(
+        `UPDATE lockstep.experiment_results SET as_of = to_timestamp($1), result = jsonb_set(jsonb_set(jsonb_set(result::jsonb,
+           '{asOf}', to_jsonb($2::text)), '{health,0,state}', '"failing"'), '{metrics,1,comparisons,0,guardrail,verdict}', '"fails"')::json`,
+        [asOf / 1e6, formatTimestamp(asOf)],
+      )
+      const { notes, decision } = await decideExperiment(opened.db, 'offers', variant, { actor: 'ann', reason: 'more revenue' })
+      return { notes, isOld: decision.evidence?.isOld }
+    }
+    await opened.db.query('DELETE FROM lockstep.experiment_results WHERE as_of < (SELECT max(as_of) FROM lockstep.experiment_results)')
+    // the last windows end seven days after the last exposure
+    const last = Math.max(...exposures.map(({ at }) => at))
+    expect(await again(start + 21 * day, 'treatment')).toEqual({
+      notes: [
+        'Warning: health checks failed: sample ratio. The figures cannot be trusted.',
+        'Warning: guardrails fail: "returning". "treatment" is worse there by more than the margin.',
+      ],
+      isOld: false,
+    })
+    expect(await again(last + 7 * day - hour, 'control')).toMatchObject({ isOld: false })
+    expect(await again(last - hour, 'control')).toEqual({
+      notes: [
+        'Warning: health checks failed: sample ratio. The figures cannot be trusted.',
+        expect.stringMatching(
+          /^Warning: the newest analysis is of 2026-03-\d\dT.*, and \d+ units? (was|were) exposed after it\. "lockstep experiment show offers --analyze" /,
+        ),
+      ],
+      isOld: true,
+    })
   })
 
   test('that is unknown or was never started has no results, and says what to do', async () => {

@@ -18,9 +18,12 @@ export const experimentPlanAnswer = z.object({
     .describe('The primary metric in the prediction log'),
   traffic: z
     .object({
-      days: z.int().describe('The days that were looked at'),
+      days: z.number().describe('The days from the first prediction that was read until now'),
       units: z.int().describe('Their units, whether they would be in the experiment or not'),
-      unitsByDay: z.number().describe('New units by day, recently, that would be in the experiment'),
+      unitsByDay: z
+        .number()
+        .nullable()
+        .describe('New units by day, recently, that would be in the experiment; null: the log has fewer than 7 days with predictions'),
     })
     .describe('The traffic in the prediction log'),
   horizons: z
@@ -28,6 +31,7 @@ export const experimentPlanAnswer = z.object({
       z.object({
         days: z.int().describe('So many days after the start'),
         units: z.int().describe('The units by then'),
+        atLeast: z.boolean().describe('Whether only the units in the log count, so that there may be more and the effect may be smaller'),
         detectable: z.number().nullable().describe('The effect that they find, in the unit of the metric; null: too few'),
         detectableShare: z.number().nullable().describe('The same as a share of the metric'),
       }),
@@ -37,8 +41,9 @@ export const experimentPlanAnswer = z.object({
     .object({
       effect: z.number().describe('The effect, as a share of the metric'),
       units: z.int().describe('The units that it takes'),
-      days: z.number().nullable().describe('The days that it takes; null: more than ten years'),
+      days: z.number().nullable().describe('The days that it takes; null: more than ten years, or not known because unitsByDay is not'),
     })
     .nullable()
     .describe('The units and time that the stated effect needs; null: no effect is stated'),
+  notes: z.array(z.string()).describe('Notes on the plan, one sentence each'),
 })
