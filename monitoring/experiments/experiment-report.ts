@@ -32,6 +32,11 @@ export interface ExperimentReport {
   readonly looks: readonly ExperimentLook[]
 }
 
+/** The result of a run that has ended forecasts nothing: it gets no new units. */
+export function withoutForecast(result: ExperimentResult | null, state: ExperimentRun['state']): ExperimentResult | null {
+  return result === null || state === 'running' ? result : { ...result, progress: { ...result.progress, unitsByDay: null, daysLeft: null } }
+}
+
 /** @throws LockstepError `UNKNOWN_DEFINITION`, also if it was never started */
 export async function experimentReport(db: Pick<Database, 'kysely'>, name: string): Promise<ExperimentReport> {
   const run = await requireRun(db, name)
@@ -52,7 +57,7 @@ export async function experimentReport(db: Pick<Database, 'kysely'>, name: strin
             floor: run.spec.allocation.floor,
             periods: (await readAllocations(db.kysely, run)).map(({ from, shares }) => ({ from: formatTimestamp(from), shares })),
           },
-    result: await readLastResult(db.kysely, run.id),
+    result: withoutForecast(await readLastResult(db.kysely, run.id), run.state),
     looks: await readLooks(db.kysely, run.id),
   }
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { quotedNames } from '../../kernel/values/quoted-names.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
@@ -31,7 +32,21 @@ export interface DecisionEvidence {
   readonly primary: unknown
   /** The health checks that failed. */
   readonly failing: readonly string[]
+  /** The guardrails of the variant; none for the control. */
+  readonly guardrails: readonly DecidedGuardrail[]
+  /** The units that were exposed after it. */
+  readonly exposedSince: number
+  /** Whether more has become known for more than two hours after it. */
+  readonly isOld: boolean
 }
+
+export interface DecidedGuardrail {
+  readonly metric: string
+  readonly verdict: 'passes' | 'fails' | 'undecided'
+}
+
+/** Workers analyze once an hour, so an older analysis than this lacks one. */
+const maxAgeMs = 2 * 3_600_000
 
 export interface DecisionChange {
   readonly experiment: string
@@ -64,7 +79,7 @@ export async function decideExperiment(
     await lockRegistry(transaction)
     const run = requireUndecided(await readLastRun(transaction, name), name)
     const version = versionOf(run, variant)
-    const evidence = await newestEvidence(transaction, run.id)
+    const evidence = await newestEvidence(transaction, run, variant)
     const decision = { variant, version, by: by.actor, at: new Date().toISOString(), reason, evidence }
     const row = await transaction
       .updateTable('lockstep.experiments')
@@ -81,7 +96,7 @@ export async function decideExperiment(
     await recordAudit({ kysely: transaction }, by, { action: 'experiment.decide', subject: name, ...states })
     const revision = await bumpRevision(transaction)
     beforeCommit?.()
-    return { experiment: name, model: run.model, decision, notes: notesOf(run, evidence), revision }
+    return { experiment: name, model: run.model, decision, notes: notesOf(run, variant, evidence), revision }
   })
 }
 
@@ -104,30 +119,77 @@ function versionOf({ name, versions }: ExperimentRun, variant: string): number {
   )
 }
 
-async function newestEvidence(transaction: Kysely<LockstepTables>, run: number): Promise<DecisionEvidence | null> {
+async function newestEvidence(transaction: Kysely<LockstepTables>, run: ExperimentRun, variant: string): Promise<DecisionEvidence | null> {
   const row = await transaction
     .selectFrom('lockstep.experiment_results')
     .select([
       'id',
+      'as_of',
       sql<string>`result->>'asOf'`.as('asOf'),
-      sql<unknown>`result->'metrics'->0`.as('primary'),
+      sql<readonly StoredMetric[]>`result->'metrics'`.as('metrics'),
       sql<readonly { check: string; state: string }[]>`result->'health'`.as('health'),
     ])
-    .where('experiment_id', '=', String(run))
+    .where('experiment_id', '=', String(run.id))
     .orderBy('as_of', 'desc')
     .limit(1)
     .executeTakeFirst()
   if (row === undefined) return null
-  const failing = row.health.filter(({ state }) => state === 'failing').map(({ check }) => check)
-  return { result: Number(row.id), asOf: row.asOf, primary: row.primary, failing }
+  const { last, since } = await transaction
+    .selectFrom('lockstep.exposures')
+    .select([
+      sql<Date | null>`max(exposed_at)`.as('last'),
+      sql<number>`(count(distinct unit) filter (where exposed_at > ${row.as_of}))::float8`.as('since'),
+    ])
+    .where('experiment_id', '=', String(run.id))
+    .executeTakeFirstOrThrow()
+  const withinMs = Math.max(...run.spec.metrics.map(({ withinMicros }) => withinMicros)) / 1000
+  const knownUntil = last === null ? 0 : Math.min(Date.now(), last.getTime() + withinMs)
+  const guardrails = row.metrics
+    .filter(({ role }) => role === 'guardrail')
+    .flatMap(({ metric, comparisons }) => {
+      const comparison = comparisons.find((each) => each.variant === variant)
+      return comparison === undefined ? [] : [{ metric, verdict: comparison.guardrail?.verdict ?? 'undecided' }]
+    })
+  return {
+    result: Number(row.id),
+    asOf: row.asOf,
+    primary: row.metrics[0],
+    failing: row.health.filter(({ state }) => state === 'failing').map(({ check }) => check),
+    guardrails,
+    exposedSince: since,
+    isOld: knownUntil - row.as_of.getTime() > maxAgeMs,
+  }
 }
 
-function notesOf(run: ExperimentRun, evidence: DecisionEvidence | null): string[] {
+/** What is read here of a metric in a stored result. */
+interface StoredMetric {
+  readonly metric: string
+  readonly role: string
+  readonly comparisons: readonly {
+    readonly variant: string
+    readonly guardrail: { readonly verdict: DecidedGuardrail['verdict'] } | null
+  }[]
+}
+
+function notesOf({ name, state }: ExperimentRun, variant: string, evidence: DecisionEvidence | null): string[] {
+  const stopped = state === 'running' ? ['The experiment was stopped: its units are routed as all others.'] : []
+  if (evidence === null) return [...stopped, 'It was never analyzed, so the decision has no evidence.']
+  const { asOf, failing, guardrails, exposedSince, isOld } = evidence
+  const of = (verdict: DecidedGuardrail['verdict']) => guardrails.flatMap((each) => (each.verdict === verdict ? [each.metric] : []))
+  const [failed, undecided] = [of('fails'), of('undecided')]
   return [
-    ...(run.state === 'running' ? ['The experiment was stopped: its units are routed as all others.'] : []),
-    ...(evidence === null ? ['It was never analyzed, so the decision has no evidence.'] : []),
-    ...(evidence !== null && evidence.failing.length > 0
-      ? [`Its health checks failed: ${evidence.failing.join(', ')}. The figures cannot be trusted.`]
+    ...stopped,
+    ...(failing.length > 0 ? [`Warning: health checks failed: ${failing.join(', ')}. The figures cannot be trusted.`] : []),
+    ...(failed.length > 0
+      ? [`Warning: guardrails fail: ${quotedNames(failed)}. "${variant}" is worse there by more than the margin.`]
+      : []),
+    ...(undecided.length > 0
+      ? [`Warning: guardrails are undecided: ${quotedNames(undecided)}. "${variant}" may be worse there by more than the margin.`]
+      : []),
+    ...(isOld
+      ? [
+          `Warning: the newest analysis is of ${asOf}, and ${exposedSince} ${exposedSince === 1 ? 'unit was' : 'units were'} exposed after it. "lockstep experiment show ${name} --analyze" analyzes what has become known since.`,
+        ]
       : []),
   ]
 }

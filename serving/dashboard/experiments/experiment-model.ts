@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
+import { withoutForecast } from '../../../monitoring/experiments/experiment-report.ts'
 import type { DayOfUnits, ExperimentLook, SplitLook } from '../../../monitoring/experiments/stored-results.ts'
 import { readAnalysisTimes, readLastResult, readLooks, readSplits, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
 import { alarmP } from '../../../monitoring/experiments/experiment-health.ts'
@@ -29,7 +30,7 @@ export const experimentModel = readModel({
     const run = runs.find(({ startedAt }) => until === undefined || startedAt <= until) ?? null
     const spec = (run ?? declared ?? runs[0])?.spec
     if (spec === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `There is no experiment "${name.slice(0, 200)}".`)
-    const result = run === null ? null : await readLastResult(db.kysely, run.id, until)
+    const result = run === null ? null : withoutForecast(await readLastResult(db.kysely, run.id, until), stateAt(run, until))
     const looks = run === null ? [] : await readLooks(db.kysely, run.id, until)
     const data: ExperimentData = {
       name,

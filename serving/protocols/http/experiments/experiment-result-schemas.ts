@@ -138,8 +138,11 @@ const result = z.object({
         .nullable()
         .optional()
         .describe('When the units that were exposed so far and are not mature will be; null: all are mature'),
-      unitsByDay: z.number().nullable().describe('New units by day, of the last seven days; null: there are no exposures of a day yet'),
-      daysLeft: z.number().nullable().describe('The days until the planned units are mature'),
+      unitsByDay: z
+        .number()
+        .nullable()
+        .describe('New units by day, of the last seven days; null: there are no exposures of a day yet, or the run has ended'),
+      daysLeft: z.number().nullable().describe('The days until the planned units are mature; null: not known, or the run has ended'),
     })
     .describe('How far it is'),
 })
@@ -199,6 +202,11 @@ export const experimentDecisionAnswer = z.object({
           asOf: z.string().describe('Its moment, RFC 3339'),
           primary: z.unknown().describe('The result of the primary metric'),
           failing: z.array(z.string()).describe('The health checks that failed'),
+          guardrails: z
+            .array(z.object({ metric: z.string(), verdict: z.enum(['passes', 'fails', 'undecided']) }))
+            .describe('The guardrails of the variant; none for the control'),
+          exposedSince: z.int().describe('The units that were exposed after it'),
+          isOld: z.boolean().describe('Whether more has become known for more than 2 hours after it'),
         })
         .nullable()
         .describe('The newest analysis then; null: there was none'),
