@@ -1,4 +1,5 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
+import { sql } from 'kysely'
 import type { ExperimentSpec } from '../kernel/specs/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/specs/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/specs/service-spec.ts'
@@ -47,6 +48,8 @@ interface DefinitionBase {
   /** null: it was stored without a signing key, or is not stored yet. */
   readonly signature: string | null
 }
+
+type DefinitionName = Pick<DefinitionBase, 'name' | 'version'> & { readonly kind: DefinitionKind }
 
 /** Identifies a definition of any kind: `view airport_delays@1`, `model delay`. */
 export type DefinitionKey = `${DefinitionKind} ${string}`
@@ -123,21 +126,31 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
   )
 }
 
+/** Which definitions to read: over the years most versions are retired. */
+export type DefinitionScope = 'current' | 'all'
+
 /** All definitions of the registry, retired ones included, in `kindOrder`. */
 export async function storedDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
-  return await readDefinitions(handle, true)
+  return await readDefinitions(handle, sql<boolean>`true`)
 }
 
-/** The definitions of the registry that are not retired, in `kindOrder`: over the years most versions are retired. */
+/** The definitions of the registry that are not retired, in `kindOrder`. */
 export async function currentDefinitions(handle: Kysely<LockstepTables>): Promise<Definition[]> {
-  return await readDefinitions(handle, false)
+  return await readDefinitions(handle, sql<boolean>`retired_at is null`)
 }
 
-async function readDefinitions(handle: Kysely<LockstepTables>, retiredToo: boolean): Promise<Definition[]> {
+/** Those of these definitions that are retired in the registry. */
+export async function retiredAmong(handle: Kysely<LockstepTables>, named: readonly DefinitionName[]): Promise<Definition[]> {
+  const [kinds, names, versions] = [named.map(({ kind }) => kind), named.map(({ name }) => name), named.map(({ version }) => version)]
+  const among = sql`(kind, name, version) in (select * from unnest(${kinds}::text[], ${names}::text[], ${versions}::int[]))`
+  return await readDefinitions(handle, sql<boolean>`retired_at is not null and ${among}`)
+}
+
+async function readDefinitions(handle: Kysely<LockstepTables>, condition: RawBuilder<boolean>): Promise<Definition[]> {
   const rows = await handle
     .selectFrom('lockstep.definitions')
     .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired_at', 'signature'])
-    .$if(!retiredToo, (query) => query.where('retired_at', 'is', null))
+    .where(condition)
     .orderBy('name')
     .orderBy('version')
     .execute()

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
@@ -12,7 +13,7 @@ import { checkTrainings } from './check-trainings.ts'
 import type { CodeTexts, DefinitionComparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from '../definition.ts'
-import { declaredDefinitions, definitionKey, displayName, kindOrder, labelOf, storedDefinitions } from '../definition.ts'
+import { currentDefinitions, declaredDefinitions, definitionKey, displayName, kindOrder, labelOf, retiredAmong } from '../definition.ts'
 import type { DefinitionSet } from '../load/definition-set.ts'
 import { differenceText } from './diff.ts'
 import { checkRunning } from '../experiments/check-running.ts'
@@ -83,10 +84,11 @@ export async function planOn(
   readonly running: readonly ExperimentRun[]
 }> {
   const revision = await readRevision(handle)
-  const stored = await storedDefinitions(handle)
-  const storedByKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
   const declared = declaredDefinitions(set)
-  const code = { declared: set.code, stored: await storedCode(handle, stored) }
+  const stored = await currentDefinitions(handle)
+  const known = [...stored, ...(await retiredAmong(handle, declared))]
+  const storedByKey = new Map(known.map((definition) => [definitionKey(definition), definition]))
+  const code = { declared: set.code, stored: await storedCode(handle, known) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
   const conflicts = replace ? [] : comparisons.filter(isConflict)
   const uses = await modelUses(handle)
@@ -104,7 +106,7 @@ export async function planOn(
   const uncompiled = unknown.length > 0 ? [] : checkCompiles(declared, stored, code)
   const served =
     unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, await readPushed(handle, running), code)
-  const nextVersion = freeVersions([...declared, ...stored])
+  const nextVersion = await freeVersions(handle, conflicts, declared)
   const changes = [
     ...comparisons.map((each) => (conflicts.includes(each) ? conflictChange(each, nextVersion(each.declared)) : changeOf(each))),
     ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
@@ -150,7 +152,7 @@ export async function planOn(
 /** The stored definitions that the file does not have. */
 function missingFrom(declared: readonly Definition[], stored: readonly Definition[]): Definition[] {
   const keys = new Set(declared.map(definitionKey))
-  return stored.filter((definition) => !definition.retired && !keys.has(definitionKey(definition)))
+  return stored.filter((definition) => !keys.has(definitionKey(definition)))
 }
 
 /** What pruning removes, and what it keeps. Only versions of models in the file keep what they were pushed for. */
@@ -220,9 +222,23 @@ function change(definition: Definition, status: ChangeStatus, differences: Chang
 }
 
 /** The next version that is free, in the registry (also of what is retired) and in the file. */
-function freeVersions(all: readonly Definition[]): (definition: Pick<Definition, 'kind' | 'name'>) => number {
+async function freeVersions(
+  handle: Kysely<LockstepTables>,
+  conflicts: readonly DefinitionComparison[],
+  declared: readonly Definition[],
+): Promise<(definition: Pick<Definition, 'kind' | 'name'>) => number> {
+  const [kinds, names] = [conflicts.map((each) => each.declared.kind), conflicts.map((each) => each.declared.name)]
+  const stored = await handle
+    .selectFrom('lockstep.definitions')
+    .select(['kind', 'name', 'version'])
+    .where(sql<boolean>`(kind, name) in (select * from unnest(${kinds}::text[], ${names}::text[]))`)
+    .execute()
   return (definition) =>
-    Math.max(...all.filter(({ kind, name }) => kind === definition.kind && name === definition.name).map(({ version }) => version)) + 1
+    Math.max(
+      ...[...declared, ...stored]
+        .filter(({ kind, name }) => kind === definition.kind && name === definition.name)
+        .map(({ version }) => version),
+    ) + 1
 }
 
 function versionChanged({ declared, semantic }: DefinitionComparison, next: number): LockstepError {

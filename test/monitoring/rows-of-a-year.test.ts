@@ -5,12 +5,14 @@ import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
 import { rollupPartitions } from '../../monitoring/day-partitions.ts'
 import { readVersionGroups } from '../../monitoring/rollups/read-rollups.ts'
 import { TrafficSummary } from '../../monitoring/rollups/traffic-summary.ts'
+import { planChanges, planOn } from '../../registry/changes/plan.ts'
 import { currentDefinitions } from '../../registry/definition.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { during, openServer } from '../opened-database.ts'
+import { landings, sampleSet } from '../registry/sample-set.ts'
 
 // How many rows and index entries a read takes, in a database that has much history.
 
@@ -24,7 +26,7 @@ const history = `
   insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational, retired_at)
     select 'source', 'old_' || i, 0, 'f', '{}', '{}', now() from generate_series(1, 5000) i;
   insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational)
-    select 'source', 'new_' || i, 0, 'f', '{}', '{}' from generate_series(1, 20) i;
+    select 'entity', 'new_' || i, 0, 'f', json_build_object('name', 'new_' || i, 'key', '[]'::json), '{}' from generate_series(1, 20) i;
   insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
     select 'kind_' || i % 4, 'subject_' || i % 20, '', '{}', case when i <= 3 then 'running' else 'done' end, false, false, false, 30, 90, 'ann',
       case when i > 3 then now() end
@@ -71,6 +73,16 @@ async function taken(read: (db: Pick<Database, 'kysely' | 'query'>) => Promise<u
 it('definitions are loaded without those that are retired', async () => {
   expect(await currentDefinitions(opened().db.kysely)).toHaveLength(20)
   expect(await taken(({ kysely }) => currentDefinitions(kysely))).toBeLessThan(100)
+})
+
+it('a plan reads current definitions, and retired ones that the file declares', async () => {
+  const set = sampleSet({ landings: { ...landings, name: 'old_7' } })
+  const { changes } = await planChanges(opened().db, set)
+  expect(changes.filter(({ kind }) => kind === 'source').map(({ name, status }) => [name, status])).toEqual([
+    ['old_7', 'revived'],
+    ['weather', 'added'],
+  ])
+  expect(await taken(({ kysely }) => planOn(kysely, set, {}))).toBeLessThan(1_000)
 })
 
 it.each([
