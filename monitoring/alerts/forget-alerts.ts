@@ -8,8 +8,9 @@ type Handle = Pick<Database, 'kysely'>
 const maxDeleted = 1_000
 
 /**
- * Deletes alerts that were resolved more than `retentionDays` ago, with their deliveries, and silences and notifications
- * of tests that ended then. A delivery that is still open keeps its alert, and the silences that it may have waited for.
+ * Deletes alerts that were resolved more than `retentionDays` ago, with their deliveries, and silences and
+ * notifications of tests that ended then. A delivery that is still open keeps its alert, and the silences that it may
+ * have waited for.
  *
  * @returns the number of deleted alerts
  */
