@@ -87,7 +87,10 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
     )
   }
   const file = options.file ?? (await openTabularFile(path))
-  const columns = matchColumns(source, table, tableColumns, file).map((column) => ({
+  const hasIds = await hasEventIds(db, table)
+  const filledByDatabase = ({ name, generated }: RelationColumn): boolean =>
+    generated || (ownedColumnNames.includes(name) && !(name === eventIdColumn && hasIds))
+  const columns = matchColumns(source, table, tableColumns, file, filledByDatabase).map((column) => ({
     ...column,
     nullable: column.nullable && options.present?.includes(column.from.name) !== true,
   }))
@@ -134,7 +137,13 @@ async function* chunks(
 }
 
 /** The columns to load, in the file's order. The database fills the others. */
-function matchColumns(source: SourceSpec, table: string, tableColumns: readonly RelationColumn[], file: TabularFile): CopyColumn[] {
+function matchColumns(
+  source: SourceSpec,
+  table: string,
+  tableColumns: readonly RelationColumn[],
+  file: TabularFile,
+  filledByDatabase: (column: RelationColumn) => boolean,
+): CopyColumn[] {
   const declared = new Set([...source.key.map(({ column }) => column), source.eventTime, ...source.columns.map(({ name }) => name)])
   if (source.known !== null) declared.add(source.known)
   const inTable = new Map(tableColumns.map((column) => [column.name, column]))
@@ -200,8 +209,15 @@ function onlyKnown(source: SourceSpec, name: string): boolean {
   return ![...source.key.map(({ column }) => column), ...source.columns.map((column) => column.name)].includes(name)
 }
 
-function filledByDatabase({ name, generated }: RelationColumn): boolean {
-  return generated || (ownedColumnNames.includes(name) && name !== eventIdColumn)
+/** Whether the table keeps the ids of events unique, as tables that accept pushed events do. */
+async function hasEventIds(db: Pick<Database, 'query'>, table: string): Promise<boolean> {
+  const indexes = await db.query(
+    `SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+     WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND a.attname = $2
+       AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = $3)`,
+    [table, eventIdColumn, `(${eventIdColumn} IS NOT NULL)`],
+  )
+  return indexes.length > 0
 }
 
 /**

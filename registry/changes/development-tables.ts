@@ -6,6 +6,7 @@ import { ownedSchema } from '../../runtime/postgres/relation.ts'
 import { sqlIdentifier } from '../../runtime/postgres/sql.ts'
 import { requireDevelopment } from './development.ts'
 import { typedTableChange } from './plan-sources.ts'
+import { eventIdIndex } from './owned-table.ts'
 import type { SourceReader } from './source-readers.ts'
 import { entitiesOf } from './source-readers.ts'
 
@@ -15,7 +16,7 @@ const fillingSchema = 'lockstep_dev'
 /** The table that a source is to have. */
 export interface NextTable {
   readonly source: string
-  /** The source, reading the table that is filled: what `ingestFile` takes. */
+  /** The source, reading the table that is filled: what `ingestOnce` takes. */
   readonly filling: SourceSpec
   /** The statement that makes the table. Equal statements make equal tables. */
   readonly create: string
@@ -35,16 +36,20 @@ export function nextTable(source: SourceSpec, readers: readonly SourceReader[], 
   return create === undefined ? null : { source: source.name, filling, create }
 }
 
-/** Makes the tables that are filled, without rows. */
+/** Makes the tables that are filled, without rows, and with the index by which a load recognizes events. */
 export async function makeNextTables(db: Kysely<LockstepTables>, tables: readonly NextTable[]): Promise<void> {
   await requireDevelopment(db)
   await sql.raw(`drop schema if exists ${fillingSchema} cascade`).execute(db)
   await sql.raw(`create schema ${fillingSchema}`).execute(db)
-  for (const { create } of tables) await sql.raw(create).execute(db)
+  for (const { create, filling } of tables) {
+    await sql.raw(create).execute(db)
+    await sql.raw(eventIdIndex(filling).statement).execute(db)
+  }
 }
 
 /**
- * Puts the filled tables in the place of the present ones. Their indexes are missing then: `applyChanges` makes them.
+ * Puts the filled tables in the place of the present ones. All indexes but that of event ids are missing then:
+ * `applyChanges` makes them.
  */
 export async function takeNextTables(transaction: Kysely<LockstepTables>, tables: readonly NextTable[]): Promise<void> {
   await requireDevelopment(transaction)

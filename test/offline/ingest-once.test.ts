@@ -124,6 +124,12 @@ for (const { kind, open } of databases) {
         expect((await stored()).at(-1)).toEqual({ id: 10_000, event: 'e' })
       })
 
+      it('leaves out the ids if the table does not keep them unique', async () => {
+        await opened.db.query('DROP INDEX "sales__event_id_idx"')
+        expect(await load(await written('events.csv', events))).toMatchObject({ rows: 4, already: 0 })
+        expect(await stored()).toEqual([1, 2, 3, 4].map((id) => ({ id, event: null })))
+      })
+
       it.each(['""', 'é'.repeat(257)])('refuses the id %s', async (id) => {
         const wrong = await written('wrong.csv', `card,at,id,_event_id\na,2001-01-01,1,${id}\n`)
         await expect(load(wrong)).rejects.toMatchObject({
