@@ -13,7 +13,7 @@ import type { Context } from './context.ts'
 import type { WorkerTools } from './worker-tools.ts'
 
 interface MonitorsWork {
-  readonly config: Pick<Config, 'defaultMonitors' | 'alertPrivateAddresses'>
+  readonly config: Pick<Config, 'defaultMonitors' | 'alertPrivateAddresses' | 'ui'>
   readonly metrics: AlertMetrics
   readonly signal: AbortSignal
   readonly onEvent: (event: JobEvent) => void
@@ -31,7 +31,8 @@ export async function workOnMonitors(tools: WorkerTools, { config, metrics, ...w
   const { jobs, worker } = tools
   const shared = sharedDeps(tools, config)
   const active = (of: Catalog) => activeMonitors(of, config.defaultMonitors)
-  const kinds = [...monitoringKinds({ ...shared, active, worker, metrics }), controlRollouts(shared)]
+  const { publicUrl } = config.ui
+  const kinds = [...monitoringKinds({ ...shared, publicUrl, active, worker, metrics }), controlRollouts(shared)]
   await workOnJobs(jobs, { kinds, worker, concurrency, ...work })
 }
 

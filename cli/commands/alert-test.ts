@@ -32,7 +32,7 @@ export const alertTestCommand: Command = {
     const now = Date.now() * 1000
     const key = `${await installationKey(db.kysely)}:test:${randomUUID()}`
     const message = testMessage(key, formatTimestamp(now))
-    const options = { allowPrivate: config.alertPrivateAddresses, signal, readSecret, now }
+    const options = { allowPrivate: config.alertPrivateAddresses, publicUrl: config.ui.publicUrl, signal, readSecret, now }
     const refused = await sendNotification(channel, message, `${key}:test`, options)
     if (refused !== null)
       throw new LockstepError(

@@ -151,7 +151,14 @@ async function untilEnded(context: Context, replay: Replay): Promise<boolean> {
 /** Has the monitors of the model evaluated now: that of a day would wait for up to an hour. */
 async function submitMonitors({ config }: Context, tools: WorkerTools): Promise<void> {
   const { db, catalog, worker, store } = tools
-  const deps = { ...tools, store: async () => store, readSecret, allowPrivate: false, clock: () => Date.now() * 1000 }
+  const deps = {
+    ...tools,
+    store: async () => store,
+    readSecret,
+    allowPrivate: false,
+    publicUrl: config.ui.publicUrl,
+    clock: () => Date.now() * 1000,
+  }
   const [monitors] = monitoringKinds({ ...deps, active: (of) => activeMonitors(of, config.defaultMonitors) })
   if (monitors === undefined) return
   for (const monitor of activeMonitors(await catalog(), config.defaultMonitors).monitors) {

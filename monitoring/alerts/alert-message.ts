@@ -30,6 +30,18 @@ export const alertMessage = z.object({
 })
 export type AlertMessage = z.output<typeof alertMessage>
 
+/** A notification as it is sent. */
+export interface SentMessage extends AlertMessage {
+  /** The page of the alert in the dashboard; absent: nobody said where browsers reach it. */
+  readonly link?: string
+}
+
+/** @param publicUrl where browsers reach the dashboard; null: that is not known */
+export function withLink(message: AlertMessage, publicUrl: URL | null): SentMessage {
+  if (publicUrl === null || message.alert === null) return message
+  return { ...message, link: new URL(`/ui/alerts?alert=${message.alert}`, publicUrl).href }
+}
+
 export function summaryOf({
   monitor,
   check,

@@ -17,6 +17,8 @@ export interface DeliveryDeps {
   readonly channels: () => Promise<ReadonlyMap<string, ChannelSpec>>
   readonly readSecret: ReadSecret
   readonly allowPrivate: boolean
+  /** Where browsers reach the dashboard, for links; null: that is not known. */
+  readonly publicUrl: URL | null
   readonly timeoutMs?: number
   /** Epoch microseconds. */
   readonly clock: () => number
@@ -111,7 +113,7 @@ class NotDelivered extends LockstepError {
 }
 
 async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepContext): Promise<{ sent: number; error: string | null }> {
-  const { db, readSecret, allowPrivate, timeoutMs, clock, onDelivery } = deps
+  const { db, readSecret, allowPrivate, publicUrl, timeoutMs, clock, onDelivery } = deps
   /** The deliveries that the receiver did not accept in this step. */
   const failed: string[] = []
   let [sent, inRow, error] = [0, 0, null as string | null]
@@ -122,7 +124,7 @@ async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepC
     if (!(await step.isHeld())) throw new LockstepError('STOPPED', 'Another worker delivers to this channel.')
     try {
       const message = alertMessage.parse(next.message)
-      const options = { readSecret, now: clock(), allowPrivate, timeoutMs, signal: step.signal }
+      const options = { readSecret, now: clock(), allowPrivate, publicUrl, timeoutMs, signal: step.signal }
       const refused = await sendNotification(channel, message, next.key, options)
       faultPoint('alert: sent')
       await end(deps, next.id, 'sent', refused)

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { dayMicros, formatTimestamp, parseTimestamp } from '../../../kernel/values/time.ts'
 import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
-import type { AlertMessage } from '../alert-message.ts'
+import type { SentMessage } from '../alert-message.ts'
 import type { OutgoingRequest } from './send-request.ts'
 
 const json = { 'content-type': 'application/json', 'user-agent': 'lockstep' }
@@ -15,7 +15,7 @@ const yearMicros = 365 * dayMicros
 export function formatRequest(
   channel: Exclude<ChannelSpec, { kind: 'email' }>,
   url: string,
-  message: AlertMessage,
+  message: SentMessage,
   key: string,
   secret: (of: EnvironmentName) => string,
   now: number,
@@ -45,10 +45,11 @@ export function signedJson(message: object, key: string, secret: string, now: nu
   }
 }
 
-function slackBody({ event, summary, severity, cause, description, runbook, startedAt, resolvedAt }: AlertMessage): object {
+function slackBody({ event, summary, severity, cause, description, runbook, startedAt, resolvedAt, link }: SentMessage): object {
   const title = event === 'resolved' ? 'Resolved' : event === 'test' ? 'Test' : severity === 'page' ? 'Page' : 'Ticket'
-  const facts = [cause, description, runbook === null ? null : `<${runbook}|Runbook>`].filter((each) => each !== null)
-  const text = [`*${title}* ${escaped(summary)}`, ...facts.map((each) => (each.startsWith('<http') ? each : escaped(each)))].join('\n')
+  const facts = [cause, description].flatMap((each) => (each === null ? [] : [escaped(each)]))
+  const links = [...(runbook === null ? [] : [`<${runbook}|Runbook>`]), ...(link === undefined ? [] : [`<${link}|Dashboard>`])]
+  const text = [`*${title}* ${escaped(summary)}`, ...facts, ...links].join('\n')
   const times = resolvedAt === null ? `Since ${startedAt}` : `From ${startedAt} to ${resolvedAt}`
   return {
     text: escaped(summary),
@@ -65,8 +66,8 @@ function escaped(text: string): string {
 }
 
 /** Events API v2: https://developer.pagerduty.com/docs/events-api-v2-overview */
-function pagerDutyBody(message: AlertMessage, routingKey: string): object {
-  const { event, alertKey, summary, severity, monitor, check, subject, startedAt, runbook } = message
+function pagerDutyBody(message: SentMessage, routingKey: string): object {
+  const { event, alertKey, summary, severity, monitor, check, subject, startedAt, runbook, link } = message
   const base = { routing_key: routingKey, dedup_key: alertKey, event_action: event === 'resolved' ? 'resolve' : 'trigger' }
   if (event === 'resolved') return base
   return {
@@ -81,6 +82,7 @@ function pagerDutyBody(message: AlertMessage, routingKey: string): object {
       custom_details: detailsOf(message),
     },
     client: 'Lockstep',
+    ...(link === undefined ? {} : { client_url: link }),
     ...(runbook === null ? {} : { links: [{ href: runbook, text: 'Runbook' }] }),
   }
 }
@@ -101,16 +103,18 @@ function alertmanagerAlert({
   runbook,
   startedAt,
   resolvedAt,
-}: AlertMessage): object {
+  link,
+}: SentMessage): object {
   const annotations = { summary, cause, description, runbook_url: runbook }
   return {
     labels: { alertname: `Lockstep_${check}`, monitor, check, subject, severity, alert: alertKey },
     annotations: Object.fromEntries(Object.entries(annotations).filter(([, text]) => text !== null)),
     startsAt: startedAt,
     endsAt: resolvedAt ?? formatTimestamp(parseTimestamp(startedAt) + yearMicros),
+    ...(link === undefined ? {} : { generatorURL: link }),
   }
 }
 
-function detailsOf({ cause, value, threshold, n, evidence, description }: AlertMessage): object {
+function detailsOf({ cause, value, threshold, n, evidence, description }: SentMessage): object {
   return { cause, value, threshold, n, evidence, description }
 }

@@ -2,7 +2,7 @@ import { isRecord } from '../../../kernel/is-record.ts'
 import { measuredText } from '../../../kernel/values/duration.ts'
 import { plainText } from '../../../kernel/values/plain-text.ts'
 import { parseTimestamp } from '../../../kernel/values/time.ts'
-import type { AlertMessage } from '../alert-message.ts'
+import type { SentMessage } from '../alert-message.ts'
 import { evidenceLines, short } from '../evidence-text.ts'
 
 export interface Mail {
@@ -11,18 +11,18 @@ export interface Mail {
 }
 
 /** A notification as a mail: what happened first, then what there is to know, then what to do. */
-export function mailOf(message: AlertMessage): Mail {
+export function mailOf(message: SentMessage): Mail {
   const sections = sectionsOf(message).filter((lines) => lines.length > 0)
   return { subject: plainText(subjectOf(message)), text: `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n` }
 }
 
-function subjectOf({ event, summary, severity, monitor, check, subject }: AlertMessage): string {
+function subjectOf({ event, summary, severity, monitor, check, subject }: SentMessage): string {
   if (event === 'resolved') return summary
   if (event === 'test') return 'Test of Lockstep alerts'
   return `${severity === 'page' ? 'Page' : 'Ticket'}: ${monitor}: ${check} of ${subject}`
 }
 
-function sectionsOf(message: AlertMessage): (readonly string[])[] {
+function sectionsOf(message: SentMessage): (readonly string[])[] {
   const { event, alert, summary, cause, description, evidence } = message
   if (event === 'test') return [[summary]]
   const facts = factLines(message)
@@ -52,15 +52,15 @@ function breaching(evidence: unknown): unknown {
   return columns.length === 0 ? evidence : { ...evidence, columns }
 }
 
-function endOf({ resolution, startedAt, resolvedAt }: AlertMessage): string {
+function endOf({ resolution, startedAt, resolvedAt }: SentMessage): string {
   if (resolution === 'removed')
     return 'The monitor, its check or what it watches was removed, so nothing watches this any more. The fault may still be there.'
   const seconds = resolvedAt === null ? 0 : Math.round((parseTimestamp(resolvedAt) - parseTimestamp(startedAt)) / 1e6)
   return `The check is fine again, after ${measuredText(seconds)}.`
 }
 
-function factLines(message: AlertMessage): string[] {
-  const { event, severity, monitor, check, subject, value, threshold, n, runbook, startedAt, resolvedAt } = message
+function factLines(message: SentMessage): string[] {
+  const { event, severity, monitor, check, subject, value, threshold, n, runbook, startedAt, resolvedAt, link } = message
   const figures = [
     value === null ? null : `${short(value)}`,
     threshold === null ? null : `threshold ${short(threshold)}`,
@@ -74,6 +74,7 @@ function factLines(message: AlertMessage): string[] {
     ['Check', `${check} of ${subject}`],
     ['Value', value === null || event === 'resolved' ? null : figures.filter((each) => each !== null).join(', ')],
     ['Runbook', event === 'resolved' ? null : runbook],
+    ['Link', link ?? null],
   ]
   return facts.flatMap(([name, text]) => (text === null ? [] : [`${`${name}:`.padEnd(10)}${plainText(text)}`]))
 }

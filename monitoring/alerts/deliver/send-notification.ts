@@ -1,6 +1,7 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
-import type { AlertMessage } from '../alert-message.ts'
+import type { AlertMessage, SentMessage } from '../alert-message.ts'
+import { withLink } from '../alert-message.ts'
 import { formatRequest } from './formats.ts'
 import { mailOf } from './mail.ts'
 import type { OutgoingMail } from './send-mail.ts'
@@ -19,6 +20,8 @@ export interface NotificationOptions extends Omit<SendOptions, 'timeoutMs'> {
   readonly readSecret: ReadSecret
   /** Epoch microseconds. */
   readonly now: number
+  /** Where browsers reach the dashboard; null: that is not known, and notifications have no link. */
+  readonly publicUrl: URL | null
   /** Default: 10 s, and 60 s for mail servers, which may check a mail before they answer. */
   readonly timeoutMs?: number | undefined
 }
@@ -36,24 +39,20 @@ export async function sendNotification(
   channel: ChannelSpec,
   message: AlertMessage,
   key: string,
-  { readSecret, now, timeoutMs, ...options }: NotificationOptions,
+  { readSecret, now, publicUrl, timeoutMs, ...options }: NotificationOptions,
 ): Promise<string | null> {
   const secret = (of: EnvironmentName): string => secretOf(channel, of, readSecret)
   const url = typeof channel.url === 'string' ? channel.url : secret(channel.url)
+  const sent = withLink(message, publicUrl)
   if (channel.kind !== 'email') {
-    await sendRequest(formatRequest(channel, url, message, key, secret, now), { ...options, timeoutMs: timeoutMs ?? requestTimeoutMs })
+    await sendRequest(formatRequest(channel, url, sent, key, secret, now), { ...options, timeoutMs: timeoutMs ?? requestTimeoutMs })
     return null
   }
-  const refused = await sendMail(outgoingMail(channel, url, message, key), { ...options, timeoutMs: timeoutMs ?? mailTimeoutMs })
+  const refused = await sendMail(outgoingMail(channel, url, sent, key), { ...options, timeoutMs: timeoutMs ?? mailTimeoutMs })
   return refused.length === 0 ? null : `Some recipients were refused: ${refused.join('; ')}`
 }
 
-function outgoingMail(
-  { from, to }: Extract<ChannelSpec, { kind: 'email' }>,
-  url: string,
-  message: AlertMessage,
-  key: string,
-): OutgoingMail {
+function outgoingMail({ from, to }: Extract<ChannelSpec, { kind: 'email' }>, url: string, message: SentMessage, key: string): OutgoingMail {
   const domain = from.replace(/^.*@|>$/g, '')
   const id = (of: string): string => `<${of.replaceAll(':', '.')}@${domain}>`
   const isUrgent = message.event === 'firing' && message.severity === 'page'

@@ -55,6 +55,7 @@ it.each(points)('an alert is delivered although its worker is killed at "%s"', a
     active: () => ({ monitors: [clockMonitor(name)], channels: hookAt(receiver.url) }),
     readSecret,
     allowPrivate: true,
+    publicUrl: null,
     // as wrong as that of the killed one
     clock: () => Date.now() * 1000 + 60_000_000,
     worker: 'next',

@@ -17,6 +17,7 @@ const kinds = monitoringKinds({
   active: () => ({ monitors: [clockMonitor(name)], channels: hookAt(receiver) }),
   readSecret,
   allowPrivate: true,
+  publicUrl: null,
   clock: () => Date.now() * 1000 + 60_000_000,
   worker: 'killed',
 })

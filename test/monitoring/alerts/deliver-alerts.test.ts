@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { testMessage } from '../../../monitoring/alerts/alert-message.ts'
+import type { SentMessage } from '../../../monitoring/alerts/alert-message.ts'
+import { testMessage, withLink } from '../../../monitoring/alerts/alert-message.ts'
 import type { DeliveryDeps } from '../../../monitoring/alerts/deliver/deliver-alerts.ts'
 import { deliverAlerts } from '../../../monitoring/alerts/deliver/deliver-alerts.ts'
 import { formatRequest } from '../../../monitoring/alerts/deliver/formats.ts'
@@ -36,6 +37,7 @@ const deps = (more: Partial<DeliveryDeps> = {}): DeliveryDeps => ({
   channels: async () => hookAt(receiver.url),
   readSecret,
   allowPrivate: true,
+  publicUrl: null,
   clock: () => now,
   ...more,
 })
@@ -67,6 +69,7 @@ describe('a delivery', () => {
     const at = receiver.received.length
     expect(await deliver()).toEqual({ sent: 4, dropped: 0 })
     expect(since(at).map(({ monitor, event }) => `${monitor} ${event}`)).toEqual(['a firing', 'a resolved', 'b firing', 'b resolved'])
+    expect(since(at).every((body) => !('link' in body))).toBe(true)
     expect(new Set(since(at).map(({ key }) => key)).size).toBe(4)
     const [first] = receiver.received.slice(at)
     const { 'lockstep-timestamp': timestamp, 'lockstep-signature': signature, 'idempotency-key': key } = first?.headers ?? {}
@@ -77,6 +80,14 @@ describe('a delivery', () => {
     expect(timestamp).toBe('1700000000')
     expect(key).toMatch(/^lockstep:[0-9a-f]{12}:alert:\d+:firing$/)
     expect(await deliver()).toEqual({ sent: 0, dropped: 0 })
+  })
+
+  it('links to the page of the alert, if it is known where browsers reach the dashboard', async () => {
+    await alertTwice('linked')
+    const at = receiver.received.length
+    expect(await deliver({ publicUrl: new URL('https://features.example') })).toEqual({ sent: 2, dropped: 0 })
+    const bodies = receiver.received.slice(at).map(({ text }) => JSON.parse(text) as { readonly alert: number; readonly link: string })
+    for (const { alert, link } of bodies) expect(link).toBe(`https://features.example/ui/alerts?alert=${alert}`)
   })
 
   it.each([
@@ -231,16 +242,22 @@ describe('the form of', () => {
     evidence: { vectors: 10 },
   }
   const resolved = { ...message, event: 'resolved' as const, resolvedAt: '2026-03-01T13:00:00.000000Z' }
-  const sent = (
-    options: Exclude<ChannelOptions, { kind: 'email' }>,
-    of: typeof message | typeof resolved = message,
-  ): { url: string; body: unknown } => {
+  const sent = (options: Exclude<ChannelOptions, { kind: 'email' }>, of: SentMessage = message): { url: string; body: unknown } => {
     const { spec } = channel('c', options)
     if (spec.kind === 'email') throw new Error('A mail is no request.')
     const secret = ({ env }: { readonly env: string }) => readSecret(env) ?? `https://${env}.example`
     const { url, body } = formatRequest(spec, typeof spec.url === 'string' ? spec.url : secret(spec.url), of, 'k', secret, now)
     return { url, body: JSON.parse(body) as unknown }
   }
+
+  it('of each channel links to the dashboard, if its address is known', () => {
+    const linked = withLink(message, new URL('https://features.example'))
+    const link = 'https://features.example/ui/alerts?alert=7'
+    expect(sent({ kind: 'pagerduty', routingKey: { env: 'PAGER_KEY' } }, linked).body).toMatchObject({ client_url: link })
+    expect(sent({ kind: 'alertmanager', url: 'https://am.example' }, linked).body).toMatchObject([{ generatorURL: link }])
+    expect(JSON.stringify(sent({ kind: 'slack', url: { env: 'SLACK' } }, linked).body)).toContain(`<${link}|Dashboard>`)
+    expect(withLink(testMessage('k', '2026-03-01T12:00:00Z'), new URL('https://features.example'))).not.toHaveProperty('link')
+  })
 
   it('PagerDuty is Events v2: trigger, and resolve with the same key', () => {
     const options = { kind: 'pagerduty', routingKey: { env: 'PAGER_KEY' } } as const

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { AlertMessage } from '../../../monitoring/alerts/alert-message.ts'
-import { testMessage } from '../../../monitoring/alerts/alert-message.ts'
+import { testMessage, withLink } from '../../../monitoring/alerts/alert-message.ts'
 import { mailOf } from '../../../monitoring/alerts/deliver/mail.ts'
 import type { NotificationOptions } from '../../../monitoring/alerts/deliver/send-notification.ts'
 import { sendNotification } from '../../../monitoring/alerts/deliver/send-notification.ts'
@@ -86,6 +86,14 @@ Check:    freshness of airport_delays@1
     expect(text).not.toContain('fine')
   })
 
+  it('an alert links to its page in the dashboard, if its address is known', () => {
+    const line = '\nLink:     https://features.example/ui/alerts?alert=42\n'
+    for (const message of [firing, resolved]) {
+      expect(mailOf(withLink(message, new URL('https://features.example'))).text).toContain(line)
+      expect(mailOf(withLink(message, null)).text).not.toContain('Link')
+    }
+  })
+
   it('many columns lists those that breach in the evidence', () => {
     const column = (name: string, value: number) => ({ column: name, state: 'breach', value, threshold: 0.2, evidence: { bins: 10 } })
     const fine = { ...column('merchant', 0.01), state: 'ok' }
@@ -130,7 +138,7 @@ describe('a channel of mail', () => {
     more: Partial<NotificationOptions> & { readonly to?: string[] } = {},
   ) => {
     const { spec } = channel('mail', { kind: 'email', url: { env: 'SMTP_URL' }, from: 'Lockstep <alerts@ops.example>', to: more.to ?? to })
-    const options = { allowPrivate: true, signal: new AbortController().signal, readSecret: () => url, now: 0 }
+    const options = { allowPrivate: true, publicUrl: null, signal: new AbortController().signal, readSecret: () => url, now: 0 }
     return await sendNotification(spec, message, `${message.alertKey}:${message.event}`, { ...options, ...more })
   }
   const user = 'alerts:p%40ss%2Fword@'
@@ -154,6 +162,7 @@ describe('a channel of mail', () => {
     ])
       expect(raw.split('\r\n')).toContain(header)
     expect(raw).toContain('lockstep alert show 42')
+    expect(raw).not.toContain('Link:')
   })
 
   it('shows the mails of an alert together, and only a page is urgent', async () => {

@@ -251,6 +251,7 @@ export async function openShop({
     active: (of) => activeMonitors(of, true),
     readSecret: () => null,
     allowPrivate: false,
+    publicUrl: null,
     clock: machineClock(() => conditions.clockOffset),
     worker: 'shop',
   })
