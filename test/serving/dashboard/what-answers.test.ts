@@ -6,6 +6,7 @@ import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts
 import { pinModel, unpinModel } from '../../../registry/models/pin-model.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { promoteModel } from '../../../registry/models/promote.ts'
+import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
 import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { NowData } from '../../../serving/dashboard/contract/now.ts'
@@ -23,6 +24,7 @@ const by = { actor: 'ann' }
 
 let world: World
 let ann: Visitor
+let url: string
 beforeAll(async () => {
   world = await createWorld('embedded')
   for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
@@ -30,8 +32,9 @@ beforeAll(async () => {
   await promoteModel(world.db, 'delay', 1, by)
   await startRollout(world.db, 'delay', { version: 2, share: 0.2 }, by)
   await answered(noon - 10 * 60_000_000)
-  const { server, url } = await world.serve()
-  await server.whenReady()
+  const served = await world.serve()
+  ;({ url } = served)
+  await served.server.whenReady()
   ann = createVisitor(url)
   await ann.login(world.db)
 })
@@ -131,6 +134,24 @@ describe('the headline of a rollout', () => {
     )
     await unpinModel(world.db, 'delay', by)
     expect(await headlineOnce(null, 'aborted')).toMatch(/: the champion answers again\./)
+  })
+
+  it('says since when the rollout holds, why, and what to do next, as HTTP does', async () => {
+    const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan: 'default' }, by)
+    const evidence = { micros: 0, rows: 0, bypasses: 0, bypassedRows: 0, gates: [], failures: [] }
+    await actOnDecision(world.db, rollout, { action: 'hold', reasons: ['latency: It seems slow.'] }, evidence)
+    expect(await headlineOnce(null, 'running')).toMatch(
+      /^delay@2 answers 1 % of the requests: step 1 of 5\. It has held since \S+ \S+ UTC: latency: It seems slow\. The rollout goes on when no gate holds it any more\. To decide yourself: "lockstep rollout promote delay" makes /,
+    )
+    const answer = await fetch(`${url}/v1/models/delay/rollout`)
+    expect(await answer.json()).toMatchObject({
+      hold: {
+        since: expect.any(String) as string,
+        reasons: ['latency: It seems slow.'],
+        todo: expect.stringContaining('"lockstep rollout abort delay" ends the rollout.') as string,
+      },
+    })
+    await abortRollout(world.db, 'delay', by)
   })
 })
 
