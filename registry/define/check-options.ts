@@ -129,7 +129,7 @@ const checkOptions = {
   quality: {
     /** The name of an outcome. Absent: all outcomes of the model. */
     outcome: { is: 'name' },
-    /** With `min` or `max`. Absent: figures are compared with those of the window before. */
+    /** With `min` or `max`. Absent: figures are compared with earlier ones, and with the AUC of the pushed version. */
     figure: {
       is: 'choice',
       of: ['auc', 'logLoss', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError', 'rmse', 'mae', 'bias'],

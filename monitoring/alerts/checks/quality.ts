@@ -1,8 +1,11 @@
 import type { Window } from '../../window.ts'
 import { formatNumber } from '../../../kernel/values/format-number.ts'
+import { dayMicros, formatTimestamp } from '../../../kernel/values/time.ts'
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { judgingOutcomes } from '../../../registry/judging-outcomes.ts'
+import { answeringVersion } from '../../../registry/models/pick-version.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import { normalQuantile } from '../../../statistics/distributions.ts'
 import type { Figure } from '../../quality/figure.ts'
@@ -21,9 +24,13 @@ const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly leas
   rmse: { better: -1, least: 0.1, relative: true },
 }
 
+/** A figure that fell days ago is as low in the window before. A loss within the weeks would lower a common figure. */
+const [comparedWeeks, weekMicros] = [4, 7 * dayMicros]
+
 /**
- * Whether the figures of mature predictions keep their limits; without limits, whether they are worse than in the
- * window before. Intervals have to be apart, at the level of repeated looks.
+ * Whether the figures of mature predictions keep their limits. Without limits, whether they are worse than in the window
+ * before, than in one of the four weeks before, or than the version had when it was pushed. Intervals have to be apart, at the level
+ * of repeated looks.
  */
 export const quality: CheckKind<Spec> = async (context, spec) => {
   const model = watchedName(context.monitor)
@@ -37,12 +44,20 @@ export const quality: CheckKind<Spec> = async (context, spec) => {
         ...unknownBecause(`The model "${model}" has no such outcome that judges an output; declare one.`),
       },
     ]
+  const isOnly = judgingOutcomes(context.catalog, model).length === 1
   const results: CheckResult[] = []
-  for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
+  for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome, isOnly))
   return results
 }
 
-async function checkOutcome(context: CheckContext, spec: Spec, model: string, { spec: outcome }: OutcomePlan): Promise<CheckResult> {
+/** @param isOnly whether no other outcome judges the model, so that the metrics of its versions are about this one */
+async function checkOutcome(
+  context: CheckContext,
+  spec: Spec,
+  model: string,
+  { spec: outcome }: OutcomePlan,
+  isOnly: boolean,
+): Promise<CheckResult> {
   const { db, catalog, monitor, window, signal } = context
   // later predictions are not mature
   const to = window.to - outcome.withinMicros
@@ -56,7 +71,15 @@ async function checkOutcome(context: CheckContext, spec: Spec, model: string, { 
   const newest = await reportOf({ from: middle, to })
   const base = { subject: outcome.name, n: newest.total.judged }
   if (spec.figure !== undefined) return { ...base, ...limitResult(spec, spec.figure, newest, z) }
-  return { ...base, ...changeResult(await reportOf({ from, to: middle }), newest, z) }
+  const found = [changeResult(await reportOf({ from, to: middle }), newest, z, 'before')]
+  const earliest = await boundedFrom(db, model, { from: middle - comparedWeeks * weekMicros, to: middle }, spec.maxRows)
+  for (let end = middle; end > earliest && earliest < from && found.at(-1)?.state !== 'breach'; end -= weekMicros) {
+    const week = { from: Math.max(earliest, end - weekMicros), to: end }
+    found.push(changeResult(await reportOf(week), newest, z, `in the week from ${formatTimestamp(week.from)} on`))
+  }
+  if (isOnly) found.push(...pushedResult(catalog, newest, z))
+  const shown = found.find(({ state }) => state === 'breach') ?? found.find(({ state }) => state === 'ok') ?? found[0]
+  return { ...base, ...(shown as Found) }
 }
 
 type Found = Omit<CheckResult, 'subject' | 'n'>
@@ -80,7 +103,7 @@ function limitResult({ min, max }: Spec, name: string, report: QualityReport, z:
   return { ...base, state: 'breach', cause }
 }
 
-function changeResult(before: QualityReport, newest: QualityReport, z: number): Found {
+function changeResult(before: QualityReport, newest: QualityReport, z: number, when: string): Found {
   const found = Object.entries(compared).flatMap(([name, { better, least, relative }]) => {
     const [old, now] = [before.total.figures[name], newest.total.figures[name]]
     if (old === undefined || now === undefined) return []
@@ -107,9 +130,31 @@ function changeResult(before: QualityReport, newest: QualityReport, z: number): 
   const { now, old } = worse ?? first
   const base = { value: now, threshold: old, evidence }
   if (worse === undefined) return { ...base, state: 'ok', cause: null }
-  const cause = `The ${worse.name} of "${newest.model}" by "${newest.outcome}" is worse: ${short(now)} from ${newest.from} on, ${short(old)} before. Scores do not mean what they meant. ${advice(newest)}`
+  const cause = `The ${worse.name} of "${newest.model}" by "${newest.outcome}" is worse: ${short(now)} from ${newest.from} on, ${short(old)} ${when}. Scores do not mean what they meant. ${advice(newest)}`
   return { ...base, state: 'breach', cause }
 }
+
+/**
+ * Whether the AUC is less than halfway from chance to that with which the version that answers was pushed. Test sets
+ * differ from requests, so a smaller distance says little. Other metrics have no known scale. Empty: there is no AUC.
+ */
+function pushedResult(catalog: Catalog, newest: QualityReport, z: number): Found[] {
+  const model = catalog.model(newest.model)
+  const version = model.versions.find((each) => each.version === answeringVersion(model))
+  const pushed = version?.metrics['auc'] ?? 0
+  const figure = newest.total.figures['auc']
+  const limits = figure === undefined ? null : widened('auc', figure, newest, z)
+  if (version === undefined || figure === undefined || limits === null || !(pushed > chance && pushed <= 1)) return []
+  const threshold = chance + (pushed - chance) / 2
+  const evidence = { ...windowOf(newest), figures: { auc: figureJson(figure) }, pushed: { version: version.version, auc: pushed } }
+  const base = { value: figure.value, threshold, evidence }
+  if (limits.high >= threshold) return [{ ...base, state: 'ok', cause: null }]
+  const cause = `The auc of "${newest.model}" by "${newest.outcome}" is ${short(figure.value)} from ${newest.from} on; the version ${version.version} was pushed with ${short(pushed)}, and chance is ${chance}. ${advice(newest)}`
+  return [{ ...base, state: 'breach', cause }]
+}
+
+/** The AUC of random scores. */
+const chance = 0.5
 
 /** Figures from 0 to 1, and from 0 on. */
 const toOne: ReadonlySet<string> = new Set(['auc', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError'])
