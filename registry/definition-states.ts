@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
-import type { Definition } from './definition.ts'
+import type { Definition, DefinitionScope } from './definition.ts'
 import { kindOrder } from './definition.ts'
 
 /**
@@ -25,18 +25,34 @@ export async function recordDefinitionStates(
     order by c.n`.execute(transaction)
 }
 
-/** All definitions that the registry had at a moment, retired ones included, in `kindOrder`, by name and version. */
-export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date): Promise<Definition[]> {
-  const rows = await handle
+/**
+ * The definitions that the registry had at a moment, in `kindOrder`, by name and version.
+ *
+ * @param scope whether those that were retired then are among them
+ */
+export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date, scope: DefinitionScope): Promise<Definition[]> {
+  const last = handle
     .selectFrom('lockstep.definition_states')
     .distinctOn(['name', 'version', 'kind'])
-    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired'])
+    .select(['id', 'retired'])
     .where('at', '<=', moment)
     .orderBy('name')
     .orderBy('version')
     .orderBy('kind')
     .orderBy('at', 'desc')
     .orderBy('id', 'desc')
+  // the definitions themselves are large, so only those that are needed are sorted and read
+  const rows = await handle
+    .selectFrom('lockstep.definition_states')
+    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired'])
+    .where('id', 'in', (query) =>
+      query
+        .selectFrom(last.as('last'))
+        .select('id')
+        .$if(scope === 'current', (found) => found.where('retired', '=', false)),
+    )
+    .orderBy('name')
+    .orderBy('version')
     .execute()
   return rows
     .map((row) => ({ ...row, signature: null }) as Definition) // the states are copies of rows that apply wrote

@@ -39,7 +39,7 @@ export const showCommand: Command = {
 /** A version of a model, or a training set; null: the name is that of a definition. */
 async function showOther(context: Context, reference: string): Promise<Outcome | null> {
   const db = await context.database()
-  const { kind, name } = findNode(await readInventory(db), reference, shownKinds)
+  const { kind, name } = findNode(await readInventory(db, 'all'), reference, shownKinds)
   if (kind === 'modelVersion') return await showModelVersion(context, name)
   if (kind !== 'dataset') return null
   const { manifest } = await findDataset(db, name)

@@ -5,6 +5,7 @@ import { formatTimestamp } from '../../kernel/values/time.ts'
 import { valueToJson } from '../../kernel/values/value-json.ts'
 import { typeName } from '../../kernel/values/value-type.ts'
 import type { Value } from '../../kernel/values/value-type.ts'
+import type { DefinitionScope } from '../../registry/definition.ts'
 import { kindOrder, labelOf } from '../../registry/definition.ts'
 import { entriesOf, filterEntries } from '../../registry/find/entry.ts'
 import { findNode } from '../../registry/find/find-entry.ts'
@@ -22,16 +23,16 @@ import { createReadingContext } from './reading-context.ts'
 
 /** Finds by the database and the online store. */
 export function createLocalFinder(context: Context): Finder {
-  const inventory = async (): Promise<Inventory> => await readInventory(await context.database())
+  const inventory = async (scope: DefinitionScope): Promise<Inventory> => await readInventory(await context.database(), scope)
   return {
-    entries: async (filter) => filterEntries(entriesOf(await inventory()), filter),
-    search: async (text, limit) => search(await inventory(), text, limit),
+    entries: async (filter) => filterEntries(entriesOf(await inventory('current')), filter),
+    search: async (text, limit) => search(await inventory('current'), text, limit),
     async lineage(reference, direction) {
-      const now = await inventory()
+      const now = await inventory('all')
       return lineageOf(graphOf(now), findNode(now, reference), direction)
     },
     async page(reference) {
-      const now = await inventory()
+      const now = await inventory('all')
       const { kind, name } = findNode(now, reference, kindOrder)
       const definition = now.definitions.find((each) => each.kind === kind && labelOf(each) === name)
       if (definition === undefined) throw new LockstepError('INTERNAL', `The ${kind} "${name}" is in no definition.`)

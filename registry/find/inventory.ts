@@ -2,8 +2,8 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import type { Definition } from '../definition.ts'
-import { storedDefinitions } from '../definition.ts'
+import type { Definition, DefinitionScope } from '../definition.ts'
+import { currentDefinitions, storedDefinitions } from '../definition.ts'
 import type { ModelAlias } from '../models/model-aliases.ts'
 import { readModelAliases } from '../models/model-aliases.ts'
 import type { ModelVersion } from '../models/model-versions.ts'
@@ -15,7 +15,7 @@ export interface Inventory {
   /** Another one whenever anything below is another: usable as an entity tag of HTTP. */
   readonly mark: string
   readonly revision: number
-  /** Retired ones included, in `kindOrder`, by name and version. */
+  /** In `kindOrder`, by name and version. Lineages, and pages of versions, need retired ones, too. */
   readonly definitions: readonly Definition[]
   /** The texts of transforms that are not retired, by hash. */
   readonly code: ReadonlyMap<string, string>
@@ -39,13 +39,13 @@ export interface TrainingSetFacts {
   readonly createdAt: Date
 }
 
-export async function readInventory(db: Database): Promise<Inventory> {
+export async function readInventory(db: Database, scope: DefinitionScope): Promise<Inventory> {
   return await db.kysely
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
     .execute(async (transaction) => {
-      const definitions = await storedDefinitions(transaction)
+      const definitions = await (scope === 'all' ? storedDefinitions : currentDefinitions)(transaction)
       return {
         ...(await readMark(transaction)),
         definitions,
@@ -61,12 +61,12 @@ export async function readInventory(db: Database): Promise<Inventory> {
 }
 
 /** Reads the inventory again only if something has changed, which one short query checks. */
-export function createInventoryReader(db: Database): () => Promise<Inventory> {
+export function createInventoryReader(db: Database, scope: DefinitionScope): () => Promise<Inventory> {
   let last: { readonly mark: string; readonly inventory: Promise<Inventory> } | null = null
   return async () => {
     const { mark } = await readMark(db.kysely)
     if (last?.mark !== mark) {
-      const inventory = readInventory(db)
+      const inventory = readInventory(db, scope)
       last = { mark, inventory }
       inventory.catch(() => (last = null))
     }

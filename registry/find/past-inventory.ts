@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
+import type { DefinitionScope } from '../definition.ts'
 import { definitionsAt } from '../definition-states.ts'
 import type { ModelAlias } from '../models/model-aliases.ts'
 import { readModelVersions } from '../models/model-versions.ts'
@@ -20,13 +21,13 @@ export interface PastInventory extends Inventory {
   readonly deletedVersions: readonly string[]
 }
 
-export async function readInventoryAt(db: Database, moment: Date): Promise<PastInventory> {
+export async function readInventoryAt(db: Database, moment: Date, scope: DefinitionScope): Promise<PastInventory> {
   return await db.kysely
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
     .execute(async (transaction) => {
-      const definitions = await definitionsAt(transaction, moment)
+      const definitions = await definitionsAt(transaction, moment, scope)
       const { mark, revision } = await readMark(transaction)
       const versions = (await readModelVersions(transaction)).filter(({ createdAt }) => createdAt <= moment)
       const { aliases, pins, pushed } = await readModelEventsAt(transaction, moment)
@@ -52,6 +53,20 @@ interface ModelsAt {
   readonly aliases: readonly ModelAlias[]
   readonly pins: ReadonlyMap<string, number>
   readonly pushed: readonly string[]
+}
+
+/** The version that an alias of a model pointed at; null: none. */
+export async function aliasAt({ kysely }: Pick<Database, 'kysely'>, model: string, alias: string, moment: Date): Promise<number | null> {
+  const last = await kysely
+    .selectFrom('lockstep.model_events')
+    .select('to_version')
+    .where('model', '=', model)
+    .where('alias', '=', alias)
+    .where('at', '<=', moment)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return last?.to_version ?? null
 }
 
 /** By the history of models, which is kept for good. */

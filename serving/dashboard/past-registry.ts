@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import type { DefinitionScope } from '../../registry/definition.ts'
 import { kindOrder } from '../../registry/definition.ts'
 import { firstStateAt } from '../../registry/definition-states.ts'
 import { nodeNames } from '../../registry/find/entry.ts'
@@ -17,13 +18,14 @@ import type { Ask } from './read-model.ts'
 /** The parts of a page, and pages of one moment, share a read. */
 const keptMs = 3000
 
-const lastOf = memoizeWeak((_db: Database) => ({ moment: Number.NaN, read: (): Promise<PastInventory> => Promise.reject(new Error()) }))
+const noRead = () => ({ moment: Number.NaN, read: (): Promise<PastInventory> => Promise.reject(new Error()) })
+const lastOf = memoizeWeak((_db: Database) => ({ current: noRead(), all: noRead() }))
 
-async function inventoryAt(db: Database, moment: Date): Promise<PastInventory> {
-  const last = lastOf(db)
+async function inventoryAt(db: Database, moment: Date, scope: DefinitionScope): Promise<PastInventory> {
+  const last = lastOf(db)[scope]
   if (last.moment !== moment.getTime()) {
     last.moment = moment.getTime()
-    last.read = cacheFor(keptMs, () => readInventoryAt(db, moment))
+    last.read = cacheFor(keptMs, () => readInventoryAt(db, moment, scope))
   }
   return await last.read()
 }
@@ -35,9 +37,9 @@ export interface KnownRegistry {
   readonly past: PastInventory | null
 }
 
-export async function registryAtMoment({ deps, db, now, isPast }: Ask): Promise<KnownRegistry> {
-  if (!isPast) return { inventory: await inventoryOf(deps), past: null }
-  const past = await inventoryAt(db, new Date(now / 1000))
+export async function registryAtMoment({ deps, db, now, isPast }: Ask, scope: DefinitionScope = 'current'): Promise<KnownRegistry> {
+  if (!isPast) return { inventory: await inventoryOf(deps, scope), past: null }
+  const past = await inventoryAt(db, new Date(now / 1000), scope)
   return { inventory: past, past }
 }
 
@@ -50,25 +52,44 @@ export interface FoundThen extends KnownRegistry {
 
 /**
  * @param reference as `findNode` takes it
+ * @param scope `current`: the retired definitions are read only if it is none of the others
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export async function findThen(ask: Ask, reference: string, kinds: readonly NodeKind[] = nodeKinds): Promise<FoundThen> {
-  const { inventory, past } = await registryAtMoment(ask)
-  if (past === null) return { inventory, past, node: findNode(inventory, reference, kinds), notes: [] }
+export async function findThen(
+  ask: Ask,
+  reference: string,
+  kinds: readonly NodeKind[] = nodeKinds,
+  scope: DefinitionScope = 'all',
+): Promise<FoundThen> {
+  const { inventory, past } = await registryAtMoment(ask, scope)
   try {
-    return { inventory: past, past, node: findNode(past, reference, kinds), notes: [] }
+    const node = findNode(inventory, reference, kinds)
+    if (scope === 'all' || !node.retired) return { inventory, past, node, notes: [] }
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== 'UNKNOWN_DEFINITION') throw error
-    const defined = kindOrder.filter((kind) => kinds.includes(kind))
-    const first = await firstStateAt(ask.db.kysely, defined, reference.replace(/^[a-zA-Z]+[/ ]/, ''))
-    if (first === null || first.getTime() * 1000 <= ask.now) throw error
-    // a moment has no more than milliseconds here, and a state may begin within one
-    const begun = await inventoryAt(ask.db, new Date(first.getTime() + 1))
-    const node = findNode(begun, reference, kinds)
-    const name = `${nodeNames[node.kind]} "${node.name}"`
-    const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString().slice(0, 16).replace('T', ' ')} UTC. This is its first state.`
-    return { inventory: begun, past: begun, node, notes: [note] }
+    if (scope === 'all') return await firstState(ask, past, reference, kinds, error)
   }
+  return await findThen(ask, reference, kinds, 'all')
+}
+
+/** A definition in the registry of its first state, if it did not exist at the page's moment. @throws `error` otherwise */
+async function firstState(
+  ask: Ask,
+  past: PastInventory | null,
+  reference: string,
+  kinds: readonly NodeKind[],
+  error: LockstepError,
+): Promise<FoundThen> {
+  if (past === null) throw error
+  const defined = kindOrder.filter((kind) => kinds.includes(kind))
+  const first = await firstStateAt(ask.db.kysely, defined, reference.replace(/^[a-zA-Z]+[/ ]/, ''))
+  if (first === null || first.getTime() * 1000 <= ask.now) throw error
+  // a moment has no more than milliseconds here, and a state may begin within one
+  const begun = await inventoryAt(ask.db, new Date(first.getTime() + 1), 'all')
+  const node = findNode(begun, reference, kinds)
+  const name = `${nodeNames[node.kind]} "${node.name}"`
+  const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString().slice(0, 16).replace('T', ' ')} UTC. This is its first state.`
+  return { inventory: begun, past: begun, node, notes: [note] }
 }
 
 /** The notes of a page of the complete registry about a past moment. */

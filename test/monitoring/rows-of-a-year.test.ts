@@ -6,6 +6,8 @@ import { rollupPartitions } from '../../monitoring/day-partitions.ts'
 import { readVersionGroups } from '../../monitoring/rollups/read-rollups.ts'
 import { TrafficSummary } from '../../monitoring/rollups/traffic-summary.ts'
 import { planChanges, planOn } from '../../registry/changes/plan.ts'
+import { definitionsAt } from '../../registry/definition-states.ts'
+import { readInventory } from '../../registry/find/inventory.ts'
 import { currentDefinitions } from '../../registry/definition.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
@@ -73,6 +75,30 @@ async function taken(read: (db: Pick<Database, 'kysely' | 'query'>) => Promise<u
 it('definitions are loaded without those that are retired', async () => {
   expect(await currentDefinitions(opened().db.kysely)).toHaveLength(20)
   expect(await taken(({ kysely }) => currentDefinitions(kysely))).toBeLessThan(100)
+})
+
+it('the registry at a moment is read without what was retired then', async () => {
+  const { db } = opened()
+  const moment = Date.UTC(2026, 0, 2)
+  const state = (name: string, at: number, retired: boolean) =>
+    db.query(`insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
+      values ('entity', '${name}', 0, to_timestamp(${at / 1000}), 'f', '{"name": "${name}"}', '{}', ${retired})`)
+  await state('stays', moment - 1000, false)
+  await state('retired_before', moment - 1000, false)
+  await state('retired_before', moment - 500, true)
+  await state('retired_after', moment - 1000, false)
+  await state('retired_after', moment + 500, true)
+  await state('revived', moment - 1000, true)
+  await state('revived', moment - 500, false)
+  const namesOf = async (scope: 'current' | 'all') => (await definitionsAt(db.kysely, new Date(moment), scope)).map(({ name }) => name)
+  expect(await namesOf('current')).toEqual(['retired_after', 'revived', 'stays'])
+  expect(await namesOf('all')).toEqual(['retired_after', 'retired_before', 'revived', 'stays'])
+})
+
+it('the inventory of current definitions has no retired ones', async () => {
+  const { db } = opened()
+  expect((await readInventory(db, 'current')).definitions.some(({ retired }) => retired)).toBe(false)
+  expect((await readInventory(db, 'all')).definitions.filter(({ retired }) => retired)).toHaveLength(5_000)
 })
 
 it('a plan reads current definitions, and retired ones that the file declares', async () => {

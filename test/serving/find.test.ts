@@ -167,9 +167,9 @@ describe('a list', () => {
   })
 
   it('has another mark in another registry, though its revision is the same', async () => {
-    const { mark, revision } = await readInventory(world.db)
+    const { mark, revision } = await readInventory(world.db, 'all')
     await world.db.query(`update lockstep.definitions set created_at = created_at + interval '1 second'`)
-    const other = await readInventory(world.db)
+    const other = await readInventory(world.db, 'all')
     expect([other.revision, other.mark === mark]).toEqual([revision, false])
     await world.db.query(`update lockstep.definitions set created_at = created_at - interval '1 second'`)
   })

@@ -40,7 +40,7 @@ export const impactModel = readModel({
   query: z.object({ of: z.string().max(8000).describe('Keys of nodes, a line each') }),
   data: impact,
   async read({ db, deps, now, query: { of } }) {
-    const inventory = await inventoryOf(deps)
+    const inventory = await inventoryOf(deps, 'all')
     const graph = graphOf(inventory)
     const starts = of.split('\n').filter((key): key is NodeKey => graph.nodes.has(key as NodeKey))
     const reached = around(graph, starts, 0, maxSteps)

@@ -14,7 +14,7 @@ import { rolloutAt } from '../rollouts/rollout-at.ts'
  */
 export async function modelAt(ask: Ask, name: string): Promise<CatalogModel> {
   if (!ask.isPast) return ask.deps.catalog().model(name)
-  const { past } = await findThen(ask, name, ['model'])
+  const { past } = await findThen(ask, name, ['model'], 'current')
   const definition = past?.definitions.find((each) => each.kind === 'model' && each.name === name)
   if (past === null || definition?.kind !== 'model') return ask.deps.catalog().model(name)
   const at = new Date(ask.now / 1000)

@@ -28,7 +28,7 @@ export async function modelChanges(ask: Ask, name: string, from: number): Promis
   const { db, now, isPast } = ask
   const window = { from: new Date(from / 1000), to: isPast ? new Date(now / 1000) : null }
   const ofModel = await readModelChanges(db, name, window, maxChanges)
-  const { inventory } = await registryAtMoment(ask)
+  const { inventory } = await registryAtMoment(ask, 'all')
   const under = around(graphOf(inventory), [nodeKey({ kind: 'model', name })], maxSteps, 0)
   const definitions = inventory.definitions.filter(
     (each) => kinds.has(each.kind) && under.has(nodeKey({ kind: each.kind, name: labelOf(each) })),

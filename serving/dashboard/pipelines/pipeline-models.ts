@@ -74,7 +74,7 @@ async function declaredThen(
 ): Promise<{ readonly declared: DeclaredPipelines; readonly name: string; readonly notes: readonly string[] }> {
   const catalog = ask.deps.catalog()
   if (!ask.isPast) return { declared: catalog, name: catalog.pipeline(id).spec.name, notes: [] }
-  const { inventory, node, notes } = await findThen(ask, id, ['pipeline'])
+  const { inventory, node, notes } = await findThen(ask, id, ['pipeline'], 'current')
   return { declared: declaredIn(inventory), name: node.name, notes }
 }
 

@@ -2,6 +2,7 @@ import { durationText, parseDuration } from '../../../kernel/values/duration.ts'
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
+import { aliasAt } from '../../../registry/find/past-inventory.ts'
 import { championAlias } from '../../../registry/models/model-aliases.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor, readDecision, readDecisions } from '../../../registry/rollouts/decisions.ts'
@@ -50,7 +51,7 @@ export const rolloutModel = readModel({
         : []
     const data: RolloutData = {
       model: model.name,
-      champion: (await modelDuring(ask, model, rollout)).aliases.get(championAlias)?.version ?? null,
+      champion: await championDuring(ask, model, rollout),
       pinned: model.pin,
       rollout:
         rollout === null
@@ -142,10 +143,10 @@ function otherOf({ id, version, state, share, startedAt, endedAt }: Rollout, at:
   }
 }
 
-/** The model as it was when a rollout began that has ended since: another champion may answer now. */
-async function modelDuring(ask: Ask, model: CatalogModel, rollout: Rollout | null): Promise<CatalogModel> {
-  if (rollout === null || rollout.endedAt === null) return model
-  return await modelAt({ ...ask, now: rollout.startedAt.getTime() * 1000, isPast: true }, model.name)
+/** The champion when a rollout began that has ended since: another one may answer now. */
+async function championDuring({ db }: Ask, model: CatalogModel, rollout: Rollout | null): Promise<number | null> {
+  if (rollout === null || rollout.endedAt === null) return model.aliases.get(championAlias)?.version ?? null
+  return await aliasAt(db, model.name, championAlias, rollout.startedAt)
 }
 
 function headlineOf(

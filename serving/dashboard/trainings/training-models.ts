@@ -88,7 +88,7 @@ export const trainingModel = readModel({
 
 /** @throws LockstepError `UNKNOWN_DEFINITION` */
 async function declaredThen(ask: Ask, id: string): Promise<{ readonly declared: Declared; readonly notes: readonly string[] }> {
-  const { inventory, node, notes } = await findThen(ask, id, ['training'])
+  const { inventory, node, notes } = await findThen(ask, id, ['training'], 'current')
   const found = inventory.definitions.find(({ kind, name }) => kind === 'training' && name === node.name)
   if (found?.kind === 'training') return { declared: { spec: found.spec, description: null }, notes }
   return { declared: ask.deps.catalog().training(id), notes }

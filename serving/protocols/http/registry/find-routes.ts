@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
+import type { DefinitionScope } from '../../../../registry/definition.ts'
 import { kindOrder, labelOf } from '../../../../registry/definition.ts'
 import type { Entry } from '../../../../registry/find/entry.ts'
 import { entriesOf, entryKinds, filterEntries } from '../../../../registry/find/entry.ts'
@@ -66,7 +67,7 @@ export const findRoutes: readonly Route[] = [
       tag: 'Find',
       query,
       answer: entriesAnswer(plural),
-      handle: (call, deps, { query: asked }) => unlessKnown(call, deps, (inventory) => listAnswer(asked, inventory, plural)),
+      handle: (call, deps, { query: asked }) => unlessKnown(call, deps, 'current', (inventory) => listAnswer(asked, inventory, plural)),
     }),
     checkedRoute({
       method: 'GET',
@@ -88,7 +89,7 @@ export const findRoutes: readonly Route[] = [
     query: searchQuery,
     answer: searchAnswer,
     handle: (call, deps, { query: { q, limit = 20 } }) =>
-      unlessKnown(call, deps, (inventory) => ({ results: search(inventory, q, limit) })),
+      unlessKnown(call, deps, 'current', (inventory) => ({ results: search(inventory, q, limit) })),
   }),
   checkedRoute({
     method: 'GET',
@@ -100,7 +101,7 @@ export const findRoutes: readonly Route[] = [
     query: lineageQuery,
     answer: lineageAnswer,
     handle: (call, deps, { query: { direction = 'both' } }) =>
-      unlessKnown(call, deps, (inventory) => lineageOfCall(call, inventory, direction)),
+      unlessKnown(call, deps, 'all', (inventory) => lineageOfCall(call, inventory, direction)),
   }),
 ]
 
@@ -108,8 +109,13 @@ export const findRoutes: readonly Route[] = [
 const ownVersion = readVersion()
 
 /** Answers 304 to a client that has what the registry is now. */
-async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory: Inventory) => object): Promise<RouteAnswer> {
-  const inventory = await inventoryOf(deps)
+async function unlessKnown(
+  call: Call,
+  deps: ServingContext,
+  scope: DefinitionScope,
+  answer: (inventory: Inventory) => object,
+): Promise<RouteAnswer> {
+  const inventory = await inventoryOf(deps, scope)
   const tag = `W/"${ownVersion}.${inventory.mark}"`
   const headers = { etag: tag, 'cache-control': 'private, no-cache' }
   const known = call.incoming.headers['if-none-match'] ?? ''
@@ -152,7 +158,7 @@ async function answerDefinition(
   plural: string,
   { version, kind }: z.output<typeof entryQuery>,
 ): Promise<RouteAnswer> {
-  const inventory = await inventoryOf(deps)
+  const inventory = await inventoryOf(deps, 'all')
   const name = nameInPath(call)
   const kinds = (plurals[plural] ?? kindOrder).filter((each) => kind === undefined || each === kind)
   const node = findNode(inventory, version === undefined ? name : `${name.replace(/@\d+$/, '')}@${version}`, kinds)
