@@ -1,6 +1,6 @@
 import { proportionDifference, proportionRise } from '../../../statistics/proportion-difference.ts'
 import { baselineOf } from '../../baselines/baseline.ts'
-import { missingFeatures } from '../logged-sides.ts'
+import { readLoggedSides } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
 import { compareAnswer, isDue, percent } from './gate.ts'
 
@@ -31,7 +31,7 @@ export const features: Gate<'features', FeaturesEvidence> = {
   async gather(context, _spec, before) {
     if (before !== null && !isDue(before.at, context)) return before
     const { db, model, rollout, champion, catalog, now } = context
-    const { candidate, champion: other } = await missingFeatures(context)
+    const { candidate, champion: other } = (await readLoggedSides(context)).missing
     const namesOf = (version: number): string[] => {
       const service = model.versions.find((each) => each.version === version)?.service
       return (service === undefined ? undefined : catalog.services.get(service))?.features.map(({ name }) => name) ?? []

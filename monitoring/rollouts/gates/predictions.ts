@@ -9,11 +9,13 @@ import { proportionRise } from '../../../statistics/proportion-difference.ts'
 import { mergeRareBins } from '../../../statistics/merge-rare-bins.ts'
 import { comparedType } from '../../compared-output.ts'
 import type { LoggedOutputs } from '../logged-sides.ts'
-import { loggedOutputs } from '../logged-sides.ts'
+import { readLoggedSides } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
-import { alphaOfLook, percent, short } from './gate.ts'
+import { alphaOfLook, isDue, percent, short } from './gate.ts'
 
 interface PredictionsEvidence {
+  /** When the log was read, epoch microseconds. Absent: evidence of an earlier version of Lockstep. */
+  readonly at?: number
   /** Tests so far: one whenever the rows have doubled. */
   readonly looks: number
   readonly rows: { readonly candidate: number; readonly champion: number }
@@ -51,13 +53,15 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
   kind: 'predictions',
   async gather(context, { rows: limit }, before) {
     const last = before === null ? 0 : Math.min(before.rows.candidate, before.rows.champion)
-    if (before !== null && last === limit) return before
-    const { candidate, champion } = await loggedOutputs(context, limit)
+    if (before !== null && (last === limit || !isDue(before.at ?? null, context))) return before
+    const { outputs: logged } = await readLoggedSides(context)
+    // the sample is the largest that a gate of the rollout asks for
+    const [candidate, champion] = [logged.candidate.slice(0, limit), logged.champion.slice(0, limit)]
     const rows = { candidate: candidate.length, champion: champion.length }
     const least = Math.min(rows.candidate, rows.champion)
-    if (before !== null && before.looks > 0 && least < 2 * last && least < limit) return before
+    if (before !== null && before.looks > 0 && least < 2 * last && least < limit) return { ...before, at: context.now }
     const outputs = context.model.spec.output.flatMap((output) => compare(output, candidate, champion) ?? [])
-    return { looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
+    return { at: context.now, looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
   },
   judge({ alpha, minPsi, onBreach }, { looks, rows, outputs }) {
     const broken = outputs.find(({ numbers }) => numbers !== undefined && failsMore(numbers, alpha / outputs.length))

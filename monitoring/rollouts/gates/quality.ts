@@ -1,5 +1,6 @@
 import { asymptoticLowerBound, asymptoticSequence } from '../../../statistics/confidence-sequence.ts'
 import { criticalValue } from '../../../statistics/interval.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { championAlias } from '../../../registry/models/model-aliases.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Figure, Spread } from '../../quality/figure.ts'
@@ -10,6 +11,7 @@ import { readShareChanges } from '../../../registry/rollouts/decisions.ts'
 import { pooledSkewness, skewnessOfDifference } from '../../../statistics/required-units.ts'
 import type { Stratum } from '../../../statistics/stratified-difference.ts'
 import { independentError, stratifiedDifference } from '../../../statistics/stratified-difference.ts'
+import type { EqualSharePeriod } from '../equal-share-periods.ts'
 import { equalSharePeriods } from '../equal-share-periods.ts'
 import type { Gate, GateAnswer, GateContext, GateDifference } from './gate.ts'
 import { compareAnswer, evidenceMeter, isDue, short, takenMicros } from './gate.ts'
@@ -79,15 +81,33 @@ export const quality = gateOf('quality')
 export const calibration = gateOf('calibration')
 export const business = gateOf('business')
 
-async function gather({ db, catalog, model, rollout, champion, now, signal }: GateContext, spec: Judged): Promise<QualityEvidence> {
+interface Reports {
+  /** The times of one share each. */
+  readonly periods: readonly EqualSharePeriod[]
+  /** Split by these times, and over all of them. */
+  readonly report: QualityReport
+  readonly pooled: QualityReport
+}
+
+/** Of one look, by outcome: gates of the same outcome read it once. */
+const reportsOf = memoizeWeak<GateContext, Map<string | undefined, Promise<Reports>>>(() => new Map())
+
+function readReports(context: GateContext, outcome: string | undefined): Promise<Reports> {
+  const known = reportsOf(context)
+  let reports = known.get(outcome)
+  if (reports === undefined) known.set(outcome, (reports = read(context, outcome)))
+  return reports
+}
+
+async function read({ db, catalog, model, rollout, champion, now, signal }: GateContext, outcome: string | undefined): Promise<Reports> {
   const startedAt = rollout.startedAt.getTime() * 1000
   const changes = await readShareChanges(db.kysely, rollout.id)
   const championSince = (model.aliases.get(championAlias)?.setAt.getTime() ?? 0) * 1000
   const periods = equalSharePeriods(startedAt, championSince, now, rollout.share, changes, takenMicros)
-  const read = async (split: object): Promise<QualityReport> =>
+  const reportOf = async (split: object): Promise<QualityReport> =>
     await qualityReport(db, catalog, {
       model: rollout.model,
-      outcome: spec.outcome,
+      outcome,
       versions: [rollout.version, champion],
       from: periods[0]?.from ?? startedAt,
       to: now,
@@ -98,9 +118,14 @@ async function gather({ db, catalog, model, rollout, champion, now, signal }: Ga
       withSpread: true,
       ...split,
     })
-  const report = await read({ periods })
+  const report = await reportOf({ periods })
   // of one step, its figures are those over all steps
-  const pooled = periods.length === 1 ? report : await read({})
+  return { periods, report, pooled: periods.length === 1 ? report : await reportOf({}) }
+}
+
+async function gather(context: GateContext, spec: Judged): Promise<QualityEvidence> {
+  const { catalog, model, rollout, champion, now } = context
+  const { periods, report, pooled } = await readReports(context, spec.outcome)
   const figure = figureOf(spec, report)
   const isKeyless = catalog.service(model.spec.service).keys.length === 0
   const side = ({ groups }: QualityReport, role: string, version: number, period?: number): SideFigure => {

@@ -1,5 +1,5 @@
 import { sampleRatioP } from '../../../statistics/sample-ratio.ts'
-import { loggedUnits } from '../logged-sides.ts'
+import { readLoggedSides } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
 import { isDue, percent, short, evidenceMeter } from './gate.ts'
 
@@ -22,7 +22,7 @@ export const split: Gate<'split', SplitEvidence> = {
   async gather(context, _spec, before) {
     if (before !== null && !isDue(before.at, context)) return before
     const { share } = context.rollout
-    const { candidate, champion } = await loggedUnits(context)
+    const { candidate, champion } = (await readLoggedSides(context)).units
     return { at: context.now, share, candidate, champion, leastP: before === null ? 1 : Math.min(before.leastP, pOf(before)) }
   },
   judge({ alpha, samples, onBreach }, evidence) {

@@ -11,6 +11,9 @@ import { hour, start } from '../outcomes/payments.ts'
 
 const opened = during(() => openServer())
 const spec = gate({ kind: 'predictions', rows: 500 })
+const features = gate({ kind: 'features' })
+const split = gate({ kind: 'split' })
+const gates = [spec, features, split]
 
 /** Logs a step of ten hours in which the outputs of both versions rise, each row of another card. */
 async function logStep(rows: { readonly canary: number; readonly champion: number }, rise: number, candidateShift: number): Promise<void> {
@@ -43,7 +46,7 @@ function contextOf(output: Column = { name: 'score', type: { kind: 'float64' } }
     db: opened().db,
     catalog: { services: new Map([['fraud_features@1', { features: [{ name: 'spent' }] }]]) },
     model: { name: 'fraud', spec: { output: [output] }, versions: [1, 2].map((version) => ({ version, service: 'fraud_features@1' })) },
-    rollout: { model: 'fraud', version: 2, unit: 'card' },
+    rollout: { model: 'fraud', version: 2, unit: 'card', share: 0.5, plan: { gates } },
     champion: 1,
     counts: { championIn },
     from: step.from,
@@ -85,7 +88,6 @@ test('a step at 100 % is compared with what the champion answered before it', as
   const found = await gatherGate(contextOf(undefined, before), spec, null)
   expect(found).toMatchObject({ rows: { candidate: 500, champion: 500 } })
   expect(judgeGate(spec, found)).toMatchObject({ verdict: 'hold' })
-  const features = gate({ kind: 'features' })
   const missing = await gatherGate(contextOf(undefined, before), features, null)
   expect(missing).toMatchObject({ entities: { candidate: 4000, champion: 4000 } })
   expect(judgeGate(features, missing)).toMatchObject({ verdict: 'roll back' })
@@ -105,4 +107,32 @@ test('the gate of outputs finds a candidate that answers NaN for a few entities'
   // as often as the champion
   await answerNaN('champion', 4)
   expect(judgeGate(spec, await look())).toMatchObject({ verdict: 'advance' })
+})
+
+test('the gates of a look read the log once, and again only after a fiftieth of the time', async () => {
+  const { db } = opened()
+  await logStep({ canary: 100, champion: 300 }, 0, 0)
+  let reads = 0
+  const query: typeof db.query = (text, values) => {
+    reads += text.split('lockstep.prediction_log').length - 1
+    return db.query(text, values)
+  }
+  const lookAt = async (now: number, before: readonly JsonValue[] | null): Promise<JsonValue[]> => {
+    reads = 0
+    const context = { ...contextOf(undefined, { from: step.from, to: now }), now, db: { ...db, query } }
+    const found: JsonValue[] = []
+    for (const [i, each] of gates.entries()) found.push(await gatherGate(context, each, before?.[i] ?? null))
+    return found
+  }
+  const first = await lookAt(step.to, null)
+  expect(reads).toBe(1)
+  expect(first).toMatchObject([
+    { rows: { candidate: 100 } },
+    { entities: { candidate: 100, champion: 300 } },
+    { candidate: 100, champion: 300 },
+  ])
+  const second = await lookAt(step.to + 0.1 * hour, first)
+  expect([reads, second]).toEqual([0, first])
+  await lookAt(step.to + 0.5 * hour, second)
+  expect(reads).toBe(1)
 })

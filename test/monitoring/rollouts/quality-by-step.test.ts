@@ -102,7 +102,8 @@ async function rollOut(
   }
 }
 const none = {} as GateContext['counts']['candidate']
-const spec = gate({ kind: 'business', outcome: 'labelled', figure: 'loss', better: 'lower', margin: 5, samples: 100 })
+const lossGate = { kind: 'business', outcome: 'labelled', figure: 'loss', better: 'lower', margin: 5, samples: 100 } as const
+const spec = gate(lossGate)
 
 const mean = (sides: readonly Rows[]): number =>
   sides.reduce((sum, { rows, loss }) => sum + rows * loss, 0) / sides.reduce((sum, { rows }) => sum + rows, 0)
@@ -136,6 +137,23 @@ describe('a gate of outcomes', () => {
     expect(judgeGate(spec, inOneStep(evidence)).verdict).toBe('roll back')
     // the stored evidence decides again
     expect(judgeGate(spec, JSON.parse(JSON.stringify(evidence)) as typeof evidence)).toEqual(judgeGate(spec, evidence))
+  })
+
+  it('reads an outcome once for all gates of a look', async () => {
+    const rows = [{ atHour: 11, rows: 200, loss: 10 }]
+    const context = await rollOut(rows, rows, 1000)
+    const { db } = context
+    let snapshots = 0
+    const snapshot: typeof db.snapshot = (read) => {
+      snapshots++
+      return db.snapshot(read)
+    }
+    const counted = { ...context, db: { ...db, snapshot } }
+    const one = await gatherGate(counted, spec, null)
+    const ofOne = snapshots
+    expect(ofOne).toBeGreaterThan(0)
+    expect(await gatherGate(counted, gate({ ...lossGate, margin: 1 }), null)).toEqual({ ...(one as object), margin: 1 })
+    expect(snapshots).toBe(ofOne)
   })
 
   it('rolls back a worse candidate that has most of its rows in a better time', async () => {
