@@ -141,17 +141,27 @@ export interface SemaphoreOptions {
  * Runs `work` when a permit is free. @throws LockstepError `BUSY` if too many callers already wait, and what `work`
  * throws
  */
-export type Semaphore = <T>(work: () => Promise<T>) => Promise<T>
+export type Semaphore = <T>(work: () => Promise<T>, place?: WaitingPlace) => Promise<T>
+
+/** What a caller holds elsewhere, and gives back while it waits. Neither is called if a permit is free. */
+export interface WaitingPlace {
+  giveBack(): void
+  takeBack(): void
+}
 
 /** A counting semaphore, first in, first out. */
 export function createSemaphore({ permits, queue }: SemaphoreOptions): Semaphore {
   const waiting: (() => void)[] = []
   let free = permits
 
-  return async (work) => {
+  return async (work, place) => {
     if (free > 0) free--
-    else if (queue === undefined || waiting.length < queue.max) await new Promise<void>((resolve) => waiting.push(resolve))
-    else throw new LockstepError('BUSY', `The server has ${permits} ${queue.name} in progress and ${queue.max} waiting; try again soon.`)
+    else if (queue === undefined || waiting.length < queue.max) {
+      const turn = new Promise<void>((resolve) => waiting.push(resolve))
+      place?.giveBack()
+      await turn
+      place?.takeBack()
+    } else throw new LockstepError('BUSY', `The server has ${permits} ${queue.name} in progress and ${queue.max} waiting; try again soon.`)
     try {
       return await work()
     } finally {

@@ -15,6 +15,7 @@ import type { ExplainedWindow, WindowRequest } from '../../offline/explain-windo
 import type { Catalog } from '../../registry/catalog.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { quotedNames } from '../../kernel/values/quoted-names.ts'
+import type { Place } from '../traffic/place.ts'
 
 export interface ExplainRequest {
   readonly service?: string | undefined
@@ -31,6 +32,7 @@ export type ReadExplanation = (
   plan: ViewPlan,
   key: EntityKey,
   options: { readonly asOf: number; readonly maxRows: number },
+  place?: Place,
 ) => Promise<ExplainedView>
 
 /** Explains an entity in a view over a window of time. */

@@ -17,6 +17,7 @@ import { untimed } from '../../runtime/postgres/round-trips.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { Breaker } from '../traffic/circuit-breaker.ts'
+import type { Place } from '../traffic/place.ts'
 import type { ServerBreakers } from '../traffic/server-breakers.ts'
 import type { ReadExplanation, ReadWindow } from './explain.ts'
 import type { FeatureReaderDeps } from './read-features.ts'
@@ -69,11 +70,11 @@ export function createFeatureReader({
   const limitHistory = createSemaphore(historyLimit)
   let damageLoggedAt = Number.NEGATIVE_INFINITY
 
-  function fromHistory<T>(read: (db: Database) => Promise<T>): Promise<T> {
+  function fromHistory<T>(read: (db: Database) => Promise<T>, place?: Place): Promise<T> {
     return limitHistory(() => {
       const db = needDatabase()
       return traffic.history.run(() => read(db))
-    })
+    }, place)
   }
 
   function onStoreError(error: unknown): void {
@@ -104,10 +105,10 @@ export function createFeatureReader({
       onStoreError,
       onRead: metrics.read,
       isOnline: (view) => online.has(view),
-      history: (requests, onSeen) => fromHistory((db) => readHistory(db, requests, { signal, onSeen })),
-      written: (plan, keys, by) => fromHistory((db) => writtenKeys(db, plan, keys, by)),
+      history: (requests, onSeen, place) => fromHistory((db) => readHistory(db, requests, { signal, onSeen }), place),
+      written: (plan, keys, by, place) => fromHistory((db) => writtenKeys(db, plan, keys, by), place),
     })),
-    explain: (plan, key, asked) => fromHistory((db) => explainView(db, plan, key, { ...asked, signal })),
+    explain: (plan, key, asked, place) => fromHistory((db) => explainView(db, plan, key, { ...asked, signal }), place),
     explainWindow: (plan, key, asked) => fromHistory((db) => explainWindow(db, plan, key, { ...asked, signal })),
   }
 }

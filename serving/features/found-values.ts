@@ -11,11 +11,19 @@ import type { HistoryRequest } from '../../offline/history.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { Span } from '../../runtime/tracing/span.ts'
 import { traced } from '../../runtime/tracing/span.ts'
+import type { Place } from '../traffic/place.ts'
 import { entityError } from './entity-error.ts'
 import type { OnlineRead, OnlineReading } from './online-reading.ts'
 
-/** Reads the offline history from one snapshot, by index of the requests. `onSeen` gets the transactions in it. */
-export type AskHistory = (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
+/**
+ * Reads the offline history from one snapshot, by index of the requests. `onSeen` gets the transactions in it. `place` is
+ * given back while the read waits for its turn.
+ */
+export type AskHistory = (
+  requests: readonly HistoryRequest[],
+  onSeen: (seen: Frontier) => void,
+  place?: Place,
+) => Promise<readonly ViewValues[]>
 
 /** The values for a request, by entity and in the order of the service's `uses`. */
 export interface FoundValues {
@@ -71,7 +79,7 @@ export async function fillFromHistory(
 ): Promise<void> {
   const ask = (own: Span | undefined): Promise<readonly ViewValues[]> => {
     own?.set({ 'db.system.name': 'postgresql', 'lockstep.answers': missing.requests.length })
-    return history(missing.requests, (frontier) => (missing.seen = frontier))
+    return history(missing.requests, (frontier) => (missing.seen = frontier), reading.moment.place)
   }
   const asked = traced(reading.moment.span, 'read history', ask, 'client')
   const found = await asked.catch((error: unknown) => {

@@ -10,6 +10,7 @@ import { readOnline, storedAnswer } from '../../online/read.ts'
 import { withTimeout } from '../../runtime/async.ts'
 import type { Span } from '../../runtime/tracing/span.ts'
 import { traced } from '../../runtime/tracing/span.ts'
+import type { Place } from '../traffic/place.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import { nameEntity } from './entity-error.ts'
@@ -57,6 +58,8 @@ export interface FeatureMoment {
   readonly deadline?: RequestDeadline | undefined
   /** The span of the request; undefined: it is not recorded. */
   readonly span?: Span | undefined
+  /** The place of the request; undefined: it has none. */
+  readonly place?: Place | undefined
   /** The index of each entity in the request, for errors. Absent: its own index. */
   readonly rows?: readonly number[]
 }
@@ -135,7 +138,9 @@ export class OnlineReading {
   async #readOrElse(onUnavailable: OnUnavailable, behind: boolean, after?: Pushed): Promise<OnlineAnswer[]> {
     try {
       if (after === undefined) return await beforeGivingUp(this.moment.giveUpAt, this.#readStore(behind))
-      const read = await readYourWrites(this.#deps, this.requests, after, (again) => this.#readStore(again))
+      const { store, written } = this.#deps
+      const deps: ReadYourWritesDeps = { store, written: (plan, keys, by) => written(plan, keys, by, this.moment.place) }
+      const read = await readYourWrites(deps, this.requests, after, (again) => this.#readStore(again))
       this.withoutPushed = read.lacking
       return read.answers
     } catch (error) {

@@ -6,6 +6,7 @@ import { valueFromJson } from '../../kernel/values/value-json.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Span } from '../../runtime/tracing/span.ts'
+import type { Place } from '../traffic/place.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { createEntityParser } from './entity-parser.ts'
 import type { OnUnavailable } from './fallback-policy.ts'
@@ -40,6 +41,8 @@ export interface EntityRequest {
   readonly deadline?: RequestDeadline | undefined
   /** The span of the request; undefined: it is not recorded. */
   readonly span?: Span | undefined
+  /** The place of the request; undefined: it has none. */
+  readonly place?: Place | undefined
 }
 
 const parserOf = memoizeWeak(createEntityParser)
@@ -76,7 +79,7 @@ export function parseEntities(service: ServicePlan, entities: readonly unknown[]
  *   time, and a tenth of the time that the request allows.
  */
 export function featureMoment(context: FeatureContext, catalog: Catalog, request: EntityRequest, neededMs = 0): FeatureMoment {
-  const { deadline, after, span } = request
+  const { deadline, after, span, place } = request
   const asked = requestedMoment(context, request.asOf)
   const onUnavailable = request.onUnavailable ?? context.onUnavailable
   return {
@@ -85,6 +88,7 @@ export function featureMoment(context: FeatureContext, catalog: Catalog, request
     onUnavailable,
     deadline,
     span,
+    place,
     ...(onUnavailable === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(after === undefined ? {} : { pushed: pushedBy(after, catalog) }),
   }

@@ -12,6 +12,7 @@ import { backoffMs, sleep } from '../../runtime/async.ts'
 import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
 import type { OnlineStore } from '../../online/store.ts'
+import type { Place } from '../traffic/place.ts'
 
 const maxWaitMs = 250
 const pollBackoff = { firstMs: 2, maxMs: 20 }
@@ -39,7 +40,7 @@ export function pushedBy(tokens: readonly string[], { sources, pushSource }: Pic
 export interface ReadYourWritesDeps {
   readonly store: Pick<OnlineStore, 'read'>
   /** The keys that have rows of these transactions. */
-  readonly written: (plan: ViewPlan, keys: readonly EntityKey[], by: Frontier) => Promise<ReadonlySet<EntityKey>>
+  readonly written: (plan: ViewPlan, keys: readonly EntityKey[], by: Frontier, place?: Place) => Promise<ReadonlySet<EntityKey>>
 }
 
 const none: ReadonlySet<number> = new Set()

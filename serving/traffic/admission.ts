@@ -17,6 +17,9 @@ export interface Admission {
   /** Runs the request, now or later, or refuses it. A request that has run calls `leave`. */
   enter(request: Admitted): void
   leave(): void
+  /** A request waits for its turn elsewhere: it is not in flight until it resumes, whatever the limit. */
+  pause(): void
+  resume(): void
   /** Measures how many have left and how busy the process was. Call it every few milliseconds. */
   sample(): void
   readonly inFlight: number
@@ -189,6 +192,13 @@ export function createAdmission({ max, now, busy, onRefuse }: AdmissionOptions):
       inFlight--
       left++
       fill()
+    },
+    pause() {
+      inFlight--
+      fill()
+    },
+    resume() {
+      inFlight++
     },
     sample,
     get inFlight() {

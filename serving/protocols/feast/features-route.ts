@@ -63,7 +63,7 @@ export async function answerOnlineFeatures(
   call: Call,
   context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
 ): Promise<RouteAnswer> {
-  const { requestId, deadline, span } = call
+  const { requestId, deadline, span, place } = call
   const asked = await readBody(call, context.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = context.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
@@ -74,7 +74,7 @@ export async function answerOnlineFeatures(
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline, span })
+  const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline, span, place })
   const sent = Object.entries(asked.entities)
   const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }

@@ -3,6 +3,8 @@ import type { Span } from '../../../runtime/tracing/span.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import { authorize } from '../../traffic/authorize.ts'
+import type { Place } from '../../traffic/place.ts'
+import { createPlace } from '../../traffic/place.ts'
 import { isRefusal, overloaded } from '../../traffic/refusals.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { beforeDeadline, deadlineFrom } from '../../traffic/request-deadline.ts'
@@ -21,6 +23,7 @@ export interface ArrivedCall {
 /** A call of gRPC that was admitted and authorized. */
 export interface GrpcRequest extends AuthorizedRequest, ArrivedCall {
   readonly deadline: RequestDeadline | undefined
+  readonly place: Place
 }
 
 export interface GrpcHead extends ArrivedCall, Pick<GrpcRequest, 'scope'> {
@@ -41,7 +44,8 @@ export async function runStages<T>(
   run: (request: GrpcRequest) => T | Promise<T>,
 ): Promise<T> {
   const deadline = deadlineFrom(head.startedMs, wantedMs, traffic.requestTimeoutMs)
-  const request: GrpcRequest = { ...head, deadline, key: null, leaveKey: undefined, takeRows: undefined, limits: undefined }
+  const place = createPlace(traffic.admission)
+  const request: GrpcRequest = { ...head, deadline, place, key: null, leaveKey: undefined, takeRows: undefined, limits: undefined }
   const admitted = () =>
     new Promise<void>((admit, reject) => traffic.admission.enter({ run: admit, refuse: () => reject(overloaded), deadline }))
   await traced(head.span, 'wait for admission', admitted)
@@ -56,6 +60,6 @@ export async function runStages<T>(
     throw error
   } finally {
     request.leaveKey?.()
-    traffic.admission.leave()
+    place.leave()
   }
 }

@@ -9,6 +9,7 @@ import { authorize } from '../../traffic/authorize.ts'
 import type { Principal } from '../../traffic/key-ring.ts'
 import { requireLocalHost } from '../../traffic/loopback.ts'
 import type { LimitState } from '../../traffic/rate-limiter.ts'
+import type { Place } from '../../traffic/place.ts'
 import { isRefusal, overloaded } from '../../traffic/refusals.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { deadlineFrom, settleInTime, timeoutHeader, timeoutInHeader } from '../../traffic/request-deadline.ts'
@@ -56,7 +57,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
  *
  * A class: functions made for each request would cost more.
  */
-class StagedCall implements HttpCall, Admitted {
+class StagedCall implements HttpCall, Admitted, Place {
   readonly incoming: IncomingRequest
   readonly outgoing: ServerResponse
   readonly startedMs: number
@@ -74,6 +75,7 @@ class StagedCall implements HttpCall, Admitted {
   readonly #shared: SharedByCalls
   #respond: Respond = ignore
   #waiting: Span | undefined = undefined
+  #gaveBack = false
 
   constructor(shared: SharedByCalls, incoming: IncomingRequest, outgoing: ServerResponse) {
     const { traceparent, 'x-request-id': sentId } = incoming.headers
@@ -87,6 +89,10 @@ class StagedCall implements HttpCall, Admitted {
 
   get principal() {
     return this.key?.id ?? null
+  }
+
+  get place() {
+    return this
   }
 
   /** Never read for a route that needs no key. */
@@ -156,6 +162,23 @@ class StagedCall implements HttpCall, Admitted {
     }
     if (this.route.isPaced !== true) this.outgoing.on('close', admission.leave)
     this.#handle()
+  }
+
+  giveBack(): void {
+    const { admission } = this.#shared.context.traffic
+    if (!this.outgoing.listeners('close').includes(admission.leave)) return
+    this.outgoing.off('close', admission.leave)
+    this.#gaveBack = true
+    admission.pause()
+  }
+
+  takeBack(): void {
+    // it may have been answered at its deadline, or its client may have disconnected
+    if (!this.#gaveBack || this.outgoing.headersSent || this.outgoing.closed) return
+    const { admission } = this.#shared.context.traffic
+    this.#gaveBack = false
+    admission.resume()
+    this.outgoing.on('close', admission.leave)
   }
 
   /** Not admitted. The refusal is not measured or logged as an answer, so that it stays cheap. */

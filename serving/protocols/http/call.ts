@@ -3,6 +3,7 @@ import type { LockstepError } from '../../../kernel/errors.ts'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
+import type { Place } from '../../traffic/place.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import type { IncomingRequest } from './request/incoming-request.ts'
@@ -24,6 +25,7 @@ export interface Call extends AuthorizedRequest {
   readonly span: Span | undefined
   /** undefined: it may take as long as it does. */
   readonly deadline: RequestDeadline | undefined
+  readonly place: Place
   /** The id of its API key; null: it has none. */
   readonly principal: string | null
   /** Identifies the request where its client sent an `Idempotency-Key`; else undefined. */

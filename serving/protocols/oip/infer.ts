@@ -5,6 +5,7 @@ import { quotedNames } from '../../../kernel/values/quoted-names.ts'
 import { withTimeout } from '../../../runtime/async.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
 import { traced } from '../../../runtime/tracing/span.ts'
+import type { Place } from '../../traffic/place.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { requireTime } from '../../traffic/request-deadline.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
@@ -28,10 +29,11 @@ import { inputsOf, outputsOf } from './model-tensors.ts'
 /** A timer takes no more, which is 24 days. */
 const longestMs = 2 ** 31 - 1
 
-/** The deadline and the span of the request; undefined: none. */
+/** The deadline, the span and the place of the request; undefined: none. */
 interface InferLimits {
   readonly deadline: RequestDeadline | undefined
   readonly span: Span | undefined
+  readonly place: Place | undefined
 }
 
 /**
@@ -45,7 +47,7 @@ export async function infer(
   context: PredictContext,
   request: InferRequest,
   caller: Caller,
-  { deadline, span }: InferLimits,
+  { deadline, span, place }: InferLimits,
 ): Promise<InferAnswer> {
   refuseUnsupported(request.parameters)
   integerParameter('priority', request.parameters) // no request waits for another, so priorities change nothing
@@ -67,7 +69,7 @@ export async function infer(
     const { inputs, version } = request
     const entities = entitiesOf(model.service, inputs)
     const asked = { model: request.model, version: wantedVersion(version), catalog, entities, ...readParameters(request.parameters) }
-    return await predict(context, { ...asked, caller, deadline, span }, (predicted) => {
+    return await predict(context, { ...asked, caller, deadline, span, place }, (predicted) => {
       requireInTime()
       const { model: name, version } = firstGroup(predicted).model.version
       const isOne = predicted.groups.length === 1

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../../kernel/errors.ts'
 import { explainPrediction } from '../../../features/explain-prediction.ts'
+import type { ReadExplanation } from '../../../features/explain.ts'
 import { explain } from '../../../features/explain.ts'
 import { requestedMoment } from '../../../features/read-request.ts'
 import { asOfSchema, nameSchema } from '../../../features/request-schema.ts'
@@ -35,18 +36,19 @@ export const explainRoutes: readonly Route[] = [
     answer: explainAnswer,
     async handle(call, deps, { body }) {
       const { service, view, prediction, entity, asOf, candidates } = body
+      const read: ReadExplanation = (plan, key, asked) => deps.explain(plan, key, asked, call.place)
       if (prediction !== undefined) {
         const other = (['service', 'view', 'entity', 'asOf'] as const).find((field) => body[field] !== undefined)
         if (other !== undefined)
           throw new LockstepError('INVALID_REQUEST', `A "prediction" has its own service, entity and moment; remove "${other}".`)
         const asked = { prediction, maxRows: candidates }
-        const found = await explainPrediction(deps.upkeep.database(), deps.readCatalog(), deps.explain, asked)
+        const found = await explainPrediction(deps.upkeep.database(), deps.readCatalog(), read, asked)
         return jsonAnswer(call, found)
       }
       if (entity === undefined)
         throw new LockstepError('INVALID_REQUEST', 'The request has no "entity"; send its key columns, as in {"airport": "ATL"}.')
       const moment = requestedMoment(deps, asOf) ?? deps.clock()
-      const explained = await explain(deps.readCatalog(), deps.explain, { service, view, entity, asOf: moment, maxRows: candidates })
+      const explained = await explain(deps.readCatalog(), read, { service, view, entity, asOf: moment, maxRows: candidates })
       return jsonAnswer(call, explained)
     },
   }),

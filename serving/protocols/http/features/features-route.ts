@@ -73,11 +73,11 @@ async function answerFeatures(
 ): Promise<RouteAnswer> {
   const type = tableTypeFor(call.incoming.headers.accept)
   const body = await readBody(call, context.bodyLimitBytes, featuresSchema)
-  const { requestId, deadline, span } = call
+  const { requestId, deadline, span, place } = call
   const catalog = context.readCatalog()
   const service = catalog.service(body.service)
   const { entities, asOf, after, onUnavailable } = body
-  const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline, span })
+  const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline, span, place })
   return tracedNow(span, 'encode', () => encode(type, service, read, body, requestId))
 }
 

@@ -83,7 +83,8 @@ async function answerPredict(call: Call, context: Answering): Promise<RouteAnswe
   const caller = callerOf(call)
   const found = body.from === 'batch' ? await answersOf(context, body, type) : null
   if (found !== null) return await answerFromBatch(context, call, body, found)
-  const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline, span: call.span }
+  const { deadline, span, place } = call
+  const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline, span, place }
   return await predict(context, request, (predicted) => {
     const head = headJson(predicted, include, caller)
     if (type === jsonType && format !== 'columns') return { status: 200, body: `${head}${membersJson(predicted, include, caller)}}` }
@@ -150,6 +151,7 @@ async function answerFromBatch(
     caller,
     deadline: call.deadline,
     span: call.span,
+    place: call.place,
   }
   return await predict(context, request, (predicted) => {
     const ids = JSON.parse(`[${predictionIdsJson(caller.predictionBase, left.length)}]`) as string[]
