@@ -28,9 +28,9 @@ const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly leas
 const [comparedWeeks, weekMicros] = [4, 7 * dayMicros]
 
 /**
- * Whether the figures of mature predictions keep their limits. Without limits, whether they are worse than in the window
- * before, than in one of the four weeks before, or than the version had when it was pushed. Intervals have to be apart, at the level
- * of repeated looks.
+ * Whether the figures of mature predictions keep their limits. Without limits, whether they are worse than in the
+ * window before, than in one of the four weeks before, or than the version had when it was pushed. Intervals have to be
+ * apart, at the level of repeated looks.
  */
 export const quality: CheckKind<Spec> = async (context, spec) => {
   const model = watchedName(context.monitor)
