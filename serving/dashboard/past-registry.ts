@@ -72,7 +72,7 @@ export async function findThen(
   return await findThen(ask, reference, kinds, 'all')
 }
 
-/** A definition in the registry of its first state, if it did not exist at the page's moment. @throws `error` otherwise */
+/** A definition in the registry of its first state, if it did not exist at the page's moment; else throws `error`. */
 async function firstState(
   ask: Ask,
   past: PastInventory | null,

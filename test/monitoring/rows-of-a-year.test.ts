@@ -8,6 +8,7 @@ import { TrafficSummary } from '../../monitoring/rollups/traffic-summary.ts'
 import { planChanges, planOn } from '../../registry/changes/plan.ts'
 import { definitionsAt } from '../../registry/definition-states.ts'
 import { readInventory } from '../../registry/find/inventory.ts'
+import { aliasAt } from '../../registry/find/past-inventory.ts'
 import { currentDefinitions } from '../../registry/definition.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
@@ -99,6 +100,22 @@ it('the inventory of current definitions has no retired ones', async () => {
   const { db } = opened()
   expect((await readInventory(db, 'current')).definitions.some(({ retired }) => retired)).toBe(false)
   expect((await readInventory(db, 'all')).definitions.filter(({ retired }) => retired)).toHaveLength(5_000)
+})
+
+it('the champion at a moment is the one that was set last', async () => {
+  const { db } = opened()
+  const moment = Date.UTC(2026, 0, 2)
+  for (const [alias, at, to] of [
+    ['champion', -2, 1],
+    ['shadow', -1, 9],
+    ['champion', 1, 2],
+    ['champion', 2, null],
+  ] as const)
+    await db.query(`insert into lockstep.model_events (model, action, alias, to_version, actor, at)
+      values ('fraud', 'promote', '${alias}', ${to}, 'ann', to_timestamp(${moment / 1000 + at}))`)
+  const at = async (seconds: number) => await aliasAt(db, 'fraud', 'champion', new Date(moment + seconds * 1000))
+  expect([await at(-3), await at(0), await at(1), await at(2)]).toEqual([null, 1, 2, null])
+  expect(await taken(({ kysely }) => aliasAt({ kysely }, 'fraud', 'champion', new Date(moment)))).toBeLessThan(20)
 })
 
 it('a plan reads current definitions, and retired ones that the file declares', async () => {
