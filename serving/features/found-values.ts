@@ -16,8 +16,8 @@ import { entityError } from './entity-error.ts'
 import type { OnlineRead, OnlineReading } from './online-reading.ts'
 
 /**
- * Reads the offline history from one snapshot, by index of the requests. `onSeen` gets the transactions in it. `place` is
- * given back while the read waits for its turn.
+ * Reads the offline history from one snapshot, by index of the requests. `onSeen` gets the transactions in it. `place`
+ * is given back while the read waits for its turn.
  */
 export type AskHistory = (
   requests: readonly HistoryRequest[],
