@@ -41,6 +41,7 @@ export async function keptFolder(parent: string, sources: readonly string[], mak
  * @param make fills a new folder
  */
 export async function makeFolderOnce(folder: string, make: (partial: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return
   await withLock(folder, async () => {
     if (existsSync(folder)) return
     const parent = dirname(folder)
