@@ -31,7 +31,7 @@ describe('the default monitors', () => {
     )
     // the others need more history, or more requests
     expect(new Set(states.flatMap(({ check_kind, finding }) => (finding === 'ok' ? [check_kind] : [])))).toEqual(
-      new Set(['arrivals', 'clock', 'drift', 'errors', 'freshness', 'jobs', 'nulls', 'parity', 'predictions']),
+      new Set(['arrivals', 'clock', 'drift', 'errors', 'freshness', 'jobs', 'nulls', 'parity', 'predictions', 'rollouts']),
     )
   }, 600_000)
 
