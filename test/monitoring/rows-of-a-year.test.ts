@@ -1,4 +1,3 @@
-import { CompiledQuery } from 'kysely'
 import { Registry } from 'prom-client'
 import { beforeAll, expect, it } from 'vitest'
 import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
@@ -15,6 +14,7 @@ import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { during, openServer } from '../opened-database.ts'
+import { rowsTaken } from '../rows-taken.ts'
 import { landings, sampleSet } from '../registry/sample-set.ts'
 
 // How many rows and index entries a read takes, in a database that has much history.
@@ -52,26 +52,7 @@ beforeAll(async () => {
   for (const table of ['definitions', 'jobs', 'alerts', 'rollups', 'merged_rollups']) await db.script(`vacuum analyze lockstep.${table}`)
 })
 
-/** The rows and index entries of Lockstep's tables that PostgreSQL takes in a read. */
-async function taken(read: (db: Pick<Database, 'kysely' | 'query'>) => Promise<unknown>): Promise<number> {
-  return await opened()
-    .db.kysely.transaction()
-    .execute(async (transaction) => {
-      const query: Database['query'] = async <Row>(text: string, parameters: readonly unknown[] = []) =>
-        (await transaction.executeQuery<Row>(CompiledQuery.raw(text, [...parameters]))).rows
-      const count = async (): Promise<number> => {
-        const [row] = await query<{ taken: number }>(
-          `select sum(pg_stat_get_xact_tuples_returned(c.oid))::int as taken
-         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'lockstep'`,
-        )
-        return row?.taken ?? Number.NaN
-      }
-      // a session counts on until its counts are sent
-      const before = await count()
-      await read({ kysely: transaction, query })
-      return (await count()) - before
-    })
-}
+const taken = (read: (handle: Pick<Database, 'kysely' | 'query'>) => Promise<unknown>) => rowsTaken(opened().db, read)
 
 it('definitions are loaded without those that are retired', async () => {
   expect(await currentDefinitions(opened().db.kysely)).toHaveLength(20)

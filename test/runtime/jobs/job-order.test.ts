@@ -1,9 +1,9 @@
-import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import { claimStep, finishChunk } from '../../../runtime/jobs/steps.ts'
 import { createTurns } from '../../../runtime/jobs/turns.ts'
 import { during, openEmbedded, openServer } from '../../opened-database.ts'
+import { rowsTaken } from '../../rows-taken.ts'
 import { hiredWorkers } from './hired-workers.ts'
 
 // In which order jobs are worked on, and listed.
@@ -97,17 +97,7 @@ describe('a claim', () => {
         [kinds.map((each) => each.kind), jobs],
       )
       await db.script('ANALYZE lockstep.jobs; ANALYZE lockstep.job_chunks')
-      return await db.kysely.transaction().execute(async (kysely) => {
-        const rowsRead = async (): Promise<number> => {
-          const { rows } = await sql<{ rows: number }>`
-            SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_xact_user_tables
-            WHERE schemaname = 'lockstep' AND relname IN ('jobs', 'job_chunks')`.execute(kysely)
-          return rows[0]?.rows ?? 0
-        }
-        const before = await rowsRead()
-        expect(await claimStep({ kysely }, { kinds, worker: 'w' })).not.toBeNull()
-        return (await rowsRead()) - before
-      })
+      return await rowsTaken(db, async ({ kysely }) => expect(await claimStep({ kysely }, { kinds, worker: 'w' })).not.toBeNull())
     }
     const few = await rowsOfClaim(400)
     expect(few).toBeGreaterThan(0)
