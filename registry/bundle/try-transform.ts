@@ -1,3 +1,4 @@
+import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { loadTransform } from '../../kernel/transform.ts'
 import type { Column, Value, ValueType } from '../../kernel/values/value-type.ts'
@@ -39,8 +40,9 @@ const failed = 'the error '
  * Tries a transform on sample inputs twice, the second time freshly loaded and in another order. An exception on a
  * strange sample is allowed if it comes each time, and so is a long loop over an extreme value.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` if results differ or the input is changed; `TRANSFORM_FAILED` if a
- *   result has the wrong shape, an ordinary row takes over 250 ms, or every ordinary row throws
+ * @throws LockstepError `TRANSFORM_IMPURE` if results differ or the input is changed; `TRANSFORM_FAILED` if the
+ *   transform reads a name that its input does not have, a result has the wrong shape, an ordinary row takes over
+ *   250 ms, or every ordinary row throws
  */
 export function tryTransform(trial: Trial): void {
   const order = Array.from({ length: sampleCount }, (_, i) => i)
@@ -119,8 +121,8 @@ function runEach(trial: Trial, order: readonly number[], watch: RegExpWatch, lim
 const runs = 3
 
 function runOne(trial: Trial, transform: (input: object) => unknown, limit: Limit, sample: number, run = 1): string {
-  const changes: string[] = []
-  const input = sampleInput(trial, sample, changes)
+  const found: Found = { changes: [], unknown: [] }
+  const input = sampleInput(trial, sample, found)
   const before = print(input.plain)
   let result: unknown
   let failure: unknown = null
@@ -134,12 +136,15 @@ function runOne(trial: Trial, transform: (input: object) => unknown, limit: Limi
     if (run < runs) return runOne(trial, transform, limit, sample, run + 1)
     throw new LockstepError('TRANSFORM_FAILED', `The transform of ${trial.what} took over ${limitMs} ms for one row; make it faster.`)
   }
-  if (changes.length > 0 || print(input.plain) !== before) {
+  const [change] = found.changes
+  if (change !== undefined || print(input.plain) !== before) {
     throw new LockstepError(
       'TRANSFORM_IMPURE',
-      `The transform of ${trial.what} changes its input${changes.length > 0 ? ` (${changes[0]})` : ''}; create a new value instead.`,
+      `The transform of ${trial.what} changes its input${change === undefined ? '' : ` (${change})`}; create a new value instead.`,
     )
   }
+  const [unknown] = found.unknown
+  if (unknown !== undefined) throw new LockstepError('TRANSFORM_FAILED', `The transform of ${trial.what} reads ${unknown}`)
   if (failure !== null) {
     if (failure instanceof LockstepError) {
       throw new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} cannot be used. ${failure.message}`, { cause: failure })
@@ -194,7 +199,14 @@ function isOfKind(type: ValueType, value: unknown): boolean {
   }
 }
 
-function sampleInput(trial: Trial, sample: number, changes: string[]): { readonly plain: object; readonly guarded: object } {
+/** What a transform did to its input that it must not do. */
+interface Found {
+  readonly changes: string[]
+  /** `"amout", which its input does not have. Did you mean "amount"?` */
+  readonly unknown: string[]
+}
+
+function sampleInput(trial: Trial, sample: number, found: Found): { readonly plain: object; readonly guarded: object } {
   const plain: Record<string, unknown> = trial.asOf ? { asOf: sampleValue({ kind: 'timestamp' }, sample, 99, false) } : {}
   const guarded: Record<string, unknown> = { ...plain }
   let number = 0
@@ -206,19 +218,37 @@ function sampleInput(trial: Trial, sample: number, changes: string[]): { readonl
       Object.assign(guarded, values)
     } else {
       plain[group.name] = values
-      guarded[group.name] = guard(values, changes)
+      guarded[group.name] = guard(values, `"${group.name}"`, found)
     }
   }
-  return { plain, guarded: guard(guarded, changes) }
+  return { plain, guarded: guard(guarded, 'its input', found) }
 }
 
-/** An object that reports every attempt to change it. */
-function guard(target: object, changes: string[]): object {
+/** Names that `JSON.stringify` and libraries read of any object, to learn what it is. */
+const askedOfAny = new Set(['toJSON', 'then', 'length'])
+
+/** An object that reports every attempt to change it, and every read of a name that it does not have. */
+function guard(target: object, what: string, found: Found): object {
   const refuse = (verb: string) => (_: object, property: string | symbol) => {
-    changes.push(`it ${verb} "${String(property)}"`)
+    found.changes.push(`it ${verb} "${String(property)}"`)
     return false
   }
-  return new Proxy(target, { set: refuse('sets'), defineProperty: refuse('defines'), deleteProperty: refuse('deletes') })
+  return new Proxy(target, {
+    get(_, name) {
+      if (typeof name === 'string' && !(name in target) && !askedOfAny.has(name)) found.unknown.push(notIn(target, what, name))
+      return Reflect.get(target, name) as unknown
+    },
+    set: refuse('sets'),
+    defineProperty: refuse('defines'),
+    deleteProperty: refuse('deletes'),
+  })
+}
+
+function notIn(target: object, what: string, name: string): string {
+  const names = Object.keys(target)
+  const hint = didYouMean(name, names)
+  const listed = names.length === 0 ? ' It is empty.' : ` It has ${names.map((each) => `"${each}"`).join(', ')}.`
+  return `"${name}", which ${what} does not have.${hint === '' ? listed : hint}`
 }
 
 /** Prints a value so that different values, including NaN and -0, give different texts. */
