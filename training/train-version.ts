@@ -91,7 +91,7 @@ async function registerIfGood(
   const { training: spec } = job.spec
   const { bytes, report, log } = trained
   reportPart(step, 'evaluation')
-  const evaluation = await evaluateCandidate(tools, known, spec, {
+  const measured = await evaluateCandidate(tools, known, spec, {
     bytes,
     dataset: set.manifest.id,
     signal: step.signal,
@@ -99,8 +99,10 @@ async function registerIfGood(
   }).catch((error: unknown) => {
     throw withDetails(error, { dataset: set.manifest.id, log })
   })
-  const metrics = { ...report.metrics, ...valuesOf(evaluation.candidate) }
-  const decisions = decide(spec.require, metrics, evaluation)
+  const figures = valuesOf(measured.candidate)
+  const metrics = { ...report.metrics, ...figures }
+  const decisions = decide(spec.require, metrics, measured)
+  const evaluation = { ...measured, notes: [...measured.notes, ...differences(report.metrics, figures)] }
   const rows = { train: set.train.rows, test: set.test.rows }
   const { parameters } = report
   const made = { dataset: set.manifest.id, rows, metrics, parameters, evaluation, decisions, deployed: null, log, seconds }
@@ -127,6 +129,19 @@ async function registerIfGood(
   })
   faultPoint('training: version registered')
   return { ...made, outcome: 'registered', version: pushed.version, known: !pushed.created }
+}
+
+/** A sentence for each metric that the trainer reported and Lockstep measured otherwise. */
+function differences(reported: Readonly<Record<string, number>>, measured: Readonly<Record<string, number>>): string[] {
+  // the trainer may compute with other float types, so the digits that are shown count
+  const shown = (value: number): string => String(Number(value.toPrecision(4)))
+  return Object.entries(reported).flatMap(([name, value]) => {
+    const own = Object.hasOwn(measured, name) ? measured[name] : undefined
+    if (own === undefined || shown(own) === shown(value)) return []
+    return [
+      `The trainer reported ${name} ${shown(value)}, and Lockstep measured ${shown(own)} on the test rows. The version keeps ${shown(own)}.`,
+    ]
+  })
 }
 
 async function train(

@@ -11,6 +11,7 @@ import { beginTraining } from '../../registry/trainings/begin-run.ts'
 import { readTrainingRuns } from '../../registry/trainings/read-runs.ts'
 import type { TrainingSpec } from '../../registry/trainings/training-spec.ts'
 import { readAudit } from '../../runtime/audit.ts'
+import { runText } from '../../cli/text/training-text.ts'
 import { waitText } from '../../registry/trainings/training-text.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { constantModel, splitModel } from '../inference/made-models.ts'
@@ -167,6 +168,11 @@ describe('a training', () => {
     }
     const champion = await trained('fair', 0.3, [])
     expect(champion.metrics['brier']).toBeCloseTo(brier(0.3), 6)
+    const differs = 'The trainer reported brier 0.001, and Lockstep measured 0.2233 on the test rows. The version keeps 0.2233.'
+    expect(champion.evaluation?.notes).toContain(differs)
+    expect(runText(champion)).toContain(`note: ${differs}`)
+    await world.install('train', copying(join(world.folder, 'constant.onnx'), '{"metrics": {"brier": 0.22333334}}'))
+    expect((await run({ name: 'agrees' })).evaluation?.notes.join()).not.toContain('reported')
     const worse = await trained('worse', 0.9)
     expect(worse).toMatchObject({
       outcome: 'refused',
