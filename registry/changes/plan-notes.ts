@@ -3,11 +3,13 @@ import { isNumeric, typeName } from '../../kernel/values/value-type.ts'
 import type { LogShares } from '../../runtime/settings/log-shares.ts'
 import { loggedShare } from '../../runtime/settings/log-shares.ts'
 import type { Definition } from '../definition.ts'
-import { kindNames, labelOf } from '../definition.ts'
+import { definitionKey, displayName, kindNames, labelOf } from '../definition.ts'
 import type { DefinitionSet } from '../load/definition-set.ts'
 import type { PlannedBackfill } from './change-plan.ts'
 import type { DefinitionComparison } from './compare.ts'
+import type { DescribedTable } from './source-table.ts'
 import type { ModelUse } from './usage.ts'
+import { usersByDefinition } from './usage.ts'
 
 /** The definitions that a plan leaves out. */
 export function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
@@ -85,4 +87,31 @@ export function scaleNotes(comparisons: readonly DefinitionComparison[]): string
       `The outcome "${name}" is a ${typeName(type)} and judges the output "${output}" of the model "${model}", of which "${beside.spec.name}" says yes or no. If its numbers are of another scale than the output, such as minutes, declare it with output: null.`,
     ]
   })
+}
+
+/** Scheduled batches that fail once they have several parts, because a source does not record arrivals. */
+export function batchNotes(declared: readonly Definition[], found: ReadonlyMap<string, DescribedTable>): string[] {
+  const users = usersByDefinition(declared, [])
+  const sources = declared.flatMap((view) => {
+    if (view.kind !== 'view') return []
+    const { name, relation } = view.spec.source
+    const table = found.get(name)
+    const lacks = relation.kind === 'sql' || (relation.kind === 'table' && table?.columns.get('_xid')?.base !== 'xid8')
+    return table !== undefined && lacks ? [{ name, isQuery: relation.kind === 'sql', users: users.get(definitionKey(view)) }] : []
+  })
+  return declared.flatMap((batch) => {
+    if (batch.kind !== 'batch') return []
+    const lacking = sources.find((source) => source.users?.has(displayName(batch)))
+    if (lacking === undefined) return []
+    const { name, isQuery } = lacking
+    return [
+      `The batch "${batch.name}" reads the source "${name}", whose ${isQuery ? 'query cannot have' : 'table has no column'} "_xid". ` +
+        `It fails with NOT_REPRODUCIBLE at the first instant at which its spine has over ${count(batch.spec.rowsPerPart)} rows, because it then needs several parts. ` +
+        `${isQuery ? 'Name a table in the source' : 'Add "_row" and "_xid" to the table'}, or set rowsPerPart to more rows than its spine will have.`,
+    ]
+  })
+}
+
+function count(rows: number): string {
+  return rows.toLocaleString('en-US')
 }

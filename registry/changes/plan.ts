@@ -32,7 +32,7 @@ import type { ModelsPlan, PushedVersions } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
 import { planBackfills, viewsToFill, viewsToRebuild } from './plan-backfills.ts'
-import { modelNotes, nameNotes, outcomeNotes, scaleNotes, unexportedNotes } from './plan-notes.ts'
+import { batchNotes, modelNotes, nameNotes, outcomeNotes, scaleNotes, unexportedNotes } from './plan-notes.ts'
 import { planSources } from './plan-sources.ts'
 import type { SourceReader } from './source-readers.ts'
 import { experimentReaders, outcomeReaders } from './source-readers.ts'
@@ -131,6 +131,7 @@ export async function planOn(
       ...modelNotes(comparisons, uses),
       ...outcomeNotes(comparisons, logShares),
       ...scaleNotes(comparisons),
+      ...batchNotes(declared, sources.found),
       ...served.notes,
     ],
     problems: [
