@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { VersionReference } from '../../registry/models/pick-version.ts'
 import { parseModelReference } from '../../registry/models/pick-version.ts'
 import { evaluateVersions } from '../../serving/evaluation/evaluate-versions.ts'
 import { evaluatedFile, evaluatedVersion } from '../../serving/evaluation/evaluated-model.ts'
@@ -25,7 +26,7 @@ export const modelEvaluateCommand: Command = {
     },
     time: { value: 'COLUMN', help: 'The time column of the file, for --by day, if it has several.' },
     candidate: { value: 'FILE', help: 'An ONNX file that is not pushed yet, evaluated as the next version.' },
-    against: { value: 'VERSION', help: 'What versions are compared with: 3, champion. Default: the first of several versions.' },
+    against: { value: 'VERSION', help: 'What versions are compared with: 3, delay@3, champion. Default: the first of several versions.' },
     output: { value: 'NAME', help: 'The output to compare with the label. Needed only if the model has several.' },
     threshold: { value: 'NUMBER', help: 'The least score of a positive decision. Default: that of the model, or 0.5.' },
     by: { value: 'LIST', help: 'Splits the figures: day, declared slices, columns of the rows; amount:10|100 gives the bins of a number.' },
@@ -60,8 +61,7 @@ export const modelEvaluateCommand: Command = {
         {
           model,
           versions,
-          against:
-            against === undefined ? undefined : evaluatedVersion(db, catalog, name, parseModelReference(`${name}@${against}`).version),
+          against: against === undefined ? undefined : evaluatedVersion(db, catalog, name, againstOf(name, against)),
           rows,
           label: input.needed('label'),
           output: input.text('output'),
@@ -80,6 +80,17 @@ export const modelEvaluateCommand: Command = {
       progress.end()
     }
   },
+}
+
+/**
+ * The version that `3`, `champion` or `delay@3` names.
+ *
+ * @throws LockstepError `USAGE` if it is a version of another model
+ */
+function againstOf(name: string, text: string): VersionReference | undefined {
+  const { model, version } = parseModelReference(text.includes('@') ? text : `${name}@${text}`)
+  if (model === name) return version
+  throw new LockstepError('USAGE', `The option "--against" is "${text}", a version of another model; name a version of "${name}".`)
 }
 
 /** @throws LockstepError `USAGE` */

@@ -1,3 +1,4 @@
+import { LockstepError } from '../../kernel/errors.ts'
 import { cutText } from '../../kernel/values/cut-text.ts'
 import type { ListedPrediction, PredictionPage } from '../../monitoring/prediction-log/read-predictions.ts'
 import { predictionsAnswer } from '../../serving/protocols/http/monitoring/predictions-route.ts'
@@ -21,8 +22,9 @@ export const predictionsListCommand: Command = {
   description: [
     'LOCKSTEP_LOG_PREDICTIONS sets which predictions are logged. --json shows everything that is logged: features, statuses and reads.',
   ],
+  arguments: [{ name: 'MODEL', help: 'Only predictions of this model.', takes: 'optional' }],
   options: {
-    model: { value: 'MODEL', help: 'Only predictions of this model.' },
+    model: { value: 'MODEL', help: 'The same as the argument MODEL.' },
     request: { value: 'ID', help: 'Only predictions of this request.' },
     prediction: { value: 'ID', help: 'Only the prediction with this id.' },
     since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
@@ -30,7 +32,7 @@ export const predictionsListCommand: Command = {
     cursor: { value: 'CURSOR', help: 'List the predictions after a page: its "next" (with --json).' },
     server: serverOption,
   },
-  example: 'lockstep predictions list --model delay --since 10m',
+  example: 'lockstep predictions list delay --since 10m',
   async run(context, input) {
     const { predictions: rows, next } = await readPage(context, input)
     const onScreen = context.terminal.width !== null
@@ -55,7 +57,7 @@ export const predictionsListCommand: Command = {
 }
 
 async function readPage(context: Context, input: Input): Promise<PredictionPage> {
-  const [model, requestId, predictionId] = [input.text('model'), input.text('request'), input.text('prediction')]
+  const [model, requestId, predictionId] = [modelOf(input), input.text('request'), input.text('prediction')]
   const since = input.text('since') ?? '1h'
   const from = Date.now() * 1000 - durationOption('predictions list', 'since', since)
   const limit = input.count('limit', 1, maxListedPredictions) ?? defaultLimit
@@ -78,6 +80,13 @@ async function readPage(context: Context, input: Input): Promise<PredictionPage>
   // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
   if (model !== undefined && cursor === undefined && page.predictions.length === 0) (await context.catalog()).model(model)
   return page
+}
+
+/** @throws LockstepError `USAGE` if the argument and the option name two models */
+function modelOf(input: Input): string | undefined {
+  const [argument, option] = [input.arguments('MODEL')[0], input.text('model')]
+  if (argument === undefined || option === undefined || argument === option) return argument ?? option
+  throw new LockstepError('USAGE', `The argument names the model "${argument}", and --model names "${option}"; name one model.`)
 }
 
 /** The variant of an experiment says more than the role. */

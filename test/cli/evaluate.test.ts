@@ -51,7 +51,19 @@ describe('lockstep model evaluate', () => {
     expect(await must(env, 'model', 'evaluate', 'fraud', ...rows)).toMatchObject({ versions: [{ name: 'fraud@1' }], comparisons: [] })
   })
 
+  it('takes the compared version with the name of the model', async () => {
+    for (const against of ['fraud@1', 'fraud@v1', '1'])
+      expect(await must(env, 'model', 'evaluate', 'fraud@2', '--against', against, ...rows)).toMatchObject({
+        comparisons: [{ name: 'fraud@2', against: 'fraud@1' }],
+      })
+  })
+
   it.each([
+    [
+      ['fraud@1', '--label', 'fraud', '--file', 'rows.csv', '--against', 'churn@1'],
+      2,
+      '"--against" is "churn@1", a version of another model; name a version of "fraud".',
+    ],
     [['fraud@1', '--label', 'fraud'], 2, 'Name the rows: either --dataset ID, with or without --part, or --file FILE.'],
     [['fraud@1', '--label', 'fraud', '--file', 'rows.csv', '--part', 'test'], 2, 'Name the rows: either'],
     [['fraud@1,', '--label', 'fraud', '--file', 'rows.csv'], 2, '"fraud@" does not name a model version'],

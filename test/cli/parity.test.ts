@@ -99,7 +99,9 @@ describe('lockstep parity', () => {
     const listed = await lockstep(env, 'predictions', 'list', '--request', 'mine-1')
     const told = await lockstep(env, 'predictions', 'list', '--request', 'mine-1', '--json')
     const exported = await lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json')
-    const other = await lockstep(env, 'predictions', 'list', '--model', 'ehco')
+    const other = await lockstep(env, 'predictions', 'list', 'ehco')
+    expect(await lockstep(env, 'predictions', 'list', 'ehco', '--model', 'ehco')).toEqual(other)
+    expect((await lockstep(env, 'predictions', 'list', 'echo', '--model', 'ehco')).err).toContain('names the model "echo", and --model')
     expect([listed.code, listed.out]).toEqual([
       0,
       expect.stringMatching(/echo@1 +champion +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/),
