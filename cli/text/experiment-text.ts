@@ -1,6 +1,7 @@
 import { formatShare } from '../../kernel/values/format-number.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../../monitoring/experiments/experiment-result.ts'
+import { minRateDays } from '../../monitoring/experiments/new-units-rate.ts'
 import { count, counted, moment } from './human.ts'
 import { shareText } from './rollout-text.ts'
 import { table } from './table.ts'
@@ -20,7 +21,7 @@ export function experimentText(report: ExperimentReport): string {
         `${(i === 0 ? 'variants' : '').padEnd(12)}${variant}: version ${versions[variant] ?? '?'}, ${counted(units, 'unit')}, ${plannedText(report, i, weight)}`,
     ),
     `analysis    ${methodText(result)}, as of ${moment(new Date(result.asOf))} UTC`,
-    `progress    ${progressText(result)}`,
+    `progress    ${progressText(result, report.state === 'running')}`,
     '',
     metricsTable(result),
     ...slicesText(result),
@@ -55,7 +56,11 @@ function methodText({ analysis: { method, alpha, correction } }: ExperimentResul
     : `at a fixed number of units, ${level} intervals, ${corrected}`
 }
 
-function progressText({ progress: { units, planned, immatureShare, maturesAt, unitsByDay, daysLeft } }: ExperimentResult): string {
+function progressText(
+  { progress: { units, planned, immatureShare, maturesAt, unitsByDay, daysLeft } }: ExperimentResult,
+  isRunning: boolean,
+): string {
+  const unknown = isRunning ? [`new units a day are known after ${minRateDays} days of exposures`] : []
   const until =
     maturesAt === null || maturesAt === undefined
       ? ''
@@ -63,7 +68,7 @@ function progressText({ progress: { units, planned, immatureShare, maturesAt, un
   return [
     planned === null ? counted(units, 'mature unit') : `${count(units)} of ${counted(planned, 'planned unit')}`,
     `${shareText(Number(immatureShare.toPrecision(3)))} not mature yet${until}`,
-    ...(unitsByDay === null ? [] : [`${counted(unitsByDay, 'new unit')} a day`]),
+    ...(unitsByDay === null ? unknown : [`${counted(unitsByDay, 'new unit')} a day`]),
     ...(daysLeft === null || daysLeft === 0 ? [] : [`about ${counted(Math.ceil(daysLeft), 'day')} left`]),
   ].join(', ')
 }

@@ -7,6 +7,7 @@ import { requiredUnits, pooledSkewness } from '../../statistics/required-units.t
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
 import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
+import { newUnitsRate } from './new-units-rate.ts'
 import type { UnitSums } from './unit-sums.ts'
 
 /** Below this p, the split or a covariate is not what chance would make: one false alarm in a thousand experiments. */
@@ -225,8 +226,7 @@ export function progressOf(spec: ExperimentSpec, evidence: ExperimentEvidence): 
   const { metrics, exposures } = evidence
   const [primary] = metrics
   const { units, waiting, withoutValue } = countsOf(evidence)
-  // less than a day says nothing of a day: traffic differs from hour to hour, and units that return are no longer new
-  const unitsByDay = exposures.recentDays < 1 ? null : exposures.recentUnits / exposures.recentDays
+  const unitsByDay = newUnitsRate(exposures.newByDay)
   const planned = spec.analysis.units
   const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
   const matureAfterMicros = primary?.matureAfterMicros ?? 0

@@ -147,7 +147,7 @@ export interface Progress {
    * results have none.
    */
   readonly maturesAt?: { readonly first: string; readonly last: string } | null | undefined
-  /** New units by day, of the last seven days; null: there are no exposures of a day yet, or the run has ended. */
+  /** New units by day, recently; null: there are exposures of fewer than 7 days, or the run has ended. */
   readonly unitsByDay: number | null
   /** Until the planned units are there and mature, at the present rate; null: not known, or the run has ended. */
   readonly daysLeft: number | null

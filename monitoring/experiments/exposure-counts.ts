@@ -1,4 +1,3 @@
-import { dayMicros } from '../../kernel/values/time.ts'
 import { sqlMoment } from '../../runtime/postgres/sql.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
@@ -11,10 +10,8 @@ export interface ExposureCounts {
   readonly rows: readonly number[]
   /** Units that saw more than one variant. They are left out of all figures. */
   readonly crossovers: number
-  /** Units that were exposed in the last seven days, or since the start if that is later. */
-  readonly recentUnits: number
-  /** How long that was, in days. */
-  readonly recentDays: number
+  /** New units of each complete day of 24 hours since the first exposure, oldest first. The last one ends at `asOf`. */
+  readonly newByDay: readonly number[]
   /** Exposures that servers dropped. */
   readonly lost: number
   /** Servers that ended without writing down their last second. */
@@ -31,13 +28,13 @@ export async function exposureCounts(
   variants: readonly string[],
 ): Promise<ExposureCounts> {
   const now = sqlMoment(asOf)
-  const rows = await db.query<{ variant: string; units: number; rows: number; crossovers: number; recent: number; first: number | null }>(
-    `SELECT variant, count(*)::float8 AS units, sum(rows)::float8 AS rows, (count(*) FILTER (WHERE variants > 1))::float8 AS crossovers,
-       (count(*) FILTER (WHERE exposed_at > ${now} - interval '7 days'))::float8 AS recent, (extract(epoch FROM min(exposed_at)) * 1000000)::float8 AS first
+  const rows = await db.query<{ variant: string; ago: number; units: number; rows: number; crossovers: number }>(
+    `SELECT variant, ago, count(*)::float8 AS units, sum(rows)::float8 AS rows, (count(*) FILTER (WHERE variants > 1))::float8 AS crossovers
      FROM (
-       SELECT (array_agg(variant ORDER BY exposed_at, variant))[1] AS variant, count(*) AS variants, sum(rows) AS rows, min(exposed_at) AS exposed_at
+       SELECT (array_agg(variant ORDER BY exposed_at, variant))[1] AS variant, count(*) AS variants, sum(rows) AS rows,
+         floor(extract(epoch FROM ${now} - min(exposed_at)) / 86400)::int AS ago
        FROM lockstep.exposures WHERE experiment_id = $1 AND exposed_at <= ${now} GROUP BY unit
-     ) u GROUP BY variant`,
+     ) u GROUP BY variant, ago`,
     [experimentId],
   )
   const [found] = await db.query<{ rebuilt: number }>(
@@ -50,14 +47,20 @@ export async function exposureCounts(
      FROM lockstep.exposure_recorders WHERE experiment_id = $1`,
     [experimentId],
   )
-  const of = (variant: string) => rows.find((row) => row.variant === variant)
-  const first = Math.min(...rows.flatMap((row) => row.first ?? []))
+  const sum = (some: typeof rows, count: 'units' | 'rows' | 'crossovers'): number => some.reduce((total, row) => total + row[count], 0)
+  const of = (variant: string): typeof rows => rows.filter((row) => row.variant === variant)
+  // the days before asOf that are complete; the oldest units are of the incomplete one before them
+  const days = Math.max(0, ...rows.map(({ ago }) => ago))
   return {
-    units: variants.map((variant) => of(variant)?.units ?? 0),
-    rows: variants.map((variant) => of(variant)?.rows ?? 0),
-    crossovers: rows.reduce((sum, row) => sum + row.crossovers, 0),
-    recentUnits: rows.reduce((sum, row) => sum + row.recent, 0),
-    recentDays: rows.length === 0 ? 0 : Math.min(7, Math.max(0, asOf - first) / dayMicros),
+    units: variants.map((variant) => sum(of(variant), 'units')),
+    rows: variants.map((variant) => sum(of(variant), 'rows')),
+    crossovers: sum(rows, 'crossovers'),
+    newByDay: Array.from({ length: days }, (_, day) =>
+      sum(
+        rows.filter(({ ago }) => ago === days - 1 - day),
+        'units',
+      ),
+    ),
     lost: lost?.lost ?? 0,
     unclosed: lost?.unclosed ?? 0,
     rebuilt: found?.rebuilt ?? 0,
@@ -67,5 +70,5 @@ export async function exposureCounts(
 /** Without exposures. */
 export function noCounts(variants: readonly string[]): ExposureCounts {
   const none = variants.map(() => 0)
-  return { units: none, rows: none, crossovers: 0, recentUnits: 0, recentDays: 0, lost: 0, unclosed: 0, rebuilt: 0 }
+  return { units: none, rows: none, crossovers: 0, newByDay: [], lost: 0, unclosed: 0, rebuilt: 0 }
 }

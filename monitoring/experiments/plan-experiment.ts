@@ -8,6 +8,7 @@ import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
 import { adjustedArms, metricValue } from './analyze-experiment.ts'
 import { gatherExperimentEvidence } from './experiment-evidence.ts'
 import { loggedUnit } from './exposed-units.ts'
+import { minRateDays, newUnitsRate } from './new-units-rate.ts'
 import type { UnitsCatalog } from './plan-units.ts'
 import type { ReadUnitsOptions } from './read-units.ts'
 import type { UnitSums } from './unit-sums.ts'
@@ -67,8 +68,6 @@ export interface PlanHorizon {
 }
 
 const horizonDays = [7, 14, 28, 56]
-/** With fewer days with predictions, a unit that returns may be new to the log, and days of the week are missing. */
-const minDays = 7
 const minUnits = 100
 
 /**
@@ -103,7 +102,7 @@ export async function planExperiment(
   if (arm === undefined || arm.n < minUnits || value === null) throw tooFewUnits(spec, metric, arm?.n ?? 0)
   const deviation = Math.sqrt(arm.variance)
   const { firstSeen, begin, activeDays } = await readFirstSeen(db, spec, from, asOf)
-  const rate = activeDays < minDays ? null : lateRate(firstSeen)
+  const rate = newUnitsRate(firstSeen, activeDays)
   const unitsAfter = (days: number): number => Math.floor(coverage * unitsIn(firstSeen, days, rate))
   const control = spec.variants[0]?.weight ?? 0.5
   const treatment = Math.min(...spec.variants.slice(1).map(({ weight }) => weight))
@@ -135,7 +134,7 @@ export async function planExperiment(
     notes:
       rate === null
         ? [
-            `The log has predictions of ${activeDays} of the ${minDays} days that the plan needs, so the new units a day are not known: units that return may look new.`,
+            `The log has predictions of ${activeDays} of the ${minRateDays} days that the plan needs, so the new units a day are not known: units that return may look new.`,
             'The plan counts only the units in the log. Plan again when the log has more days, or look further back (--since).',
           ]
         : [],
@@ -188,12 +187,6 @@ async function readFirstSeen(db: Pick<Database, 'query'>, spec: ExperimentSpec, 
 function unitsIn(firstSeen: readonly number[], days: number, rate: number | null): number {
   const logged = firstSeen.slice(0, days).reduce((sum, units) => sum + units, 0)
   return logged + Math.max(0, days - firstSeen.length) * (rate ?? 0)
-}
-
-/** New units by day in the last quarter of the log: later, fewer of the units that return are new. */
-function lateRate(firstSeen: readonly number[]): number {
-  const late = firstSeen.slice(-Math.max(1, Math.ceil(firstSeen.length / 4)))
-  return late.reduce((sum, units) => sum + units, 0) / late.length
 }
 
 function tooFewUnits(spec: ExperimentSpec, metric: MetricSpec, units: number): LockstepError {

@@ -175,7 +175,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   // seconds of exposures say nothing of a day
   expect(waiting.result?.progress.unitsByDay).toBeNull()
   expect(experimentText(waiting)).toContain(
-    `100 % not mature yet (the first at ${second(maturesAt.first)} UTC, all exposed so far at ${second(maturesAt.last)} UTC)\n`,
+    `100 % not mature yet (the first at ${second(maturesAt.first)} UTC, all exposed so far at ${second(maturesAt.last)} UTC), new units a day are known after 7 days of exposures\n`,
   )
   await analyzeRun(world.db, catalog, started, now + 50 * hour)
 

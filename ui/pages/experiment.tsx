@@ -63,7 +63,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
             ...(progress.unitsByDay !== null
               ? [{ name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }]
               : endedAt === null
-                ? [{ name: 'New units a day', value: '–', note: 'known after a day' }]
+                ? [{ name: 'New units a day', value: '–', note: 'known after 7 days of exposures' }]
                 : []),
             ...(progress.daysLeft === null ? [] : [{ name: 'Days left', value: formatNumber(progress.daysLeft, 'count') }]),
           ]}

@@ -78,7 +78,7 @@ function evidenceOf(metrics: readonly MetricEvidence[], more: Partial<Experiment
   const units = metrics[0]?.sums.map(({ n }) => n) ?? []
   return {
     asOf: 100 * day,
-    exposures: { units, rows: units, crossovers: 0, recentUnits: 700, recentDays: 7, lost: 0, unclosed: 0, rebuilt: 0 },
+    exposures: { units, rows: units, crossovers: 0, newByDay: Array(7).fill(100), lost: 0, unclosed: 0, rebuilt: 0 },
     metrics,
     covariates: { names: [], arms: [] },
     slices: [],
@@ -393,18 +393,18 @@ describe('analyzeExperiment', () => {
     expect(valueOf([right, right])).toBe(1)
   })
 
-  test('progress names units a day and days left from a day of exposures on', () => {
-    const after = (recentDays: number, planned = 1000) => {
+  test('progress names units a day and days left from 7 days of exposures on', () => {
+    const after = (newByDay: readonly number[], planned = 1000) => {
       const evidence = evidenceOf([metricEvidence(drawArms(100, meanDraw, 3))])
-      const exposures = { ...evidence.exposures, recentUnits: 400, recentDays }
+      const exposures = { ...evidence.exposures, newByDay }
       const { progress } = analyzeExperiment(specOf([metricOf('mean')], { units: planned }), { ...evidence, exposures }, null)
       return [progress.unitsByDay, progress.daysLeft]
     }
-    expect(after(16 / 86_400)).toEqual([null, null])
-    expect(after(0.99)).toEqual([null, null])
-    // 800 units at 200 a day, and a day until the last are mature
-    expect(after(2)).toEqual([200, 5])
-    expect(after(0.99, 200)).toEqual([null, 0])
+    expect(after([])).toEqual([null, null])
+    expect(after([900, 500, 400, 300, 250, 200])).toEqual([null, null])
+    // 800 units at 200 a day, as units that return are no longer new, and a day until the last are mature
+    expect(after([900, 500, 400, 300, 250, 220, 180])).toEqual([200, 5])
+    expect(after([400], 200)).toEqual([null, 0])
   })
 
   test('health counts mature units that have no value of the primary metric as mature', () => {

@@ -142,6 +142,22 @@ describe('an experiment with a known effect', () => {
     expect((await complete()).metrics[0]?.immatureSince).toBeNull()
   })
 
+  test('counts new units by complete days, and names their rate from seven of them on', async () => {
+    const begin = Math.min(...exposures.map(({ at }) => at))
+    const count = (from: number, to: number): number => exposures.filter(({ at }) => at > from && at <= to).length
+    for (const [asOf, days] of [
+      [begin + 7 * day - hour, 6],
+      [begin + 7 * day + hour, 7],
+    ] as const) {
+      const evidence = await gather(asOf)
+      const ends = Array.from({ length: days }, (_, i) => asOf - (days - 1 - i) * day)
+      expect(evidence.exposures.newByDay).toEqual(ends.map((end) => count(end - day, end)))
+      expect(evidence.exposures.units.reduce((sum, units) => sum + units, 0)).toBe(count(0, asOf))
+      const { unitsByDay } = analyzeExperiment(spec, evidence, null).progress
+      expect(unitsByDay).toBe(days < 7 ? null : count(asOf - 2 * day, asOf) / 2)
+    }
+  })
+
   test('has narrower intervals with the covariate, as theory says', async () => {
     const without: ExperimentSpec = { ...spec, covariates: [] }
     const adjusted = analyzeExperiment(spec, await complete(), null)
@@ -198,6 +214,10 @@ describe('an experiment with a known effect', () => {
     expect(text).toMatch(/returning +guardrail +treatment .*\(margin 10 %\)\n/)
     expect(text).toMatch(/sample ratio +ok/)
     expect(text).toContain('clicking')
+    const unknown = { ...(report.result as ExperimentResult).progress, unitsByDay: null, daysLeft: null }
+    expect(experimentText({ ...report, result: { ...(report.result as ExperimentResult), progress: unknown } })).toContain(
+      'new units a day are known after 7 days of exposures',
+    )
     expect(text).toMatch(/, 0 % not mature yet, /)
     expect(text).toContain('not enough units: 0 of 100')
   })

@@ -141,7 +141,7 @@ const result = z.object({
       unitsByDay: z
         .number()
         .nullable()
-        .describe('New units by day, of the last seven days; null: there are no exposures of a day yet, or the run has ended'),
+        .describe('New units by day, recently; null: there are exposures of fewer than 7 days, or the run has ended'),
       daysLeft: z.number().nullable().describe('The days until the planned units are mature; null: not known, or the run has ended'),
     })
     .describe('How far it is'),
