@@ -16,7 +16,7 @@ export const monitorShowCommand: Command = {
     const { evaluatedAt, results } = monitor
     const text =
       evaluatedAt === null
-        ? 'No worker has evaluated it yet.'
+        ? 'No worker has evaluated it yet. A running "lockstep worker" does it when the monitor is due.'
         : `Evaluated at ${evaluatedAt}:\n${resultsTable(results, context.terminal.width)}`
     return { json: monitor, text: `${monitorText(monitor)}\n\n${text}` }
   },

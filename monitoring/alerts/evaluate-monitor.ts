@@ -2,10 +2,12 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
+import { watchedName } from '../../registry/monitor-spec.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { CheckResult, SharedReads } from './check-kind.ts'
 import { evaluateCheck } from './checks/all-checks.ts'
+import { unknownBecause } from './checks/watched-versions.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
 import { activeMonitors } from './default-monitors.ts'
 import { maxListedAlerts, readAlerts } from './read-alerts.ts'
@@ -48,7 +50,7 @@ export async function evaluateMonitor(
     const memoryOf = (subject: string): unknown => memories.get(memoryKey(spec.kind, subject))
     try {
       const results = await evaluateCheck({ db, store, catalog, monitor, window, clock, memoryOf, shared, signal }, spec)
-      checked.push({ kind: spec.kind, results, error: null })
+      checked.push({ kind: spec.kind, results: results.length === 0 ? [nothingWatched(spec.kind, monitor)] : results, error: null })
     } catch (error) {
       if (signal.aborted || isTemporary(error)) throw error
       checked.push({ kind: spec.kind, results: null, error: messageOf(error) })
@@ -65,6 +67,19 @@ export async function evaluateMonitor(
         return cause === undefined || result.state !== 'breach' ? result : { ...result, state: 'unknown', cause }
       }) ?? null,
   }))
+}
+
+/** The checks whose subjects are online views, or their sources. */
+const isOfViews: ReadonlySet<CheckSpec['kind']> = new Set<CheckSpec['kind']>(['freshness', 'arrivals'])
+
+/** The result of a check that has no subject yet: without it, the monitor would look as if nobody evaluated it. */
+function nothingWatched(kind: CheckSpec['kind'], monitor: ActiveMonitor): CheckResult {
+  const subject = watchedName(monitor)
+  const of = monitor.target.kind === 'system' ? '' : ` of the ${monitor.target.kind} "${subject}"`
+  const lacks = isOfViews.has(kind)
+    ? `no view${of} is online. It waits until one is`
+    : `there are no columns${of} to compare. It waits for a version of the model with such columns`
+  return { subject, ...unknownBecause(`The check "${kind}" has nothing to watch: ${lacks}.`) }
 }
 
 /**

@@ -4,6 +4,7 @@ import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { CheckResult } from './check-kind.ts'
 import type { ActiveMonitor, ActiveMonitors } from './default-monitors.ts'
+import { noDataCheck } from './record-evaluation.ts'
 
 interface MonitorStatus {
   /** The end of the newest evaluated window, RFC 3339. */
@@ -53,16 +54,18 @@ export async function readMonitorStates({ kysely }: Pick<Database, 'kysely'>): P
 }
 
 /** The worst phase of a monitor's results, and how many say nothing. */
-export function monitorState(results: ListedMonitor['results']): {
+export function monitorState(all: ListedMonitor['results']): {
   /** null: no worker has evaluated it yet. */
   readonly phase: 'firing' | 'pending' | 'ok' | null
   readonly unknown: number
   /** `ok, 2 of 7 unknown`. If all results are unknown, none of them is ok. */
   readonly text: string
 } {
+  // that a check may have no data for a while longer is no finding
+  const results = all.filter(({ check, phase: of }) => check !== noDataCheck || of !== 'ok')
   const phase = (['firing', 'pending', 'ok'] as const).find((each) => results.some((check) => check.phase === each)) ?? null
   const unknown = results.filter(({ result }) => result.state === 'unknown').length
-  if (phase === null) return { phase, unknown, text: 'not evaluated yet' }
+  if (phase === null) return { phase, unknown, text: 'not evaluated yet: it waits for a worker' }
   if (unknown === 0) return { phase, unknown, text: phase }
   return {
     phase,

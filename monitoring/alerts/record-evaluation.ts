@@ -16,7 +16,7 @@ import { openAlerts } from './open-alerts.ts'
 type Handle = Pick<Database, 'kysely'>
 
 /** The check that says that another one has no data. */
-const noDataCheck = 'no_data'
+export const noDataCheck = 'no_data'
 
 export interface Recorded {
   /** False: another process has recorded that moment, or a later one. */
