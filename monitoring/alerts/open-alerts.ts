@@ -10,7 +10,7 @@ import { summaryOf } from './alert-message.ts'
 import type { CheckResult } from './check-kind.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
 import type { Silence } from './silences.ts'
-import { activeSilences, isSilenced } from './silences.ts'
+import { activeSilences, hasOutlivedSilence, isSilenced } from './silences.ts'
 
 /** The alerts of a monitor within the transaction that moves them. */
 export interface OpenAlerts {
@@ -18,8 +18,8 @@ export interface OpenAlerts {
   readonly channels: ReadonlySet<string>
   fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
   /**
-   * The alert still fires: keeps the newest evidence. Notifies if the alert is no longer silenced, and of what has
-   * joined it.
+   * The alert still fires: keeps the newest evidence. Notifies if the alert is no longer silenced, also if the channels
+   * were notified before the silence, and of what has joined it.
    */
   continueFiring(check: string, result: CheckResult, moment: number): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
@@ -77,17 +77,17 @@ export async function openAlerts(
   async function firing(
     check: string,
     subject: string,
-  ): Promise<{ readonly id: number; readonly notified: boolean; readonly about: About } | null> {
+  ): Promise<{ readonly id: number; readonly notified: boolean; readonly outlived: boolean; readonly about: About } | null> {
     const found = await transaction
-      .selectFrom('lockstep.alerts')
-      .select(['id', 'notified', 'about'])
+      .selectFrom('lockstep.alerts as a')
+      .select(['id', 'notified', hasOutlivedSilence.as('outlived'), 'about'])
       .where('monitor', '=', name)
       .where('check_kind', '=', check)
       .where('subject', '=', subject)
       .where('state', '=', 'firing')
       .executeTakeFirst()
     // `about` is written here alone
-    return found === undefined ? null : { id: Number(found.id), notified: found.notified, about: found.about as About }
+    return found === undefined ? null : { ...found, id: Number(found.id), about: found.about as About }
   }
 
   const alerts: OpenAlerts = {
@@ -118,7 +118,8 @@ export async function openAlerts(
       const alert = await firing(check, result.subject)
       if (alert === null) return
       const isSilent = isSilenced(silences, check, result.subject)
-      const isDue = !alert.notified && !isSilent
+      // a fault that is over, but not yet for long enough to be resolved, notifies nobody
+      const isDue = !alert.notified && !isSilent && result.state !== 'ok'
       const joined = [alert.about.held, result.joined].filter((text) => text !== undefined).join(' ')
       const held = isSilent && joined !== '' ? joined : undefined
       await transaction
@@ -131,7 +132,10 @@ export async function openAlerts(
         .where('id', '=', String(alert.id))
         .execute()
       if (isDue) await notifyOf('firing', alert.id)
-      if (joined !== '' && !isSilent) await notifyOf('firing', alert.id, { text: joined, moment })
+      const stillFires =
+        alert.outlived && result.state === 'breach' ? `The silence has ended, and this still fires. ${result.cause ?? ''}` : ''
+      const text = joined === '' ? stillFires.trim() : joined
+      if (text !== '' && !isSilent) await notifyOf('firing', alert.id, { text, moment })
     },
     async resolve(check, result, moment, resolution) {
       const alert = await firing(check, result.subject)
@@ -178,7 +182,7 @@ function composeMessage(
   joined: string | undefined,
 ): AlertMessage {
   const startedWith = alert.started_with as CheckResult // both are written by `fire` and `resolve` alone
-  const { value, threshold, n, evidence, cause } = event === 'firing' && joined === undefined ? startedWith : (alert.result as CheckResult)
+  const { value, threshold, n, evidence, cause } = alert.result as CheckResult
   const named = {
     event,
     monitor: alert.monitor,

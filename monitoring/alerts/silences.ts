@@ -63,9 +63,21 @@ function silenceOf({
   return { id: Number(id), monitor, check, subject, endsAt, reason, createdBy }
 }
 
+/** The silences `s` of the row `a` of `lockstep.alerts`. */
+const ofAlert = sql`lockstep.alert_silences s
+  where s.monitor = a.monitor and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)`
+
 /** When the last of the silences of an alert ends or ended: an expression over the row `a` of `lockstep.alerts`. */
-export const endOfSilences = sql<Date | null>`(select max(s.ends_at) from lockstep.alert_silences s
-  where s.monitor = a.monitor and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject))`
+export const endOfSilences = sql<Date | null>`(select max(s.ends_at) from ${ofAlert})`
+
+/**
+ * Whether a silence of an alert has run out since its channels were last notified that it fires: an expression over the
+ * row `a` of `lockstep.alerts`. A silence that a person ended has not run out. A notification that waits is sent then.
+ */
+export const hasOutlivedSilence = sql<boolean>`exists (select from ${ofAlert}
+  and s.planned_end is null and s.ends_at <= clock_timestamp() and s.ends_at > (
+    select max(d.created_at) from lockstep.alert_deliveries d
+    where d.alert = a.id and d.message->>'event' = 'firing' having bool_and(d.state <> 'open')))`
 
 export function isSilenced(silences: readonly Silence[], check: string, subject: string): boolean {
   return silences.some((each) => (each.check === null || each.check === check) && (each.subject === null || each.subject === subject))

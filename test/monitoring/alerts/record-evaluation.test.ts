@@ -172,6 +172,53 @@ describe('a silence', () => {
     expect(await alertsOf('held')).toMatchObject([{ state: 'resolved', sent: ['firing', 'resolved'] }, {}])
   })
 
+  it('that ends while the check is fine notifies nobody until it breaches again', async () => {
+    const { db } = opened()
+    const monitor = clockMonitor('over', { clearAfter: 2 })
+    const evaluate = async (i: number, state: 'ok' | 'breach') => {
+      await recordEvaluation(db, monitor, channels, i * minute, checked(result(state, 'clock', i)))
+      return (await alertsOf('over'))[0]
+    }
+    const first = await evaluate(1, 'breach')
+    await silenceAlert(db, first?.id ?? 0, 60 * minute, by)
+    for (const i of [2, 3]) await evaluate(i, 'ok')
+    expect(await evaluate(4, 'breach')).toMatchObject({ state: 'firing', notified: false, sent: [] })
+    await db.query(`update lockstep.alert_silences set ends_at = clock_timestamp() where monitor = 'over'`)
+    expect(await evaluate(5, 'ok')).toMatchObject({ state: 'firing', notified: false, sent: [] })
+    const again = await evaluate(6, 'breach')
+    expect(again).toMatchObject({ notified: true, sent: ['firing'] })
+    const [message] = await db.query(`select message->>'value' as value from lockstep.alert_deliveries where alert = $1`, [again?.id])
+    expect(message).toEqual({ value: '6' })
+  })
+
+  it('that runs out notifies once more of an alert that still fires', async () => {
+    const { db } = opened()
+    const monitor = clockMonitor('outlived')
+    const evaluate = async (i: number, state: 'ok' | 'breach') => {
+      await recordEvaluation(db, monitor, channels, i * minute, checked(result(state, 'clock', i)))
+      await db.query(`update lockstep.alert_deliveries set state = 'sent' where message->>'monitor' = 'outlived'`)
+      return (await alertsOf('outlived'))[0]?.sent
+    }
+    await evaluate(1, 'breach')
+    const [alert] = await alertsOf('outlived')
+    const silence = () => silenceAlert(db, alert?.id ?? 0, 60 * minute, by)
+    await silence()
+    expect(await evaluate(2, 'breach')).toEqual(['firing'])
+    await db.query(`update lockstep.alert_silences set ends_at = clock_timestamp() where monitor = 'outlived'`)
+    expect(await evaluate(3, 'breach')).toEqual(['firing', 'firing'])
+    const [message] = await db.query(
+      `select message->>'cause' as cause, message->>'value' as value from lockstep.alert_deliveries where alert = $1 order by id desc limit 1`,
+      [alert?.id],
+    )
+    expect(message).toEqual({ cause: 'The silence has ended, and this still fires. The clock is wrong.', value: '3' })
+    expect(await evaluate(4, 'breach')).toEqual(['firing', 'firing'])
+    // a person who ends a silence knows
+    await silence()
+    await unsilenceAlert(db, alert?.id ?? 0, by)
+    expect(await evaluate(5, 'breach')).toEqual(['firing', 'firing'])
+    expect(await evaluate(6, 'ok')).toEqual(['firing', 'firing', 'resolved'])
+  })
+
   it('that outlives an alert hides it completely, and is in the audit log', async () => {
     const monitor = clockMonitor('hidden')
     const evaluate = (i: number, state: 'ok' | 'breach') =>
