@@ -61,8 +61,9 @@ export function createRolloutCounts({ catalog, database, log }: RolloutCountsDep
 
   /** The rollout by which the model's requests are counted; null: none. */
   function rolloutOf(model: string): Rollout | null {
-    const rollout = catalog()?.models.get(model)?.rollout ?? null
-    return rollout === null || rollout.plan === null ? null : rollout
+    const { rollout = null, pin = null } = catalog()?.models.get(model) ?? {}
+    // the pinned version answers as the champion does, and may be another one
+    return rollout === null || rollout.plan === null || pin !== null ? null : rollout
   }
 
   function sideOf(model: string, version: number, role: Role): SideCounts | null {

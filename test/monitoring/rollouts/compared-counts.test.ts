@@ -25,9 +25,13 @@ test('a step at 100 % compares with the present champion, whenever it became it'
   )
   const rollout = (await readLastRollout(db.kysely, 'm')) as Rollout
   const before = { ...rollout, revision: 0, share: 0.5 }
-  const models = new Map([['m', { rollout: before } as CatalogModel]])
-  const counts = createRolloutCounts({ catalog: () => ({ models }), database: () => db, log })
+  let pin: number | null = null
+  const models = () => new Map([['m', { rollout: before, pin } as CatalogModel]])
+  const counts = createRolloutCounts({ catalog: () => ({ models: models() }), database: () => db, log })
   for (let i = 0; i < 10; i++) counts.answered('m', 1, 'champion', 1, 5)
+  // a pinned version is not what the candidate is compared with, and may be the candidate itself
+  pin = 2
+  for (let i = 0; i < 7; i++) counts.answered('m', 2, 'champion', 1, 500)
   await counts.close()
   /** Fails once a minute, from twenty minutes ago. */
   const fails = async (version: number, role: 'champion' | 'requested', times: number) => {
