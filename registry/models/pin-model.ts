@@ -3,7 +3,6 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
-import type { CatalogModel } from '../catalog.ts'
 import { loadCatalog } from '../catalog.ts'
 import type { ChangeOptions } from '../change-transaction.ts'
 import { changeCatalog } from '../change-transaction.ts'
@@ -13,8 +12,7 @@ import { recordModelEvent } from './model-events.ts'
 import type { VersionReference } from './pick-version.ts'
 import { pickVersion } from './pick-version.ts'
 import { requireServable } from './require-servable.ts'
-import { recordDecision } from '../rollouts/decisions.ts'
-import { updateRollout } from '../rollouts/rollout-transaction.ts'
+import { restartStep } from '../rollouts/restart-step.ts'
 
 export interface PinChange {
   readonly model: string
@@ -78,22 +76,13 @@ async function changePin(db: Database, name: string, to: number | null, by: Acto
     if (changed) {
       await writePin(transaction, name, to)
       await recordModelEvent(transaction, { model: name, action: to === null ? 'unpin' : 'pin', alias: null, from, to, ...by })
-      if (to === null) await restartStep(transaction, model, by)
+      // the candidate got no rows while the model was pinned, so they would seem to be too few for its share
+      if (to === null) await restartStep(transaction, model, by, `The model "${name}" was unpinned`)
     }
     const after = { ...model, pin: to }
     const serves = model.versions.length === 0 ? null : pickVersion(after).version
     return { model: name, from, to, serves, changed }
   })
-}
-
-/**
- * The candidate got no rows while the model was pinned. So its step begins again, as when the plan is resumed: else its
- * rows would seem to be too few for its share.
- */
-async function restartStep(transaction: Kysely<LockstepTables>, { name, rollout }: CatalogModel, by: Actor): Promise<void> {
-  if (rollout === null || rollout.plan === null || rollout.paused) return
-  const reasons = [`The model "${name}" was unpinned: the step begins again.`]
-  await recordDecision(transaction, rollout, await updateRollout(transaction, rollout, {}), { action: 'resume', by: by.actor, reasons })
 }
 
 async function writePin(transaction: Kysely<LockstepTables>, model: string, version: number | null): Promise<void> {

@@ -16,6 +16,7 @@ import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { requireServable } from './require-servable.ts'
 import type { Rollout } from '../rollouts/rollout.ts'
+import { restartStep } from '../rollouts/restart-step.ts'
 import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
 /** The maximum previous versions that an alias keeps for rollback. */
@@ -245,18 +246,10 @@ async function writeAlias(
     .onConflict((conflict) => conflict.columns(['model', 'alias']).doUpdateSet(row))
     .execute()
   await recordModelEvent(transaction, { model: model.name, action, alias, from, to, ...by })
-  if (alias === championAlias) await restartStep(transaction, model.name)
+  // what the rollout has counted so far compares with another version
+  if (alias === championAlias && model.rollout?.version !== to)
+    await restartStep(transaction, model, by, `Version ${to} became the champion`)
   return { model: model.name, alias, from, to, changed: true }
-}
-
-/** The champion changed, so what the rollout has counted so far compares with another version. */
-async function restartStep(transaction: Kysely<LockstepTables>, model: string): Promise<void> {
-  await transaction
-    .updateTable('lockstep.rollouts')
-    .set({ revision: sql<number>`revision + 1`, since: sql<Date>`clock_timestamp()` })
-    .where('model', '=', model)
-    .where('state', '=', 'running')
-    .execute()
 }
 
 /** Changes an alias, and checks that its version can be served afterwards. */

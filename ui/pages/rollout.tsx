@@ -147,7 +147,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
           of={[
             ['Model', <ThingLink key="model" kind="model" id={model} />],
             ['Candidate', `version ${rollout.version}`],
-            ['Champion', champion === null ? 'none' : `version ${champion}`],
+            [rollout.endedAt === null ? 'Champion' : 'Champion at the start', champion === null ? 'none' : `version ${champion}`],
             ['Pinned', pinned === null ? null : pinText(pinned, isPast)],
             [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? shareText(rollout, pinned) : null],
             ['Split by', rollout.unit],

@@ -150,7 +150,7 @@ async function championDuring({ db }: Ask, model: CatalogModel, rollout: Rollout
 }
 
 function headlineOf(
-  { name, pin }: Pick<CatalogModel, 'name' | 'pin'>,
+  { name, pin, aliases }: Pick<CatalogModel, 'name' | 'pin' | 'aliases'>,
   rollout: Rollout | null,
   decisions: readonly RolloutDecision[],
   isPast: boolean,
@@ -161,9 +161,15 @@ function headlineOf(
   const answers = isPast ? 'answered' : 'answers'
   const allRequests = 'all requests that name no version'
   const pinned = pin === null ? '' : `${name}@${pin} ${is} pinned and ${answers} ${allRequests}. `
-  if (rollout.state === 'promoted') return `${pinned}${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
+  const champion = aliases.get(championAlias)?.version
+  if (rollout.state === 'promoted' && champion === rollout.version)
+    return `${pinned}${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
+  const at = rollout.endedAt === null ? '' : ` at ${rollout.endedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  if (rollout.state === 'promoted') {
+    const other = champion === undefined ? `No version ${is}` : `${name}@${champion} ${is}`
+    return `${pinned}${candidate} was promoted${at}. ${other} the champion ${isPast ? 'then' : 'now'}.`
+  }
   if (rollout.state !== 'running') {
-    const at = rollout.endedAt === null ? '' : ` at ${rollout.endedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`
     const why = decisions[0]?.reasons[0]
     const now = pin === null ? `the champion ${answers} again` : `${name}@${pin}, which ${is} pinned, ${answers} ${allRequests}`
     return `The rollout of ${candidate} was ${rollout.state}${at}: ${now}.${why === undefined ? '' : ` Reason: ${why}`}`

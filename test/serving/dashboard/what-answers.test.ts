@@ -5,9 +5,11 @@ import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { pinModel, unpinModel } from '../../../registry/models/pin-model.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
-import { promoteModel } from '../../../registry/models/promote.ts'
+import { promoteModel, rollBackModel } from '../../../registry/models/promote.ts'
 import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
-import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import { abortRollout, promoteRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import { readDecisions } from '../../../registry/rollouts/decisions.ts'
+import { readLastRollout } from '../../../registry/rollouts/rollout.ts'
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { NowData } from '../../../serving/dashboard/contract/now.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
@@ -152,6 +154,29 @@ describe('the headline of a rollout', () => {
       },
     })
     await abortRollout(world.db, 'delay', by)
+  })
+
+  it('names the champion if the promoted version was rolled back', async () => {
+    await startRollout(world.db, 'delay', { version: 2, share: 0.2 }, by)
+    await promoteRollout(world.db, 'delay', by)
+    expect(await headlineOnce(null, 'promoted')).toBe('delay@2 is the champion: its rollout has ended.')
+    await rollBackModel(world.db, 'delay', by)
+    const headline = async () => ((await ann.data('/rollouts/delay')) as RolloutData).headline
+    await expect.poll(headline).toMatch(/^delay@2 was promoted at \S+ \S+ UTC\. delay@1 is the champion now\.$/)
+  })
+})
+
+describe('the step of a rollout', () => {
+  it('begins again if the champion changes, and a decision says so', async () => {
+    const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan: 'default' }, by)
+    await promoteModel(world.db, 'delay', 3, by, undefined, { atOnce: true })
+    const [newest] = await readDecisions(world.db.kysely, rollout.id)
+    expect(newest).toMatchObject({ action: 'resume', by: 'ann', reasons: ['Version 3 became the champion: the step begins again.'] })
+    expect((await readLastRollout(world.db.kysely, 'delay'))?.revision).toBe(rollout.revision + 1)
+    await promoteRollout(world.db, 'delay', by)
+    const [promotion, before] = await readDecisions(world.db.kysely, rollout.id)
+    expect([promotion?.action, before?.id]).toEqual(['promote', newest?.id])
+    await promoteModel(world.db, 'delay', 1, by, undefined, { atOnce: true })
   })
 })
 
