@@ -54,7 +54,7 @@ function breaching(evidence: unknown): unknown {
 
 function endOf({ resolution, startedAt, resolvedAt }: SentMessage): string {
   if (resolution === 'removed')
-    return 'The monitor, its check or what it watches was removed, so nothing watches this any more. The fault may still be there.'
+    return 'Nothing watches this any more: the monitor or its check was removed, or what it watches was removed or no longer answers. The fault may still be there.'
   const seconds = resolvedAt === null ? 0 : Math.round((parseTimestamp(resolvedAt) - parseTimestamp(startedAt)) / 1e6)
   return `The check is fine again, after ${measuredText(seconds)}.`
 }

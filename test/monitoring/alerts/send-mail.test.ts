@@ -82,7 +82,7 @@ Check:    freshness of airport_delays@1
 
   it('an alert that nothing watches any more does not say that it is fine', () => {
     const { text } = mailOf({ ...resolved, resolution: 'removed' })
-    expect(text).toContain('was removed, so nothing watches this any more. The fault may still be there.')
+    expect(text).toContain('or what it watches was removed or no longer answers. The fault may still be there.')
     expect(text).not.toContain('fine')
   })
 
