@@ -25,6 +25,8 @@ export interface BuildOptions {
   readonly profile?: { readonly statistics?: readonly ColumnStatistics[] }
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: JoinProgress) => void) | undefined
+  /** Called once the spine is loaded, before the join. */
+  readonly onSpine?: (spine: Spine) => Promise<void>
 }
 
 export type BuiltFile<Sealed extends WrittenFile> = Sealed & {
@@ -59,7 +61,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
   service: ServicePlan,
   recipe: DatasetRecipe,
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
-  { signal, onProgress, profile }: BuildOptions,
+  { signal, onProgress, onSpine, profile }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
   const { rule, asOf, knownBefore, time, sample, order, columns: named } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
@@ -67,6 +69,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
   const seen = { rule, knownBefore, arrivedBefore }
   const spine = await engine.openSpine(service, recipe.spine, { time, carried: named, sample, order, seen, signal })
   try {
+    await onSpine?.(spine)
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {
       spine: carried.map((slot) => spine.columns[slot] as Column),

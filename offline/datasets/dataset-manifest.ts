@@ -74,7 +74,7 @@ export interface DatasetManifest {
     /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
     readonly files?: readonly ReadFiles[]
   }
-  /** A sentence for each source that could not be checked for label leaks. */
+  /** A sentence for each source of which the spine may have rows: possible label leaks that only the user can judge. */
   readonly unchecked: readonly string[]
   /** How many rows of the spine lack a feature that serving requires, by feature. */
   readonly missingRequired: Readonly<Record<string, number>>

@@ -18,7 +18,7 @@ import { placeFiles } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import type { FileEngine } from '../join-engine.ts'
 import { postgresEngine } from '../join-engine.ts'
-import { refuseLabelLeak, uncheckedLeaks } from './label-leak.ts'
+import { confirmLeaks, refuseLabelLeak, uncheckedLeaks } from './label-leak.ts'
 import { naturalOrder } from '../spine/open-spine.ts'
 import type { SpineSample } from '../spine/sample-spine.ts'
 import type { SpineInput } from '../spine/spine.ts'
@@ -81,13 +81,20 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   const overwrite = options.overwrite ?? false
   if (!overwrite) await refuseExisting([...parts.map((part) => partPath(out, part)), manifestPath(out)])
   const engine = options.engine ?? null
-  const unchecked = engine === null ? await refuseLabelLeak(db, service, recipe.spine, recipe) : uncheckedLeaks(service, recipe)
+  const suspected = engine === null ? await refuseLabelLeak(db, service, recipe.spine, recipe) : []
+  let unchecked = engine === null ? [] : uncheckedLeaks(service, recipe)
   const built = await buildDataset(
     engine ?? postgresEngine(db),
     service,
     recipe,
     (part, columns) => createDatasetWriter(partPath(out, part), columns, { format, overwrite }),
-    { ...options, profile: {} },
+    {
+      ...options,
+      profile: {},
+      onSpine: async (spine) => {
+        if (engine === null) unchecked = await confirmLeaks(db, service, spine, suspected)
+      },
+    },
   )
   try {
     const identity = { id: randomUUID(), createdAt: new Date().toISOString(), ...options.identity, path: out }

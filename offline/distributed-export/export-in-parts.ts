@@ -11,7 +11,7 @@ import { carriedColumns } from '../datasets/carried-columns.ts'
 import { manifestOf, within } from '../datasets/dataset-manifest.ts'
 import { partOfRange } from '../datasets/dataset-parts.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
-import { refuseLabelLeak } from '../datasets/label-leak.ts'
+import { confirmLeaks, refuseLabelLeak } from '../datasets/label-leak.ts'
 import type { StatisticsState } from '../profile/column-statistics.ts'
 import { collectStatistics } from '../profile/column-statistics.ts'
 import { dropUnderReaders } from '../spine/slice-spine.ts'
@@ -69,7 +69,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
         const [digest, leftOut, unchecked] = await Promise.all([
           hashSpine(db, spine, signal),
           leftOutRows(db, service, plan.arrivedBefore),
-          plan.unchecked ?? refuseLabelLeak(db, service, recipe.spine, recipe),
+          plan.unchecked ?? confirmLeaks(db, service, spine, await refuseLabelLeak(db, service, recipe.spine, recipe)),
         ])
         return { digest, leftOut, unchecked }
       }

@@ -52,7 +52,7 @@ export interface ExportPlan {
   readonly arrivedBefore: number
   /** The Parquet files behind the rows below it. */
   readonly files: readonly ReadFiles[]
-  /** The label-leak checks that could not be done; null: the check is still to be done. */
+  /** The possible label leaks, a sentence each; null: the check is still to be done. */
   readonly unchecked: readonly string[] | null
   /** The topmost folder that was made for it; null: all existed. */
   readonly made: string | null

@@ -8,7 +8,7 @@ import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
-import { refuseLabelLeak } from '../datasets/label-leak.ts'
+import { confirmLeaks, refuseLabelLeak } from '../datasets/label-leak.ts'
 import { readSourceTable } from '../rows/source-table.ts'
 import { openSpine } from '../spine/open-spine.ts'
 import { indexSpine } from '../spine/slice-spine.ts'
@@ -41,7 +41,7 @@ export async function planExport(
   if (!overwrite) await refuseExisting(await namesIn(out))
   const { rule, knownBefore, time, sample, order, columns: carried } = recipe
   // a file never fails this check, so its check can wait
-  const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
+  const suspected = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
   const files = await filesRead(db, service, arrivedBefore)
   const seen = { rule, knownBefore, arrivedBefore }
@@ -50,6 +50,7 @@ export async function planExport(
     await indexSpine(db, spine, signal)
     const ranges = equalRanges(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
     if (ranges.length > 1) await refuseUnfrozen(db, service, 'export without parts')
+    const unchecked = suspected === null ? null : await confirmLeaks(db, service, spine, suspected)
     const made = isStoredObject(out) ? await clearFolder(out) : await makeFolders(out)
     const { drop: _, table: __, ...stored } = spine
     const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))

@@ -236,18 +236,28 @@ for (const { kind, open } of databases) {
       await opened.db.query('UPDATE things SET known = NULL')
     })
 
-    it('reports if it cannot check the spine for rows of a source', async () => {
+    it('reports if a spine that it cannot trace has the moments of rows of a source', async () => {
       const file = join(folder, 'spine.csv')
-      await writeFile(file, 'thing,moment\na,2001-03-01T12:00:00Z\n')
+      const [{ at } = { at: '' }] = await opened.db.query<{ at: string }>(
+        `SELECT to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at FROM things WHERE thing = 'a' ORDER BY at LIMIT 1`,
+      )
+      await writeFile(file, `thing,moment\na,${at}\na,2001-03-01T12:34:56Z\nb,1999-01-01T00:00:00Z\n`)
       const make = (spine: DatasetOptions['spine'], asOf: 'at' | 'before') =>
         createDataset(opened.db, unknowing, { spine, time: 'moment', asOf, out: join(folder, 'set.csv'), overwrite: true })
       const byFile = await make({ file }, 'at')
       expect(byFile.unchecked).toEqual([
-        expect.stringMatching(/source "things", because the spine comes from a file\. .* \(nothing says when/),
+        expect.stringMatching(
+          /from a file, and 1 of its 3 rows has the key and the time of a row of the source "things"\. .* \(nothing says when/,
+        ),
       ])
+      // as rows of a dimension, which hold from a moment on
+      await writeFile(join(folder, 'later.csv'), `thing,moment\na,2001-03-01T12:34:56Z\nb,1999-01-01T00:00:00Z\n`)
+      expect((await make({ file: join(folder, 'later.csv') }, 'at')).unchecked).toEqual([])
       expect((await make({ file }, 'before')).unchecked).toEqual([])
       const opaque = await make({ sql: 'SELECT thing, at AS moment FROM opaque_things()' }, 'at')
-      expect(opaque.unchecked).toEqual([expect.stringContaining('because the spine comes from the function "opaque_things"')])
+      expect(opaque.unchecked).toEqual([
+        expect.stringMatching(/comes from the function "opaque_things", and \d+ of its \d+ rows have the key/),
+      ])
     })
 
     it('reports a missing source', async () => {
