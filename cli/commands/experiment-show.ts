@@ -22,7 +22,7 @@ export const experimentShowCommand: Command = {
   ],
   arguments: [{ name: 'NAME', help: 'The experiment.' }],
   options: {
-    analyze: { help: 'Analyze it first, as of now, and store the result.' },
+    analyze: { help: 'Analyze it first, as of now, and store the result. Needs the database: not with --server.' },
     watch: { help: 'Follow the experiment until it is stopped.' },
     server: serverOption,
   },

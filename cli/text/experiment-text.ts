@@ -13,7 +13,11 @@ export function experimentText(report: ExperimentReport): string {
     `experiment  ${experiment}, of the model ${model}`,
     `state       ${state}, started ${moment(new Date(startedAt))} UTC by ${startedBy}${stoppedAt === null ? '' : `, stopped ${moment(new Date(stoppedAt))} UTC`}`,
   ]
-  if (result === null) return [...head, 'It was not analyzed yet. A worker does it every hour; "--analyze" does it now.'].join('\n')
+  if (result === null)
+    return [
+      ...head,
+      'It was not analyzed yet. A worker does it every hour; "--analyze" does it now, with the database and not through a server.',
+    ].join('\n')
   return [
     ...head,
     ...result.variants.map(

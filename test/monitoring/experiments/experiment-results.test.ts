@@ -214,6 +214,7 @@ describe('an experiment with a known effect', () => {
     expect(text).toMatch(/returning +guardrail +treatment .*\(margin 10 %\)\n/)
     expect(text).toMatch(/sample ratio +ok/)
     expect(text).toContain('clicking')
+    expect(experimentText({ ...report, result: null })).toContain('"--analyze" does it now, with the database and not through a server')
     const unknown = { ...(report.result as ExperimentResult).progress, unitsByDay: null, daysLeft: null }
     expect(experimentText({ ...report, result: { ...(report.result as ExperimentResult), progress: unknown } })).toContain(
       'new units a day are known after 7 days of exposures',
