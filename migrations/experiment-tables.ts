@@ -25,6 +25,8 @@ export interface ExperimentsTable {
   stopped_at: Ending<Date>
   stop_reason: Ending<string>
   decision: ColumnType<unknown, string | null | undefined, string | null>
+  /** Since when its exposures are deleted (monitoring/experiments/forget-exposures.ts). */
+  exposures_deleted_at: Ending<Date>
 }
 
 /** The units that got an answer of a variant. A unit with rows for two variants has crossed over. */

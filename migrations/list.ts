@@ -57,6 +57,7 @@ import * as listIndices from './0055-list-indices.ts'
 import * as summarizeLogTimes from './0056-summarize-log-times.ts'
 import * as oldJobs from './0057-old-jobs.ts'
 import * as rolloutHolds from './0058-rollout-holds.ts'
+import * as experimentRetention from './0060-experiment-retention.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -121,4 +122,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0056-summarize-log-times': summarizeLogTimes,
   '0057-old-jobs': oldJobs,
   '0058-rollout-holds': rolloutHolds,
+  '0060-experiment-retention': experimentRetention,
 }

@@ -37,6 +37,8 @@ export interface ServerOptions {
     readonly logRetentionDays?: number
     /** For how many days the audit log is kept. Default: 365. */
     readonly auditRetentionDays?: number
+    /** For how many days exposures and counts of ended experiments and rollouts are kept. Default: 365. */
+    readonly evidenceRetentionDays?: number
     readonly shutdownDelayMs?: number
     /** How far after its receipt an event may say it happened, microseconds. Default: 10 minutes. */
     readonly futureMicros?: number

@@ -98,9 +98,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   const filesDirectory = config.filesDirectory ?? join(tmpdir(), 'lockstep-files')
   const uploads = createUploads({ folder: join(filesDirectory, 'uploads'), limitBytes: config.uploadLimitBytes ?? 10 * 2 ** 30 })
 
-  const { auditRetentionDays = 365, parityPerMinute = 0 } = config
+  const { auditRetentionDays = 365, evidenceRetentionDays = 365, parityPerMinute = 0 } = config
   const led = { stores, catalog, predictionLog, uploads, limitHistory, signal: drained.signal, clock, log, metrics: options.metrics }
-  const lead = options.lead === false ? null : createLeadProcess({ ...led, auditRetentionDays, parityPerMinute })
+  const lead = options.lead === false ? null : createLeadProcess({ ...led, auditRetentionDays, evidenceRetentionDays, parityPerMinute })
 
   // readiness
   const own = createOwnWatches(log, lead?.freshness ?? null, options.workerGraceMs)

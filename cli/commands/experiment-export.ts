@@ -1,4 +1,4 @@
-import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
+import { requireExposures, requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import { exportUnits, unitColumns } from '../../monitoring/experiments/export-units.ts'
 import { planUnits } from '../../monitoring/experiments/plan-units.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
@@ -39,6 +39,7 @@ export const experimentExportCommand: Command = {
     }
     const db = await context.database()
     const run = await requireRun(db, name)
+    requireExposures(run)
     const plan = planUnits(await context.catalog(), run.spec)
     const progress = context.terminal.progress(`Exporting ${name}`, 'lookups')
     const writer = await createDatasetWriter(out, unitColumns(plan), { format, overwrite })

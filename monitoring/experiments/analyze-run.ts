@@ -21,7 +21,7 @@ const rebuiltAgainMicros = 7_200_000_000
  * follow the results are changed after.
  *
  * @param asOf epoch microseconds, in whole milliseconds
- * @throws LockstepError whatever `gatherExperimentEvidence` throws
+ * @throws LockstepError `NOT_FOUND` if its exposures were deleted; whatever `gatherExperimentEvidence` throws
  */
 export async function analyzeRun(
   db: Database,
@@ -30,6 +30,7 @@ export async function analyzeRun(
   asOf: number,
   options: ReadUnitsOptions = {},
 ): Promise<ExperimentResult> {
+  requireExposures(run)
   const { id, name, spec } = run
   const previous = await readLastResult(db.kysely, id)
   const from = previous === null ? 0 : Date.parse(previous.asOf) * 1000 - rebuiltAgainMicros
@@ -54,6 +55,16 @@ export async function requireRun(db: Pick<Database, 'kysely'>, name: string): Pr
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
     `The experiment "${name}" was never started, so it has no results. Start it: lockstep experiment start ${name}.`,
+    { details: { experiment: name } },
+  )
+}
+
+/** @throws LockstepError `NOT_FOUND` if its exposures were deleted */
+export function requireExposures({ name, exposuresDeletedAt }: Pick<ExperimentRun, 'name' | 'exposuresDeletedAt'>): void {
+  if (exposuresDeletedAt === null) return
+  throw new LockstepError(
+    'NOT_FOUND',
+    `The units of the experiment "${name}" are deleted since ${exposuresDeletedAt.toISOString()}, because it ended more than LOCKSTEP_EVIDENCE_RETENTION_DAYS days before. Its last results stay: lockstep experiment show ${name}.`,
     { details: { experiment: name } },
   )
 }

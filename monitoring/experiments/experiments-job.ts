@@ -9,17 +9,18 @@ import type { UnitsCatalog } from './plan-units.ts'
 const experimentsJob = z.object({ run: z.int() })
 
 /**
- * The runs that are analyzed. The last units of a run mature one window, and the time of their outcomes, after its
- * stop.
+ * SQL that says whether a stopped run `e` still has units that are not mature: the last ones mature one window, and the
+ * time of their outcomes, after its stop.
  */
-const dueSql = `WITH outcomes AS MATERIALIZED (
-    SELECT spec->>'model' AS model, max((spec->>'withinMicros')::float8) AS micros FROM lockstep.definitions
-    WHERE kind = 'outcome' GROUP BY 1
-  )
-  SELECT id::text AS id, name FROM lockstep.experiments e LEFT JOIN outcomes o ON o.model = e.model
-  WHERE state = 'running' OR stopped_at + interval '2 hours' + (
-    (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(spec->'metrics') m) + coalesce(o.micros, 0)
-  ) * interval '1 microsecond' > now() ORDER BY e.id`
+export const isMaturingSql = `(e.stopped_at + interval '2 hours' + (
+    (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(e.spec->'metrics') m) + coalesce((
+      SELECT max((o.spec->>'withinMicros')::float8) FROM lockstep.definitions o WHERE o.kind = 'outcome' AND o.spec->>'model' = e.model
+    ), 0)
+  ) * interval '1 microsecond' > now())`
+
+/** The runs that are analyzed. */
+const dueSql = `SELECT id::text AS id, name FROM lockstep.experiments e
+  WHERE state = 'running' OR exposures_deleted_at IS NULL AND ${isMaturingSql} ORDER BY e.id`
 
 /** Analyzes each experiment once an hour: while it runs, and then until all of its units are mature. */
 export function experimentsJobs({

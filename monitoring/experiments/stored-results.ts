@@ -93,8 +93,11 @@ export async function storeResult(
   analyze: (previous: ExperimentResult | null) => ExperimentResult,
 ): Promise<ExperimentResult> {
   return await kysely.transaction().execute(async (transaction) => {
-    await transaction.selectFrom('lockstep.experiments').select('id').where('id', '=', String(run)).forUpdate().execute()
+    const locked = transaction.selectFrom('lockstep.experiments').select('exposures_deleted_at').where('id', '=', String(run)).forUpdate()
+    const { exposures_deleted_at: deletedAt } = await locked.executeTakeFirstOrThrow()
     const previous = await readLastResult(transaction, run)
+    // the analysis may have read a part of them
+    if (previous !== null && deletedAt !== null) return previous
     if (previous !== null && Date.parse(previous.asOf) * 1000 >= evidence.asOf) return previous
     const result = analyze(previous)
     await transaction

@@ -26,6 +26,8 @@ export interface ExperimentRun {
   readonly stoppedAt: Date | null
   readonly stopReason: string | null
   readonly decision: unknown
+  /** Since when its exposures are deleted; null: they are kept. */
+  readonly exposuresDeletedAt: Date | null
 }
 
 /** The running experiments, oldest first. */
@@ -77,5 +79,6 @@ export function runOf(row: Selectable<ExperimentsTable>): ExperimentRun {
     stoppedAt: row.stopped_at,
     stopReason: row.stop_reason,
     decision,
+    exposuresDeletedAt: row.exposures_deleted_at,
   }
 }

@@ -74,6 +74,8 @@ export interface LockstepConfig {
   readonly logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
   /** How long the audit log is kept, days. Default: 365. */
   readonly auditRetentionDays?: number
+  /** How long the exposures of ended experiments and the counts of ended rollouts are kept, days. Default: 365. */
+  readonly evidenceRetentionDays?: number
   /** The keys that sign definitions and models: the first signs, all verify. A secret: keep it out of the file. */
   readonly signingKey?: string | readonly string[] | undefined
   /** Whether requests need an API key. Default: `auto`. */

@@ -78,6 +78,8 @@ export interface Config {
   readonly logLevel: LogLevel
   /** For how many days the audit log is kept. */
   readonly auditRetentionDays: number
+  /** For how many days the exposures of ended experiments and the counts of ended rollouts are kept. */
+  readonly evidenceRetentionDays: number
   /**
    * The signing keys of definitions and models. The first key signs, and all keys verify. null: no signatures. Never
    * print them.
@@ -164,6 +166,7 @@ export function toConfig(data: Variables, traces: TraceSettings | null): Config 
     rollupDays: data.LOCKSTEP_ROLLUP_DAYS,
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auditRetentionDays: data.LOCKSTEP_AUDIT_RETENTION_DAYS,
+    evidenceRetentionDays: data.LOCKSTEP_EVIDENCE_RETENTION_DAYS,
     signingKeys: signingKeysOf(data.LOCKSTEP_SIGNING_KEY),
     auth: data.LOCKSTEP_AUTH,
     requestTimeoutMs: data.LOCKSTEP_REQUEST_TIMEOUT_MS,

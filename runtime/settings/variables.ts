@@ -67,6 +67,7 @@ export const variables = z.object({
   ).default({ minute: 7, hour: 90, day: 730 }),
   LOCKSTEP_LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
   LOCKSTEP_AUDIT_RETENTION_DAYS: integer(1, 36_500).default(365),
+  LOCKSTEP_EVIDENCE_RETENTION_DAYS: integer(1, 36_500).default(365),
   LOCKSTEP_SIGNING_KEY: z
     .string()
     .transform((text) => text.split(',').map((key) => key.trim()))

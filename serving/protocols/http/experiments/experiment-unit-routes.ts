@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { parseDuration } from '../../../../kernel/values/duration.ts'
 import { LockstepError } from '../../../../kernel/errors.ts'
-import { requireRun } from '../../../../monitoring/experiments/analyze-run.ts'
+import { requireExposures, requireRun } from '../../../../monitoring/experiments/analyze-run.ts'
 import { exportUnits, unitColumns } from '../../../../monitoring/experiments/export-units.ts'
 import { planExperiment } from '../../../../monitoring/experiments/plan-experiment.ts'
 import { planUnits } from '../../../../monitoring/experiments/plan-units.ts'
@@ -63,6 +63,7 @@ export const experimentUnitRoutes: readonly Route[] = [
       const db = deps.upkeep.database()
       const name = nameInPath(call)
       const run = await requireRun(db, name)
+      requireExposures(run)
       const plan = planUnits(deps.catalog(), run.spec)
       const { signal } = commitWhileConnected(call)
       // for its owner alone: the file names units
