@@ -17,7 +17,8 @@ const deleteSql = `WITH ended AS (
  */
 export async function forgetCounts(db: Pick<Database, 'query'>, retentionDays: number): Promise<number> {
   for (let total = 0; ;) {
-    const [{ rollouts = 0 } = {}] = await db.query<{ rollouts: number }>(deleteSql, [retentionDays])
+    const [deleted] = await db.query<{ rollouts: number }>(deleteSql, [retentionDays])
+    const rollouts = deleted?.rollouts ?? 0
     total += rollouts
     if (rollouts < maxRollouts) return total
   }
