@@ -1,3 +1,4 @@
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { durationText, formatDuration } from '../../kernel/values/duration.ts'
 import type { Column, ValueType } from '../../kernel/values/value-type.ts'
 import { typeName } from '../../kernel/values/value-type.ts'
@@ -283,9 +284,11 @@ export function featuresOf(view: Definition & { readonly kind: 'view' | 'onDeman
   return view.kind === 'view' ? view.spec.features.map(featureDetails) : view.spec.features.map(onDemandFeature)
 }
 
+const definitionsByKey = memoizeWeak(({ definitions }: Inventory) => new Map(definitions.map((each) => [definitionKey(each), each])))
+
 /** The features of a service in its order, under its names. */
-export function serviceFeatures({ definitions }: Inventory, service: Definition & { readonly kind: 'service' }): FeatureDetails[] {
-  const byKey = new Map(definitions.map((each) => [definitionKey(each), each]))
+export function serviceFeatures(inventory: Inventory, service: Definition & { readonly kind: 'service' }): FeatureDetails[] {
+  const byKey = definitionsByKey(inventory)
   return service.spec.members.flatMap((member) => {
     const id = member.kind === 'view' ? member.use.view : member.view
     const view = byKey.get(`${member.kind} ${id}`)

@@ -1,7 +1,7 @@
 import type { ColumnStatistics } from '../../offline/profile/column-statistics.ts'
 import type { NumberStatistics } from '../../offline/profile/number-statistics.ts'
 import type { Definition } from '../../registry/definition.ts'
-import { labelOf } from '../../registry/definition.ts'
+import { definitionKey, labelOf, references } from '../../registry/definition.ts'
 import { serviceFeatures } from '../../registry/find/definition-details.ts'
 import type { Inventory } from '../../registry/find/inventory.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
@@ -34,7 +34,7 @@ export async function lastStatistics(
   for (const service of inventory.definitions) {
     if (service.kind !== 'service') continue
     const isOwn = definition.kind === 'service'
-    if (isOwn && labelOf(service) !== label) continue
+    if (isOwn ? labelOf(service) !== label : !references(service).includes(definitionKey(definition))) continue
     const own = serviceFeatures(inventory, service).filter(({ view }) => isOwn || view === label)
     if (own.length > 0)
       named.set(
