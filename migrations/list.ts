@@ -58,6 +58,7 @@ import * as summarizeLogTimes from './0056-summarize-log-times.ts'
 import * as oldJobs from './0057-old-jobs.ts'
 import * as rolloutHolds from './0058-rollout-holds.ts'
 import * as experimentRetention from './0060-experiment-retention.ts'
+import * as auditWords from './0061-audit-words.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -123,4 +124,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0057-old-jobs': oldJobs,
   '0058-rollout-holds': rolloutHolds,
   '0060-experiment-retention': experimentRetention,
+  '0061-audit-words': auditWords,
 }

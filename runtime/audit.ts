@@ -1,3 +1,4 @@
+import type { RawBuilder } from 'kysely'
 import { sql } from 'kysely'
 import type { Database } from './postgres/database.ts'
 
@@ -136,20 +137,32 @@ export async function recordAudit(
     .execute()
 }
 
+/** A search reads so many records before it uses the index of words: most words have enough of them there. */
+const readFirst = 20_000
+
 /** Returns audit records, newest first. */
 export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: AuditFilter): Promise<AuditRecord[]> {
   const { since, until, who, what, entity, before, without = [] } = filter
+  // the expressions of the index `audit_log_by_words`
+  const words: RawBuilder<boolean>[] = []
+  if (who !== undefined) words.push(sql`array[actor, actor_name, split_part(actor, '@', 1)] @> array[${who}::text]`)
+  if (what !== undefined) {
+    const groups = sql`split_part(action, '.', 1), substring(action from '^(.*)[.]')`
+    words.push(sql`array[action, ${groups}, subject, split_part(subject, '@', 1)] @> array[${what}::text]`)
+  }
+  const hasWords = sql<boolean>`(${words.length === 0 ? sql`true` : sql.join(words, sql` and `)})`
   let query = kysely.selectFrom('lockstep.audit_log').selectAll().orderBy('id', 'desc').limit(filter.limit)
   if (without.length > 0) query = query.where('action', 'not in', without)
   if (since !== undefined) query = query.where('at', '>=', since)
   if (until !== undefined) query = query.where('at', '<=', until)
   if (before !== undefined) query = query.where('id', '<', String(before))
-  if (who !== undefined) query = query.where(sql<boolean>`${who} in (actor, actor_name, split_part(actor, '@', 1))`)
-  if (what !== undefined) {
-    query = query.where(sql<boolean>`(${what} in (action, subject, split_part(subject, '@', 1)) or starts_with(action, ${`${what}.`}))`)
-  }
   if (entity !== undefined) query = query.where(sql<boolean>`strpos(after ->> 'entities', ${entity}) > 0`)
-  const rows = await query.execute()
+  const newest = sql`coalesce(${before ?? null}::bigint, (select max(id) from lockstep.audit_log))`
+  let rows = await (words.length === 0 ? query : query.where(sql<boolean>`${hasWords} and id > ${newest} - ${readFirst}::bigint`)).execute()
+  if (words.length > 0 && rows.length < filter.limit) {
+    // as an array, because a plan that joins would begin with the newest records
+    rows = await query.where(sql<boolean>`id = any(array(select id from lockstep.audit_log where ${hasWords}))`).execute()
+  }
   return rows.map(({ id, actor_name, request_id, ...row }) => ({ ...row, id: Number(id), actorName: actor_name, requestId: request_id }))
 }
 

@@ -9,6 +9,7 @@ import { definitionsAt } from '../../registry/definition-states.ts'
 import { readInventory } from '../../registry/find/inventory.ts'
 import { aliasAt } from '../../registry/find/past-inventory.ts'
 import { currentDefinitions } from '../../registry/definition.ts'
+import { readAudit } from '../../runtime/audit.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { forgetJobs } from '../../runtime/jobs/forget-jobs.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
@@ -38,6 +39,9 @@ const history = `
     select 'monitor_' || i % 40, 'drift', 's' || i, 'ticket', case when i <= 5 then 'firing' else 'resolved' end, i,
       case when i > 5 then i end, case when i > 5 then 'cleared' end, false, '{}', '{}', '{}'
     from generate_series(1, 10000) i;
+  insert into lockstep.audit_log (actor, action, subject)
+    select case when i = 7 then 'rare@host' else 'user' || i % 5 || '@host' end, case when i = 9 then 'model.alias.remove' else 'explain' end, 'delay@' || i % 9
+    from generate_series(1, 60000) i;
   insert into lockstep.rollups (at, process, model, version, role, ended, traffic)
     select at, 'p', 'model_' || m, 1, 'champion', false, decode('${traffic}', 'hex')
     from generate_series(timestamptz '2026-01-05Z', '2026-01-05 09:59Z', '1 minute') at, generate_series(0, 39) m;
@@ -49,7 +53,8 @@ beforeAll(async () => {
   const { db } = opened()
   await rollupPartitions.create(db, [day / 86_400_000_000])
   await db.script(history)
-  for (const table of ['definitions', 'jobs', 'alerts', 'rollups', 'merged_rollups']) await db.script(`vacuum analyze lockstep.${table}`)
+  for (const table of ['definitions', 'jobs', 'alerts', 'audit_log', 'rollups', 'merged_rollups'])
+    await db.script(`vacuum analyze lockstep.${table}`)
 })
 
 const taken = (read: (handle: Pick<Database, 'kysely' | 'query'>) => Promise<unknown>) => rowsTaken(opened().db, read)
@@ -159,6 +164,30 @@ it.each([
 ] as const)('a page of %s reads about its own rows', async (_, filter, length) => {
   expect(await readAlerts(opened().db, { ...filter, limit: 50 })).toHaveLength(length)
   expect(await taken((db) => readAlerts(db, { ...filter, limit: 50 }))).toBeLessThan(500)
+})
+
+it.each([
+  ['a rare user', { who: 'rare' }, 1],
+  ['a rare actor', { who: 'rare@host' }, 1],
+  ['a rare action', { what: 'model.alias.remove' }, 1],
+  ['a rare group of actions', { what: 'model' }, 1],
+  ['a rare subgroup of actions', { what: 'model.alias' }, 1],
+  ['a rare user of a frequent subject', { who: 'rare', what: 'delay' }, 1],
+  ['a word that nothing has', { what: 'nothing' }, 0],
+] as const)('the audit log finds %s without a read of all records', async (_, filter, length) => {
+  expect(await readAudit(opened().db, { ...filter, limit: 50 })).toHaveLength(length)
+  // it reads the newest records first
+  expect(await taken((db) => readAudit(db, { ...filter, limit: 50 }))).toBeLessThan(45_000)
+})
+
+it('the audit log finds frequent words page by page', async () => {
+  const first = await readAudit(opened().db, { what: 'delay@3', limit: 50 })
+  const second = await readAudit(opened().db, { what: 'delay@3', limit: 50, before: first.at(-1)?.id })
+  const rows = await opened().db.query<{ id: number }>(
+    `select id::int as id from lockstep.audit_log where subject = 'delay@3' order by id desc limit 100`,
+  )
+  expect([...first, ...second].map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
+  expect(await taken((db) => readAudit(db, { what: 'delay@3', limit: 50 }))).toBeLessThan(2_000)
 })
 
 it('the traffic of a model is read without the rows of other models', async () => {
