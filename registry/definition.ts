@@ -141,9 +141,40 @@ export async function currentDefinitions(handle: Kysely<LockstepTables>): Promis
 
 /** Those of these definitions that are retired in the registry. */
 export async function retiredAmong(handle: Kysely<LockstepTables>, named: readonly DefinitionName[]): Promise<Definition[]> {
+  return await readDefinitions(handle, sql<boolean>`retired_at is not null and ${isAmong(named)}`)
+}
+
+/**
+ * Those of these definitions that the registry has, retired ones included, and all that they need. Over the years most
+ * definitions are retired, so the others are not read.
+ *
+ * @param needs what a definition needs; default: what it refers to
+ */
+export async function definitionsReached(
+  handle: Kysely<LockstepTables>,
+  start: readonly DefinitionKey[],
+  needs: (definition: Definition) => readonly DefinitionKey[] = references,
+): Promise<Definition[]> {
+  const [asked, definitions] = [new Set(start), new Array<Definition>()]
+  for (let missing = [...asked]; missing.length > 0;) {
+    const found = await readDefinitions(handle, isAmong(missing.map(parsedKey)))
+    definitions.push(...found)
+    missing = [...new Set(found.flatMap(needs))].filter((key) => !asked.has(key))
+    for (const key of missing) asked.add(key)
+  }
+  return definitions
+}
+
+function isAmong(named: readonly DefinitionName[]): RawBuilder<boolean> {
   const [kinds, names, versions] = [named.map(({ kind }) => kind), named.map(({ name }) => name), named.map(({ version }) => version)]
-  const among = sql`(kind, name, version) in (select * from unnest(${kinds}::text[], ${names}::text[], ${versions}::int[]))`
-  return await readDefinitions(handle, sql<boolean>`retired_at is not null and ${among}`)
+  return sql<boolean>`(kind, name, version) in (select * from unnest(${kinds}::text[], ${names}::text[], ${versions}::int[]))`
+}
+
+function parsedKey(key: DefinitionKey): DefinitionName {
+  const at = key.indexOf(' ')
+  const label = key.slice(at + 1)
+  const [, name = label, version = '0'] = /^(.*)@(\d{1,9})$/.exec(label) ?? []
+  return { kind: key.slice(0, at) as DefinitionKind, name, version: Number(version) }
 }
 
 async function readDefinitions(handle: Kysely<LockstepTables>, condition: RawBuilder<boolean>): Promise<Definition[]> {

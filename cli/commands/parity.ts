@@ -95,7 +95,7 @@ async function readReport(context: Context, server: Server | null, asked: Asked)
   const until = Date.now() * 1000
   return await checkParity(
     db,
-    { services: await storedServices(db) },
+    { services: (ids) => storedServices(db, ids) },
     {
       since: until - since,
       until,

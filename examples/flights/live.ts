@@ -126,10 +126,9 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
 /** Compares some of the newest answers with the history, which a server would do after five minutes. */
 async function checkNewest(db: Database, signal: AbortSignal): Promise<void> {
   const until = Date.now() * 1000
-  const services = await storedServices(db)
   const report = await checkParity(
     db,
-    { services },
+    { services: (ids) => storedServices(db, ids) },
     { since: until - parityWindowMicros, until, limit: parityVectors, order: 'random', signal },
   )
   await storeParity(db, report, until)

@@ -36,6 +36,11 @@ export interface ParityOptions extends LoggedQuery {
   readonly onProgress?: (done: number, total: number) => void
 }
 
+/** The feature services, or how those that the log names are read. */
+export interface ParityCatalog {
+  readonly services: Catalog['services'] | ((ids: readonly DefinitionId[]) => Promise<Catalog['services']>)
+}
+
 export interface ParityReport {
   /** Logged vectors that were recomputed. */
   readonly vectors: number
@@ -103,13 +108,15 @@ const answersPerSnapshot = 500
  * Most vectors equal what all rows say. The others are computed again from several row sets in one more pass over their
  * entities' rows (`computeCounterfactuals`). From these `classify` finds why a value differs.
  */
-export async function checkParity(db: Database, catalog: Pick<Catalog, 'services'>, options: ParityOptions): Promise<ParityReport> {
+export async function checkParity(db: Database, { services }: ParityCatalog, options: ParityOptions): Promise<ParityReport> {
   const skipped = createSkipTally()
   const answers: LoggedAnswer[] = []
   const turns = startTurns(options.signal)
-  for (const row of await readLoggedVectors(db, options)) {
+  const rows = await readLoggedVectors(db, options)
+  const known = typeof services === 'function' ? await services([...new Set(rows.map((row) => row.service as DefinitionId))]) : services
+  for (const row of rows) {
     if (turns.isOver()) await turns.next()
-    const service = catalog.services.get(row.service as DefinitionId)
+    const service = known.get(row.service as DefinitionId)
     if (service?.fingerprint !== row.serviceFingerprint) {
       const problem = service === undefined ? 'is not in the registry' : 'has changed since these predictions were answered'
       skipped.add('definitions', row.service as DefinitionId, problem, `The feature service "${row.service}" ${problem}.`)

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { DefinitionId } from '../../kernel/specs/view-spec.ts'
 import { formatTimestamp } from '../../kernel/values/time.ts'
 import type { DatasetFormat, WrittenFile } from '../../offline/files/dataset-writer.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
@@ -49,8 +50,8 @@ export async function writePredictions(
   }: { readonly path: string; readonly format: DatasetFormat; readonly overwrite: boolean; readonly signal: AbortSignal },
 ): Promise<WrittenPredictions> {
   const model = catalog.model(modelName)
-  const wanted = serviceId ?? model.spec.service
-  const service = [...(await storedServices(db)).values()].find(({ id }) => id === wanted)
+  const wanted = (serviceId ?? model.spec.service) as DefinitionId
+  const service = (await storedServices(db, [wanted])).get(wanted)
   if (service === undefined) {
     throw new LockstepError('UNKNOWN_DEFINITION', `There is no feature service "${wanted}" in the registry; give it as name@version.`, {
       details: { kind: 'feature service', name: wanted },

@@ -1,7 +1,7 @@
 import type { SourceSpec } from '../../kernel/specs/view-spec.ts'
 import type { Database } from '../../runtime/postgres/database.ts'
 import type { Definition, DefinitionKey } from '../definition.ts'
-import { definitionKey, labelOf, references, storedDefinitions } from '../definition.ts'
+import { definitionKey, labelOf, references, definitionsReached } from '../definition.ts'
 import type { ModelVersion } from './model-versions.ts'
 
 /** The origins of a model version, down to the tables. */
@@ -44,7 +44,8 @@ export interface DatasetOrigin {
 
 /** Reads the origins of a version from the registry, including definitions that have been pruned since. */
 export async function readModelLineage(db: Database, version: ModelVersion): Promise<ModelLineage> {
-  const definitions = new Map((await storedDefinitions(db.kysely)).map((definition) => [definitionKey(definition), definition]))
+  const found = await definitionsReached(db.kysely, [`service ${version.service}`])
+  const definitions = new Map(found.map((definition) => [definitionKey(definition), definition]))
   const reached = reachedFrom(`service ${version.service}`, definitions)
   const views = reached.flatMap((definition) => (definition.kind === 'view' ? [definition] : []))
   const sources = new Map(views.map(({ spec: { source } }) => [source.name, source]))

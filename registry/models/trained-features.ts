@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { ServiceSpec } from '../../kernel/specs/service-spec.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import { storedDefinitions } from '../definition.ts'
+import { definitionsReached } from '../definition.ts'
 import type { ModelBinding } from './model-binding.ts'
 
 /** The features that a model version is served with. */
@@ -114,7 +114,7 @@ async function compareFeatures(
 ): Promise<{ readonly why: string | null; readonly inOrder: readonly string[]; readonly taken: readonly string[] }> {
   const taken = [...new Set(binding.inputs.flatMap(({ columns }) => columns.map(({ name }) => name)))]
   if (dataset.service === service && dataset.fingerprint === serviceFingerprint) return { why: null, inOrder: taken, taken }
-  const stored = await storedDefinitions(handle)
+  const stored = await definitionsReached(handle, [`service ${dataset.service}`, `service ${service}`], () => [])
   const originsOf = (id: string, fingerprint: string) => {
     const found = stored.find(
       (each) => each.kind === 'service' && `${each.name}@${each.version}` === id && each.fingerprint === fingerprint,

@@ -97,7 +97,7 @@ export const parityRoutes: readonly Route[] = [
       const until = deps.clock()
       const report: ParityReport = await checkParity(
         db,
-        { services: await storedServices(db) },
+        { services: (ids) => storedServices(db, ids) },
         {
           since: until - parseDuration(since, 'The parameter "since"'),
           until,
