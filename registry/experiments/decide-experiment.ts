@@ -119,7 +119,7 @@ function versionOf({ name, versions }: ExperimentRun, variant: string): number {
   )
 }
 
-async function newestEvidence(transaction: Kysely<LockstepTables>, run: ExperimentRun, variant: string): Promise<DecisionEvidence | null> {
+async function newestEvidence(transaction: Kysely<LockstepTables>, run: ExperimentRun, variant: string): Promise<ReadEvidence | null> {
   const row = await transaction
     .selectFrom('lockstep.experiment_results')
     .select([
@@ -161,24 +161,42 @@ async function newestEvidence(transaction: Kysely<LockstepTables>, run: Experime
   }
 }
 
+type ReadEvidence = DecisionEvidence & { readonly primary: StoredMetric | undefined }
+
 /** What is read here of a metric in a stored result. */
 interface StoredMetric {
   readonly metric: string
   readonly role: string
+  readonly better: 'higher' | 'lower'
   readonly comparisons: readonly {
     readonly variant: string
+    readonly control: string
+    readonly significant: boolean
+    readonly difference: { readonly value: number } | null
     readonly guardrail: { readonly verdict: DecidedGuardrail['verdict'] } | null
   }[]
 }
 
-function notesOf({ name, state }: ExperimentRun, variant: string, evidence: DecisionEvidence | null): string[] {
+/** What is not known of the variant by the primary metric; none for the control, which is compared with nothing. */
+function primaryNotes(primary: StoredMetric | undefined, variant: string): string[] {
+  const compared = primary?.comparisons.find((each) => each.variant === variant)
+  if (primary === undefined || compared === undefined) return []
+  const { control, significant, difference } = compared
+  const isBetter = (difference?.value ?? 0) > 0 === (primary.better === 'higher')
+  if (significant && isBetter) return []
+  const than = `better than "${control}" in "${primary.metric}"`
+  return [significant ? `Warning: "${variant}" is not ${than}, but worse.` : `Warning: it is not shown that "${variant}" is ${than}.`]
+}
+
+function notesOf({ name, state }: ExperimentRun, variant: string, evidence: ReadEvidence | null): string[] {
   const stopped = state === 'running' ? ['The experiment was stopped: its units are routed as all others.'] : []
   if (evidence === null) return [...stopped, 'It was never analyzed, so the decision has no evidence.']
-  const { asOf, failing, guardrails, exposedSince, isOld } = evidence
+  const { asOf, primary, failing, guardrails, exposedSince, isOld } = evidence
   const of = (verdict: DecidedGuardrail['verdict']) => guardrails.flatMap((each) => (each.verdict === verdict ? [each.metric] : []))
   const [failed, undecided] = [of('fails'), of('undecided')]
   return [
     ...stopped,
+    ...primaryNotes(primary, variant),
     ...(failing.length > 0 ? [`Warning: health checks failed: ${failing.join(', ')}. The figures cannot be trusted.`] : []),
     ...(failed.length > 0
       ? [`Warning: guardrails fail: ${quotedNames(failed)}. "${variant}" is worse there by more than the margin.`]

@@ -338,6 +338,25 @@ describe('an experiment with a known effect', () => {
     })
   })
 
+  test('is decided with a warning if the variant is not shown to be better, or is worse', async () => {
+    const warnings = async (variant: string, significant: boolean, value: number) => {
+      await opened.db.query(`UPDATE lockstep.experiments SET state = 'stopped', decision = NULL`)
+      await opened.db.query(
+        `UPDATE lockstep.experiment_results SET result = jsonb_set(jsonb_set(jsonb_set(result::jsonb, '{health,0,state}', '"ok"'),
+           '{metrics,0,comparisons,0,significant}', to_jsonb($1::bool)), '{metrics,0,comparisons,0,difference,value}', to_jsonb($2::float8))::json`,
+        [significant, value],
+      )
+      const { notes } = await decideExperiment(opened.db, 'offers', variant, { actor: 'ann', reason: 'a trial' })
+      return notes.filter((note) => note.includes('"revenue"'))
+    }
+    expect(await warnings('treatment', true, 2)).toEqual([])
+    expect(await warnings('treatment', true, -2)).toEqual(['Warning: "treatment" is not better than "control" in "revenue", but worse.'])
+    expect(await warnings('treatment', false, 2)).toEqual([
+      'Warning: it is not shown that "treatment" is better than "control" in "revenue".',
+    ])
+    expect(await warnings('control', false, 2)).toEqual([])
+  })
+
   test('that is unknown or was never started has no results, and says what to do', async () => {
     await expect(experimentReport(opened.db, 'offer')).rejects.toThrow(/There is no experiment "offer".*Did you mean "offers"/)
     await opened.db.query('DELETE FROM lockstep.experiment_results')
