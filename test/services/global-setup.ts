@@ -8,7 +8,7 @@ import { postgresWays } from './postgres.ts'
 import { redisWays } from './redis.ts'
 import { requireRedis } from './redis-server.ts'
 import { forgetServicePolicy } from './service-policy.ts'
-import { makeTemplate } from './template.ts'
+import { provideTemplate } from './template.ts'
 import { firstThatWorks } from './ways.ts'
 
 declare module 'vitest' {
@@ -55,7 +55,9 @@ async function start(workers: number): Promise<Started> {
     const postgres = (clusters ?? []).map((cluster) => cluster.url)
     const redisUrl = redis?.[0]?.url ?? ''
     await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
-    await Promise.all(postgres.map((url) => makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))))
+    await Promise.all(
+      postgres.map((url) => provideTemplate(url, `${run}_template`).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))),
+    )
     let stopped: Promise<void> | undefined
     return { services: { run, postgres, redis: redisUrl }, stop: () => (stopped ??= stop()) }
 

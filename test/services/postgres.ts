@@ -9,6 +9,7 @@ import { rootFolder } from '../source-files.ts'
 import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
 import { type ServerUser, type Service, freePort, onFreePort, serverFolder, startServer, unprivilegedUser } from './keeper.ts'
+import { keptTemplate, makeTemplate, templateSources } from './template.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
 
 /**
@@ -162,9 +163,20 @@ async function startCluster(binaries: string, at?: { readonly data: string; read
     await rm(folder, { recursive: true, force: true })
     throw error
   })
-  const port = at?.port ?? (await freePort())
+  return await startOn(bin, { data, folder, user, port: at?.port ?? (await freePort()) })
+}
+
+interface ClusterPlace {
+  readonly data: string
+  /** Removed when the server ends. */
+  readonly folder: string
+  readonly user: ServerUser | undefined
+  readonly port: number
+}
+
+async function startOn(bin: string, { data, folder, user, port }: ClusterPlace): Promise<Service> {
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-  return startServer({
+  return await startServer({
     name: join(bin, 'postgres'),
     command: join(bin, 'postgres'),
     args: ['-D', data, '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-p', String(port), ...flags],
@@ -183,8 +195,8 @@ async function startCluster(binaries: string, at?: { readonly data: string; read
 }
 
 /**
- * The data folder of a new cluster, which these binaries made once for many runs: making it takes ten times the
- * processor time of copying it.
+ * The data folder of a new cluster with the migrated template, which these binaries made once for many runs: making it
+ * takes many times the processor time of copying it.
  */
 async function newCluster(binaries: string, user: ServerUser | undefined): Promise<string> {
   const { stdout } = await run(join(binaries, 'postgres'), ['--version'])
@@ -193,7 +205,7 @@ async function newCluster(binaries: string, user: ServerUser | undefined): Promi
     .digest('hex')
     .slice(0, 16)
   const parent = join(rootFolder, 'node_modules/.cache/lockstep/postgres', key)
-  const kept = await keptFolder(parent, ['test/services/postgres.ts'], async (partial) => {
+  const kept = await keptFolder(parent, ['test/services/postgres.ts', ...templateSources()], async (partial) => {
     // where the server's user may write
     const folder = await serverFolder('postgres-new', user)
     try {
@@ -201,6 +213,10 @@ async function newCluster(binaries: string, user: ServerUser | undefined): Promi
       const encoding = ['-A', 'trust', '-E', 'UTF8', '--locale=C']
       const words = ['-D', data, '-U', 'postgres', ...encoding, '--no-sync', '--no-instructions']
       await run(join(bin, 'initdb'), words, { cwd: folder, ...user })
+      const server = await onFreePort(async () =>
+        startOn(bin, { data, folder: await serverFolder('postgres', user), user, port: await freePort() }),
+      )
+      await makeTemplate(server.url, keptTemplate).finally(() => server.stop())
       await run('cp', ['-a', data, partial])
     } finally {
       await rm(folder, { recursive: true, force: true })
