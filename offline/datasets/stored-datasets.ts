@@ -24,9 +24,15 @@ export function withoutManifest(dataset: StoredDataset): Omit<StoredDataset, 'ma
   return { id, service, fingerprint, path, paths, rows, createdAt }
 }
 
-/** All training sets, newest first. */
-export async function readDatasets(db: Database): Promise<StoredDataset[]> {
-  const rows = await db.kysely.selectFrom('lockstep.datasets').selectAll().orderBy('created_at', 'desc').orderBy('id').execute()
+/** All training sets, or those whose ids begin with the text, newest first. */
+export async function readDatasets(db: Database, id = ''): Promise<StoredDataset[]> {
+  const rows = await db.kysely
+    .selectFrom('lockstep.datasets')
+    .selectAll()
+    .where((the) => the.fn<boolean>('starts_with', ['id', the.val(id)]))
+    .orderBy('created_at', 'desc')
+    .orderBy('id')
+    .execute()
   return rows.map((row) => {
     // only createDataset writes these
     const manifest = row.manifest as DatasetManifest
@@ -52,7 +58,7 @@ export async function readDatasets(db: Database): Promise<StoredDataset[]> {
  * @throws LockstepError `UNKNOWN_DEFINITION` where there is none, or more than one
  */
 export async function findDataset(db: Database, id: string): Promise<StoredDataset> {
-  const found = (await readDatasets(db)).filter((dataset) => dataset.id.startsWith(id))
+  const found = await readDatasets(db, id)
   const [dataset] = found
   if (dataset !== undefined && found.length === 1) return dataset
   const what = dataset === undefined ? 'There is no training set' : `There are ${found.length} training sets`
