@@ -177,6 +177,7 @@ async function batch(db: Database, folder: string, sql: string, rowsPerPart: num
       onlineMicros: null,
       rowsPerPart,
       maxRefused: { rows: 0 },
+      minRows: null,
       overwrite: true,
     })
     await finished(db, job.id, jobs.kind)

@@ -41,6 +41,7 @@ export type ErrorCode =
   | 'WRITE_FAILED'
   | 'BATCH_CONFLICT' // a batch of this id was asked for in another way
   | 'TOO_MANY_REFUSED' // more rows of a batch have no prediction than it allows
+  | 'TOO_FEW_ROWS' // the spine of a batch has fewer rows than it needs
   | 'NOT_REPRODUCIBLE' // what a training set was made of cannot be read again
   | 'BASELINE_MISSING' // a model version has no earlier rows to compare with
   | 'ROLLUP_DAMAGED' // stored statistics of a model cannot be read

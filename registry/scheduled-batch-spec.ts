@@ -27,6 +27,8 @@ export const scheduledBatchSpec = z.strictObject({
   onlineMicros: z.number().nullable().default(null),
   rowsPerPart: z.int().min(1),
   maxRefused: z.union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })]).nullable(),
+  /** How many rows the spine must have; null: any number. */
+  minRows: z.int().min(1).nullable().default(null),
   overwrite: z.boolean(),
   /** Five fields of cron, in UTC. */
   schedule: text,

@@ -74,6 +74,7 @@ export const batchRunCommand: Command = {
     },
     'rows-per-part': { value: 'N', help: `The maximum number of rows of a file. Default: ${defaultRowsPerPart}.` },
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
+    'min-rows': { value: 'N', help: 'Fail if the spine has fewer rows. Default: it may have none.' },
     detach: { help: 'Begin the batch and leave it to workers.' },
     overwrite: { help: 'Replace a batch that is in the folder or table.' },
     ...engineOptions,
@@ -201,6 +202,7 @@ function requestOf(input: Input): BatchRequest {
     onlineMicros: online === undefined ? null : durationOption('batch run', 'online', online),
     rowsPerPart: input.count('rows-per-part', 1, maxParts * defaultRowsPerPart) ?? defaultRowsPerPart,
     maxRefused: maxRefused === undefined ? null : maxRefusedOf(maxRefused),
+    minRows: input.count('min-rows', 1) ?? null,
     overwrite: input.flag('overwrite'),
   }
 }

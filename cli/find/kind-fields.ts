@@ -135,6 +135,7 @@ function batchFields({
   format,
   mode,
   maxRefused,
+  minRows,
 }: NonNullable<DefinitionPage['batch']>): Field[] {
   const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : formatShare(maxRefused.share, 4)
   return [
@@ -144,6 +145,7 @@ function batchFields({
     ['output', `${out} (${format === 'table' ? mode : format})`],
     ['id', id],
     ['max refused', limit],
+    ['min rows', String(minRows ?? '')],
     ['results', `lockstep batch list --model ${model}`],
   ]
 }

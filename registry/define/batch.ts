@@ -63,6 +63,8 @@ export interface BatchOptions {
   readonly rowsPerPart?: number
   /** A batch fails if more rows have no prediction: a share such as `'1%'`, or a number. Default: no limit. */
   readonly maxRefused?: string | number
+  /** A batch fails if its spine has fewer rows, so that it replaces nothing. Default: it may have none. */
+  readonly minRows?: number
   /** Whether a batch replaces another one in its folder. Default: false. */
   readonly overwrite?: boolean
   /** Five fields of cron, in UTC: `'0 2 * * *'`. */
@@ -84,6 +86,7 @@ const fields = [
   'online',
   'rowsPerPart',
   'maxRefused',
+  'minRows',
   'overwrite',
   'schedule',
 ]
@@ -104,10 +107,12 @@ export function batch<const N extends string>(name: N, body: BatchOptions & Desc
   const what = `The batch "${checkName(name, 'A batch')}"`
   checkBody(body, what, fields)
   checkKind(body.model, ['model'], `The model of ${what.replace('The', 'the')}`, 'a model')
-  const { overwrite = false, rowsPerPart = defaultRowsPerPart } = body
+  const { overwrite = false, rowsPerPart = defaultRowsPerPart, minRows = null } = body
   if (typeof overwrite !== 'boolean') throw invalid(`${what} has the overwrite ${show(overwrite)}; write true or false.`)
   if (!Number.isSafeInteger(rowsPerPart) || rowsPerPart < 1)
     throw invalid(`${what} has the rowsPerPart ${show(rowsPerPart)}; write a whole number from 1 on.`)
+  if (minRows !== null && (!Number.isSafeInteger(minRows) || minRows < 1))
+    throw invalid(`${what} has the minRows ${show(minRows)}; write a whole number from 1 on.`)
   const spec: ScheduledBatchSpec = {
     name,
     model: body.model.name,
@@ -121,6 +126,7 @@ export function batch<const N extends string>(name: N, body: BatchOptions & Desc
     onlineMicros: onlineOf(body.online, what),
     rowsPerPart,
     maxRefused: maxRefusedOf(body.maxRefused, what),
+    minRows,
     overwrite,
     schedule: scheduleOf(body.schedule, what),
   }

@@ -52,6 +52,8 @@ const batchRequest = z.object({
   onlineMicros: z.number().nullable().default(null),
   /** How many rows may have no prediction; null: any number. */
   maxRefused: z.union([z.object({ share: z.number() }), z.object({ rows: z.number() })]).nullable(),
+  /** How many rows the spine must have; null: any number. */
+  minRows: z.number().int().min(1).nullable().default(null),
   overwrite: z.boolean(),
 })
 export type BatchRequest = z.infer<typeof batchRequest>

@@ -22,7 +22,8 @@ import { batchColumns } from './write-batch-part.ts'
  * Loads the spine of a batch into a table of its job, ordered by key, so that each part reads the rows of its own
  * entities alone, and cuts it into parts.
  *
- * @throws LockstepError `FILE_CHANGED`, `FILE_EXISTS`, `NOT_REPRODUCIBLE`, `SPINE_INVALID`, and what `openSpine` throws
+ * @throws LockstepError `FILE_CHANGED`, `FILE_EXISTS`, `NOT_REPRODUCIBLE`, `SPINE_INVALID`, `TOO_FEW_ROWS`, and what
+ *   `openSpine` throws
  */
 export async function planBatch(
   db: Database,
@@ -38,6 +39,7 @@ export async function planBatch(
   const sourceFiles = await filesRead(db, service, arrivedBefore)
   const spine = await openSpine(db, service, input, { time, carried, seen, signal })
   try {
+    requireRows(spec, spine.rows)
     refuseClash(
       spine.columns.map(({ name }) => name),
       request,
@@ -128,4 +130,14 @@ export function refuseClash(
   throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash}", which is the name of ${owner}. ${advice}.`, {
     details: { column: clash },
   })
+}
+
+/** @throws LockstepError `TOO_FEW_ROWS` */
+export function requireRows({ id, request: { minRows } }: BatchSpec, rows: number): void {
+  if (minRows === null || rows >= minRows) return
+  throw new LockstepError(
+    'TOO_FEW_ROWS',
+    `The batch "${id}" needs a spine of at least ${minRows} rows, and its spine has ${rows}. The output was not changed. Load the missing rows, then run the batch again.`,
+    { details: { rows, minRows } },
+  )
 }

@@ -18,7 +18,7 @@ import type { WrittenBatchPart } from '../batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest, BatchSpec } from '../batch/batch-spec.ts'
 import { noJob, ordinalName } from '../batch/batch-spec.ts'
 import { createFolderOutput } from '../batch/folder-output.ts'
-import { refuseClash } from '../batch/plan-batch.ts'
+import { refuseClash, requireRows } from '../batch/plan-batch.ts'
 import { batchColumns, predictJoined } from '../batch/write-batch-part.ts'
 
 export interface EngineBatchOptions {
@@ -31,8 +31,8 @@ export interface EngineBatchOptions {
  * Predicts the rows of a spine of files into a folder, in this process: the parts, then the manifest, then `_SUCCESS`.
  * The rows are in the order of the spine. After an error the parts are removed.
  *
- * @throws LockstepError `USAGE` for an output that is no folder; `TOO_MANY_REFUSED`, and what the engine, the model and
- *   the folder throw
+ * @throws LockstepError `USAGE` for an output that is no folder; `TOO_FEW_ROWS`, `TOO_MANY_REFUSED`, and what
+ *   the engine, the model and the folder throw
  */
 export async function runEngineBatch(
   { db, catalog, engine }: { readonly db: Database; readonly catalog: Catalog; readonly engine: FileEngine },
@@ -71,6 +71,7 @@ export async function runEngineBatch(
   let begun = false
   try {
     const spine = await engine.openSpine(service, request.spine, { time: request.time, carried: request.columns, signal })
+    requireRows(spec, spine.rows)
     refuseClash(
       spine.columns.map(({ name }) => name),
       request,

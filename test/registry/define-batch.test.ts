@@ -40,6 +40,7 @@ describe('a batch with a schedule', () => {
       onlineMicros: null,
       rowsPerPart: 100_000,
       maxRefused: null,
+      minRows: null,
       overwrite: false,
       schedule: '0 2 * * *',
     })
@@ -88,6 +89,8 @@ describe('a batch with a schedule', () => {
     expect(refused({ schedule: 'daily' })).toContain('five')
     expect(refused({ model: 'fraud' })).toContain('must be a model')
     expect(refused({ maxRefused: '200%' })).toContain('"200%"')
+    expect(refused({ minRows: 0 })).toContain('whole number from 1 on')
+    expect(refused({ minRows: 12_000 })).toBe('accepted')
     expect(refused({ format: 'orc' })).toContain('parquet, csv, jsonl')
     expect(refused({ rowsPerParts: 5 })).toContain('"rowsPerPart"')
   })

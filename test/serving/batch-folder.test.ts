@@ -74,6 +74,7 @@ function folderOf(name: string): { readonly path: string; readonly output: Batch
       onlineMicros: null,
       rowsPerPart: 1,
       maxRefused: null,
+      minRows: null,
       overwrite: false,
     },
     version: 1,

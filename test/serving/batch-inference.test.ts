@@ -68,6 +68,7 @@ const base: BatchRequest = {
   onlineMicros: null,
   rowsPerPart: 50,
   maxRefused: null,
+  minRows: null,
   overwrite: false,
 }
 
@@ -254,6 +255,17 @@ describe('a batch', () => {
     expect((await run('strict limited', { model: 'strict', spine, out: 's3://predictions/limited', maxRefused: { rows } })).state).toBe(
       'done',
     )
+  })
+
+  it('fails with a spine of too few rows before it changes the output', async () => {
+    const out = 's3://predictions/enough'
+    expect(await run('enough', { minRows: rows })).toMatchObject({ state: 'done' })
+    const names = await namesIn(out)
+    expect(names).toContain('_SUCCESS')
+    const few = await run('too few', { out, overwrite: true, minRows: rows + 1 })
+    expect(few).toMatchObject({ state: 'failed', error: { code: 'TOO_FEW_ROWS' } })
+    expect(few.error?.message).toContain(`at least ${rows + 1} rows, and its spine has ${rows}`)
+    expect(await namesIn(out)).toEqual(names)
   })
 
   it('refuses a folder with another batch, unless it replaces it', async () => {

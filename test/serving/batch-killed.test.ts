@@ -79,6 +79,7 @@ async function begin(out: string): Promise<Job> {
     onlineMicros: null,
     rowsPerPart: Math.ceil(rows / partsOfEach),
     maxRefused: null,
+    minRows: null,
     overwrite: false,
     ...outputFields({ out }),
   })

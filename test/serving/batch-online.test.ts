@@ -60,6 +60,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
       onlineMicros: 2 * hour,
       rowsPerPart: 2,
       maxRefused: null,
+      minRows: null,
       overwrite: true,
       ...outputFields({ out: 'postgres:scores' }),
       ...change,
@@ -140,6 +141,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
   it('of a batch that fails are removed', async () => {
     const failed = await run('fails', {
       maxRefused: { rows: 0 },
+      minRows: null,
       spine: { sql: `select airport, at from ahead union all select 'none', at from ahead` },
     })
     expect(failed).toMatchObject({ state: 'failed', error: { code: 'TOO_MANY_REFUSED' } })

@@ -59,6 +59,7 @@ async function begin(id: string, { out, mode, key, ...change }: Change): Promise
     onlineMicros: null,
     rowsPerPart: 20,
     maxRefused: null,
+    minRows: null,
     overwrite: false,
     ...outputFields({ out, mode, key: key ?? undefined }),
     ...change,

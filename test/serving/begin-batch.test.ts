@@ -46,6 +46,7 @@ async function begin(bucket: string) {
     onlineMicros: null,
     rowsPerPart: 50,
     maxRefused: null,
+    minRows: null,
     overwrite: false,
   }
   const catalog = await loadCatalog(world.db)

@@ -388,6 +388,7 @@ function batchOf(file: string, out: string): BatchRequest {
     rowsPerPart: 100,
     onlineMicros: null,
     maxRefused: { rows: 0 },
+    minRows: null,
     overwrite: false,
   }
 }

@@ -38,6 +38,7 @@ class Batches(Caller):
         online: Optional[str] = None,
         rows_per_part: Optional[int] = None,
         max_refused: Optional[Union[int, str]] = None,
+        min_rows: Optional[int] = None,
         overwrite: bool = False,
         reason: Optional[str] = None,
         timeout: float = _START_SECONDS,
@@ -69,6 +70,7 @@ class Batches(Caller):
             online: How long the predictions answer `predict_from_batch`, such as `26h`. Default: not.
             rows_per_part: The maximum number of rows of a file. Default: 100,000.
             max_refused: Fails the batch if more rows have no prediction: a number, or a share such as `"1%"`.
+            min_rows: Fails the batch if the spine has fewer rows. Default: it may have none.
             overwrite: Replaces a batch that is in the folder or table.
             reason: Why, for the audit log.
             timeout: Seconds.
@@ -94,6 +96,7 @@ class Batches(Caller):
             "online": online,
             "rowsPerPart": rows_per_part,
             "maxRefused": None if max_refused is None else _max_refused(max_refused),
+            "minRows": min_rows,
             "overwrite": overwrite or None,
             "reason": reason,
         }

@@ -67,6 +67,7 @@ const body = z.strictObject({
     .union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })])
     .optional()
     .describe('Fail if more rows have no prediction: { "share" } or { "rows" }. Default: no limit'),
+  minRows: z.int().min(1).optional().describe('Fail if the spine has fewer rows. Default: it may have none'),
   overwrite: z.boolean().optional().describe('Replace a batch that is in the folder'),
   reason: reasonSchema,
 })
@@ -207,6 +208,7 @@ function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: Om
     key,
     online,
     maxRefused = null,
+    minRows = null,
     overwrite = false,
   } = given
   return {
@@ -221,6 +223,7 @@ function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: Om
     onlineMicros: online === undefined ? null : parseDuration(online, 'The field "online"'),
     rowsPerPart,
     maxRefused,
+    minRows,
     overwrite,
   }
 }

@@ -267,6 +267,7 @@ export const definitionAnswer = z.object({
         .union([z.object({ share: z.number().describe('A share') }), z.object({ rows: z.int().describe('A number') })])
         .nullable()
         .describe('The rows without a prediction at which a batch fails; null: no limit'),
+      minRows: z.int().nullable().describe('The rows that the spine must have; null: any number'),
       overwrite: z.boolean().describe('Whether a batch replaces another one in its folder'),
       schedule: z.string().describe('Five fields of cron, in UTC'),
     })

@@ -107,6 +107,7 @@ export function statusOf({ code, details }: LockstepError) {
     case 'SPINE_INVALID':
     case 'LABEL_LEAK':
     case 'TOO_MANY_REFUSED':
+    case 'TOO_FEW_ROWS':
     case 'NOT_REPRODUCIBLE':
     case 'ROLLUP_DAMAGED':
     case 'STATE_CORRUPT':
