@@ -91,7 +91,10 @@ function limitResult({ min, max }: Spec, name: string, report: QualityReport, z:
   const limits = figure === undefined ? null : widened(name, figure, report, z)
   if (figure === undefined || limits === null) {
     const has = Object.keys(report.total.figures).join(', ')
-    const cause = figure === undefined ? `The outcome gives no figure "${name}"; it gives ${has}.` : `No ${name}: ${figure.reason}.`
+    const cause =
+      figure === undefined
+        ? `The outcome gives no figure "${name}"; it gives ${has}.`
+        : `No ${name} of the predictions from ${report.from} to ${report.to}, the newest mature window of the monitor: ${figure.reason}. If they are too few, declare a longer "window".`
     return { state: 'unknown', value: null, threshold, evidence, cause }
   }
   const isBelow = min !== undefined && limits.high < min

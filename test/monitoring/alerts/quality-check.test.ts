@@ -73,6 +73,9 @@ it('compares a figure with its limits', async () => {
     state: 'unknown',
     cause: expect.stringContaining('no figure "rmse"'),
   })
+  expect((await evaluated(0, least))?.cause).toMatch(
+    /^No auc of the predictions from 2026-\S+ to 2026-\S+, the newest mature window of the monitor: 0 mature .* 30 are needed\. If/,
+  )
 })
 
 it('ends the interval of a share at 0 and 1', async () => {
