@@ -38,6 +38,10 @@ def test_a_batch_that_fails_or_is_cancelled_is_raised(client: Client) -> None:
         client.wait_for_batch("failing", timeout=120)
     assert caught.value.details == {"id": "failing"}
     assert client.batch("failing")["error"]["code"] == caught.value.code
+    client.start_batch("few", "fraud", spine=SPINE, out=ROWS, mode="append", min_rows=1_000_000)
+    with pytest.raises(InvalidRequestError, match="at least 1000000 rows") as caught:
+        client.wait_for_batch("few", timeout=120)
+    assert caught.value.code == "TOO_FEW_ROWS"
     # the embedded database keeps a processor busy while it sleeps, and the server answers nothing meanwhile
     slow = SPINE.replace("where", "cross join pg_sleep(2) where")
     client.start_batch("slow", "fraud", spine=slow, out=ROWS, mode="append")
