@@ -424,8 +424,9 @@ const answers = new Map<string, string>()
 describe('the commands of the docs', () => {
   it('are on pages that this test runs', () => {
     const all = globSync('docs/*.md', { cwd: rootFolder }).filter((page) => documentedCommands(page).length > 0)
-    // training.test.ts follows docs/training.md, and forecasting.test.ts docs/forecasting.md; test/build.test.ts installs
-    // the package and runs "init", as docs/your-own-project.md says; docs/tutorial.md has the one command of docs/dev.md
+    // training.test.ts follows docs/training.md, and forecasting.test.ts docs/forecasting.md; test/build.test.ts
+    // installs the package and runs "init", as docs/your-own-project.md says; docs/tutorial.md has the one command of
+    // docs/dev.md
     const elsewhere = ['cli', 'dev', 'forecasting', 'training', 'your-own-project'].map((page) => `docs/${page}.md`)
     expect(all.toSorted()).toEqual([...pages, ...elsewhere].toSorted())
     expect(documentedCommands('docs/dev.md').map(({ text }) => text)).toEqual(['lockstep dev'])

@@ -72,12 +72,15 @@ async function loadBesideRequests(): Promise<number> {
 
 it('a large model is read, loaded and tried without long turns of the event loop', async () => {
   expect(bytes.length).toBeGreaterThan(8_000_000)
+  await initializeOrt()
+  // what it would be, some thirty times as long
+  const inline = await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())
+  expect(inline).toBeGreaterThan(10)
+  // 10 ms, or more on a slow machine
+  const maxMs = Math.max(10, inline / 10)
   // a processor's time is told in steps of some milliseconds, and now and then garbage is collected: what the load
   // itself takes, it takes each time
   let longest = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 6 && longest >= 10; i++) longest = Math.min(longest, await loadBesideRequests())
-  expect(longest).toBeLessThan(10)
-  // what it would be
-  await initializeOrt()
-  expect(await longestTurnMs(async () => (await openInlineSession(bytes, 'large')).release())).toBeGreaterThan(10)
+  for (let i = 0; i < 6 && longest >= maxMs; i++) longest = Math.min(longest, await loadBesideRequests())
+  expect(longest).toBeLessThan(maxMs)
 })

@@ -60,6 +60,9 @@ async function contractOf(bytes: Uint8Array): ReturnType<typeof inspectModel> {
   return await contract
 }
 
+/** The moments of most tests are years ago, and a server that has loaded deletes what is older than its retention. */
+const keptLong = { auditRetentionDays: 36_500, evidenceRetentionDays: 36_500 }
+
 /** A migrated database with the serving definitions (or others) applied, and an online store of the given kind. */
 export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet = servingSet): Promise<World> {
   const database = await testDatabase()
@@ -92,10 +95,10 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
       ])
       return (await pushModel(db, { model, bytes, contract: await contractOf(bytes) })).version.version
     },
-    async serve(options = {}, { grpcPort: wanted, host = '127.0.0.1' } = {}) {
+    async serve({ config = { bodyLimitBytes: 100_000 }, ...options } = {}, { grpcPort: wanted, host = '127.0.0.1' } = {}) {
       const registry = new Registry()
       const server = createServer({
-        config: { bodyLimitBytes: 100_000 },
+        config: { ...keptLong, ...config },
         database: async () => openPostgres(database.url),
         store: async () => openStore(),
         foldWaitMs: 5000,

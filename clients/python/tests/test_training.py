@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def test_types_and_index_of_a_spine_stay_and_features_are_exact(client: Client) 
 def test_labels_that_may_leak_are_a_warning(client: Client) -> None:
     at = pd.Timestamp("2026-03-02T00:00:00Z")
     spine = pd.DataFrame({"account": [1], "branch": ["leak"], "divisor": [1.0], "moment": [at]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client.historical_features("accounts@1", spine, time="moment")
+    names = ("balance", "seen", "share", "rate", "open", "city", "small", "place")
+    client.push("balances", [{"account": 1, "branch": "leak", "at": at, **dict.fromkeys(names)}])
     with pytest.warns(UserWarning, match=r'source "balances".*use as_of="before"') as warned:
         client.historical_features("accounts@1", spine, time="moment")
     assert [each.filename for each in warned] == [__file__]

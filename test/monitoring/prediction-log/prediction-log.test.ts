@@ -206,7 +206,7 @@ describe('the prediction log', () => {
   it('creates the days that it writes, and drops expired ones', async () => {
     // servers of the other tests may have ended before they created the second one
     await predictionPartitions.create(world.db, [dayOf(noon), dayOf(noon) + 1])
-    const { url, server } = await world.serve({ ...logging(all, 3), clock: () => noon + 10 * 86_400_000_000 })
+    const { url, server } = await world.serve({ ...logging(all), clock: () => noon + 10 * 86_400_000_000 })
     await server.whenReady()
     await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 'ATL' }] }, { 'x-request-id': 'late-1' })
     await until(async () => (await logged('late-1')).length === 1)
