@@ -64,7 +64,7 @@ export function requireExposures({ name, exposuresDeletedAt }: Pick<ExperimentRu
   if (exposuresDeletedAt === null) return
   throw new LockstepError(
     'NOT_FOUND',
-    `The units of the experiment "${name}" are deleted since ${exposuresDeletedAt.toISOString()}, because it ended more than LOCKSTEP_EVIDENCE_RETENTION_DAYS days before. Its last results stay: lockstep experiment show ${name}.`,
+    `The units of the experiment "${name}" were deleted at ${exposuresDeletedAt.toISOString()}, because it ended more than LOCKSTEP_EVIDENCE_RETENTION_DAYS days before. Its last results stay: lockstep experiment show ${name}.`,
     { details: { experiment: name } },
   )
 }

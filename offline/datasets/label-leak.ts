@@ -84,7 +84,9 @@ export async function confirmLeaks(
   const notes: string[] = []
   for (const { source, view, from, why, seen } of suspected) {
     const uses = service.uses.filter(({ plan }) => plan.spec.source.name === source)
-    const counts = await Promise.all(uses.map((use) => ownMoments(db, use, spine, seen)))
+    // views with the same key find the same rows
+    const distinct = new Map(uses.map((use) => [JSON.stringify([use.key, sourceKey(use.plan)]), use]))
+    const counts = await Promise.all(Array.from(distinct.values(), (use) => ownMoments(db, use, spine, seen)))
     const most = Math.max(0, ...counts)
     if (most === 0) continue
     notes.push(

@@ -377,7 +377,7 @@ describe('a pure transform', () => {
     '(row) => ({ x: [].constructor === Array && (() => 1).call.constructor.name === "Function" ? new ([].constructor as any)(3).length : 0 })',
     '({ code, ...rest }) => ({ x: Object.keys({ ...rest }).length + Object.entries(rest).length })',
     '(row) => { let n = JSON.stringify(row).length; for (const name in row) n += name.length; return { x: n + `${row}`.length } }',
-    '(row) => ({ x: "other" in row || Object.hasOwn(row, "other") || row.hasOwnProperty("other") ? (row as any).other : row.constructor.name.length })',
+    '(row) => ({ x: "other" in row || Object.hasOwn(row, "other") || row.hasOwnProperty("other") ? row.other : row.constructor.name.length })',
     '(row) => ({ ...row, x: typeof window === "undefined" ? 1 : 2 })',
   ]
   for (const transform of cases) {
@@ -410,7 +410,7 @@ describe('a transform that returns the wrong shape', () => {
 
 describe('a transform that throws', () => {
   it('is refused if every ordinary row does it, and only then', async () => {
-    await expect(load({ 'features.ts': withTransform('(row) => ({ x: (JSON.parse("{}") as any).delya.value })') })).rejects.toMatchObject({
+    await expect(load({ 'features.ts': withTransform('(row) => ({ x: JSON.parse("{}").delya.value })') })).rejects.toMatchObject({
       code: 'TRANSFORM_FAILED',
       message: expect.stringMatching(/view "delays" throws .* undefined \(reading 'value'\)/),
     })

@@ -3,12 +3,12 @@ import { load, withTransform } from './definition-files.ts'
 
 describe('a transform that reads a name that its input lacks', () => {
   const refused: [transform: string, message: string][] = [
-    ['(row) => ({ x: (row as any).dela * 2 })', 'view "delays" reads "dela", which its input does not have. Did you mean "delay"?'],
-    ['(row) => ({ x: (row as any).dela ?? 0 })', 'reads "dela"'],
-    ['(row) => ({ x: (row as any)?.dela?.value ?? 0 })', 'reads "dela"'],
-    ['({ dela = 0 }: any) => ({ x: dela })', 'reads "dela"'],
-    ['(row) => { if (row.delay === -7) return { x: (row as any).dela }; return { x: 1 } }', 'reads "dela"'],
-    ['(row) => ({ x: (row as any).airport.size })', 'reads "airport", which its input does not have. It has "delay", "at", "code".'],
+    ['(row) => ({ x: row.dela * 2 })', 'view "delays" reads "dela", which its input does not have. Did you mean "delay"?'],
+    ['(row) => ({ x: row.dela ?? 0 })', 'reads "dela"'],
+    ['(row) => ({ x: row?.dela?.value ?? 0 })', 'reads "dela"'],
+    ['({ dela = 0 }) => ({ x: dela })', 'reads "dela"'],
+    ['(row) => { if (row.delay === -7) return { x: row.dela }; return { x: 1 } }', 'reads "dela"'],
+    ['(row) => ({ x: row.airport.size })', 'reads "airport", which its input does not have. It has "delay", "at", "code".'],
   ]
   for (const [transform, message] of refused) {
     it(`is refused: ${transform}`, async () => {
@@ -29,10 +29,10 @@ export const context = onDemandView('context', {
   transform: ${transform},
 })`
     for (const [transform, message] of [
-      ['({ past, request }: any) => ({ y: request.amout })', 'reads "amout", which "request" does not have. Did you mean "amount"?'],
-      ['({ past, request }: any) => ({ y: past.payd ?? 0 })', 'reads "payd", which "past" does not have. Did you mean "paid"?'],
-      ['({ pats, request }: any) => ({ y: pats.paid })', 'reads "pats", which its input does not have. Did you mean "past"?'],
-      ['({ asof }: any) => ({ y: asof })', 'Did you mean "asOf"?'],
+      ['({ past, request }) => ({ y: request.amout })', 'reads "amout", which "request" does not have. Did you mean "amount"?'],
+      ['({ past, request }) => ({ y: past.payd ?? 0 })', 'reads "payd", which "past" does not have. Did you mean "paid"?'],
+      ['({ pats, request }) => ({ y: pats.paid })', 'reads "pats", which its input does not have. Did you mean "past"?'],
+      ['({ asof }) => ({ y: asof })', 'Did you mean "asOf"?'],
     ] as const)
       await expect(load({ 'features.ts': onDemand(transform) })).rejects.toMatchObject({
         code: 'TRANSFORM_FAILED',
